@@ -1,0 +1,1 @@
+"""The documented import name `radiens_core`, on the Ranvier engine."""

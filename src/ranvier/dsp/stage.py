@@ -1,0 +1,49 @@
+"""A step of processing, compiled for one stream."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from fractions import Fraction
+from typing import Any
+
+from ranvier.recordings.block import Block
+from ranvier.recordings.channels import ChannelTable
+
+
+class Stage(ABC):
+    """Filter, reference or slice, bound to the rate and channels of its input; coefficients are fixed.
+
+    Blocks are physical float32. A stage never changes the block it is given. All that it remembers is in the state
+    object (picklable), so a stage can be saved and restored in mid-stream. Any chunking of the input gives
+    bit-identical output. It restarts where ``block.start`` jumps (a gap) and, per channel, behind NaN.
+
+    Attributes
+    ----------
+    in_fs, in_channels, out_fs, out_channels
+        Of the blocks that come and go.
+    latency
+        The output sample of counter k can depend on input up to counter k + latency, and is given once that was
+        seen. 0 for causal stages.
+    """
+
+    in_fs: Fraction
+    in_channels: ChannelTable
+    out_fs: Fraction
+    out_channels: ChannelTable
+    latency: int = 0
+
+    @abstractmethod
+    def start(self) -> Any:
+        """Return the state before the first block."""
+
+    @abstractmethod
+    def process(self, block: Block, state: Any) -> list[Block]:
+        """Take a block; return the finished output so far (none, one or several blocks, in order)."""
+
+    def finish(self, state: Any) -> list[Block]:
+        """Return what is left at the end of the stream."""
+        return []
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return kind, parameters and coefficients, as plain JSON data for provenance."""

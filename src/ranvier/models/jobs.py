@@ -1,0 +1,54 @@
+"""Jobs and their progress: our own models, an addition to the API."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class JobState(str, Enum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"  # its process died before it could say how it ended
+
+
+class JobProgress(BaseModel):
+    """How far a job is.
+
+    ``fraction`` is 0 to 1; ``samples_done`` and ``samples_total`` count samples per channel; ``samples_per_sec`` is the
+    mean rate so far; ``remaining_sec`` is None until it can be estimated.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    job_id: str = ""
+    label: str = ""
+    phase: str = ""
+    fraction: float = 0.0
+    samples_done: int = 0
+    samples_total: int = 0
+    samples_per_sec: float = 0.0
+    elapsed_sec: float = 0.0
+    remaining_sec: float | None = None
+
+
+class JobInfo(BaseModel):
+    """One job as the store knows it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    id: str
+    kind: str
+    label: str
+    state: JobState
+    progress: JobProgress
+    created_utc: str
+    finished_utc: str | None = None
+    error: str | None = None
+    outputs: tuple[str, ...] = ()

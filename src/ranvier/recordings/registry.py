@@ -1,0 +1,123 @@
+"""Which formats there are, and which one a path is: decided by content and siblings, never by suffix alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from ranvier.exceptions import CapabilityError, NotARecordingError, RadiensError, RecordingError
+from ranvier.models.dataset import RadiensFileType
+from ranvier.recordings.session import Session
+from ranvier.recordings.sink import Sink
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format.
+
+    Attributes
+    ----------
+    detect
+        ``detect(path) -> canonical path | None``: looks at content and siblings; cheap; never raises on foreign or
+        damaged files. The canonical path is what ``open`` takes (a ``_data.xdat`` gives its ``.xdat.json``).
+    open
+        ``open(path) -> Session``; raises RecordingError naming the file and what is wrong with it.
+    sink
+        The writer, or None.
+    files
+        ``files(path) -> list[Path]``: every file that belongs to the recording (copy, move, remove use it).
+    base_name
+        ``base_name(path) -> str``: the name without the format's suffix.
+    """
+
+    name: str
+    file_type: RadiensFileType
+    suffixes: tuple[str, ...]
+    detect: Callable[[Path], Path | None]
+    open: Callable[[Path], Session]
+    files: Callable[[Path], list[Path]]
+    base_name: Callable[[Path], str]
+    sink: type[Sink] | None = None
+
+
+#: Modules with a ``FORMAT``, most specific detection first.
+FORMAT_MODULES: tuple[str, ...] = (
+    "ranvier.recordings.formats.xdat",
+    "ranvier.recordings.formats.rhd",
+    "ranvier.recordings.formats.nwb",
+    "ranvier.recordings.formats.openephys",
+    "ranvier.recordings.formats.kilosort",
+    "ranvier.recordings.formats.raw",
+)
+
+
+@cache
+def formats() -> tuple[Format, ...]:
+    """Return every known format, in the order in which detection tries them."""
+    return tuple(import_module(name).FORMAT for name in FORMAT_MODULES)
+
+
+def format_for_type(file_type: RadiensFileType) -> Format:
+    """Return the format of an API file type; CapabilityError where there is none."""
+    for known in formats():
+        if known.file_type == file_type:
+            return known
+    have = ", ".join(sorted({f.file_type.name for f in formats()}))
+    raise CapabilityError(f"{file_type.name} files cannot be read or written by this version; it knows {have}")
+
+
+def detect(path: Path) -> tuple[Format, Path]:
+    """Return the format of a path and its canonical path; NotARecordingError where nothing recognises it."""
+    if not path.exists() and not any(path.parent.glob(_escape(path.name) + "*")):
+        raise NotARecordingError(f"{path} does not exist")
+    for known in formats():
+        found = known.detect(path)
+        if found is not None:
+            return known, found
+    names = ", ".join(f.name for f in formats())
+    if path.is_file() and path.stat().st_size == 0:
+        raise NotARecordingError(f"{path} is empty")
+    raise NotARecordingError(f"{path} is not a recording that this version recognises ({names})")
+
+
+def open_session(path: str | Path, file_type: RadiensFileType | None = None) -> Session:
+    """Open a path as the recording it is.
+
+    Parameters
+    ----------
+    path
+        File, folder or base name. ``~`` is expanded.
+    file_type
+        Insist on one format instead of detecting it.
+
+    Raises
+    ------
+    NotARecordingError
+        Nothing recognises it, or it is not of the wanted type.
+    RecordingError
+        It is damaged beyond reading; truncated files open with what is there.
+    """
+    target = Path(path).expanduser()
+    if file_type is None:
+        known, canonical = detect(target)
+    else:
+        known = format_for_type(file_type)
+        found = known.detect(target)
+        if found is None:
+            raise NotARecordingError(f"{target} is not a {known.name} recording")
+        canonical = found
+    try:
+        return known.open(canonical)
+    except RadiensError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, EOFError, MemoryError) as error:
+        raise RecordingError(
+            f"{canonical}: cannot be read as {known.name} ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _escape(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)

@@ -1,0 +1,103 @@
+"""Gap-honest time: which sample counters a file holds, and in which rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.exceptions import RecordingError
+
+
+class Piece(NamedTuple):
+    """Rows ``[row, row + n)`` of a file hold the counters ``[counter, counter + n)``."""
+
+    row: int
+    counter: int
+    n: int
+
+
+class Gap(NamedTuple):
+    """Counters ``[start, stop)`` that were never stored."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """The gap table of a recording: gap-free runs, in time order.
+
+    Attributes
+    ----------
+    counters
+        First counter of each run, int64, increasing.
+    lengths
+        Rows of each run, int64, positive.
+    """
+
+    counters: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if len(self.counters) != len(self.lengths) or np.any(self.lengths <= 0):
+            raise RecordingError("a gap table needs one positive length per run")
+        if np.any(self.counters[1:] < self.counters[:-1] + self.lengths[:-1]):
+            raise RecordingError("sample counters run backwards: runs of the gap table overlap")
+
+    @classmethod
+    def single(cls, start: int, n: int) -> Segments:
+        """One run without gaps; none at all for ``n == 0``."""
+        if n <= 0:
+            return cls(np.empty(0, np.int64), np.empty(0, np.int64))
+        return cls(np.array([start], np.int64), np.array([n], np.int64))
+
+    @classmethod
+    def from_counters(cls, counters: npt.NDArray[np.int64]) -> Segments:
+        """Find the runs of a stored counter column (one counter per row, strictly increasing)."""
+        if len(counters) == 0:
+            return cls.single(0, 0)
+        breaks = np.flatnonzero(np.diff(counters) != 1) + 1
+        first = np.concatenate(([0], breaks))
+        lengths = np.diff(np.concatenate((first, [len(counters)])))
+        return cls(counters[first].astype(np.int64), lengths.astype(np.int64))
+
+    @property
+    def start(self) -> int:
+        """First counter (0 for an empty table)."""
+        return int(self.counters[0]) if len(self.counters) else 0
+
+    @property
+    def stop(self) -> int:
+        """Counter after the last sample."""
+        return int(self.counters[-1] + self.lengths[-1]) if len(self.counters) else 0
+
+    @property
+    def rows(self) -> int:
+        """Rows stored."""
+        return int(self.lengths.sum())
+
+    @property
+    def missing(self) -> int:
+        """Samples between start and stop that are not stored."""
+        return self.stop - self.start - self.rows
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The missing stretches."""
+        ends = self.counters + self.lengths
+        return [Gap(int(a), int(b)) for a, b in zip(ends[:-1], self.counters[1:], strict=True) if b > a]
+
+    def pieces(self, start: int, stop: int) -> Iterator[Piece]:
+        """Yield the stored pieces of the counters ``[start, stop)``, in order."""
+        first_rows = np.concatenate(([0], np.cumsum(self.lengths)))
+        i = max(0, int(np.searchsorted(self.counters, start, side="right")) - 1)
+        while i < len(self.counters) and int(self.counters[i]) < stop:
+            a = max(start, int(self.counters[i]))
+            b = min(stop, int(self.counters[i] + self.lengths[i]))
+            if b > a:
+                yield Piece(int(first_rows[i]) + a - int(self.counters[i]), a, b - a)
+            i += 1

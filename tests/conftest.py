@@ -1,0 +1,23 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test an engine store of its own."""
+    monkeypatch.setenv("RANVIER_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """Return the folder of real sample recordings, or skip."""
+    named = os.environ.get("RANVIER_SAMPLES")
+    if not named or not Path(named).is_dir():
+        pytest.skip("no sample recordings")
+    return Path(named)
