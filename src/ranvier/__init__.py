@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ranvier._version import __version__
 
-if TYPE_CHECKING:
-    from ranvier.clients.curate import CurateClient
-    from ranvier.clients.videre import VidereClient
+_LAZY: dict[str, str] = {}
 
-_LAZY = {
-    "CurateClient": "ranvier.clients.curate",
-    "VidereClient": "ranvier.clients.videre",
-}
-
-__all__ = ["CurateClient", "VidereClient", "__version__"]
+__all__ = ["__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
 
-class JobState(str, Enum):
+class JobState(StrEnum):
     """Where a job stands."""
 
     QUEUED = "queued"
