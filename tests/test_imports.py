@@ -13,7 +13,9 @@ HEAVY = ("scipy", "pynwb", "sklearn", "matplotlib", "numba", "h5py", "neo", "pan
 
 def test_import_ranvier_loads_nothing_heavy() -> None:
     code = f"import sys, ranvier; print([m for m in {HEAVY!r} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_the_clients_and_models_load_nothing_heavy() -> None:
@@ -21,7 +23,9 @@ def test_the_clients_and_models_load_nothing_heavy() -> None:
         "import sys, ranvier.models; from ranvier import VidereClient, CurateClient;"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_import_time_against_numpy_and_pydantic() -> None:

@@ -118,9 +118,7 @@ class SignalsClient(BaseFileClient):
         """Return the filters of a dataset, per stage; a dataset has stage 2 only."""
         return self._hub.dsp.get(self._id(dataset))
 
-    def set_dsp_group(
-        self, dataset: FlexDataset, *, stage: FlexFilterStage, params: Sequence[FlexDSPParams]
-    ) -> None:
+    def set_dsp_group(self, dataset: FlexDataset, *, stage: FlexFilterStage, params: Sequence[FlexDSPParams]) -> None:
         """Replace the filters of one stage (stage 2 for datasets); ``get_signals(apply_dsp=True)`` applies them."""
         chosen = coerce_filter_stage(stage)
         self._hub.dsp.set(self._id(dataset), chosen, [coerce_dsp_params(item, chosen) for item in params])
@@ -147,7 +145,8 @@ class SignalsClient(BaseFileClient):
         metadata = self._metadata(dataset)
         now = self.get_selected_channels(metadata)
         less = {
-            kind: [i for i in now.get(kind, []) if i not in set(ntv)] for kind, ntv in _by_type(signals, metadata).items()
+            kind: [i for i in now.get(kind, []) if i not in set(ntv)]
+            for kind, ntv in _by_type(signals, metadata).items()
         }
         return self._hub.datasets.set_selected(metadata.id, less)
 
@@ -170,9 +169,7 @@ class SignalsClient(BaseFileClient):
         return found
 
 
-def _widened(
-    samples: npt.NDArray[np.float32], out: npt.NDArray[np.float64] | None
-) -> npt.NDArray[np.float64]:
+def _widened(samples: npt.NDArray[np.float32], out: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
     """Return time-major float32 as float64 ``(channels, samples)``, C order, in the caller's memory where given."""
     shape = samples.shape[::-1]
     if out is None:

@@ -17,7 +17,7 @@ from ranvier.models.signals import SignalType
 from ranvier.models.tailing import LivenessState, TailingState
 from ranvier.probes import assume_column, channel_metadata
 from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, format_for_type, open_session
-from ranvier.store import DatasetRecord, Store, dataset_id
+from ranvier.store import Store
 
 
 @dataclass
@@ -69,21 +69,13 @@ class Datasets:
             It holds several streams and none was named; the message lists the exact paths.
         """
         target, named = _split_stream(path)
-        wanted = stream if stream is not None else named
-        linked = self._open(target, file_type, wanted)
+        linked = self._open(target, file_type, stream if stream is not None else named)
+        linked.id = self._store.datasets.link(
+            linked.base_name, linked.canonical, linked.format.file_type, linked.stream, force=force
+        ).id
+        self._restore(linked)
         with self._lock:
-            if force and linked.id in self._linked:
-                linked.id = self._next_id(linked.id)
             self._replace(linked)
-        self._store.datasets.put(
-            DatasetRecord(
-                id=linked.id,
-                path=str(linked.canonical),
-                file_type=int(linked.format.file_type),
-                stream=linked.stream,
-                base_name=linked.base_name,
-            )
-        )
         return self._metadata(linked)
 
     def streams(self, path: Path) -> list[str]:
@@ -110,7 +102,7 @@ class Datasets:
             with self._lock:
                 if text in self._linked:
                     return self.get(text)
-            if self._store.datasets.get(text) is not None:
+            if self._store.datasets.find(text) is not None:
                 return self.get(text)
         target, _ = _split_stream(text)
         try:
@@ -147,8 +139,7 @@ class Datasets:
         linked.channels = linked.channels.with_channels(
             replace(c, selected=c.ntv in chosen[c.type]) if c.type in chosen else c for c in linked.channels
         )
-        selection = {k.name: [c.ntv for c in linked.channels if c.type == k and c.selected] for k in SignalType}
-        self._store.datasets.set_selection(linked.id, selection)
+        self._store.datasets.set_selection(linked.id, chosen)
         return self._metadata(linked)
 
     def set_groups(self, dataset_id: str, groups: Sequence[Mapping[SignalType, Sequence[int]]]) -> DatasetMetadata:
@@ -197,18 +188,20 @@ class Datasets:
         with self._lock:
             known = self._linked.get(dataset_id)
             if known is None:
-                record = self._store.datasets.get(dataset_id)
+                record = self._store.datasets.find(dataset_id)
                 if record is None:
                     raise DatasetError(
                         f"no dataset {dataset_id!r} is linked; link_data_file(path) links one, "
                         f"list_data_source_ids() tells which are"
                     )
-                known = self._open(Path(record.path), RadiensFileType(record.file_type), record.stream or None)
+                known = self._open(record.path, record.file_type, record.stream or None)
                 known.id = dataset_id
+                self._restore(known)
                 self._linked[dataset_id] = known
             elif _was_replaced(known):
                 fresh = self._open(known.canonical, known.format.file_type, known.stream or None)
                 fresh.id = dataset_id
+                self._restore(fresh)
                 self._replace(fresh)
                 known = fresh
             known.recording.refresh()
@@ -237,50 +230,37 @@ class Datasets:
         recording = session.stream(stream)
         name = session.stream_name(recording)
         single = len(session.streams) == 1
-        identifier = dataset_id(
-            known.base_name(canonical), canonical.resolve(), known.file_type, "" if single else name
-        )
         channels = recording.channels
-        if channels.count(SignalType.AMP) and all(
-            c.site is None for c in channels if c.type == SignalType.AMP
-        ):
+        if channels.count(SignalType.AMP) and all(c.site is None for c in channels if c.type == SignalType.AMP):
             channels = assume_column(channels)
-        linked = Linked(
-            identifier, known, canonical, session, recording, "" if single else name, channels, _signature(canonical)
-        )
-        self._restore(linked)
-        return linked
+        return Linked("", known, canonical, session, recording, "" if single else name, channels, _signature(canonical))
 
     def _restore(self, linked: Linked) -> None:
         """Apply the selection and groups that the store remembers."""
-        record = self._store.datasets.get(linked.id)
+        record = self._store.datasets.find(linked.id)
         if record is None:
             return
-        if record.selection is not None:
-            chosen = {(SignalType[kind], i) for kind, ntv in record.selection.items() for i in ntv}
-            linked.channels = linked.channels.with_channels(
-                replace(c, selected=(c.type, c.ntv) in chosen) for c in linked.channels
+        chosen = {kind: set(ntv) for kind, ntv in record.selected.items()}
+        group_of = {
+            (SignalType[kind], ntv): number
+            for number, group in enumerate(record.groups or [])
+            for kind, members in group.items()
+            for ntv in members
+        }
+        linked.channels = linked.channels.with_channels(
+            replace(
+                c,
+                selected=c.ntv in chosen[c.type] if c.type in chosen else c.selected,
+                color_group=group_of.get((c.type, c.ntv), COLOR_GROUP_UNSET if group_of else c.color_group),
             )
-        if record.groups:
-            group_of = {
-                (SignalType[kind], i): n for n, group in reversed(list(enumerate(record.groups)))
-                for kind, ntv in group.items() for i in ntv
-            }  # fmt: skip
-            linked.channels = linked.channels.with_channels(
-                replace(c, color_group=group_of.get((c.type, c.ntv), c.color_group)) for c in linked.channels
-            )
+            for c in linked.channels
+        )
 
     def _replace(self, linked: Linked) -> None:
         old = self._linked.get(linked.id)
         self._linked[linked.id] = linked
         if old is not None:
             old.session.close()
-
-    def _next_id(self, identifier: str) -> str:
-        n = 2
-        while f"{identifier}.{n}" in self._linked:
-            n += 1
-        return f"{identifier}.{n}"
 
     def _channel_metadata(self, linked: Linked) -> ChannelMetadata:
         return channel_metadata(

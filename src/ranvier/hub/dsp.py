@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ranvier.curation.plan import stages_from_dsp
-from ranvier.dsp.chain import Chain
-from ranvier.exceptions import ConfigurationError
+from ranvier.exceptions import CapabilityError
 from ranvier.hub.datasets import Datasets
 from ranvier.models.dsp import DSPGroup, DSPParams, FilterStage
 from ranvier.store import Store
@@ -22,7 +21,7 @@ class DspGroups:
     def get(self, dataset_id: str) -> DSPGroup:
         """Return the filters of a dataset, per stage."""
         linked = self._datasets.linked(dataset_id)
-        record = self._store.datasets.get(linked.id)
+        record = self._store.datasets.find(linked.id)
         saved = record.dsp if record is not None and record.dsp else []
         return DSPGroup(
             hardware=[],
@@ -36,18 +35,20 @@ class DspGroups:
 
         Raises
         ------
-        ConfigurationError
-            For a stage other than stage 2, zero phase, or a filter that cannot exist at this rate.
+        CapabilityError
+            For a stage other than stage 2, or zero phase.
+        FilterDesignError
+            For a filter that cannot exist at this rate.
         """
         if stage != FilterStage.STAGE2:
-            raise ConfigurationError(
+            raise CapabilityError(
                 f"{stage.name} filters belong to acquisition; a dataset takes stage2 filters only (stage='stage2')"
             )
         zero_phase = [p.type.name for p in params if p.zero_phase]
         if zero_phase:
-            raise ConfigurationError(
+            raise CapabilityError(
                 f"{zero_phase[0]}: DSP groups are causal; for zero phase write a filtered file with zero_phase=True"
             )
         linked = self._datasets.linked(dataset_id)
-        Chain.compile(stages_from_dsp(params), linked.recording.fs, linked.channels)
+        stages_from_dsp(params, linked.recording.fs, linked.channels)
         self._store.datasets.set_dsp(linked.id, [p.model_dump(mode="json") for p in params])

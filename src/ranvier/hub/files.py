@@ -68,9 +68,7 @@ class Files:
     ) -> list[Path]:
         """Write a dataset unchanged; the suffix picks the format, without one its own (XDAT if that has no writer)."""
         linked = self._datasets.linked(dataset_id)
-        return self._curation.write(
-            linked, [], destination, default=linked.format, force=force, progress=progress
-        )
+        return self._curation.write(linked, [], destination, default=linked.format, force=force, progress=progress)
 
 
 def _describe(known: Format, canonical: Path) -> list[FileInfo]:
@@ -124,7 +122,8 @@ def _transfer(src: Path, dst: Path, force: bool, put: Callable[[Path, Path], Non
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         for _, final in pairs:
-            final.with_name(final.name + mark).unlink(missing_ok=True) if target.parent.is_dir() else None
+            if target.parent.is_dir():
+                final.with_name(final.name + mark).unlink(missing_ok=True)
 
 
 def _copy_file(source: Path, target: Path) -> None:

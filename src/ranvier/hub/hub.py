@@ -31,6 +31,6 @@ class Hub:
 
     def close(self) -> None:
         """Cancel this process's jobs and close every file; unlinks nothing."""
-        self.jobs.close()
+        self.jobs.close(cancel=True)
         self.datasets.close()
         self.store.close()

@@ -87,9 +87,7 @@ def _filter(kind: DSPType, stage: Mapping[str, Any]) -> ProvenanceFilter:
     parameters = stage.get("parameters", {})
     sections = stage.get("coefficients", {}).get("sos", [])
     frequencies = [
-        float(parameters[name])
-        for name in ("frequency_hz", "low_hz", "high_hz")
-        if parameters.get(name) is not None
+        float(parameters[name]) for name in ("frequency_hz", "low_hz", "high_hz") if parameters.get(name) is not None
     ]
     return ProvenanceFilter(
         type=kind,

@@ -57,7 +57,9 @@ class Signals:
                 memory = None if out is None else out.get(kind)
                 samples[kind] = recording.read(start, stop, chosen, out=memory).samples
         gaps = tuple(
-            (max(g.start, start), min(g.stop, stop)) for g in recording.segments.gaps if g.start < stop and g.stop > start
+            (max(g.start, start), min(g.stop, stop))
+            for g in recording.segments.gaps
+            if g.start < stop and g.stop > start
         )
         return SignalBlock(samples=samples, time_range=time_range(recording, start, stop), gaps=gaps)
 
@@ -74,20 +76,14 @@ class Signals:
         events = stream_events(linked)
         if time_range_spec is not None and not time_range_spec.is_full():
             events = events.between(*resolve(time_range_spec, linked.recording))
-        keep = np.ones(len(events), dtype=np.bool_)
-        if sources is not None:
-            keep &= np.isin(np.array(events.source, dtype=object).astype(str), list(sources))
-        if lines is not None:
-            keep &= np.isin(events.line, list(lines))
-        rows = np.flatnonzero(keep)
         return EventTable(
-            sec=events.counter[rows] / float(linked.recording.fs),
-            timestamp=events.counter[rows],
-            line=events.line[rows],
-            state=events.state[rows],
-            source=tuple(events.source[i] for i in rows),
-            text=tuple(events.text[i] for i in rows),
-        )
+            sec=events.counter / float(linked.recording.fs),
+            timestamp=events.counter,
+            line=events.line,
+            state=events.state,
+            source=events.source,
+            text=events.text,
+        ).filter(source=sources, line=lines)
 
 
 def stream_events(linked: Linked) -> Events:

@@ -57,7 +57,9 @@ def resolve(spec: TimeRangeSpec | None, recording: Recording) -> tuple[int, int]
     if spec.mode == TrsMode.TO_HEAD or spec.end is None or math.isinf(spec.end) or math.isnan(spec.end):
         last = stop
         if first >= stop:
-            raise TimeRangeError(f"{spec.start:g} s lies outside {recording.path.name}, which ends at {_end(recording)}")
+            raise TimeRangeError(
+                f"{spec.start:g} s lies outside {recording.path.name}, which ends at {_end(recording)}"
+            )
     else:
         last = counter_at(spec.end, recording.fs)
     if last <= first:
