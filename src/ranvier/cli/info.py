@@ -82,7 +82,11 @@ def operation(op: ProvenanceOp) -> str:
     if op.filter is not None and op.filter.type is not None:
         f = op.filter
         band = " to ".join(f"{v:g}" for v in f.freq_spec)
-        words = [f.type.name.lower(), f"{band} Hz" if band else "", f"order {f.filter_order}" if f.filter_order else ""]
+        words = [
+            op.filter.type.name.lower(),
+            f"{band} Hz" if band else "",
+            f"order {f.filter_order}" if f.filter_order else "",
+        ]
         words.append({True: "zero-phase", False: "causal", None: ""}[f.zero_phase])
         return "filter   " + ", ".join(w for w in words if w) + by
     if op.slice_time is not None and op.slice_time.retained is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -85,13 +85,11 @@ class SignalsClient(BaseFileClient):
         wanted = SignalSpec.all_amp() if signals is None else coerce_signal_spec(signals)
         select = wanted.to_sig_select(metadata.channel_metadata)
         block = self._hub.signals.read(metadata.id, spec, select, apply_dsp=apply_dsp)
-        arrays = {
+        arrays: dict[str, Any] = {
             _FIELDS[kind]: _widened(samples, None if out is None else out.get(_FIELDS[kind]))
             for kind, samples in block.samples.items()
         }
-        return SignalArrays.model_construct(
-            **{name: arrays.get(name) for name in _FIELDS.values()}, time_range=block.time_range
-        )
+        return SignalArrays(**arrays, time_range=block.time_range)
 
     def get_events(
         self,

@@ -20,6 +20,10 @@ from ranvier.recordings import ChannelTable, Format, Recording, Session, detect,
 from ranvier.store import Store
 
 
+Ids = list[str]
+Listing = list[tuple[str, "Linked"]]
+
+
 @dataclass
 class Linked:
     """One linked dataset: an open stream and what the store remembers of it."""
@@ -78,7 +82,7 @@ class Datasets:
             self._replace(linked)
         return self._metadata(linked)
 
-    def streams(self, path: Path) -> list[str]:
+    def streams(self, path: Path) -> Ids:
         """Return the exact path to link for each stream of signals at a path."""
         target, named = _split_stream(path)
         if named is not None:
@@ -87,7 +91,7 @@ class Datasets:
             names = list(session.streams)
         return [str(target)] if len(names) == 1 else [f"{target}#{name}" for name in names]
 
-    def items(self) -> list[tuple[str, Linked]]:
+    def items(self) -> Listing:
         """Return the datasets linked in this hub (for its other services)."""
         with self._lock:
             return list(self._linked.items())
@@ -118,12 +122,12 @@ class Datasets:
         """Return the datasets linked in this hub, or those asked for, by id."""
         return {i: self.get(i) for i in (self.ids() if ids is None else ids)}
 
-    def ids(self) -> list[str]:
+    def ids(self) -> Ids:
         """Return the ids linked in this hub, in order of linking."""
         with self._lock:
             return list(self._linked)
 
-    def clear(self, ids: Sequence[str] | None = None) -> list[str]:
+    def clear(self, ids: Sequence[str] | None = None) -> Ids:
         """Unlink datasets (all of this hub for None); return the ids that went. Files are not touched."""
         with self._lock:
             gone = [i for i in (list(self._linked) if ids is None else ids) if i in self._linked]

@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ranvier._platform import replace as give_final_name
 from ranvier.exceptions import (
@@ -75,7 +76,7 @@ def _describe(known: Format, canonical: Path) -> list[FileInfo]:
     files = [f for f in known.files(canonical) if f.exists()]
     size = sum(f.stat().st_size for f in files)
     base = known.base_name(canonical)
-    common = {"path": str(canonical.parent), "file_type": known.file_type, "num_bytes": size}
+    common: dict[str, Any] = {"path": str(canonical.parent), "file_type": known.file_type, "num_bytes": size}
     try:
         with open_session(canonical, known.file_type) as session:
             single = len(session.streams) == 1

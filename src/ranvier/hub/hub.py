@@ -26,7 +26,7 @@ class Hub:
         self.signals = Signals(self.datasets, self.dsp)
         self.curation = Curation(self.datasets, self.jobs, self.store)
         self.files = Files(self.datasets, self.curation)
-        self.metrics = Metrics(self.datasets, self.jobs)
+        self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)
 
     def close(self) -> None:

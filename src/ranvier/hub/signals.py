@@ -8,19 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.curation.plan import stages_from_dsp
+from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import DatasetError, SignalSelectionError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.timing import resolve, time_range
 from ranvier.models.dataset import TimeRangeSpec
-from ranvier.models.dsp import DSPParams
 from ranvier.models.events import EventTable
 from ranvier.models.signals import KeyIndex, SignalType, SigSelect
-from ranvier.recordings import ChannelTable, Events
+from ranvier.recordings import ChannelTable, Events, Recording
 from ranvier.services.signals import SignalBlock
-
-#: The past that is read before a served range so that filters have settled there: at most this long.
-_MAX_WARM_UP_SEC = 10.0
 
 
 class Signals:
@@ -47,15 +44,13 @@ class Signals:
         if not columns:
             raise SignalSelectionError("the selection names no channel at all; ask for at least one, or for 'all'")
         filters = self._dsp.get(dataset_id).software_stage2 if apply_dsp else []
-        samples = {}
+        source: Recording = recording
         if filters:
-            everything = _filtered(linked, start, stop, filters)
-            for kind, chosen in columns.items():
-                samples[kind] = np.ascontiguousarray(everything[:, chosen])
-        else:
-            for kind, chosen in columns.items():
-                memory = None if out is None else out.get(kind)
-                samples[kind] = recording.read(start, stop, chosen, out=memory).samples
+            source = FilteredRecording(recording, stages_from_dsp(filters, recording.fs, linked.channels))
+        samples = {
+            kind: source.read(start, stop, chosen, out=None if out is None else out.get(kind)).samples
+            for kind, chosen in columns.items()
+        }
         gaps = tuple(
             (max(g.start, start), min(g.stop, stop))
             for g in recording.segments.gaps
@@ -117,20 +112,3 @@ def _columns(
     except (DatasetError, IndexError, KeyError) as error:
         reason = str(error) if isinstance(error, DatasetError) else f"no {kind.name} channel with {space.name} {error}"
         raise SignalSelectionError(reason) from error
-
-
-def _filtered(linked: Linked, start: int, stop: int, filters: Sequence[DSPParams]) -> npt.NDArray[np.float32]:
-    """Read through filters, from early enough that they have settled, then cut: ``(n, all columns)``."""
-    recording = linked.recording
-    chain = stages_from_dsp(filters, recording.fs, linked.channels)
-    warm_up = min(chain.settling, int(_MAX_WARM_UP_SEC * recording.fs))
-    early = max(recording.start, start - warm_up)
-    result = np.full((stop - start, len(linked.channels)), np.nan, dtype=np.float32)
-    result[:, linked.channels.is_digital] = 0.0
-    state = chain.start()
-    for source in recording.blocks(max(1, int(recording.fs)), early, stop):
-        for block in chain.process(source, state):
-            first = max(start, block.start)
-            if block.stop > first:
-                result[first - start : block.stop - start] = block.samples[first - block.start :]
-    return result
