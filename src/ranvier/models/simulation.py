@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ranvier.exceptions import ConfigurationError
+from ranvier.models._base import OwnModel
 
 __all__ = ["SimulationSpec"]
 
@@ -16,7 +17,7 @@ Fraction01 = Annotated[float, Field(ge=0, le=1)]
 Ntv = Annotated[int, Field(ge=0)]
 
 
-class SimulationSpec(BaseModel):
+class SimulationSpec(OwnModel):
     """Settings of a simulated extracellular recording; the same settings and seed give the same samples.
 
     Attributes
@@ -68,8 +69,6 @@ class SimulationSpec(BaseModel):
         ``(start, stop)`` of stretches that are missing, in s of recording time (``start_sec`` is the first sample's).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     duration_sec: Positive = 20.0
     start_sec: NotNegative = 10.0
@@ -111,6 +110,10 @@ class SimulationSpec(BaseModel):
             )
         if self.mains_hz >= self.fs / 6:
             raise ConfigurationError(f"mains_hz {self.mains_hz} is too high for fs {self.fs}")
+        faulty = [*self.dead_channels, *self.saturated_channels, *self.noisy_channels]
+        twice = sorted({channel for channel in faulty if faulty.count(channel) > 1})
+        if twice:
+            raise ConfigurationError(f"channels {twice} have more than one fault; leave each in one list")
         at = self.start_sec
         for start, stop in self.gaps_sec:
             if not at < start < stop < self.start_sec + self.duration_sec:
