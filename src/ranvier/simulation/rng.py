@@ -1,4 +1,4 @@
-"""Random numbers by address: what is drawn depends on seed, purpose, item and time window, never on what came before."""
+"""Random numbers by address: a draw depends on seed, purpose, item and time window, never on what came before."""
 
 from __future__ import annotations
 
