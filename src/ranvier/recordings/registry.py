@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +14,21 @@ from ranvier.exceptions import CapabilityError, NotARecordingError, RadiensError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.session import Session
 from ranvier.recordings.sink import Sink
+
+#: What reading a damaged file may raise, here and in the libraries that readers use.
+FILE_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -113,7 +130,7 @@ def open_session(path: str | Path, file_type: RadiensFileType | None = None) -> 
         return known.open(canonical)
     except RadiensError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, EOFError, MemoryError) as error:
+    except FILE_ERRORS as error:
         raise RecordingError(
             f"{canonical}: cannot be read as {known.name} ({type(error).__name__}: {error})"
         ) from error

@@ -47,6 +47,10 @@ class HubDatasets(Protocol):
         """
         ...
 
+    def streams(self, path: Path) -> Sequence[str]:
+        """Return the exact path to link for each stream of signals at a path (the path itself where there is one)."""
+        ...
+
     def get(self, dataset_id: str) -> DatasetMetadata:
         """Return a linked dataset as it is now (the time range of a growing file moves on)."""
         ...
