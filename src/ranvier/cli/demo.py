@@ -14,7 +14,7 @@ from ranvier.models.signals import SignalType
 from ranvier.models.simulation import SimulationSpec
 
 #: What the simulated recording holds: three channels are broken on purpose, so that measuring finds something.
-DEMO = SimulationSpec(seed=1, duration_sec=20.0)
+DEMO = SimulationSpec(seed=1, dead_channels=(5,), saturated_channels=(40,), noisy_channels=(22,))
 
 
 def run(path: Path | None, out: Path, *, seconds: float) -> None:
@@ -37,9 +37,8 @@ def run(path: Path | None, out: Path, *, seconds: float) -> None:
         typer.echo("\nNext:")
         typer.echo(f"  ranvier info {_file(nwb)}")
         typer.echo(f"  ranvier provenance {_file(clean)}")
-        typer.echo(
-            f"  python -c \"from ranvier import VidereClient; print(VidereClient().get_signals('{_file(clean)}').amp.shape)\""
-        )
+        program = f"from ranvier import VidereClient; print(VidereClient().get_signals('{_file(clean)}').amp)"
+        typer.echo(f'  python -c "{program}"')
 
 
 def _simulated(videre: VidereClient, out: Path, seconds: float) -> DatasetMetadata:
@@ -73,9 +72,8 @@ def _report(
         verdict = "" if b.verdict == ChannelVerdict.GOOD else f"  {b.verdict.value.upper()}: {'; '.join(b.reasons)}"
         if not verdict and a.verdict != ChannelVerdict.GOOD:
             verdict = f"  {a.verdict.value.upper()} after filtering: {'; '.join(a.reasons)}"
-        typer.echo(
-            f"  {b.ntv_idx:>4} {b.name:<12} {b.rms_uv:>8.1f} {b.noise_uv:>8.1f}   {a.rms_uv:>8.1f} {a.noise_uv:>8.1f}{verdict}"
-        )
+        values = f"{b.rms_uv:>8.1f} {b.noise_uv:>8.1f}   {a.rms_uv:>8.1f} {a.noise_uv:>8.1f}"
+        typer.echo(f"  {b.ntv_idx:>4} {b.name:<12} {values}{verdict}")
 
 
 def _file(ds: DatasetMetadata) -> str:

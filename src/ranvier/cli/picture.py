@@ -44,8 +44,8 @@ def draw(
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.62))
     window = _window(videre, raw)
-    shown = _shown_channels(raw)
     verdicts = {c.ntv_idx: c.verdict for c in before.channels}
+    shown = _shown_channels(raw, [i for i, verdict in verdicts.items() if verdict != ChannelVerdict.GOOD])
     names = {c.ntv_idx: c.name for c in before.channels}
     for axes, dataset, title in (
         (left, raw, "raw"),
@@ -77,15 +77,20 @@ def _window(videre: VidereClient, raw: DatasetMetadata) -> tuple[float, float]:
     return first, first + length
 
 
-def _shown_channels(raw: DatasetMetadata) -> list[int]:
-    """Return at most 32 amplifier channels (native indices), top of the probe first, shank by shank."""
+def _shown_channels(raw: DatasetMetadata, broken: list[int]) -> list[int]:
+    """Return at most 32 amplifier channels (native indices), shank by shank from the top; broken ones among them."""
     metadata = raw.channel_metadata
     ntv = np.array(metadata.sig_map[SignalType.AMP].ntv)
     x = np.array([site.probe_x for site in metadata.site_positions])
     y = np.array([site.probe_y for site in metadata.site_positions])
     order = np.lexsort((-y, _shanks(x)))
-    take = order[np.linspace(0, len(order) - 1, min(_MAX_TRACES, len(order))).round().astype(int)]
-    return [int(i) for i in ntv[take]]
+    evenly = np.linspace(0, len(order) - 1, min(_MAX_TRACES, len(order))).round().astype(int)
+    places = {int(np.flatnonzero(ntv[order] == i)[0]) for i in broken[: _MAX_TRACES // 4]}
+    for place in evenly[np.random.default_rng(0).permutation(len(evenly))]:
+        if len(places) == min(_MAX_TRACES, len(order)):
+            break
+        places.add(int(place))
+    return [int(i) for i in ntv[order[sorted(places)]]]
 
 
 def _shanks(x: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -68,4 +68,4 @@ def _plain_line(label: str) -> Iterator[Progress]:
 
 def say_compiling(name: str, n: int, of: int) -> None:
     """Tell why the first call takes long: machine code is made once and kept (``ranvier warm`` makes it beforehand)."""
-    print(f"ranvier: compiling {n} of {of} ({name.rsplit('.', 1)[-1]})", file=sys.stderr)
+    sys.stderr.write(f"ranvier: compiling {n} of {of} ({name.rsplit('.', 1)[-1]})\n")

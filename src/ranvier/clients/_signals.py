@@ -105,7 +105,7 @@ class SignalsClient(BaseFileClient):
     def get_channel_quality(
         self, dataset: FlexDataset, time_range: FlexTimeRange | None = None, *, apply_dsp: bool = False
     ) -> ChannelQualityTable:
-        """Return noise and RMS (uV) and a verdict (good, dead, saturated, noisy) per amplifier channel (an addition)."""
+        """Return noise, RMS (uV) and verdict (good, dead, saturated, noisy) per amplifier channel (an addition)."""
         metadata = self._metadata(dataset)
         spec = None if time_range is None else coerce_time_range(time_range)
         with shown(self._progress, f"measuring {metadata.base_name}") as progress:
