@@ -104,7 +104,7 @@ def test_channels(tmp_path):
     assert channels[0].gain == AMP_UV
     assert channels[0].offset == 0.0
     assert channels[1].impedance_ohm == pytest.approx(100001)
-    assert [c.ntv for c in channels] == [0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 0]
+    assert [c.ntv for c in channels] == [0, 1, 2, 0, 1, 2, 3, 4, 4, 5, 0]
     assert [c.sys for c in channels] == list(range(11))
 
 
@@ -144,7 +144,9 @@ def test_edges_of_digital_lines(tmp_path):
     for source, words, lines in (("DIN", content.din, (0, 7)), ("DOUT", content.dout, (3,))):
         for line in lines:
             bits = (words >> line).astype(int) & 1
-            want += [(content.counters[i], line, bits[i], source) for i in range(1, len(bits)) if bits[i] != bits[i - 1]]
+            want += [
+                (content.counters[i], line, bits[i], source) for i in range(1, len(bits)) if bits[i] != bits[i - 1]
+            ]
     got = list(zip(events.counter, events.line, events.state, events.source, strict=True))
     assert len(got) > 300
     assert sorted(got) == sorted(want)
@@ -328,7 +330,9 @@ def test_kernels_equal_their_references():
 @pytest.mark.samples
 def test_the_real_file(samples: Path):
     expected = next(
-        e["expected"] for e in json.loads((samples / "MANIFEST.json").read_text()) if e["file"] == "intan/sampledata.rhd"
+        e["expected"]
+        for e in json.loads((samples / "MANIFEST.json").read_text())
+        if e["file"] == "intan/sampledata.rhd"
     )
     path = samples / "intan" / "sampledata.rhd"
     session = rhd.open_rhd(path)
