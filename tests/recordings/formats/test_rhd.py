@@ -104,7 +104,7 @@ def test_channels(tmp_path):
     assert channels[0].gain == AMP_UV
     assert channels[0].offset == 0.0
     assert channels[1].impedance_ohm == pytest.approx(100001)
-    assert [c.ntv for c in channels] == [0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 0]
+    assert [c.ntv for c in channels] == [0, 1, 2, 0, 1, 2, 3, 4, 4, 5, 0]
     assert [c.sys for c in channels] == list(range(11))
 
 

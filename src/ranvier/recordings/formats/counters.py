@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,3 +93,17 @@ def counters_of_rows(segments: Segments, rows: npt.NDArray[np.int64]) -> npt.NDA
     run = np.searchsorted(first_rows, rows, side="right") - 1
     counters: npt.NDArray[np.int64] = segments.counters[run] + rows - first_rows[run]
     return counters
+
+
+def read_cells(path: Path, offsets: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Read single values at byte offsets of a file; RecordingError where it ends before one of them."""
+    kind = np.dtype(dtype)
+    parts = []
+    with open(path, "rb", buffering=0) as handle:
+        for offset in offsets.tolist():
+            handle.seek(offset)
+            parts.append(handle.read(kind.itemsize))
+    data = b"".join(parts)
+    if len(data) != kind.itemsize * len(offsets):
+        raise RecordingError(f"{path} became shorter while it was read: open it again to see what is left")
+    return np.frombuffer(data, kind)

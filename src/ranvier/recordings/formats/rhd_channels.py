@@ -47,13 +47,15 @@ class BlockLayout:
 def channel_table(header: RhdHeader) -> ChannelTable:
     """Return the columns: amplifiers, auxiliary inputs, analog inputs, digital lines; each kind in file order.
 
-    Counts are the stored words minus 32768, so that amplifier channels need no offset.
+    The native index of an analog channel is its position among the enabled ones of its type, that of a digital line
+    its number at the instrument. Counts are the stored words minus 32768, so that amplifiers need no offset.
     """
     channels: list[Channel] = []
     seen = dict.fromkeys(SignalType, 0)
     for kind, type_, gain, offset in _kinds(header):
         for entry in header.of_kind(kind):
-            channels.append(_channel(entry, type_, seen[type_], len(channels), gain, offset))
+            ntv = entry.native_order if kind in (DIN, DOUT) else seen[type_]
+            channels.append(_channel(entry, type_, ntv, len(channels), gain, offset))
             seen[type_] += 1
     return ChannelTable(tuple(channels))
 

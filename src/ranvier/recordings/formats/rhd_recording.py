@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ranvier.models.signals import SignalType
 from ranvier.recordings.flat import FlatFile
-from ranvier.recordings.formats.counters import counters_of_rows, exact_rate, find_runs
+from ranvier.recordings.formats.counters import counters_of_rows, exact_rate, find_runs, read_cells
 from ranvier.recordings.formats.rhd_channels import block_layout, channel_table
 from ranvier.recordings.formats.rhd_header import RhdHeader, read_header
 from ranvier.recordings.formats.rhd_kernels import counts_of_blocks, physical_of_blocks
@@ -176,19 +176,16 @@ def _gap_table(header: RhdHeader, data: FlatFile, blocks: int) -> tuple[Segments
     n = header.block_samples
     if not blocks:
         return Segments.single(0, 0), []
-    with open(data.path, "rb", buffering=0) as handle:
+    stored = np.dtype("<i4" if header.signed_counters else "<u4")
 
-        def counter_at(row: int) -> int:
-            handle.seek(data.header_bytes + row // n * data.row_bytes + 4 * (row % n))
-            return int.from_bytes(handle.read(4), "little", signed=header.signed_counters)
+    def counters_at(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        offsets = data.header_bytes + rows // n * data.row_bytes + 4 * (rows % n)
+        return read_cells(data.path, offsets, stored).astype(np.int64)
 
-        def counters_at(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-            return np.array([counter_at(row) for row in rows.tolist()], dtype=np.int64)
-
-        segments = find_runs(counters_at, blocks * n)
-        if segments is None:
-            note = f"{data.path.name}: stored sample counters run backwards; samples are counted from the first instead"
-            return Segments.single(counter_at(0), blocks * n), [note]
+    segments = find_runs(counters_at, blocks * n)
+    if segments is None:
+        note = f"{data.path.name}: stored sample counters run backwards; samples are counted from the first instead"
+        return Segments.single(int(counters_at(np.zeros(1, np.int64))[0]), blocks * n), [note]
     if not segments.missing:
         return segments, []
     return segments, [f"{data.path.name}: {len(segments.gaps)} gaps, {segments.missing} samples were never stored"]
