@@ -18,6 +18,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.recordings.kernels",
     "ranvier.recordings.formats.rhd_kernels",
     "ranvier.simulation.kernels",
+    "ranvier.metrics.kernels",
 )
 
 _REGISTRY: dict[str, Kernel[Any, Any]] = {}
