@@ -159,9 +159,13 @@ def test_damage_is_named_and_nothing_is_deleted(tmp_path: Path, how: str) -> Non
         del content[len(content) // 2 :]
     path.write_bytes(content)
     damaged = Database(path)
-    with pytest.raises(StoreError, match=r"s\.sqlite is damaged.*move it away"):
+
+    def use() -> None:
         settings(damaged)
         write_setting(damaged, "new")
+
+    with pytest.raises(StoreError, match=r"s\.sqlite is damaged.*move it away"):
+        use()
     damaged.close()
     assert path.read_bytes() == bytes(content)
 
@@ -240,9 +244,14 @@ def test_locked_for_too_long(tmp_path: Path) -> None:
 
 def test_an_exception_rolls_back(store: Store) -> None:
     write_setting(store.database, "a")
-    with pytest.raises(KeyError), store.database.write() as connection:
-        connection.execute("DELETE FROM settings")
-        raise KeyError("in between")
+
+    def fails() -> None:
+        with store.database.write() as connection:
+            connection.execute("DELETE FROM settings")
+            raise KeyError("in between")
+
+    with pytest.raises(KeyError):
+        fails()
     assert settings(store.database) == {"a": "1"}
     write_setting(store.database, "b")
 
@@ -255,7 +264,7 @@ def test_threads_share_a_store(store: Store) -> None:
             for i in range(25):
                 store.settings.set(f"{k}-{i}", i)
                 assert store.settings.get(f"{k}-{i}") == i
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - shown below
             failures.append(error)
 
     threads = [threading.Thread(target=add, args=(k,)) for k in range(8)]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ranvier.clients._progress import Progress, say_compiling
 from ranvier.connect import announce_compiling, open_hub
 from ranvier.exceptions import ClientClosedError, DatasetError
 from ranvier.models.common import ServiceEndpoint
 from ranvier.models.dataset import DatasetMetadata
-from ranvier.models.flex import FlexDataset, ServerVersion
+from ranvier.models.flex import FlexDataset
 from ranvier.services import Hub
+
+
+class ServerVersion(NamedTuple):
+    """Version of an engine: major, minor, patch."""
+
+    major: int
+    minor: int
+    patch: int
+
 
 #: The API level that this engine answers as (the documented releases gate features by it).
 API_LEVEL = ServerVersion(5, 7, 0)

@@ -13,7 +13,7 @@ from ranvier.clients._files import BaseFileClient
 from ranvier.clients._progress import shown
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
-from ranvier.models.dsp import DSPGroup
+from ranvier.models.dsp import DSPGroup, coerce_filter_stage
 from ranvier.models.events import EventTable
 from ranvier.models.flex import (
     FlexDataset,
@@ -22,7 +22,6 @@ from ranvier.models.flex import (
     FlexSignalSpec,
     FlexTimeRange,
     coerce_dsp_params,
-    coerce_filter_stage,
     coerce_signal_spec,
     coerce_time_range,
 )

@@ -19,7 +19,6 @@ from ranvier.probes import assume_column, channel_metadata
 from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, format_for_type, open_session
 from ranvier.store import Store
 
-
 Ids = list[str]
 Listing = list[tuple[str, "Linked"]]
 

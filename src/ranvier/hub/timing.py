@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from fractions import Fraction
 
 from ranvier.exceptions import TimeRangeError

@@ -17,6 +17,7 @@ R = TypeVar("R")
 KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.recordings.kernels",
     "ranvier.recordings.formats.rhd_kernels",
+    "ranvier.simulation.kernels",
 )
 
 _REGISTRY: dict[str, Kernel[Any, Any]] = {}

@@ -3,6 +3,7 @@
 from ranvier.probes.assign import assign, assume_column
 from ranvier.probes.headstages import Headstage, parse_headstage
 from ranvier.probes.layouts import Layout, PlacedSite, layout
+from ranvier.probes.metadata import channel_metadata
 from ranvier.probes.names import KNOWN_PROBES, ProbeName, parse_probe_name
 from ranvier.probes.probeinterface_io import ProbeFile, read_probeinterface, write_probeinterface
 
@@ -15,6 +16,7 @@ __all__ = [
     "ProbeName",
     "assign",
     "assume_column",
+    "channel_metadata",
     "layout",
     "parse_headstage",
     "parse_probe_name",
