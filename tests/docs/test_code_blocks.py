@@ -1,11 +1,13 @@
 """The documentation's Python blocks run, page by page, in the order in which a reader meets them.
 
-A block is left out by a comment on the line before it, which must give the reason: ``<!-- not run: needs a rig -->``.
+A comment on the line before a block changes that: ``<!-- test: needs samples -->`` runs it only where the sample
+recordings are, beside a copy of ``sampledata.rhd``; ``<!-- test: left out: needs a rig -->`` never does, and says why.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r"^```python\b.*$")
-LEFT_OUT = re.compile(r"^<!-- not run: (?P<reason>.*\S.*) -->$")
+LEFT_OUT = re.compile(r"^<!-- test: left out: \S.* -->$")
+NEEDS_SAMPLES = "<!-- test: needs samples -->"
 
 
 class CodeBlock(NamedTuple):
     line: int  # 1-based, of the first line of code
     code: str
+    needs_samples: bool = False
 
 
 def blocks_of(text: str) -> Iterator[CodeBlock]:
@@ -33,7 +37,8 @@ def blocks_of(text: str) -> Iterator[CodeBlock]:
             end = lines.index("```", at)
             before = next((line for line in reversed(lines[:at]) if line.strip()), "")
             if not LEFT_OUT.match(before):
-                yield CodeBlock(at + 2, "\n".join(lines[at + 1 : end]) + "\n")
+                code = "\n".join(lines[at + 1 : end]) + "\n"
+                yield CodeBlock(at + 2, code, before == NEEDS_SAMPLES)
             at = end
         at += 1
 
@@ -43,9 +48,12 @@ def pages_with_code() -> list[Path]:
 
 
 @pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_page_runs(page: Path, script_folder: Path) -> None:
+def test_page_runs(page: Path, script_folder: Path, request: pytest.FixtureRequest) -> None:
+    blocks = list(blocks_of(page.read_text(encoding="utf-8")))
+    if any(block.needs_samples for block in blocks):
+        shutil.copy(request.getfixturevalue("samples") / "intan" / "sampledata.rhd", script_folder)
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for block in blocks_of(page.read_text(encoding="utf-8")):
+    for block in blocks:
         # Empty lines in front make a traceback name the page's own line.
         source = "\n" * (block.line - 1) + block.code
         exec(compile(source, str(page), "exec"), namespace)
@@ -65,7 +73,8 @@ def test_no_block_escapes_the_collector(page: Path) -> None:
 
 
 def test_collector() -> None:
-    page = "a\n```python\nx = 1\n```\n<!-- not run: needs a rig -->\n\n```python\ny = 2\n```\n```bash\nls\n```\n"
+    page = "a\n```python\nx = 1\n```\n<!-- test: left out: needs a rig -->\n\n```python\ny = 2\n```\n```bash\nls\n```\n"
     assert list(blocks_of(page)) == [CodeBlock(3, "x = 1\n")]
-    without_reason = "<!-- not run: -->\n```python\nz = 3\n```\n"
+    assert list(blocks_of(f"{NEEDS_SAMPLES}\n```python\nx = 1\n```\n")) == [CodeBlock(3, "x = 1\n", True)]
+    without_reason = "<!-- test: left out: -->\n```python\nz = 3\n```\n"
     assert [block.code for block in blocks_of(without_reason)] == ["z = 3\n"]

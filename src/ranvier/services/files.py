@@ -15,8 +15,9 @@ class HubFiles(Protocol):
     def list_directory(self, path: Path) -> list[FileInfo]:
         """Return the recordings in a folder (not in its sub-folders), by name.
 
-        A recording of several files is one entry. Files that no format recognises are left out; a recording that
-        cannot be read is listed with what is known of it. OSError of the platform for a folder that cannot be read.
+        A recording of several files is one entry, one of several streams an entry per stream. Files that no format
+        recognises are left out; a recording that cannot be read is listed with 0 channels. RecordingError where
+        ``path`` is not a folder.
         """
         ...
 
@@ -28,14 +29,17 @@ class HubFiles(Protocol):
         ...
 
     def move(self, src: Path, dst: Path, *, force: bool = False) -> None:
-        """Move or rename a recording; the files inside that name each other are brought along. Errors as ``copy``."""
+        """Move or rename a recording; the files inside that name each other are brought along. Errors as ``copy``.
+
+        A dataset linked at the old place is unlinked.
+        """
         ...
 
     def remove(self, path: Path, *, force: bool = False) -> None:
         """Delete every file of a recording.
 
-        A recording that is linked, or still grows, is refused with DatasetError unless ``force``; a path that is not
-        a recording always is (NotARecordingError).
+        A dataset linked there is unlinked first. A path that is not a recording is refused (NotARecordingError).
+        ``force`` has no effect, as on the reference server.
         """
         ...
 

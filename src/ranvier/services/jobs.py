@@ -15,11 +15,11 @@ class HubJobs(Protocol):
         """Return all jobs, newest first. One whose process died is ``LOST``."""
         ...
 
-    def get(self, job_id: str) -> JobInfo:
+    def get(self, job_id: str, /) -> JobInfo:
         """Return one job; DatasetError for an unknown id."""
         ...
 
-    def cancel(self, job_id: str) -> JobInfo:
+    def cancel(self, job_id: str, /) -> JobInfo:
         """Ask a job to stop and return it as it is now; a job that has ended is left as it is.
 
         The caller of the work sees JobCancelledError, and nothing half-written stays.
