@@ -51,4 +51,9 @@ class Metrics:
             )
 
         statistics = self._jobs.run("channel_quality", f"measuring {linked.base_name}", work, progress=progress)
-        return ChannelQualityTable(channels=channel_quality(statistics, linked.channels.take(chosen)))
+        fs = float(recording.fs)
+        return ChannelQualityTable(
+            dataset_id=dataset_id,
+            time_range_sec=(start / fs, stop / fs),
+            channels=channel_quality(statistics, linked.channels.take(chosen)),
+        )
