@@ -124,3 +124,4 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> Non
     assert [found for page in html for found in loads.findall(page)] == []
     services = (tmp_path / "site" / "reference" / "services" / "index.html").read_text(encoding="utf-8")
     assert "HubDatasets.link" in services, "mkdocstrings rendered nothing"
+    assert not re.search(r":(class|meth|mod|func):", services), "reStructuredText roles were left in"
