@@ -14,7 +14,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Modules that declare kernels. A new kernel module adds its name here; ``warm`` and the tests walk this list.
-KERNEL_MODULES: tuple[str, ...] = ()
+KERNEL_MODULES: tuple[str, ...] = (
+    "ranvier.dsp.kernels",
+    "ranvier.dsp.reference_kernels",
+)
 
 _REGISTRY: dict[str, Kernel[Any, Any]] = {}
 _COMPILE_LOCK = threading.RLock()  # Numba compiles one function at a time
