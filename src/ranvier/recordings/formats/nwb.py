@@ -17,6 +17,7 @@ from ranvier.recordings.formats.nwb_events import ToCounters, event_sources, rea
 from ranvier.recordings.formats.nwb_file import child, is_hdf5, opened, text_of, type_of
 from ranvier.recordings.formats.nwb_own import read_own_record
 from ranvier.recordings.formats.nwb_signals import NwbRecording, open_series
+from ranvier.recordings.formats.nwb_sink import NwbSink
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
 from ranvier.recordings.registry import Format
@@ -232,4 +233,5 @@ FORMAT = Format(
     open=open_nwb,
     files=files_of,
     base_name=base_name,
+    sink=NwbSink,
 )
