@@ -34,6 +34,24 @@ def overwritten_files() -> list[str]:
     return [str(file) for file in files if not _is_intact(file)]
 
 
+def report() -> str:
+    """Return what is wrong with the documented import names in this environment, in a sentence or two, or ""."""
+    sentences = []
+    vendors = vendor_distributions()
+    if vendors and _is_installed(OWN_DISTRIBUTION):
+        sentences.append(
+            f"clash: {OWN_DISTRIBUTION} and the vendor's {' and '.join(vendors)} are both installed and own the same "
+            f"import names; uninstall one of them."
+        )
+    changed = overwritten_files()
+    if changed:
+        sentences.append(
+            f"clash: {len(changed)} files of {OWN_DISTRIBUTION} were replaced or removed (first: {changed[0]}); "
+            f"reinstall it after uninstalling the other."
+        )
+    return " ".join(sentences)
+
+
 def refuse_beside_vendor(package: str) -> None:
     """Raise ImportError where a vendor distribution is installed; ``package`` is what was imported."""
     vendors = vendor_distributions()
