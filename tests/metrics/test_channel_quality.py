@@ -57,7 +57,9 @@ def break_channel(rng: np.random.Generator, x: np.ndarray, fault: ChannelVerdict
             first = int(rng.integers(0, n // 2))
             x[first : first + int(rng.uniform(0.05, 0.5) * n)] = rail  # stuck there for a while
         else:
-            x[:] = np.clip(x * rng.uniform(30, 60), -abs(rail) / 4, abs(rail) / 4)  # huge pick-up, clipped
+            x[:] = x * rng.uniform(30, 60)  # huge pick-up, clipped
+            level = np.quantile(np.abs(x), rng.uniform(0.8, 0.995))
+            x[:] = np.clip(x, -level, level)
     elif fault is NOISY:
         x += rng.normal(0, np.std(x) * rng.uniform(4, 10), n)
 
