@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ranvier.metrics import channel_quality, measure
+from ranvier.metrics import channel_quality, measure, quality_table
 from ranvier.models.quality import ChannelQuality, ChannelQualityTable, ChannelVerdict
 from ranvier.recordings import plain_channels
 
@@ -195,14 +195,13 @@ def table(recording_of: Callable) -> ChannelQualityTable:
     x = recording_like(np.random.default_rng(0), 6, 0.05)
     x[:, 1] = 0.0
     recording = recording_of(x[:, :3].astype(np.float32), FS, channels=plain_channels(amp=6).take([5, 2, 0]))
-    return ChannelQualityTable(
-        dataset_id="d", time_range_sec=(0.0, 4.0), channels=channel_quality(measure(recording), recording.channels)
-    )
+    return quality_table("d", measure(recording, start=1000), recording.channels)
 
 
 def test_table(recording_of: Callable) -> None:
     made = table(recording_of)
     assert made.ntv_idx.tolist() == [5, 2, 0]
+    assert (made.dataset_id, made.time_range_sec) == ("d", (0.5, 4.0))
     assert (made.good, made.by_verdict("dead"), made.by_verdict(NOISY)) == ([5, 0], [2], [])
     assert made.noise_uv[1] == made.rms_uv[1] == made.sd_uv[1] == 0.0
     assert made.channels[0].name == "pri_5"
