@@ -144,6 +144,13 @@ def test_a_probe_half_dead_keeps_its_other_half(recording_of: Callable) -> None:
     assert verdicts(recording_of, x) == [DEAD] * 10 + [GOOD] * 6
 
 
+def test_a_probe_whose_channels_differ_anyway_keeps_them(recording_of: Callable) -> None:
+    # white matter beside cortex: levels spread by a factor of 5 up and down are no faults
+    rng = np.random.default_rng(0)
+    levels = 10.0 * np.geomspace(0.2, 5.0, 24)
+    assert verdicts(recording_of, rng.normal(0, levels, (FS * SECONDS, 24))) == [GOOD] * 24
+
+
 def test_a_wrong_unit_does_not_kill_every_channel(recording_of: Callable) -> None:
     x = recording_like(np.random.default_rng(0), 16, 0.1) * 1e-6  # volts taken for microvolts
     assert verdicts(recording_of, x) == [GOOD] * 16

@@ -246,7 +246,7 @@ class Database:
             raise StoreError(self._operational(error)) from error
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter for damaged text in SQLite's message
             raise StoreError(self._damaged(error)) from error
         except OSError as error:
             raise StoreError(
@@ -270,7 +270,7 @@ class Database:
             )
         return self._damaged(error)
 
-    def _damaged(self, error: sqlite3.Error) -> str:
+    def _damaged(self, error: Exception) -> str:
         saved = self.backups()
         restore = f"restore its newest backup {saved[0]}, or " if saved else ""
         return (
