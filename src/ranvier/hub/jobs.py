@@ -347,25 +347,26 @@ class JobManager:
         self._mark_lost()
         return [self._truth(record).info for record in self._store.jobs.all()]
 
-    def get(self, id: str) -> JobInfo:
+    def get(self, job_id: str) -> JobInfo:
         """Return one job; DatasetError where it is unknown."""
         with self._lock:
-            mine = self._jobs.get(id)
+            mine = self._jobs.get(job_id)
         if mine is not None:
             return mine.info
-        record = self._store.jobs.get(id)
+        record = self._store.jobs.get(job_id)
         if record is None:
-            raise DatasetError(f"no job {id!r}; list the jobs to see those that are known")
+            raise DatasetError(f"no job {job_id!r}; list the jobs to see those that are known")
         return self._truth(record).info
 
-    def cancel(self, id: str) -> None:
-        """Cancel a job, also one that another process runs (it learns of it within about a second)."""
+    def cancel(self, job_id: str) -> JobInfo:
+        """Cancel a job and return it as it is now; also one that another process runs (it learns of it within about a second)."""
         with self._lock:
-            mine = self._jobs.get(id)
+            mine = self._jobs.get(job_id)
         if mine is not None:
             mine.cancel()
-        elif not self._store.jobs.request_cancel(id):
-            self.get(id)  # raises where it is unknown; a finished one needs no cancel
+        else:
+            self._store.jobs.request_cancel(job_id)  # a finished one needs no cancel
+        return self.get(job_id)
 
     def clear(self, ids: Iterable[str] | None = None) -> int:
         """Forget finished jobs, all or some; return how many. Unfinished ones stay."""
