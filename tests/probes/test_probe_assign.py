@@ -207,6 +207,7 @@ def test_damaged_files_are_our_errors(tmp_path: Path, data: st.DataObject) -> No
     assert "bad.json" in message
 
 
+@settings(deadline=None)
 @given(st.permutations(range(16)))
 def test_any_wiring_puts_each_site_on_its_channel(wiring: list[int]) -> None:
     places = layout(parse_probe_name("a1x16_5mm150_177"))
