@@ -226,8 +226,10 @@ class TransformNode(Model):
         """Several parameter models have the same keys: the type tells which one a dict means."""
         if not isinstance(data, Mapping) or not isinstance(data.get("params"), Mapping):
             return data
-        model = PARAMS_OF.get(data.get("type"))  # type: ignore[arg-type]
-        return data if model is None else {**data, "params": model.model_validate(data["params"])}
+        kind = data.get("type")
+        if not isinstance(kind, int) or kind not in PARAMS_OF:
+            return data
+        return {**data, "params": PARAMS_OF[TransformNodeType(kind)].model_validate(data["params"])}
 
     @classmethod
     def highpass(cls, frequency: float, order: int | None = None) -> TransformNode:
