@@ -61,6 +61,7 @@ def test_the_published_wiring_is_used_where_it_applies(arguments: dict[str, str]
     placed = assign(plain_channels(32), **arguments)
     channel_of_site = {c.site_num: c.ntv for c in placed}
     assert [channel_of_site[n] for n in (1, 2, 3, 4)] == H32_TO_RHD2132_FIRST
+    assert placed[0].probe_id == "probe__a1x32_poly3_10mm50_177"
     assert placed.wiring_verified is True
 
 
@@ -207,6 +208,7 @@ def test_damaged_files_are_our_errors(tmp_path: Path, data: st.DataObject) -> No
     assert "bad.json" in message
 
 
+@settings(deadline=None)
 @given(st.permutations(range(16)))
 def test_any_wiring_puts_each_site_on_its_channel(wiring: list[int]) -> None:
     places = layout(parse_probe_name("a1x16_5mm150_177"))

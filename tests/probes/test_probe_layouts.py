@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranvier.exceptions import ProbeError
@@ -139,6 +139,7 @@ def test_impossible_columns_are_refused() -> None:
         layout(parse_probe_name("A1x32-Poly9-6mm-35s-100"))
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 8),
     st.integers(2, 64),

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranvier.exceptions import DatasetError
@@ -96,6 +96,7 @@ def test_selection_comes_from_channels_or_from_the_caller(probed: ChannelTable) 
         describe(off, selected={AMP: [99]})
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_index_spaces_round_trip_through_any_slice(data: st.DataObject) -> None:
     full = assign(plain_channels(16, 2, 3, 1), probe="a1x16_5mm150_177")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranvier.exceptions import ProbeError
@@ -79,6 +79,7 @@ def names(draw: st.DrawFn) -> ProbeName:
     )
 
 
+@settings(deadline=None)
 @given(names())
 def test_names_survive_both_spellings(name: ProbeName) -> None:
     assert parse_probe_name(name.id) == name
@@ -86,6 +87,7 @@ def test_names_survive_both_spellings(name: ProbeName) -> None:
     assert parse_probe_name(name.catalogue) == name
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_probe_or_our_error(text: str) -> None:
     message = repr(text)
@@ -96,6 +98,7 @@ def test_any_text_is_a_probe_or_our_error(text: str) -> None:
     assert repr(text) in message
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_a_headstage_or_our_error(text: str) -> None:
     message = repr(text)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
@@ -60,6 +61,12 @@ def test_order_and_threads_are_invisible(small: SimulatedRecording) -> None:
         backward = list(pool.map(lambda r: again.read(*r).samples, reversed(ranges)))
     for a, b in zip(forward, reversed(backward), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_another_process_computes_the_same(small: SimulatedRecording) -> None:
+    copy = pickle.loads(pickle.dumps(small))
+    span = (small.start + 100, small.start + 5000)
+    np.testing.assert_array_equal(copy.read(*span).samples, small.read(*span).samples)
 
 
 def test_seeds_decide(small: SimulatedRecording) -> None:
@@ -144,6 +151,7 @@ def test_events_are_the_edges_of_the_digital_columns(small: SimulatedRecording) 
     assert not whole.read(whole.start, whole.stop, [21]).samples.any()
 
 
+@settings(deadline=None)
 @given(start=st.integers(0, 10**9), length=st.integers(1, 10**5), cut=st.floats(0, 1))
 def test_edges_do_not_depend_on_how_they_are_asked_for(start: int, length: int, cut: float) -> None:
     lines = Lines(SimulationSpec(ttl_period_sec=0.05, ttl_jitter_sec=0.05))
