@@ -75,6 +75,7 @@ class TestOtherReaders:
         assert reader.raw_annotations["blocks"][0]["rec_datetime"] == case.header().walltime
 
     @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore")
     def test_spikeinterface(self, case: SinkCase) -> None:
         extractors = pytest.importorskip("spikeinterface.extractors")
         samples = case.samples()
