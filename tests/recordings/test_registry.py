@@ -9,13 +9,13 @@ import pytest
 from ranvier.checks.files_xdat import write_xdat
 from ranvier.exceptions import CapabilityError, NotARecordingError, RecordingError
 from ranvier.models.dataset import RadiensFileType
-from ranvier.recordings import detect, format_for_type, formats, open_session, registry
+from ranvier.recordings import all_formats, detect, format_for_type, open_session, registry
 
 
 def test_every_format_is_complete() -> None:
-    names = [known.name for known in formats()]
+    names = [known.name for known in all_formats()]
     assert len(set(names)) == len(names)
-    for known in formats():
+    for known in all_formats():
         assert known.suffixes
         if known.sink is not None:
             assert known.sink.file_type == known.file_type
