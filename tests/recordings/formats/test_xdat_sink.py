@@ -175,6 +175,11 @@ class TestRoundTrip:
         once = self.transform(path, tmp_path / "once", list(range(10)))
         assert self.transform(tmp_path / "once", tmp_path / "twice", list(range(10))) == once
 
+    def test_identifiers(self, case: SinkCase) -> None:
+        path = case.write("set", case.samples(5))
+        assert open_session(path).extra["uid"] == "0102-03-04-05"
+        assert set(json.loads(path.read_text())["sapiens_base"]["biointerface_map"]["dsrc_uid"]) == {"0102-03-04-05"}
+
     def test_exact_rates_survive(self, tmp_path: Path) -> None:
         fs = Fraction(100_000_000, 3277)
         with XdatSink(tmp_path / "set", Header(fs, plain_channels(amp=1))) as sink:

@@ -142,6 +142,7 @@ def _open_ours(path: Path) -> Session:
         events=LazyDict({"": _events_maker(document, sidecar)}),
         provenance=provenance if isinstance(provenance, dict) else None,
         notes=recording.notes,
+        extra={"uid": str(document.get("uid", ""))},
     )
 
 
