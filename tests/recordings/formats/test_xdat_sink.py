@@ -75,6 +75,7 @@ class TestOtherReaders:
         assert reader.raw_annotations["blocks"][0]["rec_datetime"] == case.header().walltime
 
     @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore")
     def test_spikeinterface(self, case: SinkCase) -> None:
         extractors = pytest.importorskip("spikeinterface.extractors")
         samples = case.samples()
@@ -173,6 +174,11 @@ class TestRoundTrip:
         path, _ = write_xdat(tmp_path, document=self.foreign_document())
         once = self.transform(path, tmp_path / "once", list(range(10)))
         assert self.transform(tmp_path / "once", tmp_path / "twice", list(range(10))) == once
+
+    def test_identifiers(self, case: SinkCase) -> None:
+        path = case.write("set", case.samples(5))
+        assert open_session(path).extra["uid"] == "0102-03-04-05"
+        assert set(json.loads(path.read_text())["sapiens_base"]["biointerface_map"]["dsrc_uid"]) == {"0102-03-04-05"}
 
     def test_exact_rates_survive(self, tmp_path: Path) -> None:
         fs = Fraction(100_000_000, 3277)
