@@ -50,27 +50,35 @@ def scale_uniform(counts: Counts, gain: float, offset: float, out: Floats) -> No
         out[i] = gain * counts[i] + offset
 
 
-def _round_reference(samples: Floats, gain: Doubles, offset: Doubles, out: Counts) -> int:
-    exact = np.nan_to_num((samples - offset) / gain, nan=0.0, posinf=1e9, neginf=-1e9)
-    rounded = np.rint(exact)
+def _round_reference(samples: Floats, gain: Doubles, offset: Doubles, out: Counts) -> tuple[int, int]:
+    unknown = np.isnan(samples)
+    rounded = np.rint((np.where(unknown, 0.0, samples) - offset * ~unknown) / gain)
     out[:] = np.clip(rounded, -32768, 32767).astype(np.int16)
-    return int(np.count_nonzero((rounded > 32767) | (rounded < -32768)))
+    return int(np.count_nonzero((rounded > 32767) | (rounded < -32768))), int(np.count_nonzero(unknown))
 
 
-@kernel("int64(float32[:,::1], float64[::1], float64[::1], int16[:,::1])", reference=_round_reference)
-def round_to_counts(samples: Floats, gain: Doubles, offset: Doubles, out: Counts) -> int:
-    """``out = round((samples - offset) / gain)``, half to even, saturated, NaN as 0; returns how many saturated."""
+@kernel(
+    "UniTuple(int64, 2)(float32[:,::1], float64[::1], float64[::1], int16[:,::1])",
+    reference=_round_reference,
+)
+def round_to_counts(samples: Floats, gain: Doubles, offset: Doubles, out: Counts) -> tuple[int, int]:
+    """``out = round((samples - offset) / gain)``, half to even, saturated, NaN as 0.
+
+    Returns how many values saturated and how many were NaN.
+    """
     clipped = 0
+    unknown = 0
     for n in range(samples.shape[0]):
         for c in range(samples.shape[1]):
-            exact = np.rint((samples[n, c] - offset[c]) / gain[c])
-            if exact > 32767.0:
-                exact = 32767.0
+            rounded = np.rint((samples[n, c] - offset[c]) / gain[c])
+            if rounded > 32767.0:
+                rounded = 32767.0
                 clipped += 1
-            elif exact < -32768.0:
-                exact = -32768.0
+            elif rounded < -32768.0:
+                rounded = -32768.0
                 clipped += 1
-            elif np.isnan(exact):
-                exact = 0.0
-            out[n, c] = np.int16(exact)
-    return clipped
+            elif np.isnan(rounded):
+                rounded = 0.0
+                unknown += 1
+            out[n, c] = np.int16(rounded)
+    return clipped, unknown

@@ -109,6 +109,12 @@ class Segments:
         ends = self.counters + self.lengths
         return [Gap(int(a), int(b)) for a, b in zip(ends[:-1], self.counters[1:], strict=True) if b > a]
 
+    def counter_of(self, row: int) -> int:
+        """Return the sample counter of a stored row."""
+        i = int(np.searchsorted(self._first_rows, row, side="right")) - 1
+        i = min(max(i, 0), len(self.counters) - 1)
+        return int(self.counters[i]) + row - int(self._first_rows[i])
+
     def pieces(self, start: int, stop: int) -> Iterator[Piece]:
         """Yield the stored pieces of the counters ``[start, stop)``, in order."""
         i = max(0, int(np.searchsorted(self.counters, start, side="right")) - 1)
