@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ranvier.checks.files_openephys import make_stale, write_openephys
+from ranvier.checks.fuzz import fuzz_reader
 from ranvier.checks.readers import READER_RULES, ReaderCase, ReferenceStream
 from ranvier.exceptions import DatasetError, RadiensError, RecordingError
+from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
-from ranvier.recordings import Events
+from ranvier.recordings import Events, open_session
 from ranvier.recordings.formats import openephys as oe
 
 RECORDING = "openephys_binary_v0.6.7/Record Node 105/experiment1/recording1"
@@ -323,6 +325,25 @@ def test_damage_raises_only_our_errors(tmp_path, data):
 @given(data=st.data())
 def test_damage_raises_only_our_errors_long(tmp_path, data):
     check_damage(tmp_path, data)
+
+
+def fuzz(tmp_path, examples):
+    content = write_openephys(tmp_path / "made", rows=60, spikes=5, messages=((5001, "x"),))
+    root = tmp_path / "made"
+    files = {str(p.relative_to(root)): p.read_bytes() for p in content.path.rglob("*") if p.is_file()}
+    (tmp_path / "fuzz").mkdir()
+    fuzz_reader(
+        files, lambda folder: open_session(folder, RadiensFileType.OE_DAT), tmp_path / "fuzz", examples=examples
+    )
+
+
+def test_damaged_files(tmp_path):
+    fuzz(tmp_path, 40)
+
+
+@pytest.mark.slow
+def test_damaged_files_long(tmp_path):
+    fuzz(tmp_path, 2000)
 
 
 @pytest.mark.samples
