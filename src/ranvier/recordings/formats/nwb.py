@@ -117,13 +117,13 @@ def _find(file: Any, kinds: set[str]) -> list[str]:
         if isinstance(item, h5py.Group) and type_of(item) in kinds:
             found.append(f"{top}/{name}")
 
+    units = child(file, "units")
+    if isinstance(units, h5py.Group) and type_of(units) in kinds:
+        found.append("units")
     for top in ("acquisition", "processing"):
         group = child(file, top)
         if isinstance(group, h5py.Group):
             group.visititems(partial(look, top))
-    units = child(file, "units")
-    if isinstance(units, h5py.Group) and type_of(units) in kinds:
-        found.append("units")
     return found
 
 
