@@ -10,6 +10,8 @@ from typing import Any
 
 from ranvier.exceptions import RecordingError
 from ranvier.models.dataset import RadiensFileType
+from ranvier.models.signals import SignalType
+from ranvier.recordings.digital import digital_edges, drop_stored_edges
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.formats.counters import counters_of_seconds
 from ranvier.recordings.formats.nwb_electrodes import Electrodes
@@ -115,13 +117,13 @@ def _find(file: Any, kinds: set[str]) -> list[str]:
         if isinstance(item, h5py.Group) and type_of(item) in kinds:
             found.append(f"{top}/{name}")
 
+    units = child(file, "units")
+    if isinstance(units, h5py.Group) and type_of(units) in kinds:
+        found.append("units")
     for top in ("acquisition", "processing"):
         group = child(file, top)
         if isinstance(group, h5py.Group):
             group.visititems(partial(look, top))
-    units = child(file, "units")
-    if isinstance(units, h5py.Group) and type_of(units) in kinds:
-        found.append("units")
     return found
 
 
@@ -136,7 +138,7 @@ def _what_is_there(file: Any, units: list[str], sources: list[str]) -> str:
 def _lazy_events(path: Path, file: Any, sources: list[str], streams: dict[str, NwbRecording]) -> LazyDict[Events]:
     """All events in the counters of each stream; without streams each source in counters of its own rate."""
     if streams:
-        return LazyDict({n: partial(_events, path, sources, s.timing.counters) for n, s in streams.items()})
+        return LazyDict({n: partial(_stream_events, path, sources, s) for n, s in streams.items()})
     makers = {}
     for name in sources:
         start = child(file[name], "starting_time")
@@ -171,6 +173,15 @@ def _counters_at(rate_hz: float) -> ToCounters:
 def _events(path: Path, names: list[str], to_counters: ToCounters) -> Events:
     with opened(path) as file:
         return read_events(file, names, to_counters)
+
+
+def _stream_events(path: Path, names: list[str], stream: NwbRecording) -> Events:
+    """Return tabled events and the edges of digital columns; what both tell is given once."""
+    digital = (SignalType.DIN, SignalType.DOUT)
+    recorded = {(c.type.name, c.ntv) for c in stream.channels if c.type in digital}
+    return Events.merge(
+        drop_stored_edges(_events(path, names, stream.timing.counters), recorded), digital_edges(stream)
+    )
 
 
 def _units(path: Path, name: str, to_counters: ToCounters) -> SpikeTrains:

@@ -233,7 +233,7 @@ def read_units(units: Any, to_counters: ToCounters) -> SpikeTrains:
         counters[order],
         (own + shift).astype(np.int32)[which][order],
         _spike_sites(units, len(times))[order],
-        None,
+        _waveforms(units, order),
         {int(i) + shift: name for i, name in zip(own, named, strict=False)},
     )
 
@@ -251,3 +251,12 @@ def _spike_sites(units: Any, n: int) -> npt.NDArray[np.int32]:
     if stored is not None and len(stored) == n:
         return stored.astype(np.int32)
     return np.full(n, -1, np.int32)
+
+
+def _waveforms(units: Any, order: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
+    """Return our own column of waveforms, ``(spikes, channels, points)`` in uV; None where there is none."""
+    stored = child(units, "spike_waveform")
+    if stored is None or getattr(stored, "ndim", 0) != 3 or len(stored) != len(order) or stored.dtype.kind != "f":
+        return None
+    waveforms: npt.NDArray[np.float32] = stored[:].astype(np.float32, copy=False)[order]
+    return waveforms

@@ -27,6 +27,7 @@ from ranvier.recordings.block import Block
 from ranvier.recordings.channels import TYPE_ORDER
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.files import writing
+from ranvier.recordings.formats.hdf5_output import Hdf5Output
 from ranvier.recordings.formats.nwb_own import SCRATCH_NAME, rate_to_json, table_to_json
 from ranvier.recordings.formats.nwb_skeleton import SERIES, append_tables, to_json, write_skeleton
 from ranvier.recordings.sink import Sink
@@ -57,7 +58,7 @@ class NwbSink(Sink):
     file_type: ClassVar[RadiensFileType] = RadiensFileType.NWB
     suffixes: ClassVar[tuple[str, ...]] = (".nwb",)
 
-    _file: Any = None
+    _output: Hdf5Output | None = None
 
     def final_paths(self) -> list[Path]:
         """Return the one file."""
@@ -67,8 +68,6 @@ class NwbSink(Sink):
         channels = self.header.channels
         if not channels.count(SignalType.AMP):
             raise CapabilityError(f"{self.destination}: NWB output needs at least one amplifier channel")
-        import h5py
-
         self._events: list[Events] = []
         self._trains: dict[str, SpikeTrains] = {}
         self._rows = 0
@@ -81,11 +80,21 @@ class NwbSink(Sink):
         self._temporary = self.staged.path(self._final)
         with self._guard():
             write_skeleton(self._temporary, self.header)
-            self._file = h5py.File(self._temporary, "r+")
+            self._output = Hdf5Output(self._temporary, "r+")
 
     @property
     def _final(self) -> Path:
         return self.final_paths()[0]
+
+    @property
+    def _opened(self) -> Hdf5Output:
+        if self._output is None:
+            raise OutputError(f"{self._final} is finished; open a new output")
+        return self._output
+
+    @property
+    def _file(self) -> Any:
+        return self._opened.file
 
     def write(self, block: Block) -> None:
         """Append a block; OutputError where the disk refuses it."""
@@ -100,6 +109,7 @@ class NwbSink(Sink):
                 series.dataset.resize(stop, axis=0)
                 series.dataset[self._rows : stop] = self._values(series, block)
             self._rows = stop
+            self._opened.check()
 
     def write_events(self, events: Events) -> None:
         """Add events, in counters of this output."""
@@ -126,9 +136,8 @@ class NwbSink(Sink):
 
     def abort(self) -> None:
         """Remove everything that was written."""
-        with suppress(OSError, RuntimeError, ValueError):  # a full disk refuses the last flush too
+        with suppress(OSError, RuntimeError, ValueError):
             self._close()
-        self._file = None
         super().abort()
 
     def _create_datasets(self, block: Block) -> None:
@@ -213,8 +222,6 @@ class NwbSink(Sink):
                     row += k
 
     def _write_record(self, places: dict[str, str]) -> None:
-        import h5py
-
         header = self.header
         segments = self.segments
         record = {
@@ -233,19 +240,19 @@ class NwbSink(Sink):
                 }
             },
         }
-        with h5py.File(self._temporary, "r+") as file:
-            file[f"scratch/{SCRATCH_NAME}"][()] = to_json(record)
+        with Hdf5Output(self._temporary, "r+") as output:
+            output.file[f"scratch/{SCRATCH_NAME}"][()] = to_json(record)
 
     def _close(self) -> None:
-        file, self._file = self._file, None
+        output, self._output = self._output, None
         for series in getattr(self, "_series", ()):
             series.dataset = None
-        if file is not None:
-            file.close()
+        if output is not None:
+            output.close()
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        """Turn what HDF5 raises on a full disk into OutputError."""
+        """Turn what the disk and HDF5 raise into OutputError."""
         with writing(self._final):
             try:
                 yield

@@ -16,6 +16,7 @@ from ranvier.models.channels import SITE_NUM_UNSET
 from ranvier.models.signals import SignalType
 from ranvier.recordings.channels import Channel, ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.formats.hdf5_output import Hdf5Output
 from ranvier.recordings.formats.nwb_own import SCRATCH_NAME
 from ranvier.recordings.sink import Header
 
@@ -34,7 +35,6 @@ PLACEHOLDER_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 def write_skeleton(path: Path, header: Header) -> None:
     """Write devices, electrodes and empty series of the columns of ``header``."""
-    import h5py
     from pynwb import NWBHDF5IO
 
     file = _file(header)
@@ -42,8 +42,7 @@ def write_skeleton(path: Path, header: Header) -> None:
     region = _add_electrodes(file, amplifier)
     _add_series(file, header.channels, region)
     file.add_scratch("{}", name=SCRATCH_NAME, description="What Ranvier needs to read its own file exactly (JSON)")
-    # An open file, because pynwb warns of names that do not end in .nwb, as temporary ones do not.
-    with h5py.File(path, "w") as target, NWBHDF5IO(file=target, mode="w") as io:
+    with Hdf5Output(path, "w") as target, NWBHDF5IO(file=target.file, mode="w") as io:
         io.write(file)
 
 
@@ -157,7 +156,7 @@ def append_tables(path: Path, header: Header, events: Events | None, trains: dic
     from pynwb import NWBHDF5IO
 
     places: dict[str, str] = {}
-    with NWBHDF5IO(str(path), "a", load_namespaces=True) as io:
+    with Hdf5Output(path, "r+") as target, NWBHDF5IO(file=target.file, mode="a", load_namespaces=True) as io:
         file = io.read()
         if events is not None and len(events):
             file.add_acquisition(_events_table(events, header))
