@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+
+from ranvier.models._base import OwnModel
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["ChannelQuality", "ChannelQualityTable", "ChannelVerdict"]
 
 
 class ChannelVerdict(StrEnum):
@@ -22,15 +25,13 @@ class ChannelVerdict(StrEnum):
     NOISY = "noisy"
 
 
-class ChannelQuality(BaseModel):
+class ChannelQuality(OwnModel):
     """Measures and verdict of one channel.
 
     ``rms_uv`` is about 0, ``sd_uv`` about the mean; ``noise_uv`` is the median over seconds of the median absolute
     deviation / 0.6745. All are NaN where the channel held no finite sample. ``reasons`` say, in words with numbers, why
     the verdict is not good.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ser_json_inf_nan="strings")
 
     ntv_idx: int
     name: str
@@ -45,10 +46,8 @@ class ChannelQuality(BaseModel):
     reasons: tuple[str, ...] = ()
 
 
-class ChannelQualityTable(BaseModel):
+class ChannelQualityTable(OwnModel):
     """The channels of a dataset over a time range in seconds, in the order asked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ser_json_inf_nan="strings")
 
     dataset_id: str
     time_range_sec: tuple[float, float]

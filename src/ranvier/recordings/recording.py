@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.exceptions import TimeRangeError
+from ranvier.exceptions import ConfigurationError, SignalSelectionError, TimeRangeError
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.segments import Segments
@@ -83,6 +83,10 @@ class Recording(ABC):
         ------
         TimeRangeError
             If the range lies wholly outside the recording, or is reversed.
+        SignalSelectionError
+            If a column does not exist.
+        ConfigurationError
+            If ``out`` does not fit.
         """
         start, stop = self.clip(start, stop)
         wanted = self._columns(columns)
@@ -168,7 +172,13 @@ class Recording(ABC):
     def _columns(self, columns: Columns) -> npt.NDArray[np.int64]:
         if columns is None:
             return np.arange(len(self.channels), dtype=np.int64)
-        return np.asarray(columns, dtype=np.int64)
+        wanted = np.asarray(columns, dtype=np.int64)
+        if wanted.ndim != 1 or (len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self.channels)):
+            raise SignalSelectionError(
+                f"{self.path.name} has the columns 0-{len(self.channels) - 1}; a selection of {wanted.tolist()[:8]} "
+                f"does not fit"
+            )
+        return wanted
 
     @staticmethod
     def _fill_missing(rows: npt.NDArray[np.float32], digital: npt.NDArray[np.bool_] | None) -> None:
@@ -188,7 +198,7 @@ def _memory(out: npt.NDArray[Any] | None, rows: int, columns: int, dtype: npt.DT
         or out.shape[1] != columns
         or not out.flags.c_contiguous
     ):
-        raise ValueError(
+        raise ConfigurationError(
             f"out must be a C-contiguous {np.dtype(dtype).name} array of at least ({rows}, {columns}), "
             f"not {out.dtype} {out.shape}"
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -12,6 +14,21 @@ from ranvier.exceptions import CapabilityError, NotARecordingError, RadiensError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.session import Session
 from ranvier.recordings.sink import Sink
+
+#: What reading a damaged file may raise, here and in the libraries that readers use.
+FILE_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +74,18 @@ FORMAT_MODULES: tuple[str, ...] = (
 @cache
 def formats() -> tuple[Format, ...]:
     """Return every known format, in the order in which detection tries them."""
-    return tuple(import_module(name).FORMAT for name in FORMAT_MODULES)
+    return tuple(_one_by_one())
+
+
+def _one_by_one() -> Iterator[Format]:
+    """Yield the formats, importing each module only when its turn comes."""
+    for name in FORMAT_MODULES:
+        yield import_module(name).FORMAT
 
 
 def format_for_type(file_type: RadiensFileType) -> Format:
     """Return the format of an API file type; CapabilityError where there is none."""
-    for known in formats():
+    for known in _one_by_one():
         if known.file_type == file_type:
             return known
     have = ", ".join(sorted({f.file_type.name for f in formats()}))
@@ -73,7 +96,7 @@ def detect(path: Path) -> tuple[Format, Path]:
     """Return the format of a path and its canonical path; NotARecordingError where nothing recognises it."""
     if not path.exists() and not any(path.parent.glob(_escape(path.name) + "*")):
         raise NotARecordingError(f"{path} does not exist")
-    for known in formats():
+    for known in _one_by_one():
         found = known.detect(path)
         if found is not None:
             return known, found
@@ -113,7 +136,7 @@ def open_session(path: str | Path, file_type: RadiensFileType | None = None) -> 
         return known.open(canonical)
     except RadiensError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, EOFError, MemoryError) as error:
+    except FILE_ERRORS as error:
         raise RecordingError(
             f"{canonical}: cannot be read as {known.name} ({type(error).__name__}: {error})"
         ) from error

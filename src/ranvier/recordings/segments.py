@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -41,12 +41,14 @@ class Segments:
 
     counters: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
+    _first_rows: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.counters) != len(self.lengths) or np.any(self.lengths <= 0):
             raise RecordingError("a gap table needs one positive length per run")
         if np.any(self.counters[1:] < self.counters[:-1] + self.lengths[:-1]):
             raise RecordingError("sample counters run backwards: runs of the gap table overlap")
+        object.__setattr__(self, "_first_rows", np.concatenate(([0], np.cumsum(self.lengths))).astype(np.int64))
 
     @classmethod
     def single(cls, start: int, n: int) -> Segments:
@@ -65,6 +67,22 @@ class Segments:
         lengths = np.diff(np.concatenate((first, [len(counters)])))
         return cls(counters[first].astype(np.int64), lengths.astype(np.int64))
 
+    @classmethod
+    def from_runs(cls, runs: Iterable[tuple[int, int]]) -> Segments:
+        """Make a table of ``(counter, length)`` runs in time order; runs that follow each other directly are joined."""
+        joined: list[list[int]] = []
+        for counter, n in runs:
+            if n > 0 and joined and joined[-1][0] + joined[-1][1] == counter:
+                joined[-1][1] += n
+            elif n > 0:
+                joined.append([counter, n])
+        table = np.array(joined, dtype=np.int64).reshape(-1, 2)
+        return cls(np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]))
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Return the table as ``(counter, length)`` pairs."""
+        return [(int(c), int(n)) for c, n in zip(self.counters, self.lengths, strict=True)]
+
     @property
     def start(self) -> int:
         """First counter (0 for an empty table)."""
@@ -78,7 +96,7 @@ class Segments:
     @property
     def rows(self) -> int:
         """Rows stored."""
-        return int(self.lengths.sum())
+        return int(self._first_rows[-1])
 
     @property
     def missing(self) -> int:
@@ -91,13 +109,18 @@ class Segments:
         ends = self.counters + self.lengths
         return [Gap(int(a), int(b)) for a, b in zip(ends[:-1], self.counters[1:], strict=True) if b > a]
 
+    def counter_of(self, row: int) -> int:
+        """Return the sample counter of a stored row."""
+        i = int(np.searchsorted(self._first_rows, row, side="right")) - 1
+        i = min(max(i, 0), len(self.counters) - 1)
+        return int(self.counters[i]) + row - int(self._first_rows[i])
+
     def pieces(self, start: int, stop: int) -> Iterator[Piece]:
         """Yield the stored pieces of the counters ``[start, stop)``, in order."""
-        first_rows = np.concatenate(([0], np.cumsum(self.lengths)))
         i = max(0, int(np.searchsorted(self.counters, start, side="right")) - 1)
         while i < len(self.counters) and int(self.counters[i]) < stop:
             a = max(start, int(self.counters[i]))
             b = min(stop, int(self.counters[i] + self.lengths[i]))
             if b > a:
-                yield Piece(int(first_rows[i]) + a - int(self.counters[i]), a, b - a)
+                yield Piece(int(self._first_rows[i]) + a - int(self.counters[i]), a, b - a)
             i += 1

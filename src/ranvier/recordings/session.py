@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,10 @@ class Session:
     streams
         Recordings by stream name; a file with one stream has the name ``""`` or the format's own.
     events
-        Events by stream name, in that stream's counters.
+        Events by stream name, in that stream's counters. Where finding them means reading the recording (digital
+        columns), this is a :class:`~ranvier.recordings.lazy.LazyDict`: they are found on first access.
     spike_trains
-        Spikes by name (electrode group, sorter).
+        Spikes by name (electrode group, sorter); may be lazy too.
     provenance
         What the file says about its making: plain JSON data as :mod:`ranvier.recordings.provenance` defines it.
     extra
@@ -56,8 +58,8 @@ class Session:
     file_type: RadiensFileType
     format: str
     streams: dict[str, Recording]
-    events: dict[str, Events] = field(default_factory=dict)
-    spike_trains: dict[str, SpikeTrains] = field(default_factory=dict)
+    events: MutableMapping[str, Events] = field(default_factory=dict)
+    spike_trains: MutableMapping[str, SpikeTrains] = field(default_factory=dict)
     clocks: dict[str, Clock] = field(default_factory=dict)
     provenance: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()

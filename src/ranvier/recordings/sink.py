@@ -15,6 +15,8 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.files import StagedFiles, writing
+from ranvier.recordings.segments import Segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,13 @@ class Sink(ABC):
     ``destination`` is ``dir/base`` without the format's suffix. Opening refuses outputs that exist (OutputExistsError)
     unless ``force``, and folders that cannot be written (OutputError). A jump of ``block.start`` between blocks is a
     gap. The context manager aborts on an exception and on leaving without ``commit``.
+
+    A sink creates its files through ``staged``, and asks ``_admit`` about each block.
+
+    Attributes
+    ----------
+    clipped_samples
+        Values that did not fit the format and were saturated.
     """
 
     file_type: ClassVar[RadiensFileType]
@@ -62,16 +71,23 @@ class Sink(ABC):
         self.header = header
         self.force = force
         self.clipped_samples = 0
-        existing = [p for p in self.final_paths() if p.exists()]
-        if existing and not force:
-            raise OutputExistsError(f"{existing[0]} exists already; choose another name or pass force=True")
-        folder = destination.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._open()
-        except OSError as error:
-            self.abort()
-            raise OutputError(f"cannot write {destination}: {error.strerror or error}") from error
+        self.staged = StagedFiles()
+        self._runs: list[list[int]] = []
+        with writing(destination):
+            existing = [p for p in self.final_paths() if p.exists()]
+            if existing and not force:
+                raise OutputExistsError(f"{existing[0]} exists already; choose another name or pass force=True")
+            try:
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                self._open()
+            except BaseException:
+                self.abort()
+                raise
+
+    @property
+    def segments(self) -> Segments:
+        """The gap table of what was written so far."""
+        return Segments.from_runs((counter, n) for counter, n in self._runs)
 
     @abstractmethod
     def final_paths(self) -> list[Path]:
@@ -97,9 +113,33 @@ class Sink(ABC):
     def commit(self) -> Path:
         """Finish, flush, give the final names (metadata last); return the path to link."""
 
-    @abstractmethod
     def abort(self) -> None:
         """Remove everything that was written; safe to call at any time, also twice."""
+        self.staged.abort()
+
+    def _admit(self, block: Block) -> int:
+        """Check that a block fits and note its counters; return how many samples are missing before it.
+
+        OutputError where it has other columns than the header, or runs backwards.
+        """
+        if block.samples.ndim != 2 or block.samples.shape[1] != len(self.header.channels):
+            raise OutputError(
+                f"{self.destination}: a block of shape {block.samples.shape} does not have the "
+                f"{len(self.header.channels)} columns that this output was opened for"
+            )
+        if len(block) == 0:
+            return 0
+        expected = self._runs[-1][0] + self._runs[-1][1] if self._runs else block.start
+        if block.start < expected:
+            raise OutputError(
+                f"{self.destination}: a block starts at sample {block.start}, but {expected - 1} was written already; "
+                f"blocks must come in time order"
+            )
+        if self._runs and block.start == expected:
+            self._runs[-1][1] += len(block)
+        else:
+            self._runs.append([block.start, len(block)])
+        return block.start - expected
 
     def __enter__(self) -> Sink:
         return self

@@ -1,0 +1,159 @@
+"""Writing so that nothing unfinished ever stands under a final name.
+
+``StagedFiles`` gives every output a temporary name beside its final one; ``commit`` flushes everything to the disk and
+renames in order (metadata last), ``abort`` removes everything. What stood under the final names before (``force``) is
+moved aside first and comes back where a rename fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ranvier import _platform
+from ranvier.exceptions import OutputError
+
+_SUFFIX = ".writing"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the body into an OutputError that names ``path`` and says what to do."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {_advice(error)}") from error
+
+
+class StagedFiles:
+    """The files (or folders) of one output while it is written.
+
+    Temporary names start with a dot and end in ``.writing``; they lie in the folder of the final name, because only
+    there a rename is atomic.
+    """
+
+    def __init__(self) -> None:
+        self._token = uuid.uuid4().hex[:8]
+        self._temporary: dict[Path, Path] = {}
+        self._handles: list[BinaryIO] = []
+        # Also where nobody calls abort: a sink that is dropped, or the interpreter's end.
+        self._cleanup = weakref.finalize(self, _remove_all, os.getpid(), self._handles, self._temporary)
+
+    def path(self, final: Path) -> Path:
+        """Return the temporary path that becomes ``final`` (a file or a folder); nothing is created."""
+        if final not in self._temporary:
+            self._temporary[final] = final.with_name(f".{final.name}.{self._token}{_SUFFIX}")
+        return self._temporary[final]
+
+    def open(self, final: Path) -> BinaryIO:
+        """Create the temporary file of ``final`` for binary writing; commit and abort close it."""
+        with writing(final):
+            handle = open(self.path(final), "xb", buffering=1 << 20)  # noqa: SIM115 - closed by commit or abort
+        self._handles.append(handle)
+        return handle
+
+    def write_bytes(self, final: Path, content: bytes) -> None:
+        """Write a small file whole."""
+        with writing(final), open(self.path(final), "xb") as handle:
+            handle.write(content)
+
+    def close(self) -> None:
+        """Close every handle, so that the files can be flushed or read; OutputError where the last bytes do not fit."""
+        while self._handles:
+            handle = self._handles[-1]
+            with writing(Path(handle.name)):
+                handle.close()
+            self._handles.pop()
+
+    def commit(self, order: Sequence[Path], *, remove: Iterable[Path] = ()) -> None:
+        """Flush everything, then rename in this order; ``remove`` are stale files of a replaced output.
+
+        Raises
+        ------
+        OutputError
+            Nothing of the output stands under a final name then, and what it was to replace is back.
+        """
+        self.close()
+        for final in order:
+            with writing(final):
+                _flush(self.path(final))
+        self._swap(list(order), [p for p in remove if p not in order])
+        self._temporary.clear()
+        for folder in {final.parent for final in order}:
+            with writing(folder):
+                _platform.flush_folder(folder)
+
+    def abort(self) -> None:
+        """Close and remove everything; safe at any time and twice."""
+        _remove_all(os.getpid(), self._handles, self._temporary)
+
+    def _swap(self, order: list[Path], stale: list[Path]) -> None:
+        aside: dict[Path, Path] = {}
+        done: list[Path] = []
+        try:
+            # Metadata goes first on the way out, so that no moment shows old metadata over new data.
+            for final in [*reversed(order), *stale]:
+                if final.exists():
+                    old = final.with_name(f".{final.name}.{self._token}.replaced{_SUFFIX}")
+                    os.replace(final, old)
+                    aside[final] = old
+            for final in order:
+                os.replace(self._temporary[final], final)
+                done.append(final)
+        except BaseException as error:
+            for final in reversed(done):
+                os.replace(final, self._temporary[final])
+            for final, old in reversed(aside.items()):
+                os.replace(old, final)
+            if isinstance(error, OSError):
+                raise OutputError(f"cannot write {order[-1]}: {_advice(error)}") from error
+            raise
+        for old in aside.values():
+            _remove(old)
+
+
+def _advice(error: OSError) -> str:
+    text = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return f"the disk is full ({text}); free some space or write elsewhere; what was written so far was removed"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{text}; choose a folder that you may write to"
+    return text
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir():
+        for inner in sorted(path.iterdir()):
+            _platform.flush_to_disk(inner)
+        _platform.flush_folder(path)
+    else:
+        _platform.flush_to_disk(path)
+
+
+def _remove_all(owner: int, handles: list[BinaryIO], temporary: dict[Path, Path]) -> None:
+    if os.getpid() != owner:  # a forked child must not remove its parent's work
+        return
+    while handles:
+        with suppress(OSError):  # the buffer of a full disk cannot be flushed
+            handles[-1].close()
+        handles.pop()
+    for path in temporary.values():
+        _remove(path)
+    temporary.clear()
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""NumPy files whose header may be stale: Open Ephys writes the row count when a recording is closed.
+
+After a crash the header says 0 rows, or too few; the file's size tells the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.exceptions import RecordingError
+
+_HEADER_READERS: dict[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+#: One spike or message takes less than this.
+_MAX_ROW_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class NpyFile:
+    """One ``.npy`` file of rows of equal shape.
+
+    Attributes
+    ----------
+    rows
+        Whole rows that the file holds, from its size.
+    header_rows
+        Rows that its header claims.
+    """
+
+    path: Path
+    dtype: np.dtype[Any]
+    row_shape: tuple[int, ...]
+    rows: int
+    header_rows: int
+    header_bytes: int
+
+    @classmethod
+    def open(cls, path: Path, row_shape: tuple[int, ...] | None = None) -> NpyFile:
+        """Read the header; ``row_shape`` stands in where a stale header does not tell it.
+
+        Raises
+        ------
+        RecordingError
+            If it is missing, not a NumPy file, or of a type that no recording has.
+        """
+        try:
+            with open(path, "rb") as handle:
+                shape, fortran, dtype = _HEADER_READERS[np.lib.format.read_magic(handle)](handle)
+                header_bytes = handle.tell()
+        except OSError as error:
+            raise RecordingError(f"{path} cannot be read: {error.strerror or error}") from error
+        except (ValueError, TypeError, KeyError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
+            raise RecordingError(f"{path}: its NumPy header is damaged") from error
+        if dtype.kind not in "iufSU" or (fortran and len(shape) > 1):
+            raise RecordingError(f"{path}: values of type {dtype} are not what Open Ephys writes")
+        inner = tuple(shape[1:])
+        if row_shape is not None and len(inner) != len(row_shape):
+            inner = row_shape
+        row_bytes = math.prod(inner) * dtype.itemsize
+        if not 0 < row_bytes <= _MAX_ROW_BYTES:
+            raise RecordingError(f"{path}: its NumPy header is damaged (rows of shape {inner})")
+        rows = max(0, path.stat().st_size - header_bytes) // row_bytes
+        return cls(path, dtype, inner, rows, int(shape[0]) if shape else 0, header_bytes)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return math.prod(self.row_shape) * self.dtype.itemsize
+
+    def load(self, rows: int | None = None) -> npt.NDArray[Any]:
+        """Return the first rows (all by default), ``(rows, *row_shape)``."""
+        n = self.rows if rows is None else min(rows, self.rows)
+        values = np.fromfile(self.path, self.dtype, n * math.prod(self.row_shape), offset=self.header_bytes)
+        if values.size != n * math.prod(self.row_shape):
+            raise RecordingError(f"{self.path} became shorter while it was read")
+        return values.reshape(n, *self.row_shape)
+
+
+def load_columns(folder: Path, *names: tuple[str, ...]) -> list[npt.NDArray[Any]]:
+    """Load one-dimensional columns that belong together, cut to the shortest.
+
+    Each of ``names`` is a list of alternatives (releases named files differently); the first that exists is taken.
+    """
+    files = []
+    for alternatives in names:
+        path = next((folder / a for a in alternatives if (folder / a).exists()), folder / alternatives[0])
+        files.append(NpyFile.open(path))
+    rows = min(f.rows for f in files)
+    return [f.load(rows) for f in files]

@@ -1,0 +1,191 @@
+"""Samples, counters and digital edges of Intan RHD files."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.models.signals import SignalType
+from ranvier.recordings.flat import FlatFile
+from ranvier.recordings.formats.counters import counters_of_rows, exact_rate, find_runs, read_cells
+from ranvier.recordings.formats.rhd_channels import block_layout, channel_table
+from ranvier.recordings.formats.rhd_header import RhdHeader, read_header
+from ranvier.recordings.formats.rhd_kernels import counts_of_blocks, physical_of_blocks
+from ranvier.recordings.recording import Recording
+from ranvier.recordings.segments import Segments
+
+#: What a source of edges, their counters, lines and states are.
+Edges = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class RhdFile:
+    """One file: its header, its data blocks (one block is a row of 16-bit words), its gap table.
+
+    Attributes
+    ----------
+    left_over_bytes
+        Bytes of a last block that is not complete.
+    """
+
+    header: RhdHeader
+    data: FlatFile
+    blocks: int
+    left_over_bytes: int
+    segments: Segments
+    notes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, path: Path) -> RhdFile:
+        """Read the header and the gap table; errors name the file."""
+        with open(path, "rb") as handle:
+            header = read_header(handle, str(path))
+        exact_rate(header.fs_hz, single=True, where=str(path))
+        data = FlatFile(path, np.dtype("<u2"), block_layout(header).block_words, header.header_bytes)
+        blocks, left_over = data.rows(), data.leftover_bytes()
+        segments, notes = _gap_table(header, data, blocks)
+        if left_over:
+            notes.append(
+                f"{path.name}: the last data block is not complete ({left_over} of {data.row_bytes} bytes); its "
+                f"{header.block_samples} samples are lost"
+            )
+        if not blocks:
+            notes.append(f"{path.name} holds a header, but no complete data block")
+        return cls(header, data, blocks, left_over, segments, tuple(notes))
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.data.path
+
+    @property
+    def rows(self) -> int:
+        """Samples per channel."""
+        return self.blocks * self.header.block_samples
+
+
+def join_files(files: list[RhdFile]) -> list[list[RhdFile]]:
+    """Return all files as one group, in time order, where they have the same channels and their counters do not
+    overlap; one group per file otherwise.
+    """
+    with_data = sorted((f for f in files if f.rows), key=lambda f: f.segments.start)
+    if not with_data:
+        return [[f] for f in files]
+    same = all(_same_setup(f.header, with_data[0].header) for f in with_data)
+    apart = all(a.segments.stop <= b.segments.start for a, b in itertools.pairwise(with_data))
+    return [with_data] if same and apart else [[f] for f in files]
+
+
+def _same_setup(a: RhdHeader, b: RhdHeader) -> bool:
+    def key(header: RhdHeader) -> tuple[Any, ...]:
+        names = [(c.kind, c.native_name, c.native_order) for c in header.channels]
+        return header.fs_hz, header.board_mode, header.block_samples, header.temperature_sensors, names
+
+    return key(a) == key(b)
+
+
+class RhdRecording(Recording):
+    """Samples of one RHD file, or of several that continue each other.
+
+    Auxiliary inputs, sampled at a quarter of the rate, are held for four samples.
+    """
+
+    stores_counts = True
+
+    def __init__(self, files: list[RhdFile], path: Path, name: str = "") -> None:
+        header = files[0].header
+        self.path = path
+        self.name = name
+        self.fs = exact_rate(header.fs_hz, single=True, where=str(path))
+        self.channels = channel_table(header)
+        self._layout = block_layout(header)
+        self._gains, self._offsets = self.channels.gains, self.channels.offsets
+        self._adopt(files)
+
+    def refresh(self) -> int:
+        """Look again how far a file that is being recorded reaches."""
+        self._adopt([RhdFile.open(f.path) for f in self._files])
+        return self.stop
+
+    def edges(self) -> Iterator[Edges]:
+        """Yield source name, counters, lines and states of every change of the digital lines; reads all blocks."""
+        n = self._layout.block_samples
+        for kind, source in ((SignalType.DIN, "DIN"), (SignalType.DOUT, "DOUT")):
+            columns = self.channels.columns_of(kind)
+            if not len(columns):
+                continue
+            at = int(self._layout.at[columns[0]])
+            lines = self._layout.bit[columns].astype(np.int64)
+            for rows, changed, words in self._changes(at, n, int(np.bitwise_or.reduce(1 << lines))):
+                hit, which = np.nonzero((changed[:, None] >> lines) & 1)
+                counters = counters_of_rows(self.segments, rows[hit])
+                yield source, counters, lines[which], (words[hit] >> lines[which]) & 1
+
+    def _adopt(self, files: list[RhdFile]) -> None:
+        self._files = files
+        self._first_rows = [0, *itertools.accumulate(f.rows for f in files)]
+        self.segments = Segments.from_runs(itertools.chain.from_iterable(f.segments.runs() for f in files))
+        self.notes = tuple(itertools.chain.from_iterable(f.notes for f in files))
+        self.lost_samples = sum(f.header.block_samples for f in files if f.left_over_bytes)
+
+    def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
+        places = self._layout.take(columns)
+        gain, offset = self._gains[columns], self._offsets[columns]
+        for blocks, row, a, b in self._tiles(start, stop):
+            physical_of_blocks(blocks, row, self._layout.block_samples, *places, gain, offset, out[a:b])
+
+    def _read_counts(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.int16]) -> None:
+        places = self._layout.take(columns)
+        for blocks, row, a, b in self._tiles(start, stop):
+            counts_of_blocks(blocks, row, self._layout.block_samples, *places, out[a:b])
+
+    def _tiles(self, start: int, stop: int) -> Iterator[tuple[npt.NDArray[np.uint16], int, int, int]]:
+        """Yield some blocks, the row in them to begin with, and which of the rows ``[start, stop)`` these are."""
+        n = self._layout.block_samples
+        for file, first in zip(self._files, self._first_rows, strict=False):
+            a, b = max(start, first) - first, min(stop, first + file.rows) - first
+            if a >= b:
+                continue
+            for block, tile in file.data.tiles(a // n, -(-b // n)):
+                begin, end = max(a, block * n), min(b, (block + len(tile)) * n)
+                yield tile, begin - block * n, begin + first - start, end + first - start
+
+    def _changes(
+        self, at: int, n: int, mask: int
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Yield the rows where the digital word at place ``at`` changes, the bits that changed, the new word."""
+        before: int | None = None
+        for file, first in zip(self._files, self._first_rows, strict=False):
+            for block, tile in file.data.tiles(0, file.blocks):
+                words = tile[:, at : at + n].astype(np.int64).reshape(-1) & mask
+                changed = words ^ np.concatenate(([words[0] if before is None else before], words[:-1]))
+                before = int(words[-1])
+                hit = np.flatnonzero(changed)
+                if len(hit):
+                    yield first + block * n + hit, changed[hit], words[hit]
+
+
+def _gap_table(header: RhdHeader, data: FlatFile, blocks: int) -> tuple[Segments, list[str]]:
+    """Return the gap table from the stored counters; without usable ones all rows are taken to follow each other."""
+    n = header.block_samples
+    if not blocks:
+        return Segments.single(0, 0), []
+    stored = np.dtype("<i4" if header.signed_counters else "<u4")
+
+    def counters_at(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        offsets = data.header_bytes + rows // n * data.row_bytes + 4 * (rows % n)
+        return read_cells(data.path, offsets, stored).astype(np.int64)
+
+    segments = find_runs(counters_at, blocks * n)
+    if segments is None:
+        note = f"{data.path.name}: stored sample counters run backwards; samples are counted from the first instead"
+        return Segments.single(int(counters_at(np.zeros(1, np.int64))[0]), blocks * n), [note]
+    if not segments.missing:
+        return segments, []
+    return segments, [f"{data.path.name}: {len(segments.gaps)} gaps, {segments.missing} samples were never stored"]
