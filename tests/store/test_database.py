@@ -128,6 +128,36 @@ def test_backup_is_made_before_a_migration_that_fails_and_the_file_is_as_it_was(
     again.close()
 
 
+def test_only_one_of_several_migrates(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    old = Database(path)
+    write_setting(old, "a")
+    old.close()
+    ran: list[int] = []
+    start = threading.Barrier(3)
+
+    def slowly(connection: sqlite3.Connection) -> None:
+        ran.append(1)
+        time.sleep(0.2)
+        add_note(connection)
+
+    def use(database: Database) -> None:
+        start.wait()
+        found.append(settings(database))
+
+    found: list[dict[str, str]] = []
+    databases = [Database(path, migrations=(*MIGRATIONS, slowly)) for _ in range(3)]
+    threads = [threading.Thread(target=use, args=(database,)) for database in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for database in databases:
+        database.close()
+    assert ran == [1]
+    assert found == [{"a": "1"}] * 3
+
+
 def test_newer_file_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     newer = Database(path, migrations=(*MIGRATIONS, add_note))

@@ -29,6 +29,7 @@ from typing import Any, Generic, TypeVar
 from ranvier.exceptions import DataProcessingError, DatasetError, JobCancelledError, RadiensError, StoreError
 from ranvier.models.jobs import JobInfo, JobProgress, JobState
 from ranvier.store import JobRecord, Store
+from ranvier.store.data import storable
 
 T = TypeVar("T")
 
@@ -79,8 +80,9 @@ class JobContext:
             total = old.samples_total if samples_total is None else samples_total
             if value is None:
                 value = done / total if total > 0 else old.fraction
-            new = {"samples_done": done, "samples_total": total, "fraction": min(max(float(value), 0.0), 1.0)}
-            self._progress = old.model_copy(update=new if phase is None else {**new, "phase": phase})
+            fraction = min(1.0, max(0.0, float(value)))  # in this order NaN becomes 0
+            new = {"samples_done": done, "samples_total": total, "fraction": fraction}
+            self._progress = old.model_copy(update=new if phase is None else {**new, "phase": storable(phase)})
 
     def samples(self, done: int, total: int) -> None:
         """Report samples per channel; has the form of the ``progress`` callbacks of readers and metrics."""
@@ -240,7 +242,7 @@ class Job(Generic[T]):
                 "state": state,
                 "progress": final,
                 "finished_utc": _now(),
-                "error": None if self._error is None else str(self._error),
+                "error": None if self._error is None else storable(str(self._error)),
                 "outputs": (*self._info.outputs, *self.context._outputs),
             }
         )
@@ -304,7 +306,7 @@ class JobManager:
         outputs
             Paths that the job will make.
         """
-        created = _now()
+        created, label = _now(), storable(label)
         job_id = f"job-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
         info = JobInfo(
             id=job_id,

@@ -17,7 +17,7 @@ from ranvier.exceptions import ConfigurationError
 def to_json(value: Any, what: str) -> str:
     """Return plain JSON data as text; ConfigurationError names what is none."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(value, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{what} cannot be stored as JSON ({error}); pass numbers, texts, lists and dicts"
@@ -41,6 +41,11 @@ def parsing(what: str) -> Iterator[None]:
 def utc_now() -> str:
     """Return the time as ISO 8601, UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def storable(text: str) -> str:
+    """Return a text that SQLite and JSON take: the undecodable bytes of a file name become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def real_path(path: str | Path) -> str:

@@ -242,6 +242,11 @@ class Database:
         """Turn errors of SQLite and of the file system into StoreError with the file's name and advice."""
         try:
             yield
+        except UnicodeEncodeError as error:  # undecodable bytes in a file name (Linux)
+            raise StoreError(
+                f"{error.object!r} cannot be kept in the engine's store: the name holds bytes that are no text; rename "
+                "the file or folder"
+            ) from error
         except sqlite3.OperationalError as error:
             raise StoreError(self._operational(error)) from error
         except sqlite3.IntegrityError:
