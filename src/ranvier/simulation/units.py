@@ -44,7 +44,7 @@ class SimulatedUnit:
     peak_ntv
         Amplifier channel with the largest trough, at the beginning of the recording.
     amplitude_uv
-        Mean size of that trough, a positive number.
+        Size of that trough outside bursts, a positive number.
     rate_hz
         Mean firing rate.
     waveform

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,15 @@ def to_json(value: Any, what: str) -> str:
 def from_json(text: str | None) -> Any:
     """Return the data of a JSON column; None for an empty one."""
     return None if text is None else json.loads(text)
+
+
+@contextmanager
+def parsing(what: str) -> Iterator[None]:
+    """Turn what cannot be read from a stored row into SQLite's own error, which the database reports as damage."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise sqlite3.DatabaseError(f"{what} cannot be read: {error}") from error
 
 
 def utc_now() -> str:
