@@ -72,21 +72,30 @@ def test_event_columns_of_different_length_are_refused(events: EventTable) -> No
         EventTable(**{**dict(events), "text": ()})
 
 
-def test_quality_table() -> None:
-    rows = [("good", ()), ("dead", ("rms 0.1 uV below 0.5",)), ("good", ())]
-    table = ChannelQualityTable(
-        channels=tuple(
-            ChannelQuality(
-                ntv_idx=i + 4, name=f"pri_{i}", rms_uv=1.0, noise_uv=2.0, verdict=ChannelVerdict(v), reasons=r
-            )
-            for i, (v, r) in enumerate(rows)
-        ),
-        limits={"dead_below_uv": 0.5},
+def _quality(ntv_idx: int, verdict: str, *reasons: str) -> ChannelQuality:
+    measures = {"rms_uv": 2.0 * ntv_idx, "sd_uv": 1.5, "noise_uv": 1.0, "min_uv": -9.0, "max_uv": 8.0}
+    return ChannelQuality(
+        ntv_idx=ntv_idx, name=f"pri_{ntv_idx}", verdict=ChannelVerdict(verdict), reasons=reasons, **measures
     )
-    assert table.good == [4, 6]
-    assert table.by_verdict("dead") == table.by_verdict(ChannelVerdict.DEAD) == [5]
-    assert table.to_dataframe()["verdict"].tolist() == ["good", "dead", "good"]
-    assert list(ChannelQualityTable(channels=()).to_dataframe().columns) == list(ChannelQuality.model_fields)
+
+
+def test_quality_table() -> None:
+    rows = (_quality(4, "good"), _quality(6, "dead", "flat for 99 % of the time", "rms 0.1 uV"), _quality(5, "good"))
+    table = ChannelQualityTable(dataset_id="d", time_range_sec=(10.0, 12.0), channels=rows)
+    assert table.good == [4, 5]
+    assert table.by_verdict("dead") == table.by_verdict(ChannelVerdict.DEAD) == [6]
+    assert table.ntv_idx.tolist() == [4, 6, 5]
+    assert table.rms_uv.tolist() == [8.0, 12.0, 10.0]
+    frame = table.to_dataframe()
+    assert frame["verdict"].tolist() == ["good", "dead", "good"]
+    assert frame["reasons"].tolist()[1] == "flat for 99 % of the time; rms 0.1 uV"
+    assert ChannelQualityTable.model_validate_json(table.model_dump_json()) == table
+
+
+def test_an_empty_quality_table_has_its_columns() -> None:
+    table = ChannelQualityTable(dataset_id="d", time_range_sec=(0, 1), channels=())
+    assert list(table.to_dataframe().columns) == list(ChannelQuality.model_fields)
+    assert table.noise_uv.shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +104,12 @@ def test_quality_table() -> None:
         {"duration_sec": 0},
         {"fs": -1},
         {"noise_uv": float("nan")},
-        {"min_rate_hz": 30},
-        {"max_rate_hz": 600},
+        {"rate_hz": (30, 20)},
+        {"rate_hz": (1, 600)},
         {"dead_channels": (1,), "noisy_channels": (1,)},
         {"dead_channels": (-1,)},
+        {"duration_sec": 10, "start_sec": 10, "gaps_sec": ((5, 6),)},
+        {"gaps_sec": ((12, 14), (13, 15))},
         {"sed": 1},
     ],
 )
@@ -107,10 +118,10 @@ def test_simulations_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
         SimulationSpec(**wrong)
 
 
-def test_simulation_defaults() -> None:
-    spec = SimulationSpec(dead_channels=[3], drift_um=-10)  # type: ignore[arg-type]
-    assert (spec.seed, spec.duration_sec, spec.fs, spec.num_units, spec.dead_channels) == (1, 20, 30000, 12, (3,))
+def test_simulation_survives_json() -> None:
+    spec = SimulationSpec(dead_channels=(3,), drift_um=-10, gaps_sec=((12, 13), (14, 15)))
     assert SimulationSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert (SimulationSpec().seed, SimulationSpec().duration_sec, SimulationSpec().fs) == (1, 20, 30000)
 
 
 def test_biphasic_stimulation() -> None:

@@ -48,6 +48,7 @@ class CausalFilter(Stage):
         self.design = design
         self.in_fs = self.out_fs = fs
         self.in_channels = self.out_channels = channels
+        self.settling_samples = design.decay_samples
         self.amplifiers = channels.count(SignalType.AMP)
         self._description = description or {"kind": design.kind, "parameters": {"zero_phase": False}}
 

@@ -54,6 +54,7 @@ class Chain(Stage):
         self.stages = tuple(stages)
         self.in_fs, self.in_channels = stages[0].in_fs, stages[0].in_channels
         self.out_fs, self.out_channels = stages[-1].out_fs, stages[-1].out_channels
+        self.settling_samples = sum(int(stage.settling_samples * self.in_fs / stage.in_fs) for stage in stages)
         self.latency = sum(int(stage.latency * self.in_fs / stage.in_fs) for stage in stages)
 
     @classmethod

@@ -29,6 +29,8 @@ class Stage(ABC):
     latency
         The output sample of counter k can depend on input up to counter k + latency, and is given once that was
         seen. 0 for causal stages.
+    settling_samples
+        After so many samples from any start the output no longer shows where it started (to 1e-7 of full scale).
     team
         Threads that a stage may use inside ``process``; the output never depends on their number.
     """
@@ -38,6 +40,7 @@ class Stage(ABC):
     out_fs: Fraction
     out_channels: ChannelTable
     latency: int = 0
+    settling_samples: int = 0
     team: Team = ALONE
 
     @abstractmethod

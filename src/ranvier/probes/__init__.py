@@ -3,11 +3,7 @@
 from ranvier.probes.assign import assign, assume_column
 from ranvier.probes.headstages import Headstage, parse_headstage
 from ranvier.probes.layouts import Layout, PlacedSite, layout
-<<<<<<< HEAD
-from ranvier.probes.metadata import channel_metadata
-=======
 from ranvier.probes.metadata import channel_metadata, neighbor_radius_um, site_position
->>>>>>> probes
 from ranvier.probes.names import KNOWN_PROBES, ProbeName, parse_probe_name
 from ranvier.probes.probeinterface_io import ProbeFile, read_probeinterface, write_probeinterface
 
