@@ -29,6 +29,7 @@ from typing import Any, Generic, TypeVar
 from ranvier.exceptions import DataProcessingError, DatasetError, JobCancelledError, RadiensError, StoreError
 from ranvier.models.jobs import JobInfo, JobProgress, JobState
 from ranvier.store import JobRecord, Store
+from ranvier.store.data import storable
 
 T = TypeVar("T")
 
@@ -79,8 +80,9 @@ class JobContext:
             total = old.samples_total if samples_total is None else samples_total
             if value is None:
                 value = done / total if total > 0 else old.fraction
-            new = {"samples_done": done, "samples_total": total, "fraction": min(max(float(value), 0.0), 1.0)}
-            self._progress = old.model_copy(update=new if phase is None else {**new, "phase": phase})
+            fraction = min(1.0, max(0.0, float(value)))  # in this order NaN becomes 0
+            new = {"samples_done": done, "samples_total": total, "fraction": fraction}
+            self._progress = old.model_copy(update=new if phase is None else {**new, "phase": storable(phase)})
 
     def samples(self, done: int, total: int) -> None:
         """Report samples per channel; has the form of the ``progress`` callbacks of readers and metrics."""
@@ -240,7 +242,7 @@ class Job(Generic[T]):
                 "state": state,
                 "progress": final,
                 "finished_utc": _now(),
-                "error": None if self._error is None else str(self._error),
+                "error": None if self._error is None else storable(str(self._error)),
                 "outputs": (*self._info.outputs, *self.context._outputs),
             }
         )
@@ -304,7 +306,7 @@ class JobManager:
         outputs
             Paths that the job will make.
         """
-        created = _now()
+        created, label = _now(), storable(label)
         job_id = f"job-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
         info = JobInfo(
             id=job_id,
@@ -347,25 +349,26 @@ class JobManager:
         self._mark_lost()
         return [self._truth(record).info for record in self._store.jobs.all()]
 
-    def get(self, id: str) -> JobInfo:
+    def get(self, job_id: str) -> JobInfo:
         """Return one job; DatasetError where it is unknown."""
         with self._lock:
-            mine = self._jobs.get(id)
+            mine = self._jobs.get(job_id)
         if mine is not None:
             return mine.info
-        record = self._store.jobs.get(id)
+        record = self._store.jobs.get(job_id)
         if record is None:
-            raise DatasetError(f"no job {id!r}; list the jobs to see those that are known")
+            raise DatasetError(f"no job {job_id!r}; list the jobs to see those that are known")
         return self._truth(record).info
 
-    def cancel(self, id: str) -> None:
-        """Cancel a job, also one that another process runs (it learns of it within about a second)."""
+    def cancel(self, job_id: str) -> JobInfo:
+        """Cancel a job and return it as it is now; also one that another process runs (it learns of it within about a second)."""
         with self._lock:
-            mine = self._jobs.get(id)
+            mine = self._jobs.get(job_id)
         if mine is not None:
             mine.cancel()
-        elif not self._store.jobs.request_cancel(id):
-            self.get(id)  # raises where it is unknown; a finished one needs no cancel
+        else:
+            self._store.jobs.request_cancel(job_id)  # a finished one needs no cancel
+        return self.get(job_id)
 
     def clear(self, ids: Iterable[str] | None = None) -> int:
         """Forget finished jobs, all or some; return how many. Unfinished ones stay."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.curation.plan import stages_from_dsp
+from ranvier.curation.plan import chain_of
 from ranvier.dsp.view import FilteredRecording
 from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
@@ -43,11 +43,11 @@ class Metrics:
             chosen = selected_columns(linked.channels, select).get(SignalType.AMP, chosen)
         filters = self._dsp.get(dataset_id).software_stage2 if apply_dsp else []
         if filters:
-            recording = FilteredRecording(recording, stages_from_dsp(filters, recording.fs, linked.channels))
+            recording = FilteredRecording(recording, chain_of(filters, recording.fs, linked.channels))
 
         def work(job: JobContext) -> ChannelStatistics:
             return measure(
-                recording, start=start, stop=stop, columns=chosen, progress=job.progress, cancelled=job.cancelled
+                recording, start=start, stop=stop, columns=chosen, progress=job.samples, cancelled=job.cancelled
             )
 
         statistics = self._jobs.run("channel_quality", f"measuring {linked.base_name}", work, progress=progress)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.metrics.statistics import ChannelStatistics
-from ranvier.models.quality import ChannelQuality, ChannelVerdict
+from ranvier.models.quality import ChannelQuality, ChannelQualityTable, ChannelVerdict
 from ranvier.recordings.channels import Channel, ChannelTable
 
 #: Share of equal neighbouring samples from which a channel is flat.
@@ -85,6 +85,21 @@ def channel_quality(
             )
         )
     return tuple(result)
+
+
+def quality_table(
+    dataset_id: str,
+    stats: ChannelStatistics,
+    channels: ChannelTable | Sequence[Channel],
+    *,
+    raw: ChannelStatistics | None = None,
+) -> ChannelQualityTable:
+    """Return :func:`channel_quality` as the table that users see, with the time range that was measured."""
+    return ChannelQualityTable(
+        dataset_id=dataset_id,
+        time_range_sec=(float(stats.start / stats.fs), float(stats.stop / stats.fs)),
+        channels=channel_quality(stats, channels, raw=raw),
+    )
 
 
 def _verdict(
