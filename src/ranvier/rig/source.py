@@ -74,7 +74,7 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, timeout_sec: float) -> Block | None:
-        """Return the next samples, ``(n, channels)`` int16 counts with gain or physical float32; None after the time-out.
+        """Return the next samples, int16 counts with gain or physical float32; None on time-out.
 
         A counter that jumps tells of lost samples. SourceError where the instrument failed or was unplugged; after
         it the source can be stopped and started again.

@@ -114,7 +114,7 @@ class RigSignals(Protocol):
     def read(
         self, time_range: TimeRangeSpec, select: SigSelect, *, apply_dsp: bool = False, counts: bool = False
     ) -> SignalBlock:
-        """Read from the cache; what has left it raises TimeRangeError. ``counts`` keeps int16 where the source has it."""
+        """Read from the cache; what has left it raises TimeRangeError; ``counts`` keeps int16 where it is stored."""
         ...
 
     def read_new(self, reader: str, select: SigSelect) -> SignalBlock:
@@ -188,7 +188,7 @@ class RigOutputs(Protocol):
         ...
 
     def set_stim_params(self, params: StimParams) -> None:
-        """Set one channel; refused while streaming, beyond the safety limits, and for channels that cannot stimulate."""
+        """Set one channel; refused while streaming, beyond the safety limits, and where it cannot stimulate."""
         ...
 
     def stim_step(self) -> StimStepState:
