@@ -220,6 +220,14 @@ def test_table(recording_of: Callable) -> None:
     assert list(frame.columns) == list(ChannelQuality.model_fields)
 
 
+def test_a_channel_without_samples_travels_as_json(recording_of: Callable) -> None:
+    recording = recording_of(np.full((100, 1), np.nan, np.float32), FS)
+    made = quality_table("d", measure(recording), recording.channels)
+    again = ChannelQualityTable.model_validate_json(made.model_dump_json())
+    assert np.isnan([again.rms_uv, again.sd_uv, again.noise_uv]).all()
+    assert again.by_verdict("dead") == [0]
+
+
 def test_models_are_frozen_and_forbid_unknown_fields(recording_of: Callable) -> None:
     made = table(recording_of)
     with pytest.raises(ValidationError):

@@ -106,11 +106,15 @@ def _verdict(
     i: int, source: ChannelStatistics, flat: bool, saturated: bool, judge: _Judge
 ) -> tuple[ChannelVerdict, tuple[str, ...]]:
     if saturated:
-        return ChannelVerdict.SATURATED, (f"{source.saturated_fraction[i]:.2%} of the samples are at the rails",)
+        return ChannelVerdict.SATURATED, (
+            f"{source.saturated_fraction[i]:.2%} of the samples are at the rails (limit {SATURATED_FRACTION:.1%})",
+        )
     if source.n[i] == 0:
         return ChannelVerdict.DEAD, ("no finite sample",)
     if flat:
-        return ChannelVerdict.DEAD, (f"flat: {source.flat_fraction[i]:.1%} of neighbouring samples are equal",)
+        return ChannelVerdict.DEAD, (
+            f"flat: {source.flat_fraction[i]:.1%} of neighbouring samples are equal (limit {FLAT_FRACTION:.0%})",
+        )
     if reasons := judge.dead(i):
         return ChannelVerdict.DEAD, reasons
     if reasons := judge.noisy(i):
@@ -148,7 +152,8 @@ class _Judge:
             if not (median > 0 and value >= ratio * median):
                 continue
             if np.log(value / median) >= NOISY_Z * spread:
-                reasons.append(f"{name} {value:.3g} uV is {value / median:.1f} times the others' {median:.3g} uV")
+                times = f"{value / median:.1f} times the others' {median:.3g} uV (limit {ratio:g})"
+                reasons.append(f"{name} {value:.3g} uV is {times}")
         return tuple(reasons)
 
 
