@@ -146,31 +146,20 @@ class JobManager:
             raise DatasetError(f"no job {job_id!r}; list the jobs to see those that are known")
         return self._truth(record).info
 
-<<<<<<< HEAD
     def cancel(self, job_id: str) -> JobInfo:
-        """Cancel a job and return it as it is now; also one that another process runs (it learns of it within about a second)."""
-=======
-    def cancel(self, id: str) -> JobInfo:
         """Ask a job to stop and return it as it is now; one that has ended is left as it is.
 
         A job of another process learns of it within about a second. DatasetError where the id is unknown.
         """
->>>>>>> store
         with self._lock:
             mine = self._jobs.get(job_id)
         if mine is not None:
             mine.cancel()
-<<<<<<< HEAD
-        else:
-            self._store.jobs.request_cancel(job_id)  # a finished one needs no cancel
-        return self.get(job_id)
-=======
             return mine.info
-        info = self.get(id)
+        info = self.get(job_id)
         if info.state in UNFINISHED:
-            self._store.jobs.request_cancel(id)
+            self._store.jobs.request_cancel(job_id)
         return info
->>>>>>> store
 
     def clear(self, ids: Iterable[str] | None = None) -> int:
         """Forget finished jobs, all or some; return how many. Unfinished ones stay."""
