@@ -146,5 +146,7 @@ def _whole(
 ) -> int:
     value = document.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise RecordingError(f"{source}: {key} must be a whole number from {least} to {most}, not {reprlib.repr(value)}")
+        raise RecordingError(
+            f"{source}: {key} must be a whole number from {least} to {most}, not {reprlib.repr(value)}"
+        )
     return value
