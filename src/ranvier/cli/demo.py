@@ -61,7 +61,7 @@ def _band(fs: float) -> tuple[float, float]:
 
 
 def _verdicts(before: ChannelQualityTable, after: ChannelQualityTable) -> dict[int, ChannelVerdict]:
-    """Return a verdict per native index: dead and saturated show in the raw signals, noisy often after filtering only."""
+    """Return a verdict per native index: dead and saturated show in raw signals, noisy often after filtering only."""
     later = {c.ntv_idx: c.verdict for c in after.channels}
     return {c.ntv_idx: later[c.ntv_idx] if c.verdict == ChannelVerdict.GOOD else c.verdict for c in before.channels}
 
