@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -36,8 +37,8 @@ def run(path: Path | None, out: Path, *, seconds: float) -> None:
         typer.echo(f"NWB      {_file(nwb)}")
         typer.echo(f"picture  {picture}")
         typer.echo("\nNext:")
-        typer.echo(f"  ranvier info {_file(nwb)}")
-        typer.echo(f"  ranvier provenance {_file(clean)}")
+        typer.echo(f"  ranvier info {quote(_file(nwb))}")
+        typer.echo(f"  ranvier provenance {quote(_file(clean))}")
         program = f"from ranvier import VidereClient; print(VidereClient().get_signals('{_file(clean)}').amp)"
         typer.echo(f'  python -c "{program}"')
 
