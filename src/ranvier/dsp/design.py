@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.kernels import MAX_SECTIONS, PASS_SECTIONS
 from ranvier.exceptions import FilterDesignError
 
 F64 = npt.NDArray[np.float64]
+
+#: Sections that the kernel takes through one row at a time. Longer cascades are filled up with sections that do nothing
+#: to a multiple of PASS_SECTIONS, and run in passes.
+MAX_SECTIONS = 6
+PASS_SECTIONS = 4
 
 #: What a cut-off response may leave out, as a share of the largest input (the rest of the response, summed absolutely).
 NEGLIGIBLE = 1e-7

@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp import kernels
 from ranvier.dsp.buffers import aligned_empty
-from ranvier.dsp.causal import COLUMN_UNIT, NO_REFERENCE, finite_columns, runs_of
+from ranvier.dsp.causal import COLUMN_UNIT, finite_columns, runs_of
 from ranvier.dsp.design import FilterDesign
+from ranvier.dsp.kernels import filter_rows
 from ranvier.dsp.run_ends import state_at_end, state_at_start
 from ranvier.dsp.stage import Stage, stage_input
 from ranvier.dsp.tiles import TILE_ROWS, Tile, TileQueue
@@ -165,16 +165,14 @@ class ZeroPhaseFilter(Stage):
         def share(first: int, last: int) -> None:
             for a, b, whole in runs_of(good[first:last], first):
                 if whole:
-                    self._cascade(x, row, out, at, stop - start, 1, a, b - a, state.sections, start)
+                    filter_rows(self.design, x, row, out, at, stop - start, 1, (a, b), state.sections, start)
 
         self.team.each(share, self.team.shares(self.amplifiers, multiple=COLUMN_UNIT))
         for channel in np.flatnonzero(~good):
             self._forward_channel(window, tile, int(channel), start, stop, state)
         out[at : at + stop - start, self.amplifiers :] = x[row : row + stop - start, self.amplifiers :]
 
-    def _enter_runs(
-        self, window: _Window, channels: npt.NDArray[np.int64], start: int, state: ZeroPhaseState
-    ) -> None:
+    def _enter_runs(self, window: _Window, channels: npt.NDArray[np.int64], start: int, state: ZeroPhaseState) -> None:
         """Begin a run at ``start`` in those of the channels whose next samples are all there."""
         if len(channels) == 0 or window.stop - start <= self.edge:
             return
@@ -261,9 +259,7 @@ class ZeroPhaseFilter(Stage):
         queue.fetch(tile)
         out = aligned_empty((tile.stop - tile.first, len(self.in_channels)))
         self._backward(tile, tile.first, tile.stop, entering, out)
-        out[:, self.amplifiers :] = _held(tile)[
-            tile.first - tile.start : tile.stop - tile.start, self.amplifiers :
-        ]
+        out[:, self.amplifiers :] = _held(tile)[tile.first - tile.start : tile.stop - tile.start, self.amplifiers :]
         tile.samples = None
         return Block(out, tile.first)
 
@@ -292,7 +288,7 @@ class ZeroPhaseFilter(Stage):
         n = 2 * len(self.design.coefficients)
         state = np.eye(n)
         quiet, out = np.zeros((TILE_ROWS, n), dtype=np.float32), np.empty((TILE_ROWS, n), dtype=np.float32)
-        self._cascade(quiet, 0, out, 0, TILE_ROWS, 1, 0, n, state, 0)
+        filter_rows(self.design, quiet, 0, out, 0, TILE_ROWS, 1, (0, n), state, 0)
         return state
 
     def _backward(self, tile: Tile, first: int, stop: int, state: F64, out: F32) -> None:
@@ -304,7 +300,7 @@ class ZeroPhaseFilter(Stage):
         def share(a: int, b: int) -> None:
             for c, d, whole in runs_of(good[a:b], a):
                 if whole:
-                    self._cascade(x, top, out, stop - 1 - first, stop - first, -1, c, d - c, state, 0)
+                    filter_rows(self.design, x, top, out, stop - 1 - first, stop - first, -1, (c, d), state, 0)
 
         self.team.each(share, self.team.shares(self.amplifiers, multiple=COLUMN_UNIT))
         for channel in np.flatnonzero(tile.broken):
@@ -328,18 +324,9 @@ class ZeroPhaseFilter(Stage):
         out = np.empty_like(x)
         own = np.ascontiguousarray(state[:, channel : channel + 1])
         edge = 0 if step > 0 else len(x) - 1
-        self._cascade(x, edge, out, edge, len(x), step, 0, 1, own, counter)
+        filter_rows(self.design, x, edge, out, edge, len(x), step, (0, 1), own, counter)
         state[:, channel] = own[:, 0]
         return out[:, 0]
-
-    def _cascade(
-        self, x: F32, row: int, out: F32, at: int, rows: int, step: int, first: int, width: int, state: F64, counter: int
-    ) -> None:
-        design = self.design
-        work = aligned_empty(2 * len(design.coefficients) * kernels.GROUP, np.float64)
-        kernels.cascade(
-            x, row, out, at, rows, step, first, width, NO_REFERENCE, design.gain, design.coefficients, state, counter, work
-        )  # fmt: skip
 
 
 class _Window:
