@@ -40,6 +40,8 @@ class CausalFilter(Stage):
     behind a gap.
     """
 
+    fresh_output = True
+
     def __init__(
         self, design: FilterDesign, fs: Fraction, channels: ChannelTable, description: dict[str, Any] | None = None
     ) -> None:

@@ -92,6 +92,11 @@ def subtract_mean(x: F32, columns: int, out: F32) -> None:
     subtract(x, ref, columns, out)
 
 
+def subtract_mean_in_place(x: F32, columns: int) -> None:
+    """``subtract_mean`` in the memory of ``x``."""
+    subtract_mean(x.copy(), columns, x)
+
+
 def _one_row(v: F64, gain: float, coef: F64, state: F64) -> F64:
     v = gain * v
     for k, (b1, b2, a1, a2) in enumerate(coef):

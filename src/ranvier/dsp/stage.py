@@ -29,6 +29,8 @@ class Stage(ABC):
     latency
         The output sample of counter k can depend on input up to counter k + latency, and is given once that was
         seen. 0 for causal stages.
+    fresh_output
+        Whether nothing else refers to the arrays it returns, so that the next stage of a chain may work in them.
     team
         Threads that a stage may use inside ``process``; the output never depends on their number.
     """
@@ -38,6 +40,7 @@ class Stage(ABC):
     out_fs: Fraction
     out_channels: ChannelTable
     latency: int = 0
+    fresh_output: bool = False
     team: Team = ALONE
 
     @abstractmethod

@@ -77,6 +77,8 @@ class ZeroPhaseState:
 class ZeroPhaseFilter(Stage):
     """A cascade of second-order sections, forward and backward, over the amplifier channels; others pass untouched."""
 
+    fresh_output = True
+
     def __init__(
         self, design: FilterDesign, fs: Fraction, channels: ChannelTable, description: dict[str, Any] | None = None
     ) -> None:
