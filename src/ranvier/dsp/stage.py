@@ -62,7 +62,7 @@ class Stage(ABC):
 
 def stage_input(block: Block, channels: ChannelTable) -> npt.NDArray[np.float32]:
     """Return a block's samples as the kernels take them: float32, C order, one column per channel of the stage."""
-    samples = np.ascontiguousarray(block.physical(), dtype=np.float32)
+    samples = np.require(block.physical(), dtype=np.float32, requirements=("C", "W"))  # W: kernels know no read-only
     if samples.ndim != 2 or samples.shape[1] != len(channels):
         raise ConfigurationError(
             f"a block of shape {samples.shape} does not fit a stage that was bound to {len(channels)} channels"
