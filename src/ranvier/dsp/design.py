@@ -52,8 +52,11 @@ class FilterDesign:
     sos: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        if not np.all(np.isfinite(self.sos_array)):
-            raise FilterDesignError(f"this {self.kind} filter has no finite coefficients at {self.fs_hz:g} Hz")
+        if not np.all(np.isfinite(self.sos_array)) or not np.all(self.sos_array[:, 0]):
+            raise FilterDesignError(
+                f"this {self.kind} filter has no coefficients that a computer can hold at {self.fs_hz:g} Hz; "
+                f"use a lower order or a cut-off further from 0"
+            )
         if self.pole_radius >= 1:
             raise FilterDesignError(
                 f"this {self.kind} filter is not stable at {self.fs_hz:g} Hz (pole radius {self.pole_radius:.9f}); "
