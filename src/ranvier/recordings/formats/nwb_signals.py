@@ -109,10 +109,9 @@ class NwbRecording(Recording):
             target = out[a - start : b - start]
             if values.dtype == np.int16 and not stored.is_physical:
                 scale(np.ascontiguousarray(values), gain, offset, target)
-            elif stored.is_physical:
-                target[:] = values
             else:
-                target[:] = values * gain + offset
+                with np.errstate(over="ignore", invalid="ignore"):  # damaged values may be infinite
+                    target[:] = values if stored.is_physical else values * gain + offset
 
     def _slabs(
         self, stored: StoredColumns, start: int, stop: int, wanted: npt.NDArray[np.int64]
