@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier._version import __version__
 
-_LAZY: dict[str, str] = {}
+if TYPE_CHECKING:
+    from ranvier.clients.curate import CurateClient
+    from ranvier.clients.videre import VidereClient
 
-__all__ = ["__version__"]
+_LAZY = {
+    "CurateClient": "ranvier.clients.curate",
+    "VidereClient": "ranvier.clients.videre",
+}
+
+__all__ = ["CurateClient", "VidereClient", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ import platform
 import sys
 from functools import cache
 from pathlib import Path
+from typing import IO, Any
 
 
 def home() -> Path:
@@ -70,3 +71,55 @@ def replace(temporary: Path, final: Path) -> None:
     """Give a finished file its final name, atomically where the platform can."""
     os.replace(temporary, final)
     flush_folder(final.parent)
+
+
+#: File systems whose files several machines may write (Linux names, after a "fuse." where there is one).
+_NETWORK_FILE_SYSTEMS = frozenset(
+    """9p afs beegfs ceph cifs davfs glusterfs gpfs lustre nfs nfs4 orangefs panfs rclone s3fs smb3 sshfs""".split()  # noqa: SIM905
+)
+
+
+def is_network_path(path: Path) -> bool:
+    """Return whether a path lies on a network drive; False where the platform does not tell."""
+    if sys.platform == "win32":
+        import ctypes
+
+        drive = os.path.splitdrive(os.path.abspath(path))[0]
+        drive_remote = 4  # DRIVE_REMOTE of GetDriveTypeW
+        return drive.startswith("\\\\") or ctypes.windll.kernel32.GetDriveTypeW(drive + "\\") == drive_remote
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    target = os.path.realpath(path)
+    found = ("", "")
+    for line in mounts:
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = fields[1].replace("\\040", " ")
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(found[0]):
+            found = (point, fields[2])
+    return found[1].removeprefix("fuse.") in _NETWORK_FILE_SYSTEMS
+
+
+def try_lock(handle: IO[Any]) -> bool:
+    """Try to lock an open file for this process; False where another process holds it.
+
+    The operating system gives the lock up when the process ends, however it ends, or when the process closes the file
+    (POSIX: any handle of that file). A forked child does not inherit it. OSError where the file system has no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            handle.seek(0)
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

@@ -18,6 +18,7 @@ The tree (each class also is the standard-library exception in brackets)::
     │   └── NotARecordingError                  nothing recognises it
     ├── OutputError (OSError)                   an output that cannot be written
     │   └── OutputExistsError (FileExistsError) it is there already and force was not given
+    ├── ClientClosedError (RuntimeError)        a client that was closed and used again
     └── ProbeError (ValueError)                 a probe, headstage or map that is unknown or wrong
 
 Each message names what was wrong and what to do about it.
@@ -88,6 +89,10 @@ class OutputError(RadiensError, OSError):
 
 class OutputExistsError(OutputError, FileExistsError):
     """An output that exists already, where ``force=True`` was not given."""
+
+
+class ClientClosedError(RadiensError, RuntimeError):
+    """A client that was closed and is used again."""
 
 
 class ProbeError(RadiensError, ValueError):

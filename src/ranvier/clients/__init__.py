@@ -1,1 +1,6 @@
-"""clients"""
+"""The typed clients: coerce friendly arguments, call a service, show progress."""
+
+from ranvier.clients.curate import CurateClient
+from ranvier.clients.videre import VidereClient
+
+__all__ = ["CurateClient", "VidereClient"]

@@ -17,6 +17,10 @@ R = TypeVar("R")
 KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.recordings.kernels",
     "ranvier.recordings.formats.rhd_kernels",
+    "ranvier.simulation.kernels",
+    "ranvier.metrics.kernels",
+    "ranvier.dsp.kernels",
+    "ranvier.dsp.reference_kernels",
 )
 
 _REGISTRY: dict[str, Kernel[Any, Any]] = {}
@@ -95,20 +99,16 @@ def all_kernels() -> Iterator[Kernel[Any, Any]]:
 
 def on_compile(listener: Callable[[str, int, int], None]) -> None:
     """Ask to be told before a kernel that is not cached is compiled: ``listener(name, index, total)``, 1-based."""
-    _LISTENERS.append(listener)
+    if listener not in _LISTENERS:
+        _LISTENERS.append(listener)
 
 
-def warm(progress: Callable[[str, int, int], None] | None = None) -> int:
+def warm() -> int:
     """Compile every kernel into the cache; return how many were compiled (rather than found there)."""
-    kernels = list(all_kernels())
-    compiled = 0
-    for index, item in enumerate(kernels, 1):
-        if progress is not None:
-            progress(item.name, index, len(kernels))
-        if item._compiled is None:
-            item.compile()
-            compiled += not item.was_cached
-    return compiled
+    kernels = [item for item in all_kernels() if item._compiled is None]
+    for item in kernels:
+        item.compile()
+    return sum(not item.was_cached for item in kernels)
 
 
 def _compile(item: Kernel[P, R]) -> Callable[P, R]:
@@ -118,8 +118,9 @@ def _compile(item: Kernel[P, R]) -> Callable[P, R]:
     _attach_cache(dispatcher)
     item.was_cached = _is_cached(dispatcher, item)
     if not item.was_cached:
-        total = len(_REGISTRY)
-        index = 1 + sum(other._compiled is not None for other in _REGISTRY.values())
+        kernels = list(all_kernels())
+        index = 1 + sum(other._compiled is not None for other in kernels)
+        total = len(kernels)
         for listener in _LISTENERS:
             listener(item.name, index, total)
     for signature in item.signatures:

@@ -1,38 +1,153 @@
-"""Datasets, file types, time range requests and transform graphs."""
+"""Datasets; and, under their documented names, file types, time range requests and transform graphs."""
 
 from __future__ import annotations
 
-from enum import IntEnum
+from pathlib import Path
+
+from pydantic import Field
+
+from ranvier.models._base import Model
+from ranvier.models.channels import ChannelMetadata
+from ranvier.models.file_types import RadiensFileType
+from ranvier.models.signals import SignalType
+from ranvier.models.time_range import TimeRange, TimeRangeSpec, TrsMode
+from ranvier.models.transforms import (
+    BandParams,
+    BulkSinkParams,
+    BulkSourceParams,
+    CARParams,
+    DownsampleParams,
+    HighLowPassParams,
+    NotchParams,
+    PairedRefParams,
+    ProtocolSpec,
+    SinkParams,
+    SliceChannelsParams,
+    SliceTimeParams,
+    SourceParams,
+    TransformEdge,
+    TransformNode,
+    TransformNodeType,
+    TransformParams,
+    VirtualRefParams,
+)
+
+__all__ = [
+    "BandParams",
+    "BulkSinkParams",
+    "BulkSourceParams",
+    "CARParams",
+    "DatasetMetadata",
+    "DownsampleParams",
+    "FileInfo",
+    "HighLowPassParams",
+    "NotchParams",
+    "PairedRefParams",
+    "ProtocolSpec",
+    "RadiensFileType",
+    "SinkParams",
+    "SliceChannelsParams",
+    "SliceTimeParams",
+    "SourceParams",
+    "TimeRangeSpec",
+    "TransformEdge",
+    "TransformNode",
+    "TransformNodeType",
+    "TransformParams",
+    "TrsMode",
+    "VirtualRefParams",
+]
 
 
-class RadiensFileType(IntEnum):
-    """File types of the API."""
+class DatasetMetadata(Model):
+    """One linked dataset: one stream of one recording.
 
-    RHD = 0
-    XDAT = 1
-    CSV = 2
-    HDF5 = 3
-    NEX5 = 4
-    NWB = 5
-    BIOINTERFACE = 7
-    KILOSORT2 = 8
-    ANC = 9
-    SPKTRAIN_MU = 10
-    BIO_RADIENS_EXPORT_HDF5 = 11
-    BIO_RADIENS_EXPORT_MAT5 = 12
-    NSX = 13
-    PL2 = 14
-    TDT = 15
-    SPIKES = 16
-    KPI = 17
-    UNKNOWN_FILE_TYPE = 18
-    MEAREC_HDF5 = 19
-    OFFLINE_SORTER_SPKS_MAT5 = 20
-    SPKS_NPY = 21
-    OE_DAT = 22
-    SPKS_PHY2 = 23
-    SPIKEGLX = 24
-    NCS = 25
-    EDF = 26
-    NCS_SESSION = 27
-    RHS = 28
+    Attributes
+    ----------
+    id
+        What names the dataset in every call.
+    path, base_name
+        The directory that holds the recording, and the recording's name in it.
+    associated_spikes_ids
+        Ids of spike data that was linked with it.
+    notes
+        What a user should know: what was lost, assumed, repaired.
+    lost_samples
+        Samples per channel that the file's header promised and the file does not hold.
+    gaps
+        Stream seconds ``[start, end)`` without samples.
+    simulated
+        True where the data was simulated; ``repr`` shows it.
+    stream
+        Which stream of the recording, where it has several.
+    """
+
+    id: str
+    base_name: str
+    path: str
+    file_type: RadiensFileType
+    time_range: TimeRange
+    channel_metadata: ChannelMetadata
+    parent_dsource_id: str = ""
+    probe_uid: str = ""
+    associated_spikes_ids: list[str] = Field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    lost_samples: int = 0
+    gaps: tuple[tuple[float, float], ...] = ()
+    simulated: bool = False
+    stream: str = ""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds, gaps included."""
+        return self.time_range.dur_sec
+
+    @property
+    def sampling_rate(self) -> float:
+        """Samples per second."""
+        return self.time_range.fs
+
+    @property
+    def base_path(self) -> Path:
+        """Directory and base name, joined."""
+        return Path(self.path) / self.base_name
+
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{n} {kind.name}" for kind in SignalType if (n := self.channel_metadata.get_num_channels(kind))
+        )
+        start, end = self.time_range.sec
+        remarks = [f"{self.lost_samples} samples lost"] if self.lost_samples else []
+        remarks += [f"{len(self.gaps)} gaps"] if self.gaps else []
+        return (
+            f"<{'SIMULATED ' if self.simulated else ''}DatasetMetadata {self.id!r}: {self.file_type.name} "
+            f"{self.base_name!r} in {self.path!r}, {counts or 'no'} channels, {start:.3f} to {end:.3f} s "
+            f"at {self.sampling_rate:g} Hz{''.join(', ' + r for r in remarks)}>"
+        )
+
+    __str__ = __repr__
+
+
+class FileInfo(Model):
+    """A recording in a directory, linked or not.
+
+    Attributes
+    ----------
+    path, base_name
+        Directory and name.
+    duration_sec
+        Length in seconds.
+    sample_rate
+        Samples per second; not always a whole number.
+    num_bytes
+        Size of all its files.
+    """
+
+    path: str
+    base_name: str
+    file_type: RadiensFileType
+    dataset_uid: str
+    num_channels: int
+    duration_sec: float
+    sample_rate: float
+    num_bytes: int

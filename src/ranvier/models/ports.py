@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from ranvier.models._base import Model
+from ranvier.models._coerce import EnumInput
+
+__all__ = ["GPIOChannelCount", "Port", "PortChannelCount"]
+
 
 class Port(IntEnum):
     """Headstage port of an instrument."""
@@ -16,3 +21,21 @@ class Port(IntEnum):
     F = 5
     G = 6
     H = 7
+
+
+coerce_port = EnumInput(Port, "a port", ints=True)
+
+
+class PortChannelCount(Model):
+    """How many amplifier channels are on one port."""
+
+    port: Port
+    channel_count: int
+
+
+class GPIOChannelCount(Model):
+    """How many auxiliary (analog in), digital in and digital out channels there are."""
+
+    n_aux: int
+    n_din: int
+    n_dout: int

@@ -72,7 +72,7 @@ FORMAT_MODULES: tuple[str, ...] = (
 
 
 @cache
-def formats() -> tuple[Format, ...]:
+def all_formats() -> tuple[Format, ...]:
     """Return every known format, in the order in which detection tries them."""
     return tuple(_one_by_one())
 
@@ -88,7 +88,7 @@ def format_for_type(file_type: RadiensFileType) -> Format:
     for known in _one_by_one():
         if known.file_type == file_type:
             return known
-    have = ", ".join(sorted({f.file_type.name for f in formats()}))
+    have = ", ".join(sorted({f.file_type.name for f in all_formats()}))
     raise CapabilityError(f"{file_type.name} files cannot be read or written by this version; it knows {have}")
 
 
@@ -100,7 +100,7 @@ def detect(path: Path) -> tuple[Format, Path]:
         found = known.detect(path)
         if found is not None:
             return known, found
-    names = ", ".join(f.name for f in formats())
+    names = ", ".join(f.name for f in all_formats())
     if path.is_file() and path.stat().st_size == 0:
         raise NotARecordingError(f"{path} is empty")
     raise NotARecordingError(f"{path} is not a recording that this version recognises ({names})")

@@ -85,7 +85,7 @@ def spike_trains_from_npz(path: Path, name: str) -> SpikeTrains:
     from ranvier.recordings.registry import FILE_ERRORS
 
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
             i = stored["names"].tolist().index(name)
             ids, texts = stored[f"{i}_name_ids"].tolist(), stored[f"{i}_name_texts"].tolist()
             return SpikeTrains(

@@ -1,0 +1,3 @@
+"""The documented exceptions, and those that Ranvier adds below them."""
+
+from ranvier.exceptions import *  # noqa: F403

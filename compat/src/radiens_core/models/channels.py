@@ -1,0 +1,3 @@
+"""The documented module ``radiens_core.models.channels``."""
+
+from ranvier.models.channels import *  # noqa: F403

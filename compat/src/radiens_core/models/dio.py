@@ -1,0 +1,3 @@
+"""The documented module ``radiens_core.models.dio``."""
+
+from ranvier.models.dio import *  # noqa: F403

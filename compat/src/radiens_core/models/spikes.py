@@ -1,0 +1,3 @@
+"""The documented module ``radiens_core.models.spikes``."""
+
+from ranvier.models.spikes import *  # noqa: F403

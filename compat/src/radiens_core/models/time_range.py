@@ -1,0 +1,3 @@
+"""The documented module ``radiens_core.models.time_range``."""
+
+from ranvier.models.time_range import *  # noqa: F403

@@ -1,0 +1,119 @@
+"""Entry point: commands, and one line for every error."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from ranvier._version import __version__
+from ranvier.exceptions import RadiensError
+
+app = typer.Typer(
+    name="ranvier",
+    help="Read, look at, clean, measure and convert extracellular recordings.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+PathArgument = Annotated[Path, typer.Argument(help="File, folder or base name; folder#stream names one of several.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from ranvier.clash import report
+
+        typer.echo(f"ranvier {__version__} (Python {sys.version.split()[0]})")
+        clash = report()
+        if clash:
+            typer.echo(clash)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+    with_traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def info(path: PathArgument, json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """Say what a recording is: format, channels, rate, time, gaps, events, probe, and what was lost."""
+    from ranvier.cli.info import show
+
+    show(path, as_json=json)
+
+
+@app.command()
+def convert(source: PathArgument, destination: Path, force: Force = False) -> None:
+    """Write a recording in another format; the suffix of DESTINATION picks it (.xdat, .nwb, .bin)."""
+    from ranvier.cli.info import convert_file
+
+    convert_file(source, destination, force=force)
+
+
+@app.command()
+def demo(
+    path: Annotated[Path | None, typer.Argument(help="Your own recording; without it a simulated one is made.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("ranvier-demo"),
+    seconds: Annotated[float, typer.Option("--seconds", help="Length of the simulated recording.")] = 20.0,
+) -> None:
+    """Link, draw, clean, measure and convert a recording: the main job from end to end."""
+    from ranvier.cli.demo import run
+
+    run(path, out, seconds=seconds)
+
+
+@app.command()
+def provenance(path: PathArgument, json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """Say from what, and by which steps, a file was made."""
+    from ranvier.cli.info import show_provenance
+
+    show_provenance(path, as_json=json)
+
+
+@app.command()
+def warm() -> None:
+    """Compile every kernel into the cache, so that nothing compiles later."""
+    from ranvier.connect import warm_kernels
+
+    compiled, total = warm_kernels(lambda name, n, of: typer.echo(f"compiling {n} of {of}: {name}", err=True))
+    typer.echo(f"{total} kernels ready, {compiled} of them compiled now")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status: 0, 1 for an error, 2 for a wrong call, 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(words, standalone_mode=False, prog_name="ranvier")
+        return status if isinstance(status, int) else 0
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ranvier"
+        return _fail(f"{error.format_message()} (see '{where} --help')", words, status=2)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; nothing half-written was left under a final name", words, status=130)
+    except RadiensError as error:
+        return _fail(str(error), words)
+    except Exception as error:  # noqa: BLE001 - the process boundary: one line for the user, the rest on request
+        return _fail(f"{type(error).__name__}: {error} (unexpected; --traceback shows where)", words)
+
+
+def _fail(message: str, words: list[str], *, status: int = 1) -> int:
+    if "--traceback" in words:
+        traceback.print_exc()
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    print("ranvier: " + " | ".join(lines), file=sys.stderr)
+    return status

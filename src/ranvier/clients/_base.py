@@ -1,0 +1,107 @@
+"""What every client is: a connection to an engine that can be closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from ranvier.clients._progress import Progress, say_compiling
+from ranvier.connect import announce_compiling, open_hub
+from ranvier.exceptions import ClientClosedError, DatasetError
+from ranvier.models.common import ServiceEndpoint
+from ranvier.models.dataset import DatasetMetadata
+from ranvier.models.flex import FlexDataset
+from ranvier.services import Hub
+
+
+class ServerVersion(NamedTuple):
+    """Version of an engine: major, minor, patch."""
+
+    major: int
+    minor: int
+    patch: int
+
+
+#: The API level that this engine answers as (the documented releases gate features by it).
+API_LEVEL = ServerVersion(5, 7, 0)
+
+
+class BaseClient:
+    """A client of one hub.
+
+    Parameters
+    ----------
+    address
+        Hub to use: argument > ``RANVIER_ADDRESS`` > embedded. ``"embedded"`` runs everything in this process. An
+        explicit address that fails raises ServerDiscoveryError; there is no falling back.
+    embedded
+        True is ``address="embedded"``.
+    progress
+        How long calls show progress: None = a bar in a terminal, a plain line in a notebook, nothing otherwise;
+        False = never; a function receives every ``JobProgress``. (An addition to the documented API, as are
+        ``address`` and ``embedded``.)
+    """
+
+    def __init__(
+        self, *, address: str | None = None, embedded: bool = False, progress: bool | Progress | None = None
+    ) -> None:
+        self._opened: Hub | None = open_hub("embedded" if embedded else address)
+        self._progress = progress
+        if progress is not False:
+            announce_compiling(say_compiling)
+        self._mine: dict[str, None] = {}  # ids that this client linked, in order
+
+    @property
+    def _hub(self) -> Hub:
+        if self._opened is None:
+            raise ClientClosedError(f"this {type(self).__name__} was closed; make a new one")
+        return self._opened
+
+    @property
+    def server_version(self) -> ServerVersion:
+        """API level of the engine, ``(major, minor, patch)``."""
+        return API_LEVEL
+
+    def healthcheck(self, service: ServiceEndpoint = ServiceEndpoint.RADIENS_LIFECYCLE) -> None:
+        """Return if the engine answers; otherwise raise ServerCommunicationError."""
+        ServiceEndpoint(service)
+        self._hub.datasets.ids()
+
+    def close(self) -> None:
+        """Close the client. Nothing is unlinked and nothing stops; the client cannot be used afterwards."""
+        self._opened = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'closed' if self._opened is None else 'embedded engine'}>"
+
+    def _metadata(self, dataset: FlexDataset) -> DatasetMetadata:
+        """Return the current metadata of what a caller means by a dataset: metadata, id, or path (linked on demand)."""
+        if isinstance(dataset, DatasetMetadata):
+            try:
+                return self._hub.datasets.get(dataset.id)
+            except DatasetError:
+                found = self._hub.datasets.link(
+                    Path(dataset.path) / dataset.base_name, dataset.file_type, stream=dataset.stream or None
+                )
+        elif isinstance(dataset, str | Path):
+            found = self._hub.datasets.resolve(str(dataset))
+        else:
+            raise _not_a_dataset(dataset)
+        self._mine[found.id] = None
+        return found
+
+    def _id(self, dataset: FlexDataset) -> str:
+        return self._metadata(dataset).id
+
+
+def _not_a_dataset(value: Any) -> DatasetError:
+    return DatasetError(
+        f"{type(value).__name__} is not a dataset; give DatasetMetadata (what link_data_file returns), the id of a "
+        f"linked dataset, or a path"
+    )

@@ -1,0 +1,189 @@
+"""Signals, events, channel selection and filters of datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.clients._files import BaseFileClient
+from ranvier.clients._progress import shown
+from ranvier.exceptions import ConfigurationError
+from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
+from ranvier.models.dsp import DSPGroup, coerce_filter_stage
+from ranvier.models.events import EventTable
+from ranvier.models.flex import (
+    FlexDataset,
+    FlexDSPParams,
+    FlexFilterStage,
+    FlexSignalSpec,
+    FlexTimeRange,
+    coerce_dsp_params,
+    coerce_signal_spec,
+    coerce_time_range,
+)
+from ranvier.models.quality import ChannelQualityTable
+from ranvier.models.signals import SignalArrays, SignalSpec, SignalType, SigSelect
+from ranvier.models.simulation import SimulationSpec
+
+_FIELDS = {
+    SignalType.AMP: "amp",
+    SignalType.AIN: "gpio_ain",
+    SignalType.DIN: "gpio_din",
+    SignalType.DOUT: "gpio_dout",
+}
+
+
+class SignalsClient(BaseFileClient):
+    """Reads and settings of datasets, shared by VidereClient and CurateClient."""
+
+    def get_signals(
+        self,
+        dataset: FlexDataset,
+        time_range: FlexTimeRange | None = None,
+        signals: FlexSignalSpec | None = None,
+        *,
+        apply_dsp: bool = False,
+        out: Mapping[str, npt.NDArray[np.float64]] | None = None,
+    ) -> SignalArrays:
+        """Read signals.
+
+        Parameters
+        ----------
+        dataset
+            DatasetMetadata, the id of a linked dataset, or a path (linked on demand).
+        time_range
+            ``[start, end]`` in stream seconds, half-open; ``[duration, nan]`` the last seconds; a TimeRangeSpec; None
+            the whole recording. A range partly outside is clipped: ``time_range`` of the result is what was served.
+        signals
+            ``"all"`` (every AMP channel), native indices, ``{"amp": ..., "ain": ..., "din": ..., "dout": ...}`` with
+            lists, ``"all"`` or ``"selected"``, or a SignalSpec; None every AMP channel. Rows come in request order.
+        apply_dsp
+            Filter through the dataset's stage-2 group.
+        out
+            Memory to fill, by field name (``{"amp": array}``): float64 ``(channels, samples)`` of the exact shape.
+
+        Returns
+        -------
+        SignalArrays
+            float64 ``(channels, samples)``: ``amp`` in uV, ``gpio_ain`` in V, ``gpio_din`` and ``gpio_dout`` 0/1; None
+            for types not asked for. Missing samples are NaN (0 for digital).
+
+        Raises
+        ------
+        TimeRangeError
+            The range lies wholly outside the recording, or is reversed.
+        SignalSelectionError
+            A channel that the dataset does not have.
+        """
+        metadata = self._metadata(dataset)
+        spec = TimeRangeSpec.full() if time_range is None else coerce_time_range(time_range)
+        wanted = SignalSpec.all_amp() if signals is None else coerce_signal_spec(signals)
+        select = wanted.to_sig_select(metadata.channel_metadata)
+        block = self._hub.signals.read(metadata.id, spec, select, apply_dsp=apply_dsp)
+        arrays: dict[str, Any] = {
+            _FIELDS[kind]: _widened(samples, None if out is None else out.get(_FIELDS[kind]))
+            for kind, samples in block.samples.items()
+        }
+        return SignalArrays(**arrays, time_range=block.time_range)
+
+    def get_events(
+        self,
+        dataset: FlexDataset,
+        time_range: FlexTimeRange | None = None,
+        *,
+        sources: Sequence[str] | None = None,
+        lines: Sequence[int] | None = None,
+    ) -> EventTable:
+        """Return TTL edges, digital words and comments in time order (an addition to the documented API)."""
+        spec = None if time_range is None else coerce_time_range(time_range)
+        return self._hub.signals.events(self._id(dataset), spec, sources=sources, lines=lines)
+
+    def get_channel_quality(
+        self, dataset: FlexDataset, time_range: FlexTimeRange | None = None, *, apply_dsp: bool = False
+    ) -> ChannelQualityTable:
+        """Return noise, RMS (uV) and verdict (good, dead, saturated, noisy) per amplifier channel (an addition)."""
+        metadata = self._metadata(dataset)
+        spec = None if time_range is None else coerce_time_range(time_range)
+        with shown(self._progress, f"measuring {metadata.base_name}") as progress:
+            return self._hub.metrics.channel_quality(metadata.id, spec, apply_dsp=apply_dsp, progress=progress)
+
+    def get_dsp_group(self, dataset: FlexDataset) -> DSPGroup:
+        """Return the filters of a dataset, per stage; a dataset has stage 2 only."""
+        return self._hub.dsp.get(self._id(dataset))
+
+    def set_dsp_group(self, dataset: FlexDataset, *, stage: FlexFilterStage, params: Sequence[FlexDSPParams]) -> None:
+        """Replace the filters of one stage (stage 2 for datasets); ``get_signals(apply_dsp=True)`` applies them."""
+        chosen = coerce_filter_stage(stage)
+        self._hub.dsp.set(self._id(dataset), chosen, [coerce_dsp_params(item, chosen) for item in params])
+
+    def get_selected_channels(self, dataset: FlexDataset) -> dict[SignalType, list[int]]:
+        """Return the selected channels, native indices per type (an addition to the documented API)."""
+        channels = self._metadata(dataset).channel_metadata
+        return {kind: list(indices.ntv) for kind, indices in channels.selected_sig_map.items()}
+
+    def set_selected_channels(self, dataset: FlexDataset, signals: FlexSignalSpec) -> DatasetMetadata:
+        """Select exactly these channels of the types named; other types keep their selection."""
+        metadata = self._metadata(dataset)
+        return self._hub.datasets.set_selected(metadata.id, _by_type(signals, metadata))
+
+    def select_channels(self, dataset: FlexDataset, signals: FlexSignalSpec) -> DatasetMetadata:
+        """Add channels to the selection."""
+        metadata = self._metadata(dataset)
+        now = self.get_selected_channels(metadata)
+        more = {kind: sorted({*now.get(kind, []), *ntv}) for kind, ntv in _by_type(signals, metadata).items()}
+        return self._hub.datasets.set_selected(metadata.id, more)
+
+    def deselect_channels(self, dataset: FlexDataset, signals: FlexSignalSpec) -> DatasetMetadata:
+        """Take channels out of the selection."""
+        metadata = self._metadata(dataset)
+        now = self.get_selected_channels(metadata)
+        less = {
+            kind: [i for i in now.get(kind, []) if i not in set(ntv)]
+            for kind, ntv in _by_type(signals, metadata).items()
+        }
+        return self._hub.datasets.set_selected(metadata.id, less)
+
+    def set_channel_groups(self, dataset: FlexDataset, groups: Sequence[FlexSignalSpec]) -> DatasetMetadata:
+        """Give each group of (selected) channels its color group, in order; all other channels lose theirs."""
+        metadata = self._metadata(dataset)
+        return self._hub.datasets.set_groups(metadata.id, [_by_type(group, metadata) for group in groups])
+
+    def simulate_recording(
+        self, spec: SimulationSpec, output_path: str | Path, *, force: bool = False
+    ) -> DatasetMetadata:
+        """Write and link a simulated recording with known spikes and events (an addition to the documented API).
+
+        The file name carries the mark SIMULATED, which is added where it is missing; the ground truth stands beside
+        the recording.
+        """
+        with shown(self._progress, "simulating") as progress:
+            found = self._hub.simulation.simulate(spec, Path(output_path), force=force, progress=progress)
+        self._mine[found.id] = None
+        return found
+
+
+def _widened(samples: npt.NDArray[np.float32], out: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
+    """Return time-major float32 as float64 ``(channels, samples)``, C order, in the caller's memory where given."""
+    shape = samples.shape[::-1]
+    if out is None:
+        out = np.empty(shape, dtype=np.float64)
+    elif out.shape != shape or out.dtype != np.float64:
+        raise ConfigurationError(f"out must be float64 of shape {shape}, not {out.dtype} {out.shape}")
+    out[...] = samples.T
+    return out
+
+
+def _by_type(signals: FlexSignalSpec, metadata: DatasetMetadata) -> dict[SignalType, list[int]]:
+    """Return native indices of the types that a selection names (a named type may be empty)."""
+    spec = coerce_signal_spec(signals)
+    select: SigSelect = spec.to_sig_select(metadata.channel_metadata)
+    named = set(spec.multi_select) if spec.multi_select is not None else {spec.sig_type}
+    return {
+        kind: [int(i) for i in cast("npt.NDArray[np.int64]", getattr(select, field))]
+        for kind, field in _FIELDS.items()
+        if kind in named
+    }

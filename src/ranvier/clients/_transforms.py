@@ -1,0 +1,108 @@
+"""Transforms from file to file, as both file clients have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ranvier.clients._progress import shown
+from ranvier.clients._signals import SignalsClient
+from ranvier.models.dataset import DatasetMetadata, TransformNode
+from ranvier.models.flex import FlexDataset
+
+Output = str | Path
+
+
+class TransformsClient(SignalsClient):
+    """One filter, reference or slice from a dataset into a new recording.
+
+    All of them take ``output_path`` as ``dir/base[.suffix]``: the suffix picks the format (``.xdat``, ``.nwb``,
+    ``.bin``), XDAT without one. They return the linked output, write provenance, refuse an output that exists
+    (OutputExistsError) unless ``force=True``, and leave nothing under the output's name when they fail or are
+    cancelled. Filters are causal Butterworth with zero initial state; ``order`` is the N of scipy.signal.butter, 4 by
+    default; ``zero_phase=True`` filters forwards and backwards.
+    """
+
+    def highpass(
+        self, dataset: FlexDataset, frequency: float, output_path: Output, *, order: int | None = None,
+        zero_phase: bool = False, force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Keep what lies above ``frequency`` (Hz)."""
+        return self._transform(dataset, TransformNode.highpass(frequency, order), output_path, zero_phase, force)
+
+    def lowpass(
+        self, dataset: FlexDataset, frequency: float, output_path: Output, *, order: int | None = None,
+        zero_phase: bool = False, force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Keep what lies below ``frequency`` (Hz)."""
+        return self._transform(dataset, TransformNode.lowpass(frequency, order), output_path, zero_phase, force)
+
+    def bandpass(
+        self, dataset: FlexDataset, low_freq: float, high_freq: float, output_path: Output, *,
+        order: int | None = None, zero_phase: bool = False, force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Keep what lies between ``low_freq`` and ``high_freq`` (Hz)."""
+        node = TransformNode.bandpass(low_freq, high_freq, order)
+        return self._transform(dataset, node, output_path, zero_phase, force)
+
+    def bandstop(
+        self, dataset: FlexDataset, low_freq: float, high_freq: float, output_path: Output, *,
+        order: int | None = None, zero_phase: bool = False, force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Remove what lies between ``low_freq`` and ``high_freq`` (Hz)."""
+        node = TransformNode.bandstop(low_freq, high_freq, order)
+        return self._transform(dataset, node, output_path, zero_phase, force)
+
+    def notch(
+        self, dataset: FlexDataset, frequency: float, bandwidth: float, output_path: Output, *,
+        zero_phase: bool = False, force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Remove one frequency (Hz): second order, ``bandwidth`` (Hz) wide at -3 dB."""
+        return self._transform(dataset, TransformNode.notch(frequency, bandwidth), output_path, zero_phase, force)
+
+    def car(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
+        """Common average reference: subtract, at each sample, the mean over the amplifier channels."""
+        return self._transform(dataset, TransformNode.car(), output_path, False, force)
+
+    def virtual_ref(
+        self, dataset: FlexDataset, ref_channel: int, output_path: Output, *, force: bool = False
+    ) -> DatasetMetadata:
+        """Subtract one amplifier channel (native index) from every amplifier channel; the reference becomes 0."""
+        return self._transform(dataset, TransformNode.virtual_ref(ref_channel), output_path, False, force)
+
+    def paired_ref(
+        self, dataset: FlexDataset, ref_channel: int, target_channel: int, output_path: Output, *,
+        force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Replace ``target_channel`` by target minus reference (native indices); the reference becomes 0."""
+        node = TransformNode.paired_ref(ref_channel, target_channel)
+        return self._transform(dataset, node, output_path, False, force)
+
+    def slice_time(
+        self, dataset: FlexDataset, start_sec: float, end_sec: float, output_path: Output, *, force: bool = False
+    ) -> DatasetMetadata:
+        """Keep stream seconds ``[start_sec, end_sec)``; samples keep their counters."""
+        return self._transform(dataset, TransformNode.slice_time(start_sec, end_sec), output_path, False, force)
+
+    def convert(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
+        """Write a recording unchanged in the format of the suffix, and link it (an addition to the documented API)."""
+        return self.apply_transforms(dataset, [], output_path, force=force)
+
+    def apply_transforms(
+        self, dataset: FlexDataset, nodes: Sequence[TransformNode], output_path: Output, *,
+        zero_phase: bool = False, force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Apply several transforms in one pass over the data (an addition to the documented API)."""
+        source = self._metadata(dataset)
+        what = " + ".join(node.type.name.lower().replace("_", " ") for node in nodes) or "converting"
+        with shown(self._progress, f"{what}: {source.base_name}") as progress:
+            found = self._hub.curation.apply(
+                source.id, list(nodes), Path(output_path), zero_phase=zero_phase, force=force, progress=progress
+            )
+        self._mine[found.id] = None
+        return found
+
+    def _transform(
+        self, dataset: FlexDataset, node: TransformNode, output_path: Output, zero_phase: bool, force: bool
+    ) -> DatasetMetadata:
+        return self.apply_transforms(dataset, [node], output_path, zero_phase=zero_phase, force=force)

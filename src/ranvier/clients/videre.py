@@ -1,0 +1,17 @@
+"""VidereClient: look at recordings."""
+
+from __future__ import annotations
+
+from ranvier.clients._transforms import TransformsClient
+
+
+class VidereClient(TransformsClient):
+    """Recordings: link, look, measure, filter, convert.
+
+    ``VidereClient()`` alone runs the engine in this process::
+
+        with VidereClient() as videre:
+            ds = videre.link_data_file("sampledata.rhd")
+            t0 = ds.time_range.sec[0]
+            sig = videre.get_signals(ds, [t0, t0 + 0.5])   # sig.amp: (channels, samples) float64, uV
+    """

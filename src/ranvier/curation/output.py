@@ -1,0 +1,90 @@
+"""What an output path means: ``dir/base[.suffix]``, the suffix picks the format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ranvier.exceptions import CapabilityError, ConfigurationError
+from ranvier.models.dataset import RadiensFileType
+from ranvier.recordings import Format, all_formats, format_for_type
+
+#: Suffixes of the API's file types (radiens_core 0.1.2 table, with the older spellings); longest match wins.
+SUFFIXES: dict[str, RadiensFileType] = {
+    ".rhd": RadiensFileType.RHD,
+    ".rhs": RadiensFileType.RHS,
+    ".xdat.json": RadiensFileType.XDAT,
+    "_data.xdat": RadiensFileType.XDAT,
+    "_timestamp.xdat": RadiensFileType.XDAT,
+    ".xdat": RadiensFileType.XDAT,
+    ".csv": RadiensFileType.CSV,
+    ".hdf5": RadiensFileType.HDF5,
+    ".h5": RadiensFileType.HDF5,
+    ".nex5": RadiensFileType.NEX5,
+    ".nwb": RadiensFileType.NWB,
+    ".bin": RadiensFileType.KILOSORT2,
+    ".kilosort2": RadiensFileType.KILOSORT2,
+    **{f".ns{i}": RadiensFileType.NSX for i in range(1, 7)},
+    ".nsx": RadiensFileType.NSX,
+    ".pl2": RadiensFileType.PL2,
+    ".tsq": RadiensFileType.TDT,
+    ".sev": RadiensFileType.TDT,
+    ".tdt": RadiensFileType.TDT,
+    ".oebin": RadiensFileType.OE_DAT,
+    ".dat": RadiensFileType.OE_DAT,
+    ".edf": RadiensFileType.EDF,
+    ".bdf": RadiensFileType.EDF,
+    ".ncs": RadiensFileType.NCS,
+    ".spikes": RadiensFileType.SPIKES,
+    ".kpi": RadiensFileType.KPI,
+}
+
+
+def format_of_suffix(path: Path) -> tuple[str, RadiensFileType] | None:
+    """Return the longest known suffix of a file name and the type it names, or None."""
+    name = path.name.lower()
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if name.endswith(suffix) and len(name) > len(suffix):
+            return suffix, SUFFIXES[suffix]
+    return None
+
+
+def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Path, Format]:
+    """Return ``dir/base`` (absolute, ``~`` expanded) and the format that will be written.
+
+    Without a suffix ``default`` is written if it can be, else XDAT.
+
+    Raises
+    ------
+    ConfigurationError
+        The suffix is none that we know.
+    CapabilityError
+        The suffix names a format that this version does not write.
+    """
+    target = Path(path).expanduser().absolute()
+    known = format_of_suffix(target)
+    if known is not None:
+        suffix, file_type = known
+        return target.with_name(target.name[: -len(suffix)]), writable(file_type, target)
+    if target.suffix and not target.suffix[1:].isdigit() and " " not in target.suffix:
+        raise ConfigurationError(
+            f"{target.name}: {target.suffix!r} names no format; this version writes {writable_suffixes()} "
+            f"(for a dot in the name itself end it with .xdat)"
+        )
+    if default is not None and default.sink is not None:
+        return target, default
+    return target, format_for_type(RadiensFileType.XDAT)
+
+
+def writable(file_type: RadiensFileType, target: Path) -> Format:
+    """Return the format of a type; CapabilityError where this version does not write it."""
+    for known in all_formats():
+        if known.file_type == file_type and known.sink is not None:
+            return known
+    raise CapabilityError(
+        f"{target.name}: {file_type.name} files cannot be written by this version; it writes {writable_suffixes()}"
+    )
+
+
+def writable_suffixes() -> str:
+    """Return the suffixes that can be written, as text."""
+    return ", ".join(sorted(known.sink.suffixes[0] for known in all_formats() if known.sink is not None))

@@ -1,0 +1,133 @@
+"""Transforms from file to file, each a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ranvier.curation.executor import make_header, run
+from ranvier.curation.output import resolve_output
+from ranvier.curation.plan import plan
+from ranvier.exceptions import OutputError
+from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.signals import stream_events
+from ranvier.models.dataset import DatasetMetadata, TransformNode
+from ranvier.recordings import Format
+from ranvier.services.progress import Progress
+from ranvier.store import Store
+
+
+class Curation:
+    """Service ``HubCuration``: linear chains of transforms that write a new recording."""
+
+    def __init__(self, datasets: Datasets, jobs: JobManager, store: Store) -> None:
+        self._datasets = datasets
+        self._jobs = jobs
+        self._store = store
+
+    def apply(
+        self,
+        dataset_id: str,
+        nodes: Sequence[TransformNode],
+        output: Path,
+        *,
+        zero_phase: bool = False,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> DatasetMetadata:
+        """Apply transforms to a dataset, write the result and link it; see the Protocol."""
+        linked = self._datasets.linked(dataset_id)
+        paths = self.write(linked, nodes, output, zero_phase=zero_phase, force=force, progress=progress)
+        return self._datasets.link(paths[0])
+
+    def convert(
+        self, dataset_id: str, output: Path, *, force: bool = False, progress: Progress | None = None
+    ) -> DatasetMetadata:
+        """Write a dataset unchanged and link the result."""
+        return self.apply(dataset_id, [], output, force=force, progress=progress)
+
+    def write(
+        self,
+        linked: Linked,
+        nodes: Sequence[TransformNode],
+        output: Path,
+        *,
+        default: Format | None = None,
+        zero_phase: bool = False,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> list[Path]:
+        """Run a chain from a dataset into a new recording; return its files, the one to link first."""
+        destination, known = resolve_output(output, default)
+        recording = linked.recording
+        planned = plan(nodes, recording, linked.channels, zero_phase=zero_phase)
+        header = make_header(
+            recording,
+            planned.chain,
+            sources=[_source(linked)],
+            extra=linked.session.extra,
+            start=planned.start,
+        )
+        record = dict(header.provenance or {})
+        record["stages"] = [*planned.slices, *record.get("stages", [])]
+        record["file_type"] = known.file_type.name
+        header = replace(header, channels=header.channels if planned.chain else linked.channels, provenance=record)
+        sink_type = known.sink
+        if sink_type is None:
+            raise OutputError(f"{known.name} files cannot be written")
+        _refuse_own_source(linked, destination, known)
+        label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
+
+        def work(job: JobContext) -> list[Path]:
+            with sink_type(destination, header, force=force) as sink:
+                for name, trains in linked.session.spike_trains.items():
+                    sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
+                run(
+                    recording,
+                    planned.chain,
+                    sink,
+                    start=planned.start,
+                    stop=planned.stop,
+                    events=stream_events(linked),
+                    progress=job.progress,
+                    cancelled=job.cancelled,
+                )
+                return sink.final_paths()
+
+        paths = self._jobs.run(
+            "curate", f"{linked.base_name}: {label}", work, outputs=[str(destination)], progress=progress
+        )
+        self._store.provenance.put(paths[0], record)
+        return paths
+
+
+def _source(linked: Linked) -> dict[str, Any]:
+    """Return what provenance says about the source of an output."""
+    files = [f for f in linked.format.files(linked.canonical) if f.exists()]
+    return {
+        "path": str(linked.canonical),
+        "stream": linked.stream,
+        "format": linked.format.name,
+        "uid": linked.id,
+        "bytes": sum(f.stat().st_size for f in files),
+        "samples": [linked.recording.start, linked.recording.stop],
+        "provenance": linked.session.provenance,
+    }
+
+
+def _refuse_own_source(linked: Linked, destination: Path, known: Format) -> None:
+    """Refuse an output that would replace a file of its own source."""
+    if known.file_type != linked.format.file_type:
+        return
+    mine = {f.resolve() for f in linked.format.files(linked.canonical)}
+    suffix = known.sink.suffixes[0] if known.sink is not None else ""
+    candidate = destination.with_name(destination.name + suffix)
+    if known.base_name(linked.canonical) == destination.name and linked.canonical.parent.resolve() == (
+        destination.parent.resolve()
+    ):
+        raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
+    if candidate.resolve() in mine:
+        raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")

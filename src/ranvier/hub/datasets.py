@@ -1,0 +1,333 @@
+"""Linking: which recordings the hub knows, and what it says about them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ranvier.exceptions import DatasetError, NotARecordingError, SignalSelectionError
+from ranvier.hub.provenance import provenance_model
+from ranvier.hub.timing import time_range
+from ranvier.models.channels import COLOR_GROUP_UNSET, ChannelMetadata
+from ranvier.models.dataset import DatasetMetadata, RadiensFileType
+from ranvier.models.provenance import Provenance
+from ranvier.models.signals import SignalType
+from ranvier.models.tailing import LivenessState, TailingState
+from ranvier.probes import assume_column, channel_metadata
+from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, format_for_type, open_session
+from ranvier.store import Store
+
+Ids = list[str]
+Listing = list[tuple[str, "Linked"]]
+
+
+@dataclass
+class Linked:
+    """One linked dataset: an open stream and what the store remembers of it."""
+
+    id: str
+    format: Format
+    canonical: Path
+    session: Session
+    recording: Recording
+    stream: str
+    channels: ChannelTable
+    signature: tuple[int, int, int]
+
+    @property
+    def base_name(self) -> str:
+        """Name of the recording without the format's suffix."""
+        return self.format.base_name(self.canonical)
+
+
+class Datasets:
+    """The linked datasets of one hub (service ``HubDatasets``).
+
+    A dataset is one stream. Its id is derived from the real path, type and stream, so that it is the same whenever the
+    path is linked with the same RANVIER_HOME; an id from an earlier session is opened again on demand.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._linked: dict[str, Linked] = {}
+        self._lock = threading.RLock()
+
+    def link(
+        self,
+        path: Path | str,
+        file_type: RadiensFileType | None = None,
+        *,
+        stream: str | None = None,
+        force: bool = False,
+    ) -> DatasetMetadata:
+        """Open a path (``folder#stream`` names one of several streams) and return what it is.
+
+        Raises
+        ------
+        NotARecordingError, RecordingError
+            Nothing recognises it; it is damaged beyond reading.
+        DatasetError
+            It holds several streams and none was named; the message lists the exact paths.
+        """
+        target, named = _split_stream(path)
+        linked = self._open(target, file_type, stream if stream is not None else named)
+        linked.id = self._store.datasets.link(
+            linked.base_name, linked.canonical, linked.format.file_type, linked.stream, force=force
+        ).id
+        self._restore(linked)
+        with self._lock:
+            self._replace(linked)
+        return self._metadata(linked)
+
+    def streams(self, path: Path) -> Ids:
+        """Return the exact path to link for each stream of signals at a path."""
+        target, named = _split_stream(path)
+        if named is not None:
+            return [str(path)]
+        with open_session(target) as session:
+            names = list(session.streams)
+        return [str(target)] if len(names) == 1 else [f"{target}#{name}" for name in names]
+
+    def items(self) -> Listing:
+        """Return the datasets linked in this hub (for its other services)."""
+        with self._lock:
+            return list(self._linked.items())
+
+    def get(self, dataset_id: str) -> DatasetMetadata:
+        """Return the metadata of a dataset, as of now (a growing file has a new end)."""
+        return self._metadata(self.linked(dataset_id))
+
+    def resolve(self, text: str | Path) -> DatasetMetadata:
+        """Return the dataset that a text means: an id, else a path, which is linked."""
+        if isinstance(text, str):
+            with self._lock:
+                if text in self._linked:
+                    return self.get(text)
+            if self._store.datasets.find(text) is not None:
+                return self.get(text)
+        target, _ = _split_stream(text)
+        try:
+            return self.link(text)
+        except NotARecordingError as error:
+            if isinstance(text, str) and not target.exists():
+                raise DatasetError(
+                    f"{text!r} is neither the id of a linked dataset nor a path; link_data_file(path) links one"
+                ) from error
+            raise
+
+    def list(self, ids: Sequence[str] | None = None) -> dict[str, DatasetMetadata]:
+        """Return the datasets linked in this hub, or those asked for, by id."""
+        return {i: self.get(i) for i in (self.ids() if ids is None else ids)}
+
+    def ids(self) -> Ids:
+        """Return the ids linked in this hub, in order of linking."""
+        with self._lock:
+            return list(self._linked)
+
+    def clear(self, ids: Sequence[str] | None = None) -> Ids:
+        """Unlink datasets (all of this hub for None); return the ids that went. Files are not touched."""
+        with self._lock:
+            gone = [i for i in (list(self._linked) if ids is None else ids) if i in self._linked]
+            for i in gone:
+                self._linked.pop(i).session.close()
+        self._store.datasets.remove(gone)
+        return gone
+
+    def set_selected(self, dataset_id: str, channels: Mapping[SignalType, Sequence[int]]) -> DatasetMetadata:
+        """Store which channels are selected (NTV); types that are not named keep their selection."""
+        linked = self.linked(dataset_id)
+        chosen = {kind: set(_known(linked, kind, ntv)) for kind, ntv in channels.items()}
+        linked.channels = linked.channels.with_channels(
+            replace(c, selected=c.ntv in chosen[c.type]) if c.type in chosen else c for c in linked.channels
+        )
+        self._store.datasets.set_selection(linked.id, chosen)
+        return self._metadata(linked)
+
+    def set_groups(self, dataset_id: str, groups: Sequence[Mapping[SignalType, Sequence[int]]]) -> DatasetMetadata:
+        """Store channel groups (NTV): group ``i`` gives its channels the color group ``i``, all others have none."""
+        linked = self.linked(dataset_id)
+        selected = {(c.type, c.ntv) for c in linked.channels if c.selected}
+        group_of: dict[tuple[SignalType, int], int] = {}
+        for number, group in enumerate(groups):
+            for kind, ntv in group.items():
+                for key in [(kind, index) for index in _known(linked, kind, ntv)]:
+                    if key in group_of:
+                        raise SignalSelectionError(
+                            f"{kind.name} channel {key[1]} stands in groups {group_of[key]} and {number}; name it once"
+                        )
+                    if key not in selected:
+                        raise SignalSelectionError(f"{kind.name} channel {key[1]} is not selected; select it first")
+                    group_of[key] = number
+        linked.channels = linked.channels.with_channels(
+            replace(c, color_group=group_of.get((c.type, c.ntv), COLOR_GROUP_UNSET)) for c in linked.channels
+        )
+        saved = [{kind.name: [int(i) for i in ntv] for kind, ntv in group.items()} for group in groups]
+        self._store.datasets.set_groups(linked.id, saved)
+        return self._metadata(linked)
+
+    def channel_metadata(self, dataset_id: str) -> ChannelMetadata:
+        """Return the channels with their three index spaces."""
+        return self._channel_metadata(self.linked(dataset_id))
+
+    def provenance(self, dataset_id: str) -> Provenance:
+        """Return where the data came from, as the API's models; ``record`` is None where the file does not say."""
+        return provenance_model(self.linked(dataset_id).session.provenance)
+
+    def tailing_state(self, dataset_id: str) -> TailingState:
+        """Return whether the file is still growing, and how far it reaches."""
+        linked = self.linked(dataset_id)
+        before = linked.recording.stop
+        grown = linked.recording.refresh() > before
+        return TailingState(
+            dataset_id=linked.id,
+            liveness=LivenessState.LIVE if grown else LivenessState.IDLE,
+            available_time_range=time_range(linked.recording),
+        )
+
+    def linked(self, dataset_id: str) -> Linked:
+        """Return an open dataset (for the other services of the hub); DatasetError for an unknown id."""
+        with self._lock:
+            known = self._linked.get(dataset_id)
+            if known is None:
+                record = self._store.datasets.find(dataset_id)
+                if record is None:
+                    raise DatasetError(
+                        f"no dataset {dataset_id!r} is linked; link_data_file(path) links one, "
+                        f"list_data_source_ids() tells which are"
+                    )
+                known = self._open(record.path, record.file_type, record.stream or None)
+                known.id = dataset_id
+                self._restore(known)
+                self._linked[dataset_id] = known
+            elif _was_replaced(known):
+                fresh = self._open(known.canonical, known.format.file_type, known.stream or None)
+                fresh.id = dataset_id
+                self._restore(fresh)
+                self._replace(fresh)
+                known = fresh
+            known.recording.refresh()
+            return known
+
+    def close(self) -> None:
+        """Close every open file."""
+        with self._lock:
+            for linked in self._linked.values():
+                linked.session.close()
+            self._linked.clear()
+
+    def _open(self, path: Path, file_type: RadiensFileType | None, stream: str | None) -> Linked:
+        target = path.expanduser().absolute()
+        if file_type is None:
+            known, canonical = detect(target)
+        else:
+            known = format_for_type(file_type)
+            found = known.detect(target) or next(
+                filter(None, (known.detect(target.with_name(target.name + s)) for s in known.suffixes)), None
+            )
+            if found is None:
+                raise NotARecordingError(f"{target} is not a {known.name} recording")
+            canonical = found
+        session = open_session(canonical, known.file_type)
+        recording = session.stream(stream)
+        name = session.stream_name(recording)
+        single = len(session.streams) == 1
+        channels = recording.channels
+        if channels.count(SignalType.AMP) and all(c.site is None for c in channels if c.type == SignalType.AMP):
+            channels = assume_column(channels)
+        return Linked("", known, canonical, session, recording, "" if single else name, channels, _signature(canonical))
+
+    def _restore(self, linked: Linked) -> None:
+        """Apply the selection and groups that the store remembers."""
+        record = self._store.datasets.find(linked.id)
+        if record is None:
+            return
+        chosen = {kind: set(ntv) for kind, ntv in record.selected.items()}
+        group_of = {
+            (SignalType[kind], ntv): number
+            for number, group in enumerate(record.groups or [])
+            for kind, members in group.items()
+            for ntv in members
+        }
+        linked.channels = linked.channels.with_channels(
+            replace(
+                c,
+                selected=c.ntv in chosen[c.type] if c.type in chosen else c.selected,
+                color_group=group_of.get((c.type, c.ntv), COLOR_GROUP_UNSET if group_of else c.color_group),
+            )
+            for c in linked.channels
+        )
+
+    def _replace(self, linked: Linked) -> None:
+        old = self._linked.get(linked.id)
+        self._linked[linked.id] = linked
+        if old is not None:
+            old.session.close()
+
+    def _channel_metadata(self, linked: Linked) -> ChannelMetadata:
+        return channel_metadata(
+            linked.channels,
+            fs=float(linked.recording.fs),
+            dataset_uid=linked.id,
+            source_label=linked.format.name,
+        )
+
+    def _metadata(self, linked: Linked) -> DatasetMetadata:
+        recording = linked.recording
+        fs = recording.fs
+        return DatasetMetadata(
+            id=linked.id,
+            base_name=linked.base_name,
+            path=str(linked.canonical.parent),
+            file_type=linked.format.file_type,
+            time_range=time_range(recording),
+            channel_metadata=self._channel_metadata(linked),
+            stream=linked.stream,
+            notes=(*linked.session.notes, *recording.notes),
+            lost_samples=recording.lost_samples,
+            gaps=tuple((float(g.start / fs), float(g.stop / fs)) for g in recording.segments.gaps),
+            simulated=recording.simulated,
+        )
+
+
+def _known(linked: Linked, kind: SignalType, ntv: Sequence[int]) -> list[int]:
+    """Return native indices that the dataset has; SignalSelectionError names the others."""
+    try:
+        linked.channels.columns_for_ntv(kind, ntv)
+    except DatasetError as error:
+        raise SignalSelectionError(str(error)) from error
+    return [int(i) for i in ntv]
+
+
+def _split_stream(path: Path | str) -> tuple[Path, str | None]:
+    """Split ``folder#stream``; a ``#`` that belongs to an existing path is left alone."""
+    text = str(path)
+    whole = Path(text).expanduser()
+    if "#" not in text or whole.exists():
+        return whole, None
+    at = text.find("#")
+    while at != -1:
+        left = Path(text[:at]).expanduser()
+        if left.exists():
+            return left, text[at + 1 :]
+        at = text.find("#", at + 1)
+    return whole, None
+
+
+def _signature(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file is replaced: its identity, size and time of change."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def _was_replaced(linked: Linked) -> bool:
+    """Return whether another file stands under the name; one that only grew is the same recording."""
+    now, then = _signature(linked.canonical), linked.signature
+    if now == then:
+        return False
+    grew = now[0] == then[0] and now[1] > then[1]
+    return not grew or linked.format.file_type == RadiensFileType.XDAT  # its JSON is rewritten whole

@@ -1,0 +1,147 @@
+"""Recordings as files: list, copy, move, remove, export."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ranvier._platform import replace as give_final_name
+from ranvier.exceptions import (
+    CapabilityError,
+    NotARecordingError,
+    OutputError,
+    OutputExistsError,
+    RadiensError,
+    RecordingError,
+)
+from ranvier.hub.curation import Curation
+from ranvier.hub.datasets import Datasets
+from ranvier.models.dataset import FileInfo
+from ranvier.recordings import Format, detect, open_session
+from ranvier.services.progress import Progress
+
+
+class Files:
+    """Service ``HubFiles``; every operation takes all files that belong to one recording."""
+
+    def __init__(self, datasets: Datasets, curation: Curation) -> None:
+        self._datasets = datasets
+        self._curation = curation
+
+    def list_directory(self, path: Path) -> list[FileInfo]:
+        """Return the recordings in a folder, by name; one that cannot be read has no channels and no duration."""
+        folder = path.expanduser().absolute()
+        if not folder.is_dir():
+            raise RecordingError(f"{folder} is not a folder")
+        found: dict[Path, Format] = {}
+        for entry in sorted(folder.iterdir()):
+            try:
+                known, canonical = detect(entry)
+            except NotARecordingError:
+                continue
+            found.setdefault(canonical, known)
+        return [info for canonical, known in found.items() for info in _describe(known, canonical)]
+
+    def copy(self, src: Path, dst: Path, *, force: bool = False) -> None:
+        """Copy a recording to ``dir/base``; the format stays."""
+        _transfer(src, dst, force, _copy_file)
+
+    def move(self, src: Path, dst: Path, *, force: bool = False) -> None:
+        """Move or rename a recording; a linked dataset at the old place is unlinked."""
+        _transfer(src, dst, force, _copy_file)
+        self.remove(src)
+
+    def remove(self, path: Path, *, force: bool = False) -> None:
+        """Delete every file of a recording; a linked dataset is unlinked first (``force`` has no effect)."""
+        known, canonical = detect(path.expanduser().absolute())
+        self._datasets.clear([i for i, linked in self._datasets.items() if linked.canonical == canonical])
+        for file in reversed(known.files(canonical)):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(f"cannot remove {file}: {error.strerror}") from error
+
+    def export(
+        self, dataset_id: str, destination: Path, *, force: bool = False, progress: Progress | None = None
+    ) -> list[Path]:
+        """Write a dataset unchanged; the suffix picks the format, without one its own (XDAT if that has no writer)."""
+        linked = self._datasets.linked(dataset_id)
+        return self._curation.write(linked, [], destination, default=linked.format, force=force, progress=progress)
+
+
+def _describe(known: Format, canonical: Path) -> list[FileInfo]:
+    files = [f for f in known.files(canonical) if f.exists()]
+    size = sum(f.stat().st_size for f in files)
+    base = known.base_name(canonical)
+    common: dict[str, Any] = {"path": str(canonical.parent), "file_type": known.file_type, "num_bytes": size}
+    try:
+        with open_session(canonical, known.file_type) as session:
+            single = len(session.streams) == 1
+            return [
+                FileInfo(
+                    base_name=base if single else f"{base}#{name}",
+                    dataset_uid=str(session.extra.get("uid", "")),
+                    num_channels=len(recording.channels),
+                    duration_sec=recording.duration_sec,
+                    sample_rate=float(recording.fs),
+                    **common,
+                )
+                for name, recording in session.streams.items()
+            ]
+    except RadiensError:
+        return [FileInfo(base_name=base, dataset_uid="", num_channels=0, duration_sec=0.0, sample_rate=0, **common)]
+
+
+def _transfer(src: Path, dst: Path, force: bool, put: Callable[[Path, Path], None]) -> None:
+    """Bring every file of a recording to another base name: temporary names first, the canonical file last."""
+    known, canonical = detect(src.expanduser().absolute())
+    target = _strip(dst.expanduser().absolute(), known)
+    base = known.base_name(canonical)
+    files = [f for f in known.files(canonical) if f.exists()]
+    if any(f.parent != canonical.parent or not f.name.startswith(base) for f in files):
+        raise CapabilityError(
+            f"{canonical} is a {known.name} recording of many files in folders; copy or move its whole folder instead"
+        )
+    pairs = [(f, target.parent / (target.name + f.name[len(base) :])) for f in files]
+    existing = [final for _, final in pairs if final.exists()]
+    if existing and not force:
+        raise OutputExistsError(f"{existing[0]} exists already; choose another name or pass force=True")
+    if any(f == final for f, final in pairs):
+        raise OutputError(f"{canonical} cannot be copied or moved onto itself")
+    pairs.sort(key=lambda pair: pair[0] == canonical)
+    mark = f".{uuid.uuid4().hex[:8]}.part"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for file, final in pairs:
+            put(file, final.with_name(final.name + mark))
+        for _, final in pairs:
+            give_final_name(final.with_name(final.name + mark), final)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        for _, final in pairs:
+            if target.parent.is_dir():
+                final.with_name(final.name + mark).unlink(missing_ok=True)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    shutil.copy2(source, target)
+
+
+def _strip(path: Path, known: Format) -> Path:
+    """Return ``dir/base``: the path without the format's suffix; a suffix of another format is refused."""
+    from ranvier.curation.output import format_of_suffix
+
+    other = format_of_suffix(path)
+    if other is None:
+        return path
+    suffix, file_type = other
+    if file_type != known.file_type:
+        raise CapabilityError(
+            f"copying keeps the format: {path.name} names {file_type.name}, the source is {known.name}; "
+            f"export_data_source() or a transform converts"
+        )
+    return path.with_name(path.name[: -len(suffix)])

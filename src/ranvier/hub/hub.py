@@ -1,0 +1,36 @@
+"""A hub: the file services, composed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ranvier.hub.curation import Curation
+from ranvier.hub.datasets import Datasets
+from ranvier.hub.dsp import DspGroups
+from ranvier.hub.files import Files
+from ranvier.hub.jobs import JobManager
+from ranvier.hub.metrics import Metrics
+from ranvier.hub.signals import Signals
+from ranvier.hub.simulation import Simulation
+from ranvier.store import Store
+
+
+class Hub:
+    """One place where files are worked on: datasets, signals, files, filters, curation, jobs, measures, simulation."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.store = Store(home)
+        self.jobs = JobManager(self.store)
+        self.datasets = Datasets(self.store)
+        self.dsp = DspGroups(self.datasets, self.store)
+        self.signals = Signals(self.datasets, self.dsp)
+        self.curation = Curation(self.datasets, self.jobs, self.store)
+        self.files = Files(self.datasets, self.curation)
+        self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
+        self.simulation = Simulation(self.datasets, self.jobs)
+
+    def close(self) -> None:
+        """Cancel this process's jobs and close every file; unlinks nothing."""
+        self.jobs.close(cancel=True)
+        self.datasets.close()
+        self.store.close()

@@ -1,0 +1,59 @@
+"""Channel quality of linked datasets."""
+
+from __future__ import annotations
+
+from ranvier.curation.plan import chain_of
+from ranvier.dsp.view import FilteredRecording
+from ranvier.hub.datasets import Datasets
+from ranvier.hub.dsp import DspGroups
+from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.signals import selected_columns
+from ranvier.hub.timing import resolve
+from ranvier.metrics import ChannelStatistics, channel_quality, measure
+from ranvier.models.dataset import TimeRangeSpec
+from ranvier.models.quality import ChannelQualityTable
+from ranvier.models.signals import SignalType, SigSelect
+from ranvier.recordings import Recording
+from ranvier.services.progress import Progress
+
+
+class Metrics:
+    """Service ``HubMetrics``, first part: noise, RMS and verdicts per amplifier channel."""
+
+    def __init__(self, datasets: Datasets, dsp: DspGroups, jobs: JobManager) -> None:
+        self._datasets = datasets
+        self._dsp = dsp
+        self._jobs = jobs
+
+    def channel_quality(
+        self,
+        dataset_id: str,
+        time_range: TimeRangeSpec | None = None,
+        select: SigSelect | None = None,
+        *,
+        apply_dsp: bool = False,
+        progress: Progress | None = None,
+    ) -> ChannelQualityTable:
+        """Measure amplifier channels (the selected ones by default) over a time range (all by default)."""
+        linked = self._datasets.linked(dataset_id)
+        recording: Recording = linked.recording
+        start, stop = resolve(time_range, recording)
+        chosen = linked.channels.columns_of(SignalType.AMP)
+        if select is not None:
+            chosen = selected_columns(linked.channels, select).get(SignalType.AMP, chosen)
+        filters = self._dsp.get(dataset_id).software_stage2 if apply_dsp else []
+        if filters:
+            recording = FilteredRecording(recording, chain_of(filters, recording.fs, linked.channels))
+
+        def work(job: JobContext) -> ChannelStatistics:
+            return measure(
+                recording, start=start, stop=stop, columns=chosen, progress=job.samples, cancelled=job.cancelled
+            )
+
+        statistics = self._jobs.run("channel_quality", f"measuring {linked.base_name}", work, progress=progress)
+        fs = float(recording.fs)
+        return ChannelQualityTable(
+            dataset_id=dataset_id,
+            time_range_sec=(start / fs, stop / fs),
+            channels=channel_quality(statistics, linked.channels.take(chosen)),
+        )

@@ -1,0 +1,114 @@
+"""Reading signals and events of linked datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.curation.plan import chain_of
+from ranvier.dsp.view import FilteredRecording
+from ranvier.exceptions import DatasetError, SignalSelectionError
+from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.dsp import DspGroups
+from ranvier.hub.timing import resolve, time_range
+from ranvier.models.dataset import TimeRangeSpec
+from ranvier.models.events import EventTable
+from ranvier.models.signals import KeyIndex, SignalType, SigSelect
+from ranvier.recordings import ChannelTable, Events, Recording
+from ranvier.services.signals import SignalBlock
+
+
+class Signals:
+    """Service ``HubSignals``: time-major float32 in physical units, columns in request order."""
+
+    def __init__(self, datasets: Datasets, dsp: DspGroups) -> None:
+        self._datasets = datasets
+        self._dsp = dsp
+
+    def read(
+        self,
+        dataset_id: str,
+        time_range_spec: TimeRangeSpec,
+        select: SigSelect,
+        *,
+        apply_dsp: bool = False,
+        out: Mapping[SignalType, npt.NDArray[np.float32]] | None = None,
+    ) -> SignalBlock:
+        """Read the selected channels over a time range; see the Protocol."""
+        linked = self._datasets.linked(dataset_id)
+        recording = linked.recording
+        start, stop = resolve(time_range_spec, recording)
+        columns = selected_columns(linked.channels, select)
+        if not columns:
+            raise SignalSelectionError("the selection names no channel at all; ask for at least one, or for 'all'")
+        filters = self._dsp.get(dataset_id).software_stage2 if apply_dsp else []
+        source: Recording = recording
+        if filters:
+            source = FilteredRecording(recording, chain_of(filters, recording.fs, linked.channels))
+        samples = {
+            kind: source.read(start, stop, chosen, out=None if out is None else out.get(kind)).samples
+            for kind, chosen in columns.items()
+        }
+        gaps = tuple(
+            (max(g.start, start), min(g.stop, stop))
+            for g in recording.segments.gaps
+            if g.start < stop and g.stop > start
+        )
+        return SignalBlock(samples=samples, time_range=time_range(recording, start, stop), gaps=gaps)
+
+    def events(
+        self,
+        dataset_id: str,
+        time_range_spec: TimeRangeSpec | None = None,
+        *,
+        sources: Sequence[str] | None = None,
+        lines: Sequence[int] | None = None,
+    ) -> EventTable:
+        """Return the events of a time range (all by default), in time order; see the Protocol."""
+        linked = self._datasets.linked(dataset_id)
+        events = stream_events(linked)
+        if time_range_spec is not None and not time_range_spec.is_full():
+            events = events.between(*resolve(time_range_spec, linked.recording))
+        return EventTable(
+            sec=events.counter / float(linked.recording.fs),
+            timestamp=events.counter,
+            line=events.line,
+            state=events.state,
+            source=events.source,
+            text=events.text,
+        ).filter(source=sources, line=lines)
+
+
+def stream_events(linked: Linked) -> Events:
+    """Return the events of the dataset's stream."""
+    name = linked.session.stream_name(linked.recording)
+    return linked.session.events.get(name, Events.empty())
+
+
+def selected_columns(channels: ChannelTable, select: SigSelect) -> dict[SignalType, npt.NDArray[np.int64]]:
+    """Return the columns of each wanted type; SignalSelectionError names channels that are not there."""
+    wanted = {
+        SignalType.AMP: select.amp,
+        SignalType.AIN: select.gpio_ain,
+        SignalType.DIN: select.gpio_din,
+        SignalType.DOUT: select.gpio_dout,
+    }
+    return {kind: _columns(channels, kind, ids, select.key_idx) for kind, ids in wanted.items() if len(ids)}
+
+
+def _columns(
+    channels: ChannelTable, kind: SignalType, indices: npt.NDArray[np.int64], space: KeyIndex
+) -> npt.NDArray[np.int64]:
+    try:
+        if space == KeyIndex.NTV:
+            return channels.columns_for_ntv(kind, indices)
+        of_type = channels.columns_of(kind)
+        if space == KeyIndex.DATA:
+            return of_type[indices]
+        by_sys = {channels[int(c)].sys: int(c) for c in of_type}
+        return np.array([by_sys[int(i)] for i in indices], dtype=np.int64)
+    except (DatasetError, IndexError, KeyError) as error:
+        reason = str(error) if isinstance(error, DatasetError) else f"no {kind.name} channel with {space.name} {error}"
+        raise SignalSelectionError(reason) from error

@@ -1,0 +1,66 @@
+"""How friendly input becomes enum members and indices; the rules themselves stand beside each enum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from operator import index
+from typing import Generic, TypeVar
+
+from ranvier.exceptions import ConfigurationError
+
+E = TypeVar("E", bound=IntEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class EnumInput(Generic[E]):
+    """A function from what a user may write to a member of one enum.
+
+    Members and names (any case, surrounding blanks dropped) are taken; numbers only where ``ints``. Anything else is
+    a ConfigurationError that lists what is accepted.
+
+    Attributes
+    ----------
+    what
+        What the value is called in messages, e.g. ``"a port"``.
+    names
+        Accepted names in upper case; None = the names of the members.
+    """
+
+    enum: type[E]
+    what: str
+    ints: bool = False
+    names: Mapping[str, E] | None = None
+
+    def __call__(self, value: object) -> E:
+        """Return the member that ``value`` means."""
+        if isinstance(value, self.enum):
+            return value
+        if isinstance(value, str):
+            found = self._names.get(value.strip().upper())
+        else:
+            found = self._by_number(value) if self.ints else None
+        if found is None:
+            raise ConfigurationError(f"{value!r} is not {self.what}; accepted: {self.accepted}")
+        return found
+
+    @property
+    def accepted(self) -> str:
+        """What is accepted, for messages."""
+        names = ", ".join(name.lower() for name in self._names)
+        numbers = sorted(int(member) for member in self.enum)
+        ints = f", or a number of {numbers[0]}-{numbers[-1]}" if self.ints else ""
+        return f"{self.enum.__name__} members, or {names} (any case){ints}"
+
+    @property
+    def _names(self) -> Mapping[str, E]:
+        return self.enum.__members__ if self.names is None else self.names
+
+    def _by_number(self, value: object) -> E | None:
+        if isinstance(value, Enum):  # a member of some other enum is a mistake, not a number
+            return None
+        try:
+            return self.enum(index(value))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return None

@@ -1,0 +1,156 @@
+"""Spikes and neurons. Times in stream seconds, waveforms in uV, channels by native (NTV) index."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ranvier.models._base import ArrayModel, Float32Array, FloatArray, Int32Array, Model
+
+__all__ = [
+    "ChannelSpikeData",
+    "NeuronInfo",
+    "NeuronSpikeData",
+    "NeuronsResult",
+    "SpikesSiteSpec",
+    "SpikesSpec",
+    "Unit",
+]
+
+
+class ChannelSpikeData(ArrayModel):
+    """Spikes that were detected on one channel.
+
+    Attributes
+    ----------
+    timestamps
+        Seconds, float64 ``(n,)``.
+    labels
+        Neuron of each spike, int32 ``(n,)``; 0 = unclustered; None where not told.
+    waveforms
+        float32 uV, ``(n, points)`` of the channel or ``(n, sites, points)``; None unless asked for.
+    site_ntv_chan_idx
+        The sites of ``waveforms``.
+    """
+
+    ntv_chan_idx: int
+    timestamps: FloatArray
+    labels: Int32Array | None
+    waveforms: Float32Array | None
+    site_ntv_chan_idx: list[int] | None = None
+
+
+class NeuronInfo(Model):
+    """A neuron that the sorter found.
+
+    Attributes
+    ----------
+    site_ntv_chan_idx
+        The channel with its largest peak.
+    spike_label
+        Its label as decimal text.
+    spike_rate
+        In Hz.
+    mean_abs_peak_wfm
+        Mean absolute peak in uV.
+    snr
+        Peak over noise.
+    pos_probe, pos_tissue
+        Estimated position ``[x, y, z]`` in um, in probe and in tissue coordinates.
+    """
+
+    neuron_id: str
+    site_ntv_chan_idx: int
+    spike_label: str
+    spike_count: int
+    spike_rate: float
+    mean_abs_peak_wfm: float
+    snr: float
+    pos_probe: list[float]
+    pos_tissue: list[float]
+
+
+class NeuronsResult(Model):
+    """Neurons by the channel with their largest peak."""
+
+    neurons_by_channel: dict[int, list[NeuronInfo]]
+
+
+class NeuronSpikeData(ArrayModel):
+    """Spikes of one neuron.
+
+    Attributes
+    ----------
+    ntv_chan_idx
+        The channel with its largest peak; -1 unknown.
+    timestamps
+        Seconds, float64 ``(n,)``.
+    waveforms
+        float32 uV, ``(n, points)`` or ``(n, sites, points)`` with NaN where a site was not recorded; None unless asked
+        for.
+    site_ntv_chan_idx
+        The sites of ``waveforms``.
+    detect_ntv_chan_idx
+        The channel on which each spike was detected, int32 ``(n,)``.
+    """
+
+    label: int
+    ntv_chan_idx: int
+    timestamps: FloatArray
+    waveforms: Float32Array | None
+    site_ntv_chan_idx: list[int] | None = None
+    detect_ntv_chan_idx: Int32Array | None = None
+
+
+class SpikesSiteSpec(Model):
+    """How spikes were detected on one channel; thresholds in uV and in standard deviations of the noise, None = off.
+
+    Neighbours are channels, with their distances in um, within ``neighbor_radius_um``.
+    """
+
+    ntv_chan_idx: int
+    pos_threshold_uv: float | None
+    pos_threshold_sd: float | None
+    neg_threshold_uv: float | None
+    neg_threshold_sd: float | None
+    neighbor_ntv_chan_idx: list[int] = Field(default_factory=list)
+    neighbor_distance_um: list[float] = Field(default_factory=list)
+    neighbor_radius_um: float = 0.0
+
+
+class SpikesSpec(Model):
+    """A set of spikes: which recording it belongs to, and how it was made.
+
+    Attributes
+    ----------
+    biointerface_id, dataset_uid
+        The spikes, and the recording.
+    enabled_channel_indices
+        Channels on which spikes were detected.
+    time_range, spike_time_range
+        What was sorted, and from first to last spike, in stream seconds.
+    req_num_neighbors, neighborhood_radius_um
+        Neighbours that were asked for, and within which distance in um.
+    """
+
+    biointerface_id: str
+    dataset_uid: str
+    num_neurons: int
+    num_sites: int
+    enabled_channel_indices: list[int]
+    time_range: tuple[float, float]
+    spike_time_range: tuple[float, float]
+    req_num_neighbors: int = 0
+    neighborhood_radius_um: float = 0.0
+    sites: list[SpikesSiteSpec] = Field(default_factory=list)
+
+
+class Unit(Model):
+    """A neuron in short; ``spike_rate`` in Hz, ``probe_y`` in um."""
+
+    label: int
+    neuron_id: str
+    site_ntv_chan_idx: int
+    spike_count: int
+    spike_rate: float
+    snr: float
+    probe_y: float

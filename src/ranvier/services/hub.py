@@ -1,0 +1,62 @@
+"""A hub: one place where files are worked on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ranvier.services.curation import HubCuration
+from ranvier.services.datasets import HubDatasets
+from ranvier.services.dsp import HubDsp
+from ranvier.services.files import HubFiles
+from ranvier.services.jobs import HubJobs
+from ranvier.services.metrics import HubMetrics
+from ranvier.services.signals import HubSignals
+from ranvier.services.simulation import HubSimulation
+
+
+class Hub(Protocol):
+    """The services of one hub, and nothing more."""
+
+    @property
+    def datasets(self) -> HubDatasets:
+        """Linked datasets."""
+        ...
+
+    @property
+    def signals(self) -> HubSignals:
+        """Samples and events."""
+        ...
+
+    @property
+    def files(self) -> HubFiles:
+        """Recordings as files."""
+        ...
+
+    @property
+    def dsp(self) -> HubDsp:
+        """Filters kept with a dataset."""
+        ...
+
+    @property
+    def curation(self) -> HubCuration:
+        """Transforms from file to file."""
+        ...
+
+    @property
+    def jobs(self) -> HubJobs:
+        """Long work."""
+        ...
+
+    @property
+    def metrics(self) -> HubMetrics:
+        """Measures."""
+        ...
+
+    @property
+    def simulation(self) -> HubSimulation:
+        """Simulated recordings."""
+        ...
+
+    def close(self) -> None:
+        """Release what the hub holds open. Unlinks nothing, cancels the jobs of this process; safe to call twice."""
+        ...

@@ -1,0 +1,38 @@
+"""The tables of the store, as a list of migrations: entry ``n`` brings a database from version ``n`` to ``n + 1``.
+
+A published migration is never edited; a change of the schema is a new entry at the end.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+Migration = Callable[[sqlite3.Connection], None]
+
+#: Marks the file as ours (``PRAGMA application_id``): the letters "Rnvr".
+APPLICATION_ID = 0x526E7672
+
+# STRICT makes SQLite check column types; it needs SQLite 3.37.
+_STRICT = " STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
+
+
+def _first(connection: sqlite3.Connection) -> None:
+    for name, columns in {
+        "datasets": """
+            id TEXT PRIMARY KEY, path TEXT NOT NULL, file_type INTEGER NOT NULL, stream TEXT NOT NULL,
+            base_name TEXT NOT NULL, uid TEXT NOT NULL, linked_utc TEXT NOT NULL,
+            selected TEXT, groups TEXT, dsp TEXT""",
+        "jobs": """
+            id TEXT PRIMARY KEY, kind TEXT NOT NULL, label TEXT NOT NULL, state TEXT NOT NULL, progress TEXT NOT NULL,
+            created_utc TEXT NOT NULL, finished_utc TEXT, error TEXT, outputs TEXT NOT NULL,
+            owner TEXT NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL,
+            heartbeat_unix REAL NOT NULL, cancel_requested INTEGER NOT NULL DEFAULT 0""",
+        "provenance": "path TEXT PRIMARY KEY, record TEXT NOT NULL, written_utc TEXT NOT NULL",
+        "settings": "key TEXT PRIMARY KEY, value TEXT NOT NULL",
+    }.items():
+        connection.execute(f"CREATE TABLE {name} ({columns}){_STRICT}")
+    connection.execute("CREATE INDEX jobs_by_state ON jobs (state)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first,)

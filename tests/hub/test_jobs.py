@@ -1,0 +1,440 @@
+"""Jobs: results, errors, progress, cancel, Ctrl-C, order, records."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ranvier.exceptions import (
+    DataProcessingError,
+    DatasetError,
+    FilterDesignError,
+    JobCancelledError,
+    StoreError,
+)
+from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.models.jobs import JobProgress, JobState
+from ranvier.store import Store
+from ranvier.store.jobs import Jobs
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "home") as made:
+        yield made
+
+
+@pytest.fixture
+def jobs(store: Store) -> Iterator[JobManager]:
+    manager = JobManager(store)
+    yield manager
+    manager.close(cancel=True)
+
+
+class Gate:
+    """Work that starts, waits to be let go, and listens to a cancel."""
+
+    def __init__(self) -> None:
+        self.started, self.go, self.cleaned = threading.Event(), threading.Event(), False
+
+    def __call__(self, job: JobContext) -> str:
+        self.started.set()
+        try:
+            while not self.go.wait(0.005):
+                job.check()
+        finally:
+            self.cleaned = True
+        return "done"
+
+
+def wait_until(condition: Callable[[], bool], timeout_sec: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_sec
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the condition never came true")
+        time.sleep(0.02)
+
+
+def test_run_returns_what_the_work_returns(jobs: JobManager, store: Store) -> None:
+    assert jobs.run("export", "export a", lambda job: 42, outputs=[Path("out") / "a.nwb"]) == 42
+    (info,) = jobs.list()
+    assert (info.kind, info.label, info.state, info.error) == ("export", "export a", JobState.DONE, None)
+    assert info.outputs == (str(Path("out") / "a.nwb"),)
+    assert info.progress.fraction == 1.0
+    assert info.finished_utc is not None
+    assert info.created_utc <= info.finished_utc
+    assert store.jobs.all()[0].info == info == jobs.get(info.id)
+
+
+def test_work_runs_in_another_thread_and_progress_arrives_in_ours(jobs: JobManager) -> None:
+    seen: list[tuple[threading.Thread, JobProgress]] = []
+    worker: list[threading.Thread] = []
+
+    def work(job: JobContext) -> None:
+        worker.append(threading.current_thread())
+        for done in range(0, 1001, 100):
+            job.progress(samples_done=done, samples_total=1000, phase="filter")
+            time.sleep(0.07)
+
+    jobs.run("bandpass", "x", work, progress=lambda p: seen.append((threading.current_thread(), p)))
+    assert worker != [threading.current_thread()]
+    assert {thread for thread, _ in seen} == {threading.current_thread()}
+    fractions = [p.fraction for _, p in seen]
+    assert fractions == sorted(fractions)
+    assert 4 <= len(seen) <= 12  # 0.77 s at about 10 Hz, slower on a busy machine
+    last = seen[-1][1]
+    assert (last.fraction, last.samples_done, last.phase, last.remaining_sec) == (1.0, 1000, "filter", 0.0)
+    assert last.samples_per_sec == pytest.approx(1000 / last.elapsed_sec)
+
+
+def test_remaining_time_is_estimated() -> None:
+    context = JobContext("j", "label")
+    assert context.snapshot().remaining_sec is None
+    context._begin()
+    context.progress(0.25)
+    assert context.snapshot().remaining_sec is None
+    context._started = time.monotonic() - 10.0
+    assert context.snapshot().remaining_sec == pytest.approx(30.0, rel=0.01)
+
+
+def test_progress_forms() -> None:
+    context = JobContext("j", "label")
+    context.samples(50, 200)
+    assert context.snapshot().fraction == 0.25
+    context.progress(7.0, phase="write")
+    assert (context.snapshot().fraction, context.snapshot().samples_done) == (1.0, 50)
+    context.progress(JobProgress(fraction=0.5, samples_done=3, samples_total=6))
+    now = context.snapshot()
+    assert (now.fraction, now.samples_done, now.samples_total, now.phase) == (0.5, 3, 6, "write")
+    assert (now.job_id, now.label) == ("j", "label")
+
+
+def test_our_errors_arrive_as_they_are(jobs: JobManager) -> None:
+    def work(job: JobContext) -> None:
+        job.progress(0.5)
+        raise FilterDesignError("cutoff 20000 Hz is above Nyquist")
+
+    with pytest.raises(FilterDesignError, match="Nyquist"):
+        jobs.run("bandpass", "x", work)
+    (info,) = jobs.list()
+    assert (info.state, info.error) == (JobState.FAILED, "cutoff 20000 Hz is above Nyquist")
+    assert info.progress.fraction == 0.5
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), MemoryError(), SystemExit(3)])
+def test_other_errors_are_wrapped_with_their_cause(jobs: JobManager, error: BaseException) -> None:
+    def work(job: JobContext) -> None:
+        raise error
+
+    with pytest.raises(DataProcessingError, match=f"bandpass of x failed: {type(error).__name__}") as caught:
+        jobs.run("bandpass", "bandpass of x", work)
+    assert caught.value.__cause__ is error
+    assert jobs.run("next", "x", lambda job: 1) == 1
+
+
+def test_cancel_of_running_work_waits_for_its_clean_up(jobs: JobManager) -> None:
+    gate = Gate()
+    job = jobs.submit("k", "the label", gate)
+    assert gate.started.wait(10)
+    jobs.cancel(job.id)
+    with pytest.raises(JobCancelledError, match="the label was cancelled"):
+        job.result()
+    assert gate.cleaned
+    assert jobs.get(job.id).state is JobState.CANCELLED
+
+
+def test_cancel_of_queued_work_never_starts_it(jobs: JobManager) -> None:
+    first, second = Gate(), Gate()
+    running, queued = jobs.submit("k", "1", first), jobs.submit("k", "2", second)
+    assert first.started.wait(10)
+    assert [info.state for info in jobs.list()] == [JobState.QUEUED, JobState.RUNNING]
+    queued.cancel()
+    with pytest.raises(JobCancelledError):
+        queued.result(timeout_sec=10)
+    assert not running.is_finished
+    first.go.set()
+    assert running.result() == "done"
+    assert not second.started.is_set()
+
+
+def test_work_that_ends_despite_a_cancel_is_done(jobs: JobManager) -> None:
+    started = threading.Event()
+
+    def work(job: JobContext) -> int:
+        started.set()
+        while not job.cancelled():
+            time.sleep(0.005)
+        return 7
+
+    job = jobs.submit("k", "x", work)
+    assert started.wait(10)
+    job.cancel()
+    assert job.result() == 7
+    assert jobs.get(job.id).state is JobState.DONE
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_caller_leaves_no_work_behind(jobs: JobManager, raised: type[BaseException]) -> None:
+    gate = Gate()
+
+    def show(progress: JobProgress) -> None:
+        raise raised
+
+    with pytest.raises(raised):
+        jobs.run("k", "x", gate, progress=show)
+    assert gate.cleaned
+    assert jobs.list()[0].state is JobState.CANCELLED
+
+
+def test_jobs_run_in_order_one_at_a_time(jobs: JobManager) -> None:
+    order: list[int] = []
+    inside = threading.Semaphore(1)
+
+    def work(k: int) -> Callable[[JobContext], int]:
+        def run(job: JobContext) -> int:
+            assert inside.acquire(blocking=False)
+            time.sleep(0.01)
+            order.append(k)
+            inside.release()
+            return k
+
+        return run
+
+    queued = [jobs.submit("k", str(k), work(k)) for k in range(8)]
+    assert [job.result() for job in queued] == list(range(8)) == order
+
+
+def test_several_at_once_where_asked(store: Store) -> None:
+    with JobManager(store, max_running=2) as jobs:
+        gates = [Gate() for _ in range(3)]
+        queued = [jobs.submit("k", "x", gate) for gate in gates]
+        assert gates[0].started.wait(10)
+        assert gates[1].started.wait(10)
+        assert not gates[2].started.is_set()
+        for gate in gates:
+            gate.go.set()
+        assert [job.result() for job in queued] == ["done"] * 3
+
+
+def test_timeout_leaves_the_job_running(jobs: JobManager) -> None:
+    gate = Gate()
+    job = jobs.submit("k", "x", gate)
+    with pytest.raises(TimeoutError):
+        job.result(timeout_sec=0.05)
+    gate.go.set()
+    assert job.result() == "done"
+
+
+def test_waiting_inside_a_job_is_refused(jobs: JobManager) -> None:
+    with pytest.raises(DataProcessingError, match="wait for each other"):
+        jobs.run("outer", "outer", lambda job: jobs.run("inner", "inner", lambda inner: 1))
+
+
+def test_running_progress_is_in_the_store(jobs: JobManager, store: Store) -> None:
+    gate = Gate()
+
+    def work(job: JobContext) -> str:
+        job.progress(0.4, phase="read")
+        return gate(job)
+
+    job = jobs.submit("k", "x", work)
+    with Store(store.home) as other:
+        wait_until(lambda: other.jobs.get(job.id).info.progress.fraction == 0.4)
+        record = other.jobs.get(job.id)
+        assert (record.info.state, record.info.progress.phase) == (JobState.RUNNING, "read")
+    gate.go.set()
+    job.result()
+
+
+def test_progress_is_stored_about_once_a_second(
+    jobs: JobManager, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[float] = []
+    real = Jobs.update
+    monkeypatch.setattr(Jobs, "update", lambda self, *a: calls.append(time.monotonic()) or real(self, *a))
+
+    def work(job: JobContext) -> None:
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            job.progress(0.5)
+
+    jobs.run("k", "x", work)
+    assert 1 <= len(calls) <= 3  # the start, and one per second
+
+
+def test_outputs_named_by_the_work(jobs: JobManager) -> None:
+    jobs.run("k", "x", lambda job: job.add_output(Path("b.xdat")), outputs=["a.xdat"])
+    assert jobs.list()[0].outputs == ("a.xdat", "b.xdat")
+
+
+def test_another_manager_cancels_through_the_store(jobs: JobManager, store: Store) -> None:
+    gate = Gate()
+    job = jobs.submit("k", "x", gate)
+    other = JobManager(Store(store.home))
+    other.cancel(job.id)
+    with pytest.raises(JobCancelledError):
+        job.result(timeout_sec=20)
+    other.cancel(job.id)  # finished already: nothing to do
+    with pytest.raises(DatasetError, match="no job 'nobody'"):
+        other.cancel("nobody")
+
+
+def test_clear_keeps_what_runs(jobs: JobManager) -> None:
+    first, second = (jobs.submit("k", str(k), lambda job: None) for k in range(2))
+    first.result(), second.result()
+    gate = Gate()
+    running = jobs.submit("k", "running", gate)
+    assert jobs.clear([first.id, running.id]) == 1
+    assert jobs.clear() == 1
+    assert [info.id for info in jobs.list()] == [running.id]
+    gate.go.set()
+
+
+def test_close_waits_and_then_refuses(store: Store) -> None:
+    with JobManager(store) as jobs:
+        done = [jobs.submit("k", "x", lambda job: time.sleep(0.02)) for _ in range(3)]
+    assert all(job.is_finished for job in done)
+    assert not list((store.home / "owners").glob("*.lock"))
+    with pytest.raises(DataProcessingError, match="closed"):
+        jobs.submit("k", "x", lambda job: None)
+
+
+def test_leaving_with_an_error_cancels(store: Store) -> None:
+    gate = Gate()
+
+    def session() -> None:
+        with JobManager(store) as jobs:
+            jobs.submit("k", "x", gate)
+            assert gate.started.wait(10)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session()
+    assert gate.cleaned
+    assert [record.info.state for record in store.jobs.all()] == [JobState.CANCELLED]
+
+
+def test_nothing_is_written_before_the_first_job(tmp_path: Path) -> None:
+    store = Store(tmp_path / "home")
+    with JobManager(store) as jobs:
+        assert jobs.list() == []
+    assert not store.home.exists()
+
+
+def test_a_home_that_cannot_be_written_refuses_the_job(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with JobManager(Store(tmp_path / "file" / "home")) as jobs, pytest.raises(StoreError, match="RANVIER_HOME"):
+        jobs.submit("k", "x", lambda job: None)
+
+
+def test_an_end_that_cannot_be_recorded_is_said(jobs: JobManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Jobs, info: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(Jobs, "finish", full)
+    job = jobs.submit("k", "x", lambda job: 3)
+    assert job.result() == 3
+    assert job.info.state is JobState.DONE
+    assert "could not be recorded: the disk is full" in (jobs.get(job.id).error or "")
+
+
+def test_old_finished_jobs_are_forgotten(jobs: JobManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ranvier.store.jobs.KEPT_JOBS", 3)
+    for k in range(6):
+        jobs.run("k", str(k), lambda job: None)
+    assert [info.label for info in jobs.list()] == ["5", "4", "3", "2"]  # the newest was added after the pruning
+
+
+def run_script(body: str, home: Path) -> subprocess.Popen[str]:
+    head = """
+        import sys, time
+        from pathlib import Path
+        from ranvier.hub.jobs import JobManager
+        from ranvier.store import Store
+        jobs = JobManager(Store(Path(sys.argv[1])))
+    """
+    script = textwrap.dedent(head) + textwrap.dedent(body)
+    return subprocess.Popen([sys.executable, "-c", script, str(home)], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_script_that_ends_finishes_its_jobs(tmp_path: Path, store: Store) -> None:
+    script = run_script("jobs.submit('k', 'x', lambda job: time.sleep(0.3))", store.home)
+    script.communicate(timeout=60)
+    assert script.returncode == 0
+    assert [info.state for info in JobManager(store).list()] == [JobState.DONE]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_cancels_cleans_up_and_is_raised(tmp_path: Path, store: Store) -> None:
+    script = run_script(
+        """
+        def work(job):
+            print("started", flush=True)
+            try:
+                while True:
+                    job.check()
+                    time.sleep(0.01)
+            finally:
+                time.sleep(0.2)
+                print("cleaned", flush=True)
+        try:
+            jobs.run("k", "x", work)
+        except KeyboardInterrupt:
+            print("interrupted", jobs.list()[0].state.value, flush=True)
+        """,
+        store.home,
+    )
+    assert script.stdout is not None
+    assert script.stdout.readline() == "started\n"
+    script.send_signal(signal.SIGINT)
+    assert script.communicate(timeout=30)[0] == "cleaned\ninterrupted cancelled\n"
+    assert script.returncode == 0
+
+
+HANG = """
+    def work(job):
+        job.progress(0.3)
+        print("started", flush=True)
+        time.sleep(1.3)       # the progress reaches the store
+        print("reported", flush=True)
+        time.sleep(600)
+    jobs.run("bandpass", "bandpass x", work)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_a_lost_job(store: Store) -> None:
+    killed, living = run_script(HANG, store.home), run_script(HANG, store.home)
+    try:
+        for script in (killed, living):
+            assert script.stdout is not None
+            assert script.stdout.readline() == "started\n"
+            assert script.stdout.readline() == "reported\n"
+        jobs = JobManager(store)
+        before = {record.pid: record.info.state for record in store.jobs.all()}
+        assert {info.state for info in jobs.list()} == {JobState.RUNNING}
+        assert before == {killed.pid: JobState.RUNNING, living.pid: JobState.RUNNING}
+        killed.kill()
+        killed.wait(30)
+        states = {r.pid: jobs.get(r.info.id) for r in store.jobs.all()}
+        assert states[killed.pid].state is JobState.LOST
+        jobs.list()
+        records = {record.pid: record.info for record in store.jobs.all()}
+        assert records[killed.pid].state is JobState.LOST
+        assert f"its process ({killed.pid} on " in (records[killed.pid].error or "")
+        assert "at 30%" in (records[killed.pid].error or "")
+        assert records[living.pid].state is JobState.RUNNING
+        # a killed job can be cleared, a living one cannot
+        assert jobs.clear() == 1
+    finally:
+        for script in (killed, living):
+            script.kill()
+            script.communicate(timeout=30)
