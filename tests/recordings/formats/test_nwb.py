@@ -502,3 +502,19 @@ def test_the_real_ttl_file(samples: Path):
         edges = np.flatnonzero(np.diff(up.astype(int))) + 1
         np.testing.assert_array_equal(events.counter, edges)
         np.testing.assert_array_equal(events.state, up[edges])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files through /proc")
+def test_files_are_closed(valid_file, tmp_path):
+    """Also where opening fails after some part of the file was opened."""
+    path = tmp_path / "a.nwb"
+    path.write_bytes(valid_file)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with open_session(path) as session:
+        session.stream().read(0, 5)
+        len(session.events["raw"])
+    with h5py.File(path, "r+") as file:
+        file["acquisition/raw/data"].attrs["conversion"] = np.nan
+    with pytest.raises(RecordingError, match="conversion"):
+        open_session(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -146,7 +145,6 @@ def open_series(
     name: str,
     electrodes: Electrodes,
     own: dict[str, Any] | None,
-    walltime: datetime | None,
 ) -> NwbRecording:
     """Open one ElectricalSeries (h5py group); RecordingError says what is wrong with it."""
     notes: list[str] = []
@@ -170,7 +168,6 @@ def open_series(
     recording = NwbRecording(path, name, table, stored, timing)
     recording.lost_samples = rows - timing.segments.rows
     recording.notes = (*notes, *timing.notes)
-    recording.walltime = walltime
     return recording
 
 
