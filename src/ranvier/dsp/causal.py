@@ -14,12 +14,16 @@ from ranvier.dsp import kernels
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.design import FilterDesign
 from ranvier.dsp.stage import Stage, stage_input
+from ranvier.exceptions import FilterDesignError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+
+#: Settling of a filter that rings longer than anybody waits.
+ENDLESS = 2**62
 
 #: Columns are shared among threads in units of one cache line of float32.
 COLUMN_UNIT = 16
@@ -48,9 +52,16 @@ class CausalFilter(Stage):
         self.design = design
         self.in_fs = self.out_fs = fs
         self.in_channels = self.out_channels = channels
-        self.settling_samples = design.decay_samples
         self.amplifiers = channels.count(SignalType.AMP)
         self._description = description or {"kind": design.kind, "parameters": {"zero_phase": False}}
+
+    @property
+    def settling_samples(self) -> int:
+        """The filter's own decay; the largest number for one that practically never ends."""
+        try:
+            return self.design.decay_samples
+        except FilterDesignError:
+            return ENDLESS
 
     def start(self) -> CausalState:
         return CausalState(None, np.zeros((2 * len(self.design.coefficients), self.amplifiers)))

@@ -14,7 +14,6 @@ from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 
-
 ALONE, FUSED, IN_PLACE = "alone", "fused", "in place"
 
 
@@ -58,7 +57,6 @@ class Chain(Stage):
         self._modes = _modes(self.stages)
         self.in_fs, self.in_channels = stages[0].in_fs, stages[0].in_channels
         self.out_fs, self.out_channels = stages[-1].out_fs, stages[-1].out_channels
-        self.settling_samples = sum(int(stage.settling_samples * self.in_fs / stage.in_fs) for stage in stages)
         self.latency = sum(int(stage.latency * self.in_fs / stage.in_fs) for stage in stages)
 
     @classmethod
@@ -70,6 +68,11 @@ class Chain(Stage):
             stages.append(operation.bind(rate, channels))
             rate, channels = stages[-1].out_fs, stages[-1].out_channels
         return cls(stages)
+
+    @property
+    def settling_samples(self) -> int:
+        """The sum over its stages."""
+        return sum(int(stage.settling_samples * self.in_fs / stage.in_fs) for stage in self.stages)
 
     def use(self, team: Team) -> None:
         """Share the work of every stage among these threads."""

@@ -29,8 +29,6 @@ class Stage(ABC):
     latency
         The output sample of counter k can depend on input up to counter k + latency, and is given once that was
         seen. 0 for causal stages.
-    settling_samples
-        After so many samples from any start the output no longer shows where it started (to 1e-7 of full scale).
     fresh_output
         Whether nothing else refers to the arrays it returns, so that the next stage of a chain may work in them.
     team
@@ -42,9 +40,13 @@ class Stage(ABC):
     out_fs: Fraction
     out_channels: ChannelTable
     latency: int = 0
-    settling_samples: int = 0
     fresh_output: bool = False
     team: Team = ALONE
+
+    @property
+    def settling_samples(self) -> int:
+        """After so many samples from any start the output no longer shows where it started (1e-7 of full scale)."""
+        return 0
 
     @abstractmethod
     def start(self) -> Any:
