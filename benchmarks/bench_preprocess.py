@@ -1,8 +1,8 @@
 """Band-pass 300-6000 Hz (order 5) and mean common reference, float32 file to file, against SpikeInterface.
 
 128 channels x 60 s at 30 kHz, 2 workers each, files in the page cache; each run in a fresh process, in turn.
-Floor: 5x (zero phase and forward only); peak memory under 300 MB. Needs the peers' Python: RANVIER_PEERS=/path/to/python.
-Run: python benchmarks/bench_preprocess.py
+Floor: 5x (zero phase and forward only); peak memory under 300 MB. Needs the peers' Python:
+RANVIER_PEERS=/path/to/python. Run: python benchmarks/bench_preprocess.py
 """
 
 from __future__ import annotations
@@ -100,13 +100,15 @@ def main() -> None:
         write_input(Path(source), args.channels, args.seconds)
         for form in args.forms:
             runs: dict[str, list[dict[str, object]]] = {"ranvier": [], "spikeinterface": []}
-            for _ in range(args.rounds):
+            for _ in range(args.rounds + 1):  # the first one is not counted: it touches memory and fills caches
                 options = ["--channels", str(args.channels), "--workers", str(args.workers)]
                 mine = [sys.executable, str(HERE / "bench_preprocess.py"), *options, "--once", source]
                 runs["ranvier"].append(call([*mine, f"{folder}/ours_{form}", form]))
                 if peer:
                     theirs = [peer, str(HERE / "peers/si_preprocess.py"), source, f"{folder}/si_{form}"]
                     runs["spikeinterface"].append(call([*theirs, str(args.channels), form, str(args.workers)]))
+            for done in runs.values():
+                del done[:1]
             rates = {
                 name: summary([float(r["seconds"]) for r in done], samples)
                 for name, done in runs.items()

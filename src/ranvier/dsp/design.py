@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -150,7 +150,8 @@ def butterworth(kind: str, frequencies_hz: tuple[float, ...], order: int, fs: Fr
     Raises
     ------
     FilterDesignError
-        For a cut-off that is not finite, not above 0 or not below Nyquist, low >= high, order < 1, or an unstable result.
+        For a cut-off that is not finite, not above 0 or not below Nyquist, low >= high, order < 1, or an unstable
+        result.
     """
     rate = float(fs)
     if kind not in BUTTERWORTH_TYPES:

@@ -8,10 +8,11 @@ One section in transposed direct form II (Oppenheim & Schafer, *Discrete-Time Si
     q[n+1] = b2 v[n] - a2 y[n]
 
 Samples are float32, the state is float64 (with a float32 state a 1 Hz high-pass is off by tens of uV and a 0.1 Hz one
-diverges). The loop over channels is the inner one and is what the compiler vectorises; up to ``GROUP`` channels go through
-all sections of one row before the next row begins, and their state lies in one flat row at constant distances, so that the
-compiler knows that nothing overlaps. Every channel sees the same operations in the same order whatever the number of
-channels, the chunking or the number of threads, and no fused multiply-add is formed (no fast-math): results are bit-identical.
+diverges). The loop over channels is the inner one and is what the compiler vectorises; up to ``GROUP`` channels go
+through all sections of one row before the next row begins, and their state lies in one flat row at constant
+distances, so that the compiler knows that nothing overlaps. Every channel sees the same operations in the same order
+whatever the number of channels, the chunking or the number of threads, and no fused multiply-add is formed (no fast-
+math): results are bit-identical.
 """
 
 from __future__ import annotations
@@ -331,7 +332,7 @@ def cascade_float64(x: F64, out: F64, gain: float, coef: F64, state: F64) -> Non
 
 @kernel("void(int32[:,::1], int64, int64, int32[::1])", reference=references.largest_bits)
 def largest_bits(bits: npt.NDArray[np.int32], column: int, width: int, out: npt.NDArray[np.int32]) -> None:
-    """Raise ``out[c]`` to the largest magnitude in a column, float32 seen as bits: from INFINITY_BITS on, not finite."""
+    """Raise ``out[c]`` to the largest magnitude in a column, as float32 bits; INFINITY_BITS and more: not finite."""
     for t in range(len(bits)):
         row = bits[t, column : column + width]
         most = out[column : column + width]
@@ -352,7 +353,7 @@ def filter_rows(
     counter: int,
     ref: F32 = NO_REFERENCE,
 ) -> None:
-    """Run ``cascade`` with a design's coefficients over the columns ``[first, stop)``, with scratch memory of its own."""
+    """Run ``cascade`` with a design's coefficients over the columns ``[first, stop)``, in scratch memory of its own."""
     first, stop = columns
     work = aligned_empty(2 * len(design.coefficients) * GROUP, np.float64)
     mirror = aligned_empty((2 * MIRROR_ROWS, GROUP), np.float32)
