@@ -1,10 +1,12 @@
 """Runs a chain from a recording into sinks.
 
-Reading, computing and writing overlap: while block k is computed, block k + 1 is read and block k - 1 written, each in a
-thread of its own; the stages of the chain share the columns and rows of a block among ``workers`` threads. Writes happen
-in order. With one worker everything runs in the caller's thread. The result is the same to the last bit in any case.
+Reading, computing and writing overlap: while block k is computed, block k + 1 is read and block k - 1 written, each
+in a thread of its own; the stages of the chain share the columns and rows of a block among ``workers`` threads.
+Writes happen in order. With one worker everything runs in the caller's thread. The result is the same to the last bit
+in any case.
 
-At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output exist at a time, in memory that is used again.
+At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output exist at a time, in memory that is used
+again.
 """
 
 from __future__ import annotations
