@@ -164,7 +164,7 @@ def run(
     progress
         Called a few times per second, in the caller's thread.
     cancelled
-        Asked before every block.
+        Asked before every block, and once more before the outputs get their names.
     events
         Of the recording, in its counters; those in the range go to every sink.
     block_rows
@@ -223,6 +223,7 @@ def _run(
     if len(carried):
         for sink in sinks:
             sink.write_events(carried)
+    _stop_if(cancelled)
     paths = tuple(sink.commit() for sink in sinks)
     meter.end()
     return RunReport(
@@ -236,6 +237,11 @@ def _run(
         elapsed_sec=meter.elapsed_sec,
         samples_per_sec=meter.rate,
     )
+
+
+def _stop_if(cancelled: Callable[[], bool] | None) -> None:
+    if cancelled is not None and cancelled():
+        raise JobCancelledError("cancelled; nothing was left of the output")
 
 
 def _compute(
@@ -252,8 +258,7 @@ def _compute(
     state = None if chain is None else chain.start()
     try:
         for block in pipeline.blocks(ranges):
-            if cancelled is not None and cancelled():
-                raise JobCancelledError("cancelled; nothing was left of the output")
+            _stop_if(cancelled)
             for done in [block] if chain is None else chain.process(block, state):  # type: ignore[arg-type]
                 pipeline.write(done)
             meter.advance(len(block))
