@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from ranvier.dsp.operations import Operation
@@ -13,6 +14,8 @@ from ranvier.dsp.stage import Stage
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
+
+ALONE, FUSED, IN_PLACE = "alone", "fused", "in place"
 
 
 @dataclass
@@ -25,8 +28,8 @@ class ChainState:
 class Chain(Stage):
     """A compiled list of stages; itself a stage.
 
-    A reference in front of a filter is subtracted while the filter reads its input: one pass over memory less, and the
-    same result to the last bit.
+    A reference in front of a causal filter is subtracted while the filter reads its input, and one behind another
+    stage of ours works in that stage's memory: less traffic, and the same result to the last bit.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ class Chain(Stage):
             raise ConfigurationError(
                 "a chain needs at least one stage; pass no chain at all to leave signals as they are"
             )
-        for one, two in zip(stages[:-1], stages[1:], strict=True):
+        for one, two in pairwise(stages):
             if one.out_fs != two.in_fs or len(one.out_channels) != len(two.in_channels):
                 raise ConfigurationError(
                     f"stages do not fit: {one.describe()['kind']} gives {len(one.out_channels)} channels at "
@@ -52,9 +55,9 @@ class Chain(Stage):
                     f"{float(two.in_fs):g} Hz"
                 )
         self.stages = tuple(stages)
+        self._modes = _modes(self.stages)
         self.in_fs, self.in_channels = stages[0].in_fs, stages[0].in_channels
         self.out_fs, self.out_channels = stages[-1].out_fs, stages[-1].out_channels
-        self.settling_samples = sum(int(stage.settling_samples * self.in_fs / stage.in_fs) for stage in stages)
         self.latency = sum(int(stage.latency * self.in_fs / stage.in_fs) for stage in stages)
 
     @classmethod
@@ -67,6 +70,11 @@ class Chain(Stage):
             rate, channels = stages[-1].out_fs, stages[-1].out_channels
         return cls(stages)
 
+    @property
+    def settling_samples(self) -> int:
+        """The sum over its stages."""
+        return sum(int(stage.settling_samples * self.in_fs / stage.in_fs) for stage in self.stages)
+
     def use(self, team: Team) -> None:
         """Share the work of every stage among these threads."""
         self.team = team
@@ -74,18 +82,22 @@ class Chain(Stage):
             stage.team = team
 
     def start(self) -> ChainState:
+        """Return the state before the first block."""
         return ChainState([stage.start() for stage in self.stages])
 
     def process(self, block: Block, state: ChainState) -> list[Block]:
+        """Send a block through all stages."""
         return self._through([block], 0, state)
 
     def finish(self, state: ChainState) -> list[Block]:
+        """Return what is left at the end of the stream."""
         finished: list[Block] = []
         for i, stage in enumerate(self.stages):
             finished += self._through(stage.finish(state.stages[i]), i + 1, state)
         return finished
 
     def describe(self) -> dict[str, Any]:
+        """Return kind, parameters and coefficients, as JSON data."""
         return {"kind": "chain", "stages": self.describe_stages()}
 
     def describe_stages(self) -> list[dict[str, Any]]:
@@ -96,20 +108,33 @@ class Chain(Stage):
         """Send finished blocks through the stages from number ``first`` on."""
         i = first
         while blocks and i < len(self.stages):
-            stage = self.stages[i]
-            then = self.stages[i + 1] if i + 1 < len(self.stages) else None
-            if _fuse(stage, then):
-                blocks = [
-                    done
-                    for block in blocks
-                    for done in then.process_referenced(block, stage.reference(block), state.stages[i + 1])  # type: ignore[union-attr, attr-defined]
-                ]
-                i += 2
-            else:
-                blocks = [done for block in blocks for done in stage.process(block, state.stages[i])]
-                i += 1
+            blocks = [done for block in blocks for done in self._step(i, block, state)]
+            i += 2 if self._modes[i] == FUSED else 1
         return blocks
 
+    def _step(self, i: int, block: Block, state: ChainState) -> list[Block]:
+        stage: Any = self.stages[i]
+        if self._modes[i] == FUSED:
+            then: Any = self.stages[i + 1]
+            done = then.process_referenced(block, stage.reference(block), state.stages[i + 1])
+        elif self._modes[i] == IN_PLACE:
+            done = stage.process_in_place(block)
+        else:
+            done = stage.process(block, state.stages[i])
+        return list(done)
 
-def _fuse(stage: Stage, then: Stage | None) -> bool:
-    return hasattr(stage, "reference") and hasattr(then, "process_referenced")
+
+def _modes(stages: tuple[Stage, ...]) -> tuple[str, ...]:
+    """Return how each stage runs: by itself, together with the next one, or in the memory of what came before."""
+    from ranvier.dsp.causal import CausalFilter
+    from ranvier.dsp.reference import CommonReference, Reference
+
+    modes = []
+    for i, stage in enumerate(stages):
+        if isinstance(stage, Reference) and i + 1 < len(stages) and isinstance(stages[i + 1], CausalFilter):
+            modes.append(FUSED)
+        elif isinstance(stage, CommonReference) and i > 0 and stages[i - 1].fresh_output:
+            modes.append(IN_PLACE)
+        else:
+            modes.append(ALONE)
+    return tuple(modes)

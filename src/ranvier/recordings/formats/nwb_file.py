@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: Bytes of decoded chunks that HDF5 keeps per dataset; compressed chunks are then decoded once, not per block.
 _CHUNK_CACHE_BYTES = 1 << 25
+_ALWAYS_PLAUSIBLE_BYTES = 1 << 24
+#: What HDF5 raises where a part of a file is damaged or missing.
+UNREADABLE: tuple[type[Exception], ...] = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 #: Longest table or text that is read whole.
 MAX_VALUES = 1 << 28
 
@@ -47,9 +50,9 @@ def open_h5(path: Path) -> h5py.File:
     """
     import h5py
 
-    options: dict[str, Any] = {"rdcc_nbytes": _CHUNK_CACHE_BYTES, "locking": False}
     try:
-        return h5py.File(path, "r", **options)
+        # No say about file locking: HDF5 refuses a file that the same process has open with another setting.
+        return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES)
     except OSError as error:
         claimed = _claimed_bytes(path)
         size = path.stat().st_size
@@ -89,16 +92,38 @@ def rows_present(dataset: h5py.Dataset, end: int) -> int:
             return 0
         row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))
         return int(min(rows, max(0, end - offset) // max(1, row_bytes)))
-    present: dict[int, int] = {}
+    return _chunked_rows_present(dataset, end)
+
+
+def _chunked_rows_present(dataset: h5py.Dataset, end: int) -> int:
+    """Count rows up to the first that is missing in some chunk; a plain chunk that was cut still holds rows."""
+    chunk_rows, total = int(dataset.chunks[0]), int(dataset.shape[0])
+    row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.chunks[1:], dtype=np.int64))
+    plain = dataset.id.get_create_plist().get_nfilters() == 0
+    across = int(np.prod([-(-n // c) for n, c in zip(dataset.shape[1:], dataset.chunks[1:], strict=True)], dtype=int))
+    held: dict[int, list[int]] = {}
     for i in range(dataset.id.get_num_chunks()):
         info = dataset.id.get_chunk_info(i)
-        if info.byte_offset is not None and info.byte_offset + info.size <= end:
-            present[info.chunk_offset[0]] = present.get(info.chunk_offset[0], 0) + 1
-    across = int(np.prod([-(-n // c) for n, c in zip(dataset.shape[1:], dataset.chunks[1:], strict=True)], dtype=int))
-    first = 0
-    while present.get(first, 0) == across and first < rows:
-        first += dataset.chunks[0]
-    return min(first, rows)
+        if info.byte_offset is None:
+            continue
+        missing = max(0, info.byte_offset + info.size - end)
+        rows = chunk_rows if not missing else max(0, info.size - missing) // row_bytes if plain else 0
+        held.setdefault(int(info.chunk_offset[0]), []).append(rows)
+    for first in range(0, total, chunk_rows):
+        rows_of_chunks = held.get(first, [])
+        rows = min(rows_of_chunks) if len(rows_of_chunks) == across else 0
+        if rows < chunk_rows:
+            return min(total, first + rows)
+    return total
+
+
+def is_plausible(dataset: h5py.Dataset) -> bool:
+    """Return whether a dataset can hold what its shape claims: a damaged shape may claim anything.
+
+    Compression by more than a thousand is taken for damage; small datasets always pass.
+    """
+    claimed = int(dataset.size) * int(dataset.dtype.itemsize)
+    return claimed <= _ALWAYS_PLAUSIBLE_BYTES or claimed <= 1000 * int(dataset.id.get_storage_size())
 
 
 def text_of(value: Any) -> str:
@@ -111,8 +136,30 @@ def text_of(value: Any) -> str:
 
 
 def type_of(item: Any) -> str:
-    """Return the ``neurodata_type`` of a group or dataset, empty where there is none."""
-    return text_of(item.attrs["neurodata_type"]) if "neurodata_type" in item.attrs else ""
+    """Return the ``neurodata_type`` of a group or dataset, empty where there is none or it cannot be read."""
+    try:
+        return text_of(item.attrs["neurodata_type"]) if "neurodata_type" in item.attrs else ""
+    except UNREADABLE:
+        return ""
+
+
+def groups_below(file: Any, tops: Iterable[str]) -> list[tuple[str, Any]]:
+    """Return names and groups below some groups, themselves left out; what cannot be opened is left out."""
+    import h5py
+
+    found: list[tuple[str, Any]] = []
+    for top in tops:
+        group = child(file, top)
+        if not isinstance(group, h5py.Group):
+            continue
+
+        def keep(name: str, item: Any, top: str = top) -> None:
+            if isinstance(item, h5py.Group):
+                found.append((f"{top}/{name}", item))
+
+        with suppress(*UNREADABLE):
+            group.visititems(keep)
+    return found
 
 
 def number_of(attributes: Any, key: str, default: float) -> float:
@@ -129,21 +176,38 @@ def number_of(attributes: Any, key: str, default: float) -> float:
 
 
 def child(group: Any, name: str) -> Any:
-    """Return a member of a group, None where it is absent or its link is broken."""
-    return group.get(name) if name in group else None
+    """Return a member of a group, None where it is absent, its link is broken, or it cannot be opened."""
+    try:
+        return group.get(name) if name in group else None
+    except UNREADABLE:
+        return None
 
 
 def column(group: Any, name: str) -> npt.NDArray[Any] | None:
-    """Return a whole one-dimensional column of a table, texts as ``str`` objects; None where there is none."""
+    """Return a whole one-dimensional column of a table, texts as ``str``; None where it is absent or unreadable."""
     import h5py
 
     item = child(group, name)
-    if not isinstance(item, h5py.Dataset) or item.ndim != 1 or item.size > MAX_VALUES:
+    if not isinstance(item, h5py.Dataset) or item.ndim != 1 or item.size > MAX_VALUES or not is_plausible(item):
         return None
-    if h5py.check_string_dtype(item.dtype) is not None:
-        return np.asarray(item.asstr(errors="replace")[:], dtype=object)
-    values: npt.NDArray[Any] = item[:]
+    try:
+        if h5py.check_string_dtype(item.dtype) is not None:
+            return np.asarray(item.asstr(errors="replace")[:], dtype=object)
+        values: npt.NDArray[Any] = item[:]
+    except UNREADABLE:
+        return None
     return values
+
+
+def scalar_text(group: Any, name: str) -> str | None:
+    """Return a dataset of one text, None where it is absent or cannot be read."""
+    item = child(group, name)
+    if item is None or getattr(item, "shape", None) not in ((), (1,)):
+        return None
+    try:
+        return text_of(item[()])
+    except UNREADABLE:
+        return None
 
 
 def texts(values: npt.NDArray[Any] | None) -> list[str] | None:

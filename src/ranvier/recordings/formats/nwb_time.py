@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ranvier.exceptions import RecordingError
 from ranvier.recordings.formats.counters import counters_of_rows, counters_of_seconds, exact_rate
-from ranvier.recordings.formats.nwb_file import child, number_of
+from ranvier.recordings.formats.nwb_file import child, is_plausible, number_of
 from ranvier.recordings.formats.nwb_own import rate_from_json
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Clock
@@ -61,7 +61,7 @@ def timing_of(series: Any, rows: int, own: dict[str, Any] | None) -> Timing:
         fs = exact_rate(number_of(start.attrs, "rate", 0.0), single=single, where=series.name)
         return _regular(float(start[()]), fs, rows)
     stamps = child(series, "timestamps")
-    if stamps is None or stamps.ndim != 1 or stamps.dtype.kind not in "fiu":
+    if stamps is None or stamps.ndim != 1 or stamps.dtype.kind not in "fiu" or not is_plausible(stamps):
         raise RecordingError(f"{series.name} has neither a rate nor timestamps")
     return _stamped(series.name, stamps, min(rows, int(stamps.shape[0])))
 
@@ -127,7 +127,8 @@ def _stamped(name: str, stamps: Any, rows: int) -> Timing:
 
 def _rate(name: str, times: npt.NDArray[np.float64]) -> Fraction:
     """Return the rate of a piece of timestamps: whole Hz where within 1e-5 of them, else thousandths."""
-    steps = np.diff(times)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.diff(times)
     steps = steps[np.isfinite(steps) & (steps > 0)]
     if not len(steps):
         raise RecordingError(f"{name}: its timestamps do not grow; they tell no rate")
@@ -143,7 +144,8 @@ def _breaks(stamps: Any, rows: int, fs: float) -> list[tuple[int, int]] | None:
     """Return ``(row, samples missing before it)`` of each gap; None where timestamps run backwards."""
     found: list[tuple[int, int]] = []
     for a in range(0, rows - 1, _SLAB_ROWS):
-        steps = np.diff(stamps[a : min(rows, a + _SLAB_ROWS + 1)].astype(np.float64)) * fs
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = np.diff(stamps[a : min(rows, a + _SLAB_ROWS + 1)].astype(np.float64)) * fs
         if not np.all(steps > 0) or np.any(steps > 2.0**50):  # also refuses NaN
             return None
         at = np.flatnonzero(steps > 1.5)
