@@ -158,6 +158,9 @@ def _spawn(place: Place, arguments: list[str], environment: Mapping[str, str]) -
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         os.replace(log, place.file("log.1"))
     variables = {**os.environ, **environment, "RANVIER_HOME": str(place.folder.parent)}
+    if variables.get("PYTHONPATH"):  # relative entries count from this process's folder
+        entries = variables["PYTHONPATH"].split(os.pathsep)
+        variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)
     with open(log, "ab") as output:
         process = subprocess.Popen(
             # -P: a random.py in the folder of the caller must not become part of the engine

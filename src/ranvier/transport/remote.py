@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -162,7 +163,7 @@ def _work(
 ) -> Any:
     say: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     say.put(_request(method, given))
-    running = connection.converse(wire.STREAM + method.name, iter(say.get, None))
+    running = _Pump(connection.converse(wire.STREAM + method.name, iter(say.get, None)), method.name)
     try:
         try:
             return _follow(connection, running, method, progress)
@@ -176,6 +177,37 @@ def _work(
     finally:
         say.put(None)
         running.cancel()
+
+
+class _Pump(Iterator[bytes]):
+    """Reads a running call in a thread: a call whose reading was interrupted (Ctrl-C) could not be read any further."""
+
+    def __init__(self, running: Any, name: str) -> None:
+        self._running = running
+        self._come: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name=f"ranvier-{name}", daemon=True).start()
+
+    def __next__(self) -> bytes:
+        while True:
+            try:
+                come = self._come.get(timeout=0.2)  # in slices: Windows cannot interrupt an endless wait
+            except queue.Empty:
+                continue
+            if isinstance(come, BaseException):
+                raise come
+            return come
+
+    def cancel(self) -> None:
+        """End the call."""
+        self._running.cancel()
+
+    def _read(self) -> None:
+        try:
+            for data in self._running:
+                self._come.put(data)
+            self._come.put(StopIteration())
+        except Exception as error:  # noqa: BLE001  # goes to the thread that waits
+            self._come.put(error)
 
 
 class _Engine(Exception):  # noqa: N818  # never leaves this module
@@ -229,8 +261,8 @@ class Subscription(Iterator[Any]):
                 self.close()
                 raise StopIteration
             item = _received(self._connection, self._running, message, self._method)
-        except RadiensError:
-            if self._is_closed:  # closed from another thread while waiting
+        except BaseException as error:
+            if isinstance(error, RadiensError) and self._is_closed:  # closed from another thread while waiting
                 raise StopIteration from None
             self.close()
             raise
