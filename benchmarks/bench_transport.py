@@ -1,7 +1,7 @@
 """Transport: the last second of 1024 channels (61 MB int16 with gain) from an engine process, and small calls.
 
-The engine is a process of its own on this machine; all figures are software latencies as the client sees them. Widening to
-float64 (channels, samples), which the typed clients do, is measured apart and together with the read.
+The engine is a process of its own on this machine; all figures are software latencies as the client sees them. Widening
+to float64 (channels, samples), which the typed clients do, is measured apart and together with the read.
 """
 
 from __future__ import annotations
@@ -111,9 +111,8 @@ def measure(source: Source) -> int:
         middle = np.median(taken)
         print(f"  read, {name:12} {middle * 1e3:7.1f} ms   {megabytes / middle / 1e3:5.2f} GB/s")
     print(f"  widening to float64   {np.median(widening) * 1e3:7.1f} ms")
-    print(
-        f"  read and widening     {np.median(whole) * 1e3:7.1f} ms   floor {FLOOR_SEC * 1e3:.0f}, goal {GOAL_SEC * 1e3:.0f}"
-    )
+    limits = f"floor {FLOOR_SEC * 1e3:.0f}, goal {GOAL_SEC * 1e3:.0f}"
+    print(f"  read and widening     {np.median(whole) * 1e3:7.1f} ms   {limits}")
     print(f"small call              p50 {np.percentile(small, 50):.3f} ms, p95 {np.percentile(small, 95):.3f} ms")
     for samples in (30, 300):
         n = 3000 // (samples // 30)

@@ -18,6 +18,7 @@ import grpc
 from ranvier.exceptions import ConfigurationError, DataProcessingError, JobCancelledError, ServerCommunicationError
 from ranvier.services.caller import CALLER
 from ranvier.transport import wire
+from ranvier.transport.bulk import TICKET_BYTES
 from ranvier.transport.errors import describe_error
 from ranvier.transport.frames import INLINE_BYTES, Array, Message, Writer, chunks, pack
 from ranvier.transport.leases import Leases
@@ -62,6 +63,10 @@ class Calls:
         if arrays is None:
             context.abort(grpc.StatusCode.NOT_FOUND, "the result was dropped before it was fetched")
         yield from chunks(arrays or ())
+
+    def take(self, ticket: str) -> list[Array] | None:
+        """Return a parked result and forget it."""
+        return self._parked.take(ticket)
 
     def cancel_all(self) -> None:
         """Cancel work and end subscriptions."""
@@ -227,7 +232,7 @@ class _Parked:
     def add(self, arrays: list[Array]) -> str:
         """Keep arrays and return their ticket; old ones that nobody fetched are dropped."""
         now = time.monotonic()
-        ticket = secrets.token_hex(8)
+        ticket = secrets.token_hex(TICKET_BYTES // 2)
         with self._lock:
             self._held = {key: held for key, held in self._held.items() if now - held[0] < PARKED_SEC}
             self._held[ticket] = (now, arrays)

@@ -14,6 +14,7 @@ from ranvier._version import __version__
 from ranvier.exceptions import ClientClosedError, RadiensError, ServerCommunicationError, ServerDiscoveryError
 from ranvier.services.caller import Caller
 from ranvier.transport import wire
+from ranvier.transport.bulk import BulkClient
 from ranvier.transport.errors import restore_error
 from ranvier.transport.frames import Array, Filler, Message, pack
 from ranvier.transport.service import describe
@@ -93,6 +94,8 @@ class Connection:
     def __init__(self, address: str, token: str) -> None:
         self.address = address
         self.caller = Caller.here(secrets.token_hex(8))
+        self._token = token
+        self._bulk: BulkClient | None = None
         self._metadata = ((wire.TOKEN_KEY, token), (wire.CALLER_KEY, self.caller.id))
         self._channel = grpc.insecure_channel(address, options=wire.CHANNEL_OPTIONS)
         self._unary: dict[str, Any] = {}
@@ -119,6 +122,7 @@ class Connection:
                 f"the engine at {self.address} is a {answer['protocol']} of Ranvier {answer['version']}, not the "
                 f"{protocol} of Ranvier {__version__} that this client speaks; end it, or use its version"
             )
+        self._bulk = BulkClient(str(answer["bulk"]), self._token)
         caller = self.caller
         request = pack("lease", {"id": caller.id, "name": caller.name, "pid": caller.pid})
         self._lease = self.converse(wire.LEASE, iter((request,)))
@@ -170,6 +174,21 @@ class Connection:
         except grpc.RpcError as error:
             self._fail(error, what)
 
+    def fetch(self, ticket: str, arrays: list[Array], what: str) -> None:
+        """Fill arrays with a large result that the engine keeps: by the plain socket, else through gRPC."""
+        if self._bulk is not None:
+            try:
+                if self._bulk.fetch(ticket, arrays):
+                    return
+                self._bulk = None
+            except ServerCommunicationError as error:
+                raise ServerCommunicationError(f"{what} at {self.address}: {error}") from error.__cause__
+        running = self.stream(wire.FETCH, pack("fetch", {"ticket": ticket}))
+        try:
+            self.fill(running, arrays, what)
+        finally:
+            running.cancel()
+
     def fill(self, running: Any, arrays: list[Array], what: str) -> None:
         """Fill arrays with the chunks of a running call."""
         filler = Filler(arrays)
@@ -183,6 +202,8 @@ class Connection:
             if self._lease is not None:
                 self._lease.cancel()
             self._channel.close()
+            if self._bulk is not None:
+                self._bulk.close()
 
     def _call(self, path: str) -> Any:
         found = self._unary.get(path)

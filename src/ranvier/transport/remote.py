@@ -111,11 +111,7 @@ def _call(connection: Connection, method: Method, given: Mapping[str, Any], out:
     except ValueError:
         list(connection.stream(wire.FETCH, pack("fetch", {"ticket": ticket, "drop": True})))
         raise
-    running = connection.stream(wire.FETCH, pack("fetch", {"ticket": ticket}))
-    try:
-        connection.fill(running, places, method.name)
-    finally:
-        running.cancel()
+    connection.fetch(ticket, places, method.name)
     return method.result.decode(message.value, places)
 
 

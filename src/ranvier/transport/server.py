@@ -17,6 +17,7 @@ from ranvier._version import __version__
 from ranvier.exceptions import ServerCommunicationError
 from ranvier.services.caller import Caller
 from ranvier.transport import wire
+from ranvier.transport.bulk import BulkServer
 from ranvier.transport.calls import Calls
 from ranvier.transport.frames import Message, pack
 from ranvier.transport.leases import Leases
@@ -90,6 +91,8 @@ class RunningServer:
             self._pool.shutdown()
             raise ServerCommunicationError(f"cannot listen at {address}: {error}") from error
         self.address = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+        beside = Path(f"{address.removeprefix('unix:')}.data") if address.startswith("unix:") else None
+        self._bulk = BulkServer(self._calls.take, token, beside)
         self._server.start()
 
     def __enter__(self) -> Self:
@@ -107,6 +110,7 @@ class RunningServer:
         """
         self._stopping.set()
         stopped = self._server.stop(grace_sec)
+        self._bulk.stop()
         self.leases.close()
         self._calls.cancel_all()
         stopped.wait(grace_sec + 1.0)
@@ -131,6 +135,7 @@ class RunningServer:
                 "version": __version__,
                 "protocol": self._service.protocol.__name__,
                 "fingerprint": self._service.fingerprint,
+                "bulk": self._bulk.address,
             },
         )
 

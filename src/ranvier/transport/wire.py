@@ -35,8 +35,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 def socket_address(path: Path) -> str:
     """Return the address of a socket file; ConfigurationError where its path is too long for the system."""
     absolute = str(path.absolute())
-    if len(absolute.encode()) > 100:
-        raise ConfigurationError(f"the path of a socket file has at most 100 bytes, not {absolute!r}")
+    if len(absolute.encode()) > 95:  # 107 with the data socket's suffix
+        raise ConfigurationError(f"the path of a socket file has at most 95 bytes, not {absolute!r}")
     return f"unix:{absolute}"
 
 
