@@ -123,3 +123,29 @@ def try_lock(handle: IO[Any]) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only this user can look into (POSIX; elsewhere the user's profile protects it)."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.name == "posix":
+        os.chmod(folder, 0o700)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user can read, replacing one that is there."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def detached() -> dict[str, Any]:
+    """Return what makes ``subprocess.Popen`` start a process that outlives its parent, its Ctrl-C and its terminal."""
+    if sys.platform == "win32":
+        import subprocess
+
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}

@@ -188,10 +188,13 @@ class SignalCache:
             return Span(self._epoch, 0, 0, ())
         stop = self._head
         start = max(self._tail, stop - layout.promised_rows)
-        gaps = tuple(
+        return Span(layout.epoch, start, stop, self.gaps_in(start, stop))
+
+    def gaps_in(self, start: int, stop: int) -> tuple[Gap, ...]:
+        """Return the gaps in a range, clipped to it."""
+        return tuple(
             Gap(max(g.start, start), min(g.stop, stop)) for g in self._gaps if g.start < stop and g.stop > start
         )
-        return Span(layout.epoch, start, stop, gaps)
 
     def oldest(self) -> int:
         """Return the oldest counter that can still be read by someone who follows the stream (the reserve included)."""

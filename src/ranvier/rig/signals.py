@@ -93,12 +93,12 @@ class LiveSignals:
         ConfigurationError
             ``counts`` together with ``apply_dsp``, or while hardware or stage 1 filters make floats of them.
         """
-        channels, columns = self._columns(select)
+        _, columns = self._columns(select)
         if counts and apply_dsp:
             raise ConfigurationError("filtered samples are not counts: ask for apply_dsp or for counts, not both")
         span = self._held()
         start, stop = resolve_counters(time_range, span.start, span.stop, self._core.source.fs, "the live cache")
-        return self._block(span, start, stop, channels, columns, apply_dsp=apply_dsp, counts=counts)
+        return self._block(span, start, stop, columns, apply_dsp=apply_dsp, counts=counts)
 
     def read_new(self, reader: str, select: SigSelect) -> SignalBlock:
         """Return what came since this reader's last call, in order and complete; what was lost stands in ``gaps``.
@@ -106,17 +106,20 @@ class LiveSignals:
         The first call starts at the head and returns no samples. After a new ``start_streaming`` the reader gets the new
         stream from its beginning.
         """
-        channels, columns = self._columns(select)
-        span = self._held()
+        _, columns = self._columns(select)
+        cache = self._core.cache
+        span = cache.span()
+        if span.stop <= span.start and not self._core.machine.streams:
+            raise TimeRangeError("the live cache holds no samples; start_streaming() fills it")
         with self._lock:
             epoch, at = self._readers.get(reader, (span.epoch, span.stop))
-            if epoch != span.epoch:
-                at = self._core.cache.first or span.start
+            if epoch != span.epoch or (at == 0 and cache.first is not None):
+                at = span.start if cache.first is None else cache.first
             self._readers[reader] = (span.epoch, span.stop)
             self._readers.move_to_end(reader)
             while len(self._readers) > MAX_READERS:
                 self._readers.popitem(last=False)
-        return self._following(span, at, span.stop, channels, columns)
+        return self._following(span, at, span.stop, columns)
 
     def to_head(self, reader: str) -> None:
         """Let a reader's next ``read_new`` start at the head as it is now."""
@@ -149,13 +152,13 @@ class LiveSignals:
 
     def events(self, time_range: TimeRangeSpec) -> EventTable:
         """Return the digital edges in a range of the cache, in time order."""
-        core = self._core
+        core, cache = self._core, self._core.cache
         span = self._held()
         fs = core.source.fs
         start, stop = resolve_counters(time_range, span.start, span.stop, fs, "the live cache")
         before = max(span.start, start - 1)  # an edge at the first sample shows against the one before it
-        narrowed = Span(span.epoch, before, stop, _inside(span, before, stop))
-        edges = digital_edges(CacheRecording(core.cache, narrowed, fs, core.source.channels)).between(start, stop)
+        narrowed = Span(span.epoch, before, stop, cache.gaps_in(before, stop))
+        edges = digital_edges(CacheRecording(cache, narrowed, fs, core.source.channels)).between(start, stop)
         return EventTable(
             sec=edges.counter / float(fs),
             timestamp=edges.counter,
@@ -183,36 +186,29 @@ class LiveSignals:
     def _subscription(
         self, channels: ChannelTable, columns: Columns, every_block: bool, start_counter: int | None, rows: int
     ) -> Iterator[SignalBlock]:
-        cache = self._core.cache
+        core, cache = self._core, self._core.cache
         epoch = cache.epoch
-        at = start_counter
-        while True:
-            if cache.epoch != epoch:  # another stream, or other filters: the counters go on, or begin again
+        at = start_counter if start_counter is not None or cache.first is None else cache.head
+        while core.source.channels is channels:
+            if cache.epoch != epoch:  # other filters: counters go on; another stream: they may begin again
                 epoch = cache.epoch
                 if at is not None and cache.first is not None and at > cache.head:
                     at = None
             if at is None:
-                at = cache.head if cache.first is not None else None
-            if at is None or not cache.wait_beyond(at + rows - 1, epoch, _POLL_SEC):
-                if not cache.ended:
-                    if at is None:
-                        cache.wait_beyond(0, epoch, _POLL_SEC)
-                    continue
-                if at is None or cache.head <= at or cache.epoch != epoch:
-                    return
+                at = cache.first
+            came = cache.wait_beyond(0 if at is None else at + rows - 1, epoch, _POLL_SEC)
             span = cache.span()
-            if span.epoch != epoch:
+            if at is None or span.epoch != epoch or not (came or cache.ended):
+                if at is None and cache.ended:
+                    return
                 continue
-            stop = min(at + rows, span.stop)
-            first = at
-            if not every_block and span.stop - at > rows:
-                stop = span.stop
-                first = stop - rows
-            elif at < cache.oldest():
-                first = max(span.start, at)
-                stop = min(first + rows, span.stop)
+            if span.stop <= at:
+                if cache.ended:
+                    return
+                continue
+            first, stop = _next_block(span, at, rows, every_block, cache.oldest())
             try:
-                block = self._following(span, at, stop, channels, columns, first=first)
+                block = self._following(span, at, stop, columns, first=first)
             except TimeRangeError:
                 continue  # overtaken by the writer while it was read: go on with what is there now
             at = stop
@@ -223,7 +219,6 @@ class LiveSignals:
         span: Span,
         at: int,
         stop: int,
-        channels: ChannelTable,
         columns: Columns,
         *,
         first: int | None = None,
@@ -233,8 +228,8 @@ class LiveSignals:
         if start >= stop:
             if at < stop:
                 raise TimeRangeError(f"samples [{at}, {stop}) left the live cache")
-            return self._empty(stop, channels, columns)
-        block = self._block(span, start, stop, channels, columns)
+            return self._empty(stop, columns)
+        block = self._block(span, start, stop, columns)
         served = block.time_range.timestamp[0]
         if served > at:
             return SignalBlock(block.samples, block.time_range, ((at, served), *block.gaps))
@@ -245,7 +240,6 @@ class LiveSignals:
         span: Span,
         start: int,
         stop: int,
-        channels: ChannelTable,
         columns: Columns,
         *,
         apply_dsp: bool = False,
@@ -254,7 +248,7 @@ class LiveSignals:
         core = self._core
         cache, fs, view = core.cache, core.source.fs, core.dsp.view
         if apply_dsp and view is not None:
-            recording = FilteredRecording(CacheRecording(cache, span, fs, channels), view)
+            recording = FilteredRecording(CacheRecording(cache, span, fs, core.source.channels), view)
             found = {kind: recording.read(start, stop, wanted) for kind, wanted in columns.items()}
         else:
             found = {
@@ -265,12 +259,12 @@ class LiveSignals:
         return SignalBlock(
             samples=samples,
             time_range=self._time_range(first, stop),
-            gaps=_inside(core.cache.span() if counts else span, first, stop),
+            gaps=tuple((g.start, g.stop) for g in cache.gaps_in(first, stop)),
             gain={k: b.gain for k, b in found.items() if b.gain is not None},
             offset={k: b.offset for k, b in found.items() if b.offset is not None},
         )
 
-    def _empty(self, at: int, channels: ChannelTable, columns: Columns) -> SignalBlock:
+    def _empty(self, at: int, columns: Columns) -> SignalBlock:
         samples = {kind: np.empty((0, len(wanted)), np.float32) for kind, wanted in columns.items()}
         return SignalBlock(samples=samples, time_range=self._time_range(at, at))
 
@@ -285,8 +279,9 @@ class LiveSignals:
         return TimeRange.from_samples(start, stop, fs, wall)
 
 
-def _inside(span: Span, start: int, stop: int) -> tuple[Any, ...]:
-    """Return the gaps of a span, clipped to a range."""
-    return tuple(
-        type(g)(max(g.start, start), min(g.stop, stop)) for g in span.gaps if g.start < stop and g.stop > start
-    )
+def _next_block(span: Span, at: int, rows: int, every_block: bool, oldest: int) -> tuple[int, int]:
+    """Return ``[first, stop)`` of what a subscriber at ``at`` gets next; at least one sample is there."""
+    if not every_block:
+        return max(at, span.stop - rows), span.stop
+    first = at if at >= oldest else max(at, span.start)  # with some room before the writer, not at its heels
+    return first, min(first + rows, span.stop)
