@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -15,18 +14,17 @@ from ranvier.models.core_config import CableDelay, CoreConfig
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.events import EventTable
 from ranvier.models.ports import GPIOChannelCount, PortChannelCount
-from ranvier.models.rig import DiskStatus, LoopStatus, RigState, RigStatus, SourceStatus
+from ranvier.models.rig import RigState, RigStatus, SourceStatus
 from ranvier.models.signals import SignalType
 from ranvier.models.status import (
     BackboneMode,
     BackboneStatus,
-    RecordingStatus,
-    RecordMode,
     StreamingStatus,
     StreamMode,
 )
 from ranvier.recordings.timing import resolve_counters
 from ranvier.rig.core import LOOP_RANGE_MS, PERSISTENCE_RANGE_SEC, Core
+from ranvier.rig.reports import Reports
 from ranvier.rig.source import Source
 from ranvier.rig.state import Action
 
@@ -36,36 +34,20 @@ CABLE_DELAY_RANGE = (0, 15)
 SourceMaker = Callable[[BackboneMode, Path | None, bool], Source]
 
 
-class Reports(Protocol):
-    """What other parts of the rig tell about themselves, for ``status`` and ``details``."""
-
-    def recording(self) -> RecordingStatus:
-        """Return how recording stands."""
-        ...
-
-    def disk(self) -> DiskStatus | None:
-        """Return the disk that is recorded to; None where nothing is."""
-        ...
-
-    def loop(self) -> LoopStatus | None:
-        """Return the closed loop; None where there is none."""
-        ...
-
-    def files(self) -> list[str]:
-        """Return the files that are being written."""
-        ...
-
-    def clients(self) -> int:
-        """Return how many clients there are."""
-        ...
-
-    def warnings(self) -> list[str]:
-        """Return what a person at the rig should know."""
-        ...
-
-
 class Control:
-    """Service ``RigControl``."""
+    """Service ``RigControl``.
+
+    Parameters
+    ----------
+    make
+        Makes the source of a mode: ``make(mode, replay, loop)``.
+    reports
+        What the other parts tell.
+    metadata
+        Returns the channels of the stream.
+    configure
+        Scans the source's ports and gives it its channels, and a rate unless that is None.
+    """
 
     def __init__(
         self,
@@ -73,13 +55,13 @@ class Control:
         make: SourceMaker,
         reports: Reports,
         metadata: Callable[[], ChannelMetadata],
-        scan: Callable[[], None],
+        configure: Callable[[float | None], object],
     ) -> None:
         self._core = core
         self._make = make
         self._reports = reports
         self._metadata = metadata
-        self._scan = scan
+        self._configure = configure
         self._cable_delays: dict[int, CableDelay] = {}
 
     # --- what is -------------------------------------------------------------------------------------------------
@@ -187,8 +169,8 @@ class Control:
                     f"{source.info.name} is a simulator and require_hardware=True was given; name the mode of the "
                     "instrument"
                 )
+            core.take(source, lambda: self._configure(None))
             self._cable_delays.clear()
-            core.take(source)
 
     def start_streaming(self) -> None:
         """Start with an empty cache; harmless where it streams already. After a fault it tries the source again."""
@@ -235,7 +217,7 @@ class Control:
             if cable_delay is not None:
                 _check_range("cable_delay", cable_delay.cable_delay, CABLE_DELAY_RANGE, "steps")
             if samp_freq is not None and samp_freq != float(core.source.fs):
-                core.source.configure(samp_freq, core.source.channels)
+                self._configure(samp_freq)
                 core.changed()
             if loop_dur is not None:
                 core.loop_ms = loop_dur
@@ -248,7 +230,7 @@ class Control:
         """Look again at what is plugged in; selection, stimulation and triggers start anew."""
         core = self._core
         with core.machine.during(Action.SCAN_PORTS):
-            self._scan()
+            self._configure(None)
             core.changed()
             return self._metadata()
 
@@ -267,12 +249,7 @@ class Control:
             found.append(f"{counts.nan_samples} samples came as NaN")
         if core.machine.fault:
             found.append(core.machine.fault)
-        return found + self._reports.warnings()
-
-
-def not_recording() -> RecordingStatus:
-    """Return the status of a recorder that does nothing."""
-    return RecordingStatus(record_mode=RecordMode.OFF, active_filename="", duration=0.0, error="")
+        return found + [text for tell in self._reports.warnings for text in tell()]
 
 
 def _check_range(name: str, value: float | None, limits: tuple[float, float], unit: str) -> None:

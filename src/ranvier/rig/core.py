@@ -94,11 +94,19 @@ class Core:
         for listener in self.on_stop:
             listener()
 
-    def take(self, source: Source) -> None:
-        """Replace the source; the old one is released."""
+    def take(self, source: Source, prepare: Callable[[], object]) -> None:
+        """Replace the source once ``prepare`` gave the new one its channels; the old one is released.
+
+        Where that fails the old source stays, and nothing has changed.
+        """
         old, self.source = self.source, source
-        if old is not source:
-            old.close()
+        try:
+            prepare()
+        except Exception:
+            self.source = old
+            source.close()
+            raise
+        old.close()
         self.changed()
 
     def changed(self) -> None:
