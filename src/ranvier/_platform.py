@@ -158,6 +158,14 @@ def make_private_folder(folder: Path) -> None:
         os.chmod(folder, 0o700)
 
 
+def is_private(folder: Path) -> bool:
+    """Return whether only this user can look into a folder (POSIX; elsewhere the user's profile protects it)."""
+    if os.name != "posix":
+        return True
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only this user can read, replacing one that is there."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
