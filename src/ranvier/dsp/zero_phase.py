@@ -172,9 +172,7 @@ class ZeroPhaseFilter(Stage):
             self._forward_channel(window, tile, int(channel), start, stop, state)
         out[at : at + stop - start, self.amplifiers :] = x[row : row + stop - start, self.amplifiers :]
 
-    def _enter_runs(
-        self, window: _Window, channels: npt.NDArray[np.int64], start: int, state: ZeroPhaseState
-    ) -> None:
+    def _enter_runs(self, window: _Window, channels: npt.NDArray[np.int64], start: int, state: ZeroPhaseState) -> None:
         """Begin a run at ``start`` in those of the channels whose next samples are all there."""
         if len(channels) == 0 or window.stop - start <= self.edge:
             return
@@ -261,9 +259,7 @@ class ZeroPhaseFilter(Stage):
         queue.fetch(tile)
         out = aligned_empty((tile.stop - tile.first, len(self.in_channels)))
         self._backward(tile, tile.first, tile.stop, entering, out)
-        out[:, self.amplifiers :] = _held(tile)[
-            tile.first - tile.start : tile.stop - tile.start, self.amplifiers :
-        ]
+        out[:, self.amplifiers :] = _held(tile)[tile.first - tile.start : tile.stop - tile.start, self.amplifiers :]
         tile.samples = None
         return Block(out, tile.first)
 
@@ -333,7 +329,17 @@ class ZeroPhaseFilter(Stage):
         return out[:, 0]
 
     def _cascade(
-        self, x: F32, row: int, out: F32, at: int, rows: int, step: int, first: int, width: int, state: F64, counter: int
+        self,
+        x: F32,
+        row: int,
+        out: F32,
+        at: int,
+        rows: int,
+        step: int,
+        first: int,
+        width: int,
+        state: F64,
+        counter: int,
     ) -> None:
         design = self.design
         work = aligned_empty(2 * len(design.coefficients) * kernels.GROUP, np.float64)

@@ -16,7 +16,7 @@ from ranvier.models.provenance import Provenance
 from ranvier.models.signals import SignalType
 from ranvier.models.tailing import LivenessState, TailingState
 from ranvier.probes import assume_column, channel_metadata
-from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, format_for_type, open_session
+from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, detect_as, open_session
 from ranvier.store import Store
 
 Ids = list[str]
@@ -219,16 +219,7 @@ class Datasets:
 
     def _open(self, path: Path, file_type: RadiensFileType | None, stream: str | None) -> Linked:
         target = path.expanduser().absolute()
-        if file_type is None:
-            known, canonical = detect(target)
-        else:
-            known = format_for_type(file_type)
-            found = known.detect(target) or next(
-                filter(None, (known.detect(target.with_name(target.name + s)) for s in known.suffixes)), None
-            )
-            if found is None:
-                raise NotARecordingError(f"{target} is not a {known.name} recording")
-            canonical = found
+        known, canonical = detect(target) if file_type is None else detect_as(target, file_type)
         session = open_session(canonical, known.file_type)
         recording = session.stream(stream)
         name = session.stream_name(recording)

@@ -162,6 +162,8 @@ def open_series(
     present = _rows_present(path, file, stored, rows)
     if present < rows:
         notes.append(f"{name}: the file was cut; {rows - present} of {rows} samples at the end are lost")
+    elif missing_from(path) is not None:
+        notes.append(f"{name}: the file was cut, but all {rows} samples are there")
     timing = timing_of(series, present, own)
     short = present - timing.segments.rows
     if short:
@@ -228,7 +230,7 @@ def _with_own(
         found: list[StoredColumns] = []
         for path, first, count in parts:
             data = file[path]
-            if amplifier.path == path:
+            if amplifier.path == path and amplifier.count == count:
                 found.append(StoredColumns(path, first, count, amplifier.gain, amplifier.offset, amplifier.is_counts))
                 continue
             if data.shape[1:] != (count,) or data.dtype.kind not in "iuf":
