@@ -42,6 +42,8 @@ class SourceStatus(OwnModel):
         Samples per channel that arrived since streaming began.
     lost_samples
         Samples per channel that never arrived (jumps of the counter).
+    nan_samples
+        Samples (of any channel) that arrived as NaN.
     fault
         What went wrong, "" while nothing did.
     """
@@ -54,6 +56,7 @@ class SourceStatus(OwnModel):
     received_samples: int = 0
     lost_samples: int = 0
     jumps: int = 0
+    nan_samples: int = 0
     fault: str = ""
 
 

@@ -54,11 +54,14 @@ class Source(ABC):
         What it is.
     fs, channels
         In force; both change with ``configure`` only, while it does not run.
+    block_sec
+        How long the blocks of ``read`` should be, about; the engine sets it while the source does not run.
     """
 
     info: SourceInfo
     fs: Fraction
     channels: ChannelTable
+    block_sec: float = 0.005
 
     @abstractmethod
     def scan(self) -> Sequence[PortScan]:
@@ -76,6 +79,7 @@ class Source(ABC):
     def read(self, timeout_sec: float) -> Block | None:
         """Return the next samples, int16 counts with gain or physical float32; None on time-out.
 
+        The memory is the caller's: it is never written again.
         A counter that jumps tells of lost samples. SourceError where the instrument failed or was unplugged; after
         it the source can be stopped and started again.
         """
