@@ -211,7 +211,6 @@ class Pump:
     def take(self, source: Source, block: Block, arrival: float) -> None:
         """Account for a block, filter it, cache it, hand it on."""
         self._check(source, block)
-        block.samples.flags.writeable = False
         self._call_hooks(block, arrival)
         live = self._acquisition()
         if live is not self._live or self._next is None:
@@ -220,7 +219,6 @@ class Pump:
             self.cache.begin(source.channels, Fraction(source.fs), self._persistence_sec(), counts=counts)
         self._next = block.stop
         done = block if live is None else live.apply(block)
-        done.samples.flags.writeable = False
         self.cache.write(done)
         self.clock_log.note(done.stop, arrival, len(done) / float(source.fs))
         for consumer in self._consumers:

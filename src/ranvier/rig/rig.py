@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ranvier.models.status import BackboneMode
@@ -12,6 +13,7 @@ from ranvier.rig.dsp import DspStages
 from ranvier.rig.reports import Reports
 from ranvier.rig.signals import LiveSignals
 from ranvier.rig.source import Source
+from ranvier.services.caller import Caller
 from ranvier.store import Store
 
 
@@ -54,6 +56,15 @@ class Rig:
     def busy(self) -> bool:
         """Whether it streams or records: then a process that holds it stays."""
         return self.core.machine.streams
+
+    def count_clients(self, clients: Callable[[], int]) -> None:
+        """Learn how to tell the number of clients."""
+        self.reports.clients = clients
+
+    def caller_gone(self, caller: Caller) -> None:
+        """Turn off what a client armed that is gone."""
+        for listener in self.core.on_caller_gone:
+            listener(caller)
 
     def close(self) -> None:
         """Stop streaming, release the source; safe to call twice."""

@@ -148,7 +148,10 @@ class LiveSignals:
         rows = int(block_sec * self._core.source.fs)
         if rows < 1:
             raise ConfigurationError(f"block_sec={block_sec:g} holds no sample; take at least one sample period")
-        return self._subscription(channels, columns, every_block, start_counter, rows)
+        cache = self._core.cache
+        epoch = cache.epoch
+        at = start_counter if start_counter is not None or cache.first is None else cache.head
+        return self._subscription(channels, columns, every_block, rows, epoch, at)
 
     def events(self, time_range: TimeRangeSpec) -> EventTable:
         """Return the digital edges in a range of the cache, in time order."""
@@ -184,11 +187,9 @@ class LiveSignals:
         return span
 
     def _subscription(
-        self, channels: ChannelTable, columns: Columns, every_block: bool, start_counter: int | None, rows: int
+        self, channels: ChannelTable, columns: Columns, every_block: bool, rows: int, epoch: int, at: int | None
     ) -> Iterator[SignalBlock]:
         core, cache = self._core, self._core.cache
-        epoch = cache.epoch
-        at = start_counter if start_counter is not None or cache.first is None else cache.head
         while core.source.channels is channels:
             if cache.epoch != epoch:  # other filters: counters go on; another stream: they may begin again
                 epoch = cache.epoch
