@@ -37,6 +37,32 @@ def worker_count() -> int:
     return os.cpu_count() or 1
 
 
+def memory_bytes() -> int:
+    """Return how much memory this machine has (or a container may use, where it says so); 4 GiB where nobody tells."""
+    if sys.platform == "win32":
+        import ctypes
+
+        class Status(ctypes.Structure):  # MEMORYSTATUSEX
+            _fields_ = [
+                ("length", ctypes.c_ulong),
+                ("load", ctypes.c_ulong),
+                *((n, ctypes.c_ulonglong) for n in "abcdefg"),
+            ]
+
+        status = Status(length=ctypes.sizeof(Status))
+        found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.a) if found else 4 << 30
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 4 << 30
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return size
+    return min(size, int(limit)) if limit.isdigit() else size
+
+
 @cache
 def cpu_name() -> str:
     """Return the CPU type, as provenance names it."""
@@ -162,6 +188,14 @@ def make_private_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if os.name == "posix":
         os.chmod(folder, 0o700)
+
+
+def is_private(folder: Path) -> bool:
+    """Return whether only this user can look into a folder (POSIX; elsewhere the user's profile protects it)."""
+    if os.name != "posix":
+        return True
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def write_private(path: Path, text: str) -> None:

@@ -232,5 +232,9 @@ def entry(home: Path, options: Mapping[str, str]) -> Hosted:
     def gone(caller: Caller) -> None:
         note(f"gone {caller.pid}")
 
+    def close() -> None:
+        time.sleep(float(options.get("slow_close_sec", 0)))
+        note("closed")
+
     note("start")
-    return Hosted(engine, Fake, busy=lambda: engine.is_busy, caller_gone=gone, close=lambda: note("closed"))
+    return Hosted(engine, Fake, busy=lambda: engine.is_busy, caller_gone=gone, close=close)

@@ -16,8 +16,17 @@ from typing import Any
 import pytest
 from fake_engine import Fake
 
-from ranvier.exceptions import ConfigurationError, ServerCommunicationError, ServerDiscoveryError
-from ranvier.transport import ProcessRecord, connect, connection_of, disconnect, find_process, start_process
+from ranvier.exceptions import CapabilityError, ConfigurationError, ServerCommunicationError, ServerDiscoveryError
+from ranvier.transport import (
+    ProcessRecord,
+    connect,
+    connection_of,
+    disconnect,
+    end_process,
+    find_process,
+    join_process,
+    start_process,
+)
 from ranvier.transport.registry import Place, token_for
 
 HERE = Path(__file__).parent
@@ -151,6 +160,58 @@ def test_the_token_is_found_by_address(start: Starter, monkeypatch: pytest.Monke
     monkeypatch.setenv("RANVIER_TOKEN", "another")
     with pytest.raises(ServerCommunicationError, match="RANVIER_TOKEN"):
         connect(record.address, Fake)
+
+
+def test_joining_starts_and_ending_ends(start: Starter) -> None:
+    def join() -> Fake:
+        client: Fake = join_process(
+            "rig", "fake_engine:entry", Fake, start.home, linger_sec=0.5, environment=ENVIRONMENT
+        )
+        return client
+
+    one, two = join(), join()
+    assert one.sleep(0) == two.sleep(0)
+    one.set_busy(True)
+    with pytest.raises(CapabilityError, match="streams or records"):
+        end_process("rig", start.home)
+    one.set_busy(False)
+    pid = one.sleep(0)
+    assert end_process("rig", start.home)
+    wait_for(lambda: not is_running(pid))
+    assert not end_process("rig", start.home)
+    with pytest.raises(ServerCommunicationError):
+        two.who()
+    for client in (one, two):
+        client.close()
+    three = join()
+    assert three.sleep(0) != pid
+    three.close()
+    start.records.append(start())
+
+
+def test_a_start_waits_for_the_end_of_the_one_before(start: Starter) -> None:
+    before = start(linger_sec=30, slow_close_sec="1")
+    assert end_process("rig", start.home)
+    wait_for(lambda: Place.of("rig", start.home).read() is None)
+    after = start()
+    assert after.pid != before.pid
+    assert [line.split()[1] for line in start.notes()] == ["start", "closed", "start"]
+
+
+def test_clients_come_and_go_while_the_process_wants_to_end(start: Starter) -> None:
+    def come_and_go(_: int) -> int:
+        client: Fake = join_process(
+            "rig", "fake_engine:entry", Fake, start.home, linger_sec=0.0, environment=ENVIRONMENT
+        )
+        pid = client.sleep(0.01)
+        client.close()
+        return pid
+
+    with ThreadPoolExecutor(2) as pool:
+        pids = list(pool.map(come_and_go, range(6)))
+    assert len(pids) == 6
+    for pid in set(pids):
+        wait_for(lambda pid=pid: not is_running(pid))
 
 
 def test_an_engine_that_does_not_start_shows_its_log(start: Starter) -> None:

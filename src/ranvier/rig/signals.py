@@ -103,8 +103,8 @@ class LiveSignals:
     def read_new(self, reader: str, select: SigSelect) -> SignalBlock:
         """Return what came since this reader's last call, in order and complete; what was lost stands in ``gaps``.
 
-        The first call starts at the head and returns no samples. After a new ``start_streaming`` the reader gets the new
-        stream from its beginning.
+        The first call starts at the head and returns no samples. After a new ``start_streaming`` the reader gets the
+        new stream from its beginning.
         """
         _, columns = self._columns(select)
         cache = self._core.cache
@@ -132,10 +132,10 @@ class LiveSignals:
     ) -> Iterator[SignalBlock]:
         """Yield blocks of ``block_sec`` as they come, until the stream ends.
 
-        With ``every_block`` nothing is left out as long as the subscriber is not slower than the cache is long; without,
-        it gets the newest block and skips what it had no time for. Either way ``gaps`` of the next block tells what is
-        missing before it. ``start_counter`` resumes there (after a broken connection, say): what is still held comes
-        first.
+        With ``every_block`` nothing is left out as long as the subscriber is not further behind than the cache is
+        long; without, it gets the newest block and skips what it had no time for. Either way ``gaps`` of the next
+        block tells what is missing before it. ``start_counter`` resumes there (after a broken connection, say): what
+        is still held comes first.
 
         Raises
         ------
@@ -252,7 +252,8 @@ class LiveSignals:
             found = {kind: recording.read(start, stop, wanted) for kind, wanted in columns.items()}
         else:
             found = {
-                kind: cache.read(start, stop, wanted, counts=counts, epoch=span.epoch) for kind, wanted in columns.items()
+                kind: cache.read(start, stop, wanted, counts=counts, epoch=span.epoch)
+                for kind, wanted in columns.items()
             }
         first = max(block.start for block in found.values())
         samples: dict[SignalType, npt.NDArray[Any]] = {k: b.samples[first - b.start :] for k, b in found.items()}
@@ -274,7 +275,9 @@ class LiveSignals:
         wall = ""
         if entries:
             near = entries[-1]
-            moment = datetime.fromtimestamp(near.utc_ns / 1e9, UTC) + timedelta(seconds=float((start - near.counter) / fs))
+            moment = datetime.fromtimestamp(near.utc_ns / 1e9, UTC) + timedelta(
+                seconds=float((start - near.counter) / fs)
+            )
             wall = moment.isoformat()
         return TimeRange.from_samples(start, stop, fs, wall)
 

@@ -5,9 +5,10 @@ bytes: a JSON header that the models validate, then the buffers of arrays. Only 
 user talk: loopback or a socket file, and a token that only the user can read.
 """
 
+from ranvier.transport import wire as _wire  # noqa: F401  # before gRPC: it says how much that writes to stderr
 from ranvier.transport.client import connect, connection_of, disconnect
 from ranvier.transport.lifetime import Lifetime
-from ranvier.transport.processes import Hosted, find_process, start_process
+from ranvier.transport.processes import Hosted, end_process, find_process, join_process, start_process
 from ranvier.transport.registry import ProcessRecord
 from ranvier.transport.server import RunningServer, serve
 from ranvier.transport.service import describe
@@ -21,7 +22,9 @@ __all__ = [
     "connection_of",
     "describe",
     "disconnect",
+    "end_process",
     "find_process",
+    "join_process",
     "serve",
     "start_process",
 ]

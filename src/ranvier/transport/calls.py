@@ -274,11 +274,12 @@ def _messages(kind: str, codec: Codec, value: object, name: str) -> Iterator[byt
         yield from chunks(writer.arrays)
 
 
-def _listen(requests: Iterator[bytes], end: Callable[[], None], more: Callable[[], None] | None = None) -> None:
+def _listen(requests: Iterator[bytes], end: Callable[[], None], more: Callable[[int], None] | None = None) -> None:
     """Hear what a client says while its call runs: that it wants more, that it wants no more, or that it is gone."""
     with suppress(grpc.RpcError, ServerCommunicationError):
         for request in requests:
-            if Message.parse(request).kind == "more" and more is not None:
-                more()
+            message = Message.parse(request)
+            if message.kind == "more" and more is not None:
+                more(int(message.value))
             else:
                 end()

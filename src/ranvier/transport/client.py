@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import grpc
@@ -29,7 +30,8 @@ def connect(
 ) -> Any:
     """Connect to an engine and return an object that keeps its Protocol.
 
-    The client counts as living for the engine until :func:`disconnect`, the end of this process, or its death.
+    The client counts as living for the engine until :func:`disconnect`, until nothing refers to the result or its
+    sub-services any more, or until this process ends.
 
     Parameters
     ----------
@@ -96,10 +98,13 @@ class Connection:
         self.caller = Caller.here(secrets.token_hex(8))
         self._token = token
         self._bulk: BulkClient | None = None
+        self._to_shut: list[Callable[[], object]] = []
         self._metadata = ((wire.TOKEN_KEY, token), (wire.CALLER_KEY, self.caller.id))
         self._channel = grpc.insecure_channel(address, options=wire.CHANNEL_OPTIONS)
         self._unary: dict[str, Any] = {}
         self._lease: Any = None
+        # also when nobody holds a proxy any more, and at the end of the process
+        self._finalizer = weakref.finalize(self, _shut, self._channel, self._to_shut)
         self._is_closed = threading.Event()
 
     @property
@@ -123,9 +128,11 @@ class Connection:
                 f"{protocol} of Ranvier {__version__} that this client speaks; end it, or use its version"
             )
         self._bulk = BulkClient(str(answer["bulk"]), self._token)
+        self._to_shut.append(self._bulk.close)
         caller = self.caller
         request = pack("lease", {"id": caller.id, "name": caller.name, "pid": caller.pid})
         self._lease = self.converse(wire.LEASE, iter((request,)))
+        self._to_shut.append(self._lease.cancel)
         self.read(self._lease, "the lease")
 
     def says_hello(self, timeout_sec: float) -> bool:
@@ -197,13 +204,12 @@ class Connection:
 
     def close(self) -> None:
         """Give the lease back and close the channel; safe to call twice."""
-        if not self._is_closed.is_set():
-            self._is_closed.set()
-            if self._lease is not None:
-                self._lease.cancel()
-            self._channel.close()
-            if self._bulk is not None:
-                self._bulk.close()
+        self._is_closed.set()
+        self._finalizer()
+
+    def end_process(self) -> None:
+        """Ask the engine's process to end; raises what it answers."""
+        self.call(wire.END, pack("end", None))
 
     def _call(self, path: str) -> Any:
         found = self._unary.get(path)
@@ -227,6 +233,12 @@ class Connection:
             f"the engine at {self.address} did not answer {what.removeprefix(wire.CALL)}: "
             f"{error.code().name.lower()}, {error.details()}"
         ) from error
+
+
+def _shut(channel: Any, others: list[Callable[[], object]]) -> None:
+    for shut in others:
+        shut()
+    channel.close()
 
 
 def _checked(message: Message) -> Message:

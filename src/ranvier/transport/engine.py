@@ -9,19 +9,19 @@ import os
 import secrets
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ranvier._platform import try_lock, write_private
+from ranvier._platform import write_private
 from ranvier._version import __version__
 from ranvier.exceptions import ConfigurationError
 from ranvier.transport.lifetime import LINGER_SEC, Lifetime
 from ranvier.transport.processes import Hosted
 from ranvier.transport.registry import Place, ProcessRecord
 from ranvier.transport.server import RunningServer, serve
+from ranvier.transport.wire import MAX_SOCKET_PATH
 
 #: How long the end of a process may take once its engine is closed; then it is ended by force.
 _EXIT_SEC = 10.0
@@ -31,17 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run an engine until it is of no more use; returns the exit code."""
     given = _parse(arguments)
     place = Place.of(given.kind, given.home)
-    # open until the process ends: the operating system gives the lock up then, however that happens
-    alive = open(place.file("alive"), "a+", encoding="utf-8")  # noqa: SIM115
-    if not _take(alive):
-        alive.close()
+    if not place.hold():
         raise SystemExit(f"a {given.kind} runs already under {place.folder.parent}")
     hosted = load_entry(given.entry)(place.folder.parent, json.loads(given.options))
     try:
         _host(hosted, place, given.linger_sec)
     finally:
-        hosted.close()
-        _end_by_force(_EXIT_SEC)
+        try:
+            hosted.close()
+        finally:
+            _end_by_force(_EXIT_SEC)
     return 0
 
 
@@ -56,9 +55,10 @@ def load_entry(entry: str) -> Any:
 
 def _host(hosted: Hosted, place: Place, linger_sec: float) -> None:
     token = secrets.token_urlsafe(32)
-    with serve(hosted.engine, hosted.protocol, token=token) as server:
+    with serve(hosted.engine, hosted.protocol, data_socket=_data_socket(place), token=token) as server:
         server.leases.on_leave(hosted.caller_gone)
         lifetime = Lifetime(server.leases, hosted.busy, linger_sec)
+        server.on_end_request = lifetime.end_unless_busy
         for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda *_: lifetime.end())
@@ -67,6 +67,12 @@ def _host(hosted: Hosted, place: Place, linger_sec: float) -> None:
             lifetime.wait()
         finally:
             place.forget(os.getpid())
+
+
+def _data_socket(place: Place) -> Path | None:
+    """Return the file for large results, where the system has such sockets and the path is short enough."""
+    path = place.file("data")
+    return path if os.name == "posix" and len(os.fsencode(path)) <= MAX_SOCKET_PATH else None
 
 
 def _register(server: RunningServer, place: Place, token: str) -> None:
@@ -98,15 +104,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--linger-sec", type=float, default=LINGER_SEC)
     parser.add_argument("--options", default="{}", help="JSON, for the entry function")
     return parser.parse_args(arguments)
-
-
-def _take(alive: Any) -> bool:
-    """Take the lock of this kind; a client that looks whether someone holds it does so for a moment only."""
-    for _ in range(50):
-        if try_lock(alive):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 if __name__ == "__main__":

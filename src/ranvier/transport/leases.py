@@ -12,7 +12,7 @@ class Leases:
     """The clients of one server; thread-safe."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._held: dict[str, tuple[Caller, threading.Event]] = {}
         self._listeners: list[Callable[[Caller], None]] = []
         self._is_closed = False
@@ -23,7 +23,7 @@ class Leases:
     @property
     def callers(self) -> list[Caller]:
         """Who holds a lease, in order of coming."""
-        with self._changed:
+        with self._lock:
             return [caller for caller, _ in self._held.values()]
 
     def get(self, caller_id: str) -> Caller | None:
@@ -38,29 +38,31 @@ class Leases:
     def enter(self, caller: Caller) -> threading.Event:
         """Take a client in; the event ends its lease."""
         gone = threading.Event()
-        with self._changed:
+        with self._lock:
             if self._is_closed:
                 gone.set()
-            self._held[caller.id] = (caller, gone)
-            self._changed.notify_all()
+            else:
+                self._held[caller.id] = (caller, gone)
         return gone
 
     def leave(self, caller: Caller) -> None:
         """Let a client go, and tell who asked for it."""
-        with self._changed:
-            self._held.pop(caller.id, None)
-            self._changed.notify_all()
+        with self._lock:
+            if self._held.pop(caller.id, None) is None:
+                return
         for listener in self._listeners:
             listener(caller)
 
-    def wait_for_change(self, timeout_sec: float) -> None:
-        """Wait until a client comes or goes."""
-        with self._changed:
-            self._changed.wait(timeout_sec)
+    def close_if_unused(self) -> bool:
+        """Take no more clients in, provided that there is none; return whether that is so."""
+        with self._lock:
+            if not self._held:
+                self._is_closed = True
+            return not self._held
 
     def close(self) -> None:
         """End all leases."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
             events = [gone for _, gone in self._held.values()]
         for gone in events:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ranvier._platform import detached
 from ranvier.exceptions import ServerCommunicationError, ServerDiscoveryError
@@ -115,8 +116,16 @@ def start_process(
     record = place.read()
     if record is not None and _answers(record):
         return record
+    deadline = time.monotonic() + timeout_sec
     with place.starting(timeout_sec):
         found = _look(place)
+        while found is None and place.is_held():  # the one before is closing what it holds
+            if time.monotonic() > deadline:
+                raise ServerCommunicationError(
+                    f"the {kind} before takes more than {timeout_sec:g} s to end; its log is {place.file('log')}"
+                )
+            time.sleep(0.05)
+            found = _look(place)
         if found is not None:
             return found
         arguments = ["--kind", kind, "--entry", entry, "--linger-sec", str(linger_sec)]
@@ -124,22 +133,75 @@ def start_process(
         return _wait_until_registered(place, _spawn(place, arguments, environment or {}), timeout_sec)
 
 
+def join_process(
+    kind: str,
+    entry: str,
+    protocol: type,
+    home: Path | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    linger_sec: float = LINGER_SEC,
+    environment: Mapping[str, str] | None = None,
+    timeout_sec: float = 60.0,
+) -> Any:
+    """Return a client of the engine process of a kind: :func:`start_process`, then ``connect``.
+
+    Where the process found decides to end at that very moment, another one is started.
+    """
+    from ranvier.transport.client import connect
+
+    for tries_left in reversed(range(5)):
+        record = start_process(
+            kind,
+            entry,
+            home,
+            options=options,
+            linger_sec=linger_sec,
+            environment=environment,
+            timeout_sec=timeout_sec,
+        )
+        try:
+            return connect(record.address, protocol, record.token)
+        except (ServerDiscoveryError, ServerCommunicationError):
+            if not tries_left or Place.of(kind, home).read() == record:  # it is there, and refuses
+                raise
+    raise ServerDiscoveryError(f"no {kind} process stays")
+
+
+def end_process(kind: str, home: Path | None = None) -> bool:
+    """End the engine process of a kind, whoever uses it; return whether there was one.
+
+    CapabilityError while it streams or records.
+    """
+    from ranvier.transport.client import Connection
+
+    record = find_process(kind, home)
+    if record is None:
+        return False
+    connection = Connection(record.address, record.token)
+    try:
+        connection.end_process()
+    finally:
+        connection.close()
+    return True
+
+
 def _look(place: Place) -> ProcessRecord | None:
     record = place.read()
     if record is not None and _answers(record):
         return record
-    if place.is_held():
-        # it may have registered, or ended, a moment ago
-        record = place.read()
-        if record is not None and _answers(record):
-            return record
-        who = f"process {record.pid}" if record is not None else "its process"
+    if not place.is_held():
+        place.forget()
+        return None
+    record = place.read()  # it may have registered, or ended, a moment ago
+    if record is not None and not _answers(record):
+        if place.read() != record:
+            return None
         raise ServerCommunicationError(
-            f"a {place.kind} runs already ({who}), but does not answer; its log is {place.file('log')}. "
-            f"End that process where it does not recover"
+            f"a {place.kind} runs already (process {record.pid}), but does not answer; its log is "
+            f"{place.file('log')}. End that process where it does not recover"
         )
-    place.forget()
-    return None
+    return record
 
 
 def _answers(record: ProcessRecord) -> bool:

@@ -5,6 +5,7 @@
 ``<kind>.token``          the token, readable by the user only
 ``<kind>.lock``           held while someone starts a process: two clients get one
 ``<kind>.alive``          held by the process as long as it lives
+``<kind>.data``           its socket for large results
 ``<kind>.log``            what it wrote to stdout and stderr; ``.log.1`` is the run before
 ========================  =====================================================================
 """
@@ -18,13 +19,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from ranvier._platform import home as default_home
 from ranvier._platform import make_private_folder, try_lock, write_private
 from ranvier.exceptions import ConfigurationError, ServerDiscoveryError
 
 _THREADS = threading.Lock()
+#: Locks of this process; POSIX gives one up when any handle of its file is closed, so nobody else here may open it.
+_HELD: dict[Path, IO[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,22 @@ class Place:
         finally:
             _THREADS.release()
 
+    def hold(self) -> bool:
+        """Take the lock of this kind until this process ends, however it ends; False where another process has it."""
+        path = self.file("alive")
+        handle = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        for _ in range(50):  # a client that looks whether someone holds it does so for a moment only
+            if try_lock(handle):
+                _HELD[path] = handle
+                return True
+            time.sleep(0.02)
+        handle.close()
+        return False
+
     def is_held(self) -> bool:
         """Return whether a process of this kind lives, as the operating system's lock tells. Asked while starting."""
+        if self.file("alive") in _HELD:
+            return True
         if not self.file("alive").exists():
             return False
         with open(self.file("alive"), "a+", encoding="utf-8") as handle:

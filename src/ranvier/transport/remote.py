@@ -243,14 +243,15 @@ class Subscription(Iterator[Any]):
         self._say: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._say.put(request)
         self._is_closed = False
-        self._has_item = False
+        self._used = 0
         self._running = connection.converse(wire.STREAM + method.name, iter(self._say.get, None))
 
     def __next__(self) -> Any:
         if self._is_closed:
             raise StopIteration
-        if self._has_item:  # the one before is used up
+        if self._used >= wire.ASK_FOR:
             self._say.put(_MORE)
+            self._used = 0
         try:
             message = self._connection.read(self._running, self._method.name)
             if message.kind == "end":
@@ -262,7 +263,7 @@ class Subscription(Iterator[Any]):
                 raise StopIteration from None
             self.close()
             raise
-        self._has_item = True
+        self._used += 1
         return item
 
     def close(self) -> None:
@@ -277,4 +278,4 @@ class Subscription(Iterator[Any]):
             self.close()
 
 
-_MORE = pack("more", None)
+_MORE = pack("more", wire.ASK_FOR)

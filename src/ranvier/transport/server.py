@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any, Self
 
 import grpc
 
-from ranvier._platform import make_private_folder
+from ranvier._platform import is_private, make_private_folder
 from ranvier._version import __version__
-from ranvier.exceptions import ServerCommunicationError
+from ranvier.exceptions import CapabilityError, ConfigurationError, RadiensError, ServerCommunicationError
 from ranvier.services.caller import Caller
 from ranvier.transport import wire
 from ranvier.transport.bulk import BulkServer
 from ranvier.transport.calls import Calls
+from ranvier.transport.errors import describe_error
 from ranvier.transport.frames import Message, pack
 from ranvier.transport.leases import Leases
 from ranvier.transport.service import describe
@@ -33,6 +33,7 @@ def serve(
     *,
     address: str = "127.0.0.1:0",
     socket: Path | None = None,
+    data_socket: Path | None = None,
     token: str | None = None,
 ) -> RunningServer:
     """Serve an engine to other processes of this machine.
@@ -44,7 +45,9 @@ def serve(
     address
         ``127.0.0.1:PORT``; port 0 lets the system choose.
     socket
-        A socket file instead, in a folder that is made readable by this user only.
+        A socket file instead, in a folder that only this user can look into; it is made where it does not exist.
+    data_socket
+        A socket file for large results; with ``socket`` there is one in any case. It is faster than loopback.
     token
         What a client must know; None makes one.
 
@@ -53,14 +56,19 @@ def serve(
     CapabilityError
         The Protocol has types that cannot travel.
     ConfigurationError
-        An address of another machine.
+        An address of another machine, or a socket in a folder that others can look into.
     ServerCommunicationError
         The address is taken.
     """
     if socket is not None:
-        make_private_folder(socket.parent)
         address = wire.socket_address(socket)
-    return RunningServer(engine, protocol, wire.check_address(address), token or secrets.token_urlsafe(32))
+        data_socket = data_socket or socket.with_name(f"{socket.name}.data")
+    for path in (socket, data_socket):
+        if path is not None:
+            wire.socket_address(path)
+            _require_private(path.parent)
+    token = token or secrets.token_urlsafe(32)
+    return RunningServer(engine, protocol, wire.check_address(address), token, data_socket)
 
 
 class RunningServer:
@@ -74,14 +82,15 @@ class RunningServer:
         What they must know.
     leases
         Who they are.
+    on_end_request
+        Called when a user asks to end the process; may refuse with one of our errors.
     """
 
-    def __init__(self, engine: object, protocol: type, address: str, token: str) -> None:
+    def __init__(self, engine: object, protocol: type, address: str, token: str, data_socket: Path | None) -> None:
         self.token = token
         self.leases = Leases()
         self._service = describe(protocol)
         self._calls = Calls(engine, self._service, self.leases)
-        self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="ranvier-call")
         self._server = grpc.server(self._pool, options=wire.OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         self._server.add_generic_rpc_handlers((_Router(self),))
@@ -91,8 +100,8 @@ class RunningServer:
             self._pool.shutdown()
             raise ServerCommunicationError(f"cannot listen at {address}: {error}") from error
         self.address = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
-        beside = Path(f"{address.removeprefix('unix:')}.data") if address.startswith("unix:") else None
-        self._bulk = BulkServer(self._calls.take, token, beside)
+        self._bulk = BulkServer(self._calls.take, token, data_socket)
+        self.on_end_request: Callable[[], None] | None = None
         self._server.start()
 
     def __enter__(self) -> Self:
@@ -108,12 +117,11 @@ class RunningServer:
 
         Safe to call twice. The engine itself is not closed.
         """
-        self._stopping.set()
         stopped = self._server.stop(grace_sec)
-        self._bulk.stop()
         self.leases.close()
         self._calls.cancel_all()
         stopped.wait(grace_sec + 1.0)
+        self._bulk.stop()
         self._calls.join(grace_sec)
         self._pool.shutdown(wait=False)
 
@@ -121,11 +129,23 @@ class RunningServer:
         """Return the handler of one path, or None."""
         if path == wire.HELLO:
             return grpc.unary_unary_rpc_method_handler(self._hello)
+        if path == wire.END:
+            return grpc.unary_unary_rpc_method_handler(self._end)
         if path == wire.LEASE:
             return grpc.stream_stream_rpc_method_handler(self._lease)
         if path == wire.FETCH:
             return grpc.unary_stream_rpc_method_handler(self._calls.fetch)
         return self._calls.route(path)
+
+    def _end(self, request: bytes, context: Any) -> bytes:
+        """End the process, as a user asked; the engine's owner may refuse."""
+        try:
+            if self.on_end_request is None:
+                raise CapabilityError("this engine is not a process of its own; close it where it was made")
+            self.on_end_request()
+        except RadiensError as error:
+            return pack("error", describe_error(error))
+        return pack("value", None)
 
     def _hello(self, request: bytes, context: Any) -> bytes:
         """Say what this is, so that a client of another version is told so instead of misread."""
@@ -145,7 +165,7 @@ class RunningServer:
         caller = Caller(str(fields["id"]), str(fields["name"]), int(fields["pid"]))
         gone = self.leases.enter(caller)
         try:
-            if not context.add_callback(gone.set):
+            if gone.is_set() or not context.add_callback(gone.set):
                 return
             yield pack("leased", None)
             gone.wait()
@@ -166,6 +186,16 @@ class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no type
         if not secrets.compare_digest(str(given).encode(), self._server.token.encode()):
             return _refusing(grpc.StatusCode.UNAUTHENTICATED, "the token is not that of this engine")
         return self._server.route(details.method)
+
+
+def _require_private(folder: Path) -> None:
+    if not folder.exists():
+        make_private_folder(folder)
+    if not is_private(folder):
+        raise ConfigurationError(
+            f"others can look into {folder}: a socket file needs a folder of its own (chmod 700, or name one that does "
+            f"not exist)"
+        )
 
 
 def _refusing(code: Any, text: str) -> Any:

@@ -10,6 +10,8 @@ Kinds of methods, told from the types alone:
   for the next value only when there is room for it. An iterator that has ``close()`` and is no generator is closed from
   another thread when its subscriber is gone; a generator is closed when it next yields, so it must not sleep for ever.
 
+Arrays that an engine returns must not change afterwards: large ones are sent from where they are.
+
 ``out=`` stays with the caller: its memory is filled from the wire. Properties whose type is a Protocol are
 sub-services. A method ``close()`` of the outermost Protocol closes the client's connection; a remote engine outlives
 its clients.

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ranvier.exceptions import ConfigurationError
 
+# gRPC writes to stderr where a server went away; that is told by our errors. It reads this when it is first imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 #: Paths of the calls that are not methods of a service.
-HELLO, LEASE, FETCH = "/ranvier/hello", "/ranvier/lease", "/ranvier/fetch"
+HELLO, LEASE, FETCH, END = "/ranvier/hello", "/ranvier/lease", "/ranvier/fetch", "/ranvier/end"
 #: Before the name of a method: one answer, or a stream both ways (work and subscriptions).
 CALL, STREAM = "/ranvier/call/", "/ranvier/stream/"
 
 #: Metadata of every call.
 TOKEN_KEY, CALLER_KEY = "ranvier-token", "ranvier-caller"
 
-#: Items of a subscription that may be on their way before the subscriber asked for more.
-WINDOW = 4
+#: Items of a subscription that may be on their way before the subscriber asked for more, and how many it asks for at a
+#: time. More of them are a little faster, and older when a slow subscriber that wants the newest gets them.
+WINDOW, ASK_FOR = 4, 2
+
+#: Bytes that the path of a socket file may have on every system.
+MAX_SOCKET_PATH = 103
 
 OPTIONS = [
     ("grpc.max_send_message_length", -1),
@@ -34,9 +42,9 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 def socket_address(path: Path) -> str:
     """Return the address of a socket file; ConfigurationError where its path is too long for the system."""
-    absolute = str(path.absolute())
-    if len(absolute.encode()) > 95:  # 107 with the data socket's suffix
-        raise ConfigurationError(f"the path of a socket file has at most 95 bytes, not {absolute!r}")
+    absolute = os.path.abspath(path)
+    if len(absolute.encode()) > MAX_SOCKET_PATH:
+        raise ConfigurationError(f"the path of a socket file has at most {MAX_SOCKET_PATH} bytes, not {absolute!r}")
     return f"unix:{absolute}"
 
 
