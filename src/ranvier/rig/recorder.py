@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from ranvier import _platform
-from ranvier.exceptions import ConfigurationError, OutputError, RadiensError
+from ranvier.exceptions import ConfigurationError, OutputError, RadiensError, StoreError
 from ranvier.models.ports import Port
 from ranvier.models.rig import ConsumerStatus, DiskStatus
 from ranvier.models.status import RecordingConfig, RecordingStatus, RecordMode
@@ -98,6 +98,7 @@ class Recorder(Consumer):
         self._writer = RecordingWriter(self._queue, self._disk, self.limits, clock, self._ended)
         self._active: dict[Port | None, PlannedFile] = {}
         self._edit = threading.Lock()
+        self._config: RecordingConfig | None = None
         self._latest_name = ""
         self._next_clock_sec = -1.0
         self._blocks = 0
@@ -105,10 +106,12 @@ class Recorder(Consumer):
     # --- configuration ------------------------------------------------------------------------------------------
 
     def config(self) -> RecordingConfig:
-        saved = self._store.settings.get(_SETTING)
-        if saved is not None:
-            return RecordingConfig.model_validate(saved)
-        return RecordingConfig(base_file_name="ranvier", base_file_path=str(_platform.home() / "recordings"))
+        known = self._config
+        if known is None:
+            saved = self._store.settings.get(_SETTING)
+            known = self._default() if saved is None else RecordingConfig.model_validate(saved)
+            self._config = known
+        return known
 
     def set_config(self, config: RecordingConfig) -> None:
         with self._control:
@@ -120,6 +123,10 @@ class Recorder(Consumer):
 
     def _save(self, config: RecordingConfig) -> None:
         self._store.settings.set(_SETTING, config.model_dump(mode="json"))
+        self._config = config
+
+    def _default(self) -> RecordingConfig:
+        return RecordingConfig(base_file_name="ranvier", base_file_path=str(self._store.home / "recordings"))
 
     # --- start and stop -----------------------------------------------------------------------------------------
 
@@ -156,8 +163,10 @@ class Recorder(Consumer):
                 utc_ns=self._utc_ns,
                 flush_sec=self.limits.flush_sec,
             )
-            self._save(config.model_copy(update={"datasource_idx": index + 1}))
             self._begin(wanted, stream, who)
+            self._config = config.model_copy(update={"datasource_idx": index + 1})
+            with suppress(StoreError):  # no reason to stop: the index is looked for again at the next start
+                self._save(self._config)
 
     def stop(self, *, port: Port | None = None) -> None:
         """Finish the files of one port, or all; harmless where nothing is recorded.
@@ -194,7 +203,7 @@ class Recorder(Consumer):
     def _usable_config(self) -> RecordingConfig:
         """Return the configuration, checked again: a folder may be gone. The default folder is made on first use."""
         config = self.config()
-        if self._store.settings.get(_SETTING) is None:
+        if config.base_file_path == self._default().base_file_path:
             try:
                 Path(config.base_file_path).mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -227,6 +236,7 @@ class Recorder(Consumer):
             self._queue.limit_bytes = self.limits.queue_bytes_for(stream)
             self._writer.error = ""
             self._writer.unwritten_samples = 0
+            self._writer.free_bytes = None
             self._next_clock_sec = -1.0
             self.recorded_by = who
         self._latest_name = str(files[-1].file.files.folder / files[-1].file.files.base)
@@ -318,12 +328,13 @@ class Recorder(Consumer):
     def disk_status(self) -> DiskStatus:
         """Return free space and how long it lasts, at the rate of what is recorded (or would be by ``start()``)."""
         folder = Path(self.config().base_file_path)
-        try:
-            free = self._disk.free_bytes(folder if folder.is_dir() else _existing(folder))
-        except OSError:
-            free = 0
         active = list(self._active.values())
-        free += sum(f.file.claimed_bytes for f in active)
+        free = self._writer.free_bytes if active else None
+        if free is None:  # while it records, the writer looks: a disk that stalls would hold up whoever asks
+            try:
+                free = self._disk.free_bytes(folder if folder.is_dir() else _existing(folder))
+            except OSError:
+                free = 0
         return DiskStatus(
             path=str(folder),
             free_bytes=free,

@@ -36,6 +36,8 @@ class RecordingWriter:
         Why files ended by themselves or are incomplete; "" where they are whole.
     unwritten_samples
         Samples per channel that arrived and are in no file.
+    free_bytes
+        Where it writes, when it last looked, with what is claimed by its files already.
     busy_fraction
         CPU time of the thread per second, over about the last second.
     """
@@ -51,6 +53,7 @@ class RecordingWriter:
         self.error = ""
         self.unwritten_samples = 0
         self.busy_fraction = 0.0
+        self.free_bytes: int | None = None
         self._queue = queue
         self._disk = disk
         self._limits = limits
@@ -159,6 +162,7 @@ class RecordingWriter:
             except OSError:
                 continue  # the next write or flush tells
             free += sum(f.claimed_bytes for f in self._files.values())
+            self.free_bytes = free
             if free < self._limits.reserve_bytes:
                 note = (
                     f"{folder} has less than {self._limits.reserve_bytes / 1e6:.0f} MB left: the recording was stopped"
