@@ -82,6 +82,38 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
+def flush_handle(handle: int) -> None:
+    """Force what was written to an open file to the disk (macOS: past the disk's own cache)."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        try:
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+        except OSError:  # file systems without it
+            os.fsync(handle)
+        return
+    os.fsync(handle)
+
+
+def claim_space(handle: int, start: int, length: int) -> bool:
+    """Set disk space aside for ``[start, start + length)`` of an open file without changing its size.
+
+    Returns False where the platform or the file system cannot do that, or has not so much: the file then grows as it
+    is written. ``truncate`` gives back what is not needed.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    keep_size = 1  # FALLOC_FL_KEEP_SIZE, linux/falloc.h
+    try:
+        call = ctypes.CDLL(None).fallocate64
+    except (OSError, AttributeError):
+        return False
+    call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return int(call(handle, keep_size, start, length)) == 0
+
+
 def flush_folder(folder: Path) -> None:
     """Force a folder's entries to the disk, where the platform can (POSIX)."""
     if os.name != "posix":
