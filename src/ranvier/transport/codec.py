@@ -42,7 +42,7 @@ _SIMPLE: dict[Any, Codec] = {
 }
 _SEQUENCES: dict[Any, tuple[type, str]] = {
     list: (list, "list"),
-    abc.Sequence: (tuple, "Sequence"),
+    abc.Sequence: (list, "Sequence"),
     set: (set, "set"),
     frozenset: (frozenset, "frozenset"),
     abc.Set: (frozenset, "Set"),
