@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ranvier import connect
+
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give every test an engine store of its own."""
     monkeypatch.setenv("RANVIER_HOME", str(tmp_path_factory.mktemp("home")))
+    yield
+    connect.close_embedded_hubs()
 
 
 @pytest.fixture(scope="session")

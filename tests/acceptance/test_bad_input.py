@@ -43,9 +43,9 @@ def leftovers(folder: Path) -> set[str]:
 def test_not_a_recording(videre: VidereClient, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("hello")
-    with pytest.raises(NotARecordingError, match="notes.txt"):
+    with pytest.raises(NotARecordingError, match=r"notes\.txt"):
         videre.link_data_file(text)
-    with pytest.raises(NotARecordingError, match="nowhere.rhd"):
+    with pytest.raises(NotARecordingError, match=r"nowhere\.rhd"):
         videre.link_data_file(tmp_path / "nowhere.rhd")
     (tmp_path / "empty.rhd").touch()
     with pytest.raises(NotARecordingError, match="empty"):

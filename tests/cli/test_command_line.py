@@ -91,7 +91,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path) -> None:
     with VidereClient() as videre:
         videre.simulate_recording(SimulationSpec(duration_sec=10.0), tmp_path / "long_SIMULATED.xdat")
     process = subprocess.Popen(
-        [sys.executable, "-m", "ranvier", "demo", str(tmp_path / "long_SIMULATED.xdat.json"), "--out", str(tmp_path / "o")],
+        [sys.executable, "-m", "ranvier", "demo", "long_SIMULATED.xdat.json", "--out", "o"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ,
     )  # fmt: skip
     deadline = time.monotonic() + 30

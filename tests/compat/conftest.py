@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 import textwrap
 import venv
 from collections.abc import Callable, Sequence
@@ -90,9 +89,9 @@ def install(
         venv.create(made.folder, with_pip=False, symlinks=os.name != "nt")
         for name in order:
             _pip("--python", str(made.python), "install", "--no-deps", "--no-compile", str(wheels[name]))
-        paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        borrowed = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
         inner = made.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
-        Path(inner, "borrowed.pth").write_text("\n".join(sorted(paths)) + "\n", encoding="utf-8")
+        Path(inner, "borrowed.pth").write_text("\n".join(borrowed) + "\n", encoding="utf-8")
         return made
 
     return make

@@ -51,5 +51,5 @@ def _samples() -> np.ndarray:
     t = np.arange(SAMPLES) / FS_HZ
     samples = np.zeros((SAMPLES, AMP + DIN), dtype=np.float32)
     samples[:, :AMP] = 8.0 * rng.standard_normal((SAMPLES, AMP)) + 20.0 * np.sin(2 * np.pi * 50 * t)[:, np.newaxis]
-    samples[:, AMP] = (t % 1.0) >= 0.9
+    samples[:, AMP] = np.arange(SAMPLES) % FS_HZ >= 0.9 * FS_HZ
     return samples

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -96,6 +97,23 @@ def test_reference_exists(name: str) -> None:
         assert found.__doc__, f"{name} has no docstring"
         return
     pytest.fail(f"nothing of {name} can be imported")
+
+
+def test_command_line_page_lists_every_command_and_option() -> None:
+    """Commands, their options and the environment variables of the package, each by name."""
+    import typer.main
+
+    from ranvier.cli.main import app
+
+    page = (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8")
+    group: Any = typer.main.get_command(app)
+    documented = set(re.findall(r"^## `ranvier ([a-z]+)", page, re.MULTILINE))
+    assert documented == set(group.commands)
+    options = {name for command in group.commands.values() for each in command.params for name in each.opts}
+    missing = {name for name in options if name.startswith("--") and f"`{name}" not in page}
+    assert missing - {"--help"} == set()
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    assert set(re.findall(r"RANVIER_[A-Z_]+\b", sources)) == set(re.findall(r"RANVIER_[A-Z_]+\b", page))
 
 
 def test_readers_learn_that_there_is_no_affiliation() -> None:

@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_work_runs_in_another_thread_and_progress_arrives_in_ours(jobs: JobManag
     assert {thread for thread, _ in seen} == {threading.current_thread()}
     fractions = [p.fraction for _, p in seen]
     assert fractions == sorted(fractions)
-    assert 4 <= len(seen) <= 12  # 0.77 s at about 10 Hz, slower on a busy machine
+    assert len(seen) >= 3  # 0.77 s at about 10 Hz, slower on a busy machine
     last = seen[-1][1]
     assert (last.fraction, last.samples_done, last.phase, last.remaining_sec) == (1.0, 1000, "filter", 0.0)
     assert last.samples_per_sec == pytest.approx(1000 / last.elapsed_sec)
@@ -115,6 +116,8 @@ def test_progress_forms() -> None:
     now = context.snapshot()
     assert (now.fraction, now.samples_done, now.samples_total, now.phase) == (0.5, 3, 6, "write")
     assert (now.job_id, now.label) == ("j", "label")
+    context.progress(float("nan"))
+    assert context.snapshot().fraction == 0.0
 
 
 def test_our_errors_arrive_as_they_are(jobs: JobManager) -> None:
@@ -267,7 +270,20 @@ def test_progress_is_stored_about_once_a_second(
             job.progress(0.5)
 
     jobs.run("k", "x", work)
-    assert 1 <= len(calls) <= 3  # the start, and one per second
+    assert len(calls) >= 2  # the start, and one per second
+    assert min(b - a for a, b in pairwise(calls)) > 0.8
+
+
+def test_names_that_are_no_text(jobs: JobManager) -> None:
+    name = "caf\udce9.xdat"  # a Latin-1 file name, as Linux gives it
+
+    def work(job: JobContext) -> None:
+        raise FilterDesignError(f"{name} is bad")
+
+    with pytest.raises(FilterDesignError):
+        jobs.run("k", f"export {name}", work, outputs=[name])
+    (info,) = jobs.list()
+    assert (info.label, info.error, info.outputs) == ("export caf?.xdat", "caf?.xdat is bad", (name,))
 
 
 def test_outputs_named_by_the_work(jobs: JobManager) -> None:
@@ -279,10 +295,10 @@ def test_another_manager_cancels_through_the_store(jobs: JobManager, store: Stor
     gate = Gate()
     job = jobs.submit("k", "x", gate)
     other = JobManager(Store(store.home))
-    other.cancel(job.id)
+    assert other.cancel(job.id).id == job.id
     with pytest.raises(JobCancelledError):
         job.result(timeout_sec=20)
-    other.cancel(job.id)  # finished already: nothing to do
+    assert other.cancel(job.id).state is JobState.CANCELLED  # finished already: nothing to do
     with pytest.raises(DatasetError, match="no job 'nobody'"):
         other.cancel("nobody")
 

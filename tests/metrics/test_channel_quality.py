@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ranvier.metrics import channel_quality, measure
+from ranvier.metrics import channel_quality, measure, quality_table
 from ranvier.models.quality import ChannelQuality, ChannelQualityTable, ChannelVerdict
 from ranvier.recordings import plain_channels
 
@@ -57,7 +57,9 @@ def break_channel(rng: np.random.Generator, x: np.ndarray, fault: ChannelVerdict
             first = int(rng.integers(0, n // 2))
             x[first : first + int(rng.uniform(0.05, 0.5) * n)] = rail  # stuck there for a while
         else:
-            x[:] = np.clip(x * rng.uniform(30, 60), -abs(rail) / 4, abs(rail) / 4)  # huge pick-up, clipped
+            x[:] = x * rng.uniform(30, 60)  # huge pick-up, clipped
+            level = np.quantile(np.abs(x), rng.uniform(0.8, 0.995))
+            x[:] = np.clip(x, -level, level)
     elif fault is NOISY:
         x += rng.normal(0, np.std(x) * rng.uniform(4, 10), n)
 
@@ -142,6 +144,13 @@ def test_a_probe_half_dead_keeps_its_other_half(recording_of: Callable) -> None:
     assert verdicts(recording_of, x) == [DEAD] * 10 + [GOOD] * 6
 
 
+def test_a_probe_whose_channels_differ_anyway_keeps_them(recording_of: Callable) -> None:
+    # white matter beside cortex: levels spread by a factor of 5 up and down are no faults
+    rng = np.random.default_rng(0)
+    levels = 10.0 * np.geomspace(0.2, 5.0, 24)
+    assert verdicts(recording_of, rng.normal(0, levels, (FS * SECONDS, 24))) == [GOOD] * 24
+
+
 def test_a_wrong_unit_does_not_kill_every_channel(recording_of: Callable) -> None:
     x = recording_like(np.random.default_rng(0), 16, 0.1) * 1e-6  # volts taken for microvolts
     assert verdicts(recording_of, x) == [GOOD] * 16
@@ -178,6 +187,18 @@ def test_raw_statistics_find_what_a_filter_hides(recording_of: Callable) -> None
     assert both[0].noise_uv == clean.noise_uv[0]
 
 
+def test_a_common_reference_does_not_hide_a_dead_channel(recording_of: Callable) -> None:
+    raw = np.random.default_rng(0).normal(0, 10, (FS * SECONDS, 12))
+    raw[:, 4] *= 0.001
+    raw[:, 7] = 0.0
+    referenced = raw - raw.mean(axis=1, keepdims=True)
+    recordings = [recording_of(x.astype(np.float32), FS) for x in (referenced, raw)]
+    clean, before = (measure(r) for r in recordings)
+    assert [q.verdict for q in channel_quality(clean, recordings[0].channels)] == [GOOD] * 12
+    both = [q.verdict for q in channel_quality(clean, recordings[0].channels, raw=before)]
+    assert both == [GOOD] * 4 + [DEAD] + [GOOD] * 2 + [DEAD] + [GOOD] * 4
+
+
 def test_reasons_name_numbers(recording_of: Callable) -> None:
     x = recording_like(np.random.default_rng(0), 8, 0.05)
     x[:, 1] *= 0.001
@@ -193,14 +214,13 @@ def table(recording_of: Callable) -> ChannelQualityTable:
     x = recording_like(np.random.default_rng(0), 6, 0.05)
     x[:, 1] = 0.0
     recording = recording_of(x[:, :3].astype(np.float32), FS, channels=plain_channels(amp=6).take([5, 2, 0]))
-    return ChannelQualityTable(
-        dataset_id="d", time_range_sec=(0.0, 4.0), channels=channel_quality(measure(recording), recording.channels)
-    )
+    return quality_table("d", measure(recording, start=1000), recording.channels)
 
 
 def test_table(recording_of: Callable) -> None:
     made = table(recording_of)
     assert made.ntv_idx.tolist() == [5, 2, 0]
+    assert (made.dataset_id, made.time_range_sec) == ("d", (0.5, 4.0))
     assert (made.good, made.by_verdict("dead"), made.by_verdict(NOISY)) == ([5, 0], [2], [])
     assert made.noise_uv[1] == made.rms_uv[1] == made.sd_uv[1] == 0.0
     assert made.channels[0].name == "pri_5"
@@ -210,6 +230,14 @@ def test_table(recording_of: Callable) -> None:
     assert frame["verdict"].tolist() == ["good", "dead", "good"]
     assert frame["ntv_idx"].tolist() == [5, 2, 0]
     assert list(frame.columns) == list(ChannelQuality.model_fields)
+
+
+def test_a_channel_without_samples_travels_as_json(recording_of: Callable) -> None:
+    recording = recording_of(np.full((100, 1), np.nan, np.float32), FS)
+    made = quality_table("d", measure(recording), recording.channels)
+    again = ChannelQualityTable.model_validate_json(made.model_dump_json())
+    assert np.isnan([again.rms_uv, again.sd_uv, again.noise_uv]).all()
+    assert again.by_verdict("dead") == [0]
 
 
 def test_models_are_frozen_and_forbid_unknown_fields(recording_of: Callable) -> None:

@@ -5,14 +5,25 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from ranvier import _platform
 from ranvier.exceptions import StoreError
-from ranvier.store import Store
+from ranvier.models.dataset import RadiensFileType
+from ranvier.models.jobs import JobInfo, JobProgress, JobState
+from ranvier.models.signals import SignalType
+from ranvier.store import JobRecord, Store
 from ranvier.store.database import Database
 from ranvier.store.schema import APPLICATION_ID, MIGRATIONS
 
@@ -115,6 +126,36 @@ def test_backup_is_made_before_a_migration_that_fails_and_the_file_is_as_it_was(
     assert settings(again) == {"a": "1"}
     assert "other" not in [row["name"] for row in again.read("PRAGMA table_info(settings)")]
     again.close()
+
+
+def test_only_one_of_several_migrates(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    old = Database(path)
+    write_setting(old, "a")
+    old.close()
+    ran: list[int] = []
+    start = threading.Barrier(3)
+
+    def slowly(connection: sqlite3.Connection) -> None:
+        ran.append(1)
+        time.sleep(0.2)
+        add_note(connection)
+
+    def use(database: Database) -> None:
+        start.wait()
+        found.append(settings(database))
+
+    found: list[dict[str, str]] = []
+    databases = [Database(path, migrations=(*MIGRATIONS, slowly)) for _ in range(3)]
+    threads = [threading.Thread(target=use, args=(database,)) for database in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for database in databases:
+        database.close()
+    assert ran == [1]
+    assert found == [{"a": "1"}] * 3
 
 
 def test_newer_file_is_refused_untouched(tmp_path: Path) -> None:
@@ -318,3 +359,108 @@ def test_network_path_of_the_mount_that_holds_it(tmp_path: Path, monkeypatch: py
     assert _platform.is_network_path(tmp_path / "home")
     assert not _platform.is_network_path(tmp_path / "local" / "home")
     assert not _platform.is_network_path(tmp_path.parent / "home")
+
+
+def test_disk_full_leaves_the_store_as_it_was(store: Store) -> None:
+    store.settings.set("a", 1)
+    with store.database.write() as connection:
+        connection.execute("PRAGMA max_page_count=8")
+    with pytest.raises(StoreError, match="full; free space"):
+        store.settings.set("big", "x" * 100_000)
+    assert store.settings.all() == {"a": 1}
+    store.settings.set("a", 2)
+
+
+def test_a_backup_that_cannot_be_written_stops_the_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "s.sqlite"
+    old = Database(path)
+    write_setting(old, "a")
+    old.close()
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ranvier.store.database.flush_to_disk", full)
+    with pytest.raises(StoreError, match="No space left"):
+        settings(Database(path, migrations=(*MIGRATIONS, add_note)))
+    assert [p.name for p in tmp_path.iterdir() if p.suffix in (".bak", ".part")] == []
+    with Store(tmp_path) as store:
+        assert store.database.backups() == []
+    again = Database(path)
+    assert settings(again) == {"a": "1"}
+    again.close()
+
+
+@settings_of_hypothesis(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=40))
+def test_damaged_bytes_give_our_error_or_none(changes: list[tuple[float, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with Store(Path(folder)) as good:
+            made = good.datasets.link("rec", "/d/rec", RadiensFileType.XDAT)
+            good.datasets.set_selection(made.id, {SignalType.AMP: range(30)})
+            good.settings.set("a", {"b": [1, 2, 3]})
+            good.provenance.put("/d/rec", {"version": 1})
+            progress = JobProgress(fraction=0.5)
+            info = JobInfo(
+                id="j",
+                kind="k",
+                label="l",
+                state=JobState.RUNNING,
+                progress=progress,
+                created_utc="2026",
+                outputs=("a",),
+            )
+            good.jobs.insert(JobRecord(info, "owner", 1, "host", 0.0))
+        content = bytearray(good.path.read_bytes())
+        for where, value in changes:
+            content[int(where * len(content))] = value
+        good.path.write_bytes(content)
+        with Store(Path(folder)) as damaged:
+            for call in (
+                damaged.datasets.all,
+                damaged.settings.all,
+                damaged.jobs.all,
+                lambda: damaged.provenance.get("/d/rec"),
+                lambda: damaged.datasets.link("rec", "/d/rec", RadiensFileType.XDAT),
+                lambda: damaged.jobs.mark_lost(lambda record: False),
+                lambda: damaged.settings.set("c", 1),
+            ):
+                with suppress(StoreError):
+                    call()
+        assert good.path.exists()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from ranvier.models.dataset import RadiensFileType
+from ranvier.models.jobs import JobInfo, JobProgress, JobState
+from ranvier.models.signals import SignalType
+from ranvier.store import JobRecord, Store
+store = Store(Path(sys.argv[1]))
+i = store.settings.get("count", 0)
+while True:
+    i += 1
+    with store.database.write() as connection:
+        for key in ("count", "copy"):
+            connection.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, str(i)))
+    print(i, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_writer_loses_no_finished_write_and_leaves_no_half_one(tmp_path: Path) -> None:
+    for round_ in range(12):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.02 * round_)
+        process.kill()
+        said = process.communicate(timeout=30)[0].split()
+        with Store(tmp_path) as store:
+            found = store.settings.all()
+            assert found["count"] == found["copy"]
+            assert found["count"] >= int(said[-1] if said else 1)
+            assert store.database.read("PRAGMA quick_check")[0][0] == "ok"

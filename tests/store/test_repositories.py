@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ranvier.exceptions import ConfigurationError, DatasetError
+from ranvier.exceptions import ConfigurationError, DatasetError, StoreError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
 from ranvier.store import DatasetRecord, Store, dataset_id
@@ -89,6 +89,12 @@ def test_unknown_datasets_are_named(store: Store) -> None:
     ):
         with pytest.raises(DatasetError, match="'nobody' is linked"):
             call()
+
+
+def test_a_path_that_is_no_text_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="rename the file"):
+        store.datasets.link("rec", "/d/caf\udce9", XDAT)
+    assert store.datasets.all() == []
 
 
 def test_remove_tells_what_was_there(store: Store) -> None:

@@ -28,7 +28,7 @@ from ranvier.checks._tools import raises, same
 from ranvier.exceptions import SignalSelectionError, TimeRangeError
 from ranvier.models.signals import SignalType
 from ranvier.recordings import ChannelTable, Events, Recording, Session
-from ranvier.recordings.registry import formats
+from ranvier.recordings.registry import all_formats
 
 #: Most rows that a rule reads from one place of a long recording.
 WINDOW_ROWS = 20_000
@@ -85,7 +85,7 @@ def session_is_consistent(case: ReaderCase) -> None:
     """Names, types and paths of the session fit together."""
     with case.open() as session:
         assert isinstance(session, Session)
-        assert session.format in {f.name for f in formats()}, f"format {session.format!r} is not registered"
+        assert session.format in {f.name for f in all_formats()}, f"format {session.format!r} is not registered"
         assert session.path.exists(), f"{session.path} does not exist"
         assert all(isinstance(note, str) for note in session.notes)
         assert session.streams or session.spike_trains or len(session.events), "there is nothing in this session"

@@ -124,6 +124,7 @@ def any_chunking_comes_back(case: SinkCase) -> None:
             sink.write(Block(samples[a:b], case.start + a))
         path = sink.commit()
     assert path.exists()
+    assert not _temporaries(case.folder), "temporary files were left"
     with open_session(path) as session:
         assert session.file_type == case.sink.file_type
         recording = session.stream()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -26,17 +27,18 @@ def run(path: Path | None, out: Path, *, seconds: float) -> None:
         nodes = [TransformNode.bandpass(low, high), TransformNode.car()]
         clean = videre.apply_transforms(raw, nodes, out / f"{stem}_clean.xdat", force=True)
         before, after = videre.get_channel_quality(raw), videre.get_channel_quality(clean)
+        verdicts = _verdicts(before, after)
         nwb = videre.convert(clean, out / f"{stem}_clean.nwb", force=True)
-        picture = draw(videre, raw, clean, before, after, out / f"{stem}.png", band=(low, high))
-        _report(raw, before, after, (low, high))
+        picture = draw(videre, raw, clean, verdicts, after, out / f"{stem}.png", band=(low, high))
+        _report(raw, before, after, verdicts, (low, high))
         typer.echo("")
         typer.echo(f"raw      {_file(raw)}")
         typer.echo(f"clean    {_file(clean)}")
         typer.echo(f"NWB      {_file(nwb)}")
         typer.echo(f"picture  {picture}")
         typer.echo("\nNext:")
-        typer.echo(f"  ranvier info {_file(nwb)}")
-        typer.echo(f"  ranvier provenance {_file(clean)}")
+        typer.echo(f"  ranvier info {quote(_file(nwb))}")
+        typer.echo(f"  ranvier provenance {quote(_file(clean))}")
         program = f"from ranvier import VidereClient; print(VidereClient().get_signals('{_file(clean)}').amp)"
         typer.echo(f'  python -c "{program}"')
 
@@ -59,21 +61,34 @@ def _band(fs: float) -> tuple[float, float]:
     return min(300.0, high / 4), high
 
 
+def _verdicts(before: ChannelQualityTable, after: ChannelQualityTable) -> dict[int, ChannelVerdict]:
+    """Return a verdict per native index: dead and saturated show in raw signals, noisy often after filtering only."""
+    later = {c.ntv_idx: c.verdict for c in after.channels}
+    return {c.ntv_idx: later[c.ntv_idx] if c.verdict == ChannelVerdict.GOOD else c.verdict for c in before.channels}
+
+
 def _report(
-    raw: DatasetMetadata, before: ChannelQualityTable, after: ChannelQualityTable, band: tuple[float, float]
+    raw: DatasetMetadata,
+    before: ChannelQualityTable,
+    after: ChannelQualityTable,
+    verdicts: dict[int, ChannelVerdict],
+    band: tuple[float, float],
 ) -> None:
     start, end = raw.time_range.sec
     amp = raw.channel_metadata.num_channels.get(SignalType.AMP, 0)
     mark = "  SIMULATED" if raw.simulated else ""
     typer.echo(f"\n{raw.base_name}: {amp} channels, {raw.sampling_rate:g} Hz, {start:.2f} to {end:.2f} s{mark}")
-    typer.echo(f"raw against {band[0]:g}-{band[1]:g} Hz, common average removed (uV):")
+    typer.echo(f"raw, and {band[0]:g} to {band[1]:g} Hz with the common average removed (uV):")
     typer.echo(f"  {'ch':>4} {'name':<12} {'RMS':>8} {'noise':>8}   {'RMS':>8} {'noise':>8}")
     for b, a in zip(before.channels, after.channels, strict=True):
-        verdict = "" if b.verdict == ChannelVerdict.GOOD else f"  {b.verdict.value.upper()}: {'; '.join(b.reasons)}"
-        if not verdict and a.verdict != ChannelVerdict.GOOD:
-            verdict = f"  {a.verdict.value.upper()} after filtering: {'; '.join(a.reasons)}"
         values = f"{b.rms_uv:>8.1f} {b.noise_uv:>8.1f}   {a.rms_uv:>8.1f} {a.noise_uv:>8.1f}"
-        typer.echo(f"  {b.ntv_idx:>4} {b.name:<12} {values}{verdict}")
+        reasons = b.reasons if b.verdict != ChannelVerdict.GOOD else a.reasons
+        verdict = verdicts[b.ntv_idx]
+        named = "" if verdict == ChannelVerdict.GOOD else f"  {verdict.value.upper()}: {'; '.join(reasons)}"
+        typer.echo(f"  {b.ntv_idx:>4} {b.name:<12} {values}{named}")
+    for kind in (ChannelVerdict.DEAD, ChannelVerdict.SATURATED, ChannelVerdict.NOISY):
+        names = [c.name for c in before.channels if verdicts[c.ntv_idx] == kind]
+        typer.echo(f"{kind.value:<10} {', '.join(names) or 'none'}")
 
 
 def _file(ds: DatasetMetadata) -> str:

@@ -6,9 +6,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from ranvier._version import __version__
@@ -21,6 +20,12 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+#: What a wrong call raises: click's class, which newer typers carry themselves.
+_WRONG_CALL: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+_INTERRUPTED = 130
+_INTERRUPTED_TEXT = "interrupted; nothing half-written was left under a final name"
 
 PathArgument = Annotated[Path, typer.Argument(help="File, folder or base name; folder#stream names one of several.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
@@ -97,14 +102,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = app(words, standalone_mode=False, prog_name="ranvier")
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
-    except click.exceptions.Exit as leave:
+    except typer.Exit as leave:
+        if leave.exit_code == _INTERRUPTED:  # newer typers turn Ctrl-C into this
+            return _fail(_INTERRUPTED_TEXT, words, status=_INTERRUPTED)
         return leave.exit_code
-    except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ranvier"
+    except _WRONG_CALL as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "ranvier"
         return _fail(f"{error.format_message()} (see '{where} --help')", words, status=2)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; nothing half-written was left under a final name", words, status=130)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(_INTERRUPTED_TEXT, words, status=_INTERRUPTED)
     except RadiensError as error:
         return _fail(str(error), words)
     except Exception as error:  # noqa: BLE001 - the process boundary: one line for the user, the rest on request

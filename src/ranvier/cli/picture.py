@@ -30,13 +30,16 @@ def draw(
     videre: VidereClient,
     raw: DatasetMetadata,
     clean: DatasetMetadata,
-    before: ChannelQualityTable,
+    verdicts: dict[int, ChannelVerdict],
     after: ChannelQualityTable,
     path: Path,
     *,
     band: tuple[float, float],
 ) -> Path:
-    """Draw a tenth of a second before and after cleaning with the probe beside them; return the PNG's path."""
+    """Draw a tenth of a second before and after cleaning with the probe beside them; return the PNG's path.
+
+    ``verdicts`` are by native index; ``after`` was measured on the cleaned signals.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -44,9 +47,8 @@ def draw(
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.62))
     window = _window(videre, raw)
-    verdicts = {c.ntv_idx: c.verdict for c in before.channels}
     shown = _shown_channels(raw, [i for i, verdict in verdicts.items() if verdict != ChannelVerdict.GOOD])
-    names = {c.ntv_idx: c.name for c in before.channels}
+    names = {c.ntv_idx: c.name for c in after.channels}
     for axes, dataset, title in (
         (left, raw, "raw"),
         (middle, clean, f"{band[0]:g} to {band[1]:g} Hz, common average removed"),

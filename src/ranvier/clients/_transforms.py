@@ -67,14 +67,14 @@ class TransformsClient(SignalsClient):
     def virtual_ref(
         self, dataset: FlexDataset, ref_channel: int, output_path: Output, *, force: bool = False
     ) -> DatasetMetadata:
-        """Subtract one amplifier channel (native index) from all others; the reference itself is kept as it is."""
+        """Subtract one amplifier channel (native index) from every amplifier channel; the reference becomes 0."""
         return self._transform(dataset, TransformNode.virtual_ref(ref_channel), output_path, False, force)
 
     def paired_ref(
         self, dataset: FlexDataset, ref_channel: int, target_channel: int, output_path: Output, *,
         force: bool = False,
     ) -> DatasetMetadata:  # fmt: skip
-        """Replace ``target_channel`` by target minus reference (native indices); other channels stay."""
+        """Replace ``target_channel`` by target minus reference (native indices); the reference becomes 0."""
         node = TransformNode.paired_ref(ref_channel, target_channel)
         return self._transform(dataset, node, output_path, False, force)
 

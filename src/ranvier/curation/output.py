@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ranvier.exceptions import CapabilityError, ConfigurationError
 from ranvier.models.dataset import RadiensFileType
-from ranvier.recordings import Format, format_for_type, formats
+from ranvier.recordings import Format, all_formats, format_for_type
 
 #: Suffixes of the API's file types (radiens_core 0.1.2 table, with the older spellings); longest match wins.
 SUFFIXES: dict[str, RadiensFileType] = {
@@ -77,7 +77,7 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
 
 def writable(file_type: RadiensFileType, target: Path) -> Format:
     """Return the format of a type; CapabilityError where this version does not write it."""
-    for known in formats():
+    for known in all_formats():
         if known.file_type == file_type and known.sink is not None:
             return known
     raise CapabilityError(
@@ -87,4 +87,4 @@ def writable(file_type: RadiensFileType, target: Path) -> Format:
 
 def writable_suffixes() -> str:
     """Return the suffixes that can be written, as text."""
-    return ", ".join(sorted(known.sink.suffixes[0] for known in formats() if known.sink is not None))
+    return ", ".join(sorted(known.sink.suffixes[0] for known in all_formats() if known.sink is not None))

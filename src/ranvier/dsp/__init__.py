@@ -1,1 +1,35 @@
-"""dsp"""
+"""Signal processing: filters and references as stages, chains of them.
+
+``BandPass(300, 6000).bind(fs, channels)`` gives a :class:`Stage`; :class:`Chain` puts stages in a row.
+"""
+
+from ranvier.dsp.chain import Chain, ChainState
+from ranvier.dsp.operations import (
+    BandPass,
+    BandStop,
+    CommonAverageReference,
+    HighPass,
+    LowPass,
+    Notch,
+    Operation,
+    PairedReference,
+    VirtualReference,
+)
+from ranvier.dsp.parallel import Team
+from ranvier.dsp.stage import Stage
+
+__all__ = [
+    "BandPass",
+    "BandStop",
+    "Chain",
+    "ChainState",
+    "CommonAverageReference",
+    "HighPass",
+    "LowPass",
+    "Notch",
+    "Operation",
+    "PairedReference",
+    "Stage",
+    "Team",
+    "VirtualReference",
+]

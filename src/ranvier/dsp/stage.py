@@ -6,6 +6,11 @@ from abc import ABC, abstractmethod
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.dsp.parallel import ALONE, Team
+from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 
@@ -13,9 +18,9 @@ from ranvier.recordings.channels import ChannelTable
 class Stage(ABC):
     """Filter, reference or slice, bound to the rate and channels of its input; coefficients are fixed.
 
-    Blocks are physical float32. A stage never changes the block it is given. All that it remembers is in the state
-    object (picklable), so a stage can be saved and restored in mid-stream. Any chunking of the input gives
-    bit-identical output. It restarts where ``block.start`` jumps (a gap) and, per channel, behind NaN.
+    Blocks are physical float32. A stage never changes the block it is given, and may return that same block. All that it
+    remembers is in the state object (picklable), so a stage can be saved and restored in mid-stream. Any chunking of the
+    input gives bit-identical output. It restarts where ``block.start`` jumps (a gap) and, per channel, behind NaN.
 
     Attributes
     ----------
@@ -24,6 +29,10 @@ class Stage(ABC):
     latency
         The output sample of counter k can depend on input up to counter k + latency, and is given once that was
         seen. 0 for causal stages.
+    fresh_output
+        Whether nothing else refers to the arrays it returns, so that the next stage of a chain may work in them.
+    team
+        Threads that a stage may use inside ``process``; the output never depends on their number.
     """
 
     in_fs: Fraction
@@ -31,6 +40,13 @@ class Stage(ABC):
     out_fs: Fraction
     out_channels: ChannelTable
     latency: int = 0
+    fresh_output: bool = False
+    team: Team = ALONE
+
+    @property
+    def settling_samples(self) -> int:
+        """After so many samples from any start the output no longer shows where it started (1e-7 of full scale)."""
+        return 0
 
     @abstractmethod
     def start(self) -> Any:
@@ -41,9 +57,19 @@ class Stage(ABC):
         """Take a block; return the finished output so far (none, one or several blocks, in order)."""
 
     def finish(self, state: Any) -> list[Block]:
-        """Return what is left at the end of the stream."""
+        """Return what is left at the end of the stream; the state is then as at the start."""
         return []
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return kind, parameters and coefficients, as plain JSON data for provenance."""
+
+
+def stage_input(block: Block, channels: ChannelTable) -> npt.NDArray[np.float32]:
+    """Return a block's samples as the kernels take them: float32, C order, one column per channel of the stage."""
+    samples = np.require(block.physical(), dtype=np.float32, requirements=("C", "W"))  # W: kernels know no read-only
+    if samples.ndim != 2 or samples.shape[1] != len(channels):
+        raise ConfigurationError(
+            f"a block of shape {samples.shape} does not fit a stage that was bound to {len(channels)} channels"
+        )
+    return samples

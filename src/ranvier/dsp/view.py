@@ -23,7 +23,7 @@ class FilteredRecording(Recording):
     def __init__(self, recording: Recording, chain: Chain) -> None:
         self._recording = recording
         self._chain = chain
-        self._warm_up = min(chain.settling, int(_MAX_WARM_UP_SEC * recording.fs))
+        self._warm_up = min(chain.settling_samples, int(_MAX_WARM_UP_SEC * recording.fs))
         self.fs = recording.fs
         self.channels = recording.channels
         self.segments = recording.segments

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ranvier.curation.executor import make_header, run
 from ranvier.curation.output import resolve_output
 from ranvier.curation.plan import plan
-from ranvier.exceptions import OutputError
+from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.signals import stream_events
@@ -68,35 +69,41 @@ class Curation:
             planned.chain,
             sources=[_source(linked)],
             extra=linked.session.extra,
-            stages=planned.slices,
             start=planned.start,
         )
+        record = dict(header.provenance or {})
+        record["stages"] = [*planned.slices, *record.get("stages", [])]
+        record["file_type"] = known.file_type.name
+        header = replace(header, channels=header.channels if planned.chain else linked.channels, provenance=record)
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
         _refuse_own_source(linked, destination, known)
         label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
 
-        def work(context: JobContext) -> list[Path]:
-            sink = sink_type(destination, header, force=force)
-            run(
-                recording,
-                planned.chain,
-                [sink],
-                start=planned.start,
-                stop=planned.stop,
-                events=stream_events(linked),
-                spike_trains=linked.session.spike_trains,
-                progress=context.progress,
-                cancelled=context.cancelled,
-            )
-            return sink.final_paths()
+        def work(job: JobContext) -> list[Path]:
+            with sink_type(destination, header, force=force) as sink:
+                for name, trains in linked.session.spike_trains.items():
+                    try:
+                        sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
+                    except CapabilityError as error:  # the format has no place for spikes; say so in the record
+                        record["notes"] = [*record.get("notes", []), f"left out: {error}"]
+                run(
+                    recording,
+                    planned.chain,
+                    sink,
+                    start=planned.start,
+                    stop=planned.stop,
+                    events=stream_events(linked),
+                    progress=job.progress,
+                    cancelled=job.cancelled,
+                )
+                return sink.final_paths()
 
         paths = self._jobs.run(
             "curate", f"{linked.base_name}: {label}", work, outputs=[str(destination)], progress=progress
         )
-        if header.provenance is not None:
-            self._store.provenance.put(paths[0], header.provenance)
+        self._store.provenance.put(paths[0], record)
         return paths
 
 

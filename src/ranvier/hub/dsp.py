@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ranvier.curation.plan import stages_from_dsp
+from ranvier.curation.plan import chain_of
 from ranvier.exceptions import CapabilityError
 from ranvier.hub.datasets import Datasets
 from ranvier.models.dsp import DSPGroup, DSPParams, FilterStage
@@ -50,5 +50,6 @@ class DspGroups:
                 f"{zero_phase[0]}: DSP groups are causal; for zero phase write a filtered file with zero_phase=True"
             )
         linked = self._datasets.linked(dataset_id)
-        stages_from_dsp(params, linked.recording.fs, linked.channels)
+        if params:
+            chain_of(params, linked.recording.fs, linked.channels)
         self._store.datasets.set_dsp(linked.id, [p.model_dump(mode="json") for p in params])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.curation.plan import stages_from_dsp
+from ranvier.curation.plan import chain_of
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import DatasetError, SignalSelectionError
 from ranvier.hub.datasets import Datasets, Linked
@@ -46,7 +46,7 @@ class Signals:
         filters = self._dsp.get(dataset_id).software_stage2 if apply_dsp else []
         source: Recording = recording
         if filters:
-            source = FilteredRecording(recording, stages_from_dsp(filters, recording.fs, linked.channels))
+            source = FilteredRecording(recording, chain_of(filters, recording.fs, linked.channels))
         samples = {
             kind: source.read(start, stop, chosen, out=None if out is None else out.get(kind)).samples
             for kind, chosen in columns.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ranvier.curation.executor import make_header, run
@@ -34,18 +35,17 @@ class Simulation:
         recording = SimulatedRecording(spec)
         header = make_header(recording, None, sources=[], seed=spec.seed)
 
-        def work(context: JobContext) -> Path:
-            sink = sink_type(destination, header, force=force)
-            run(
-                recording,
-                None,
-                [sink],
-                events=recording.events(),
-                spike_trains={"ground_truth": recording.ground_truth()},
-                progress=context.progress,
-                cancelled=context.cancelled,
-            )
-            return sink.final_paths()[0]
+        record = dict(header.provenance or {}) | {
+            "file_type": known.file_type.name,
+            "simulation": spec.model_dump(mode="json"),
+        }
+        header = replace(header, provenance=record)
+
+        def work(job: JobContext) -> Path:
+            with sink_type(destination, header, force=force) as sink:
+                sink.write_spike_trains("ground_truth", recording.ground_truth())
+                run(recording, None, sink, events=recording.events(), progress=job.progress, cancelled=job.cancelled)
+                return sink.final_paths()[0]
 
         path = self._jobs.run(
             "simulate", f"simulating {destination.name}", work, outputs=[str(destination)], progress=progress

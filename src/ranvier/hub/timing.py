@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, timedelta
-from fractions import Fraction
 
 from ranvier.exceptions import TimeRangeError
 from ranvier.models.dataset import TimeRangeSpec, TrsMode
-from ranvier.models.time_range import TimeRange
+from ranvier.models.time_range import TimeRange, sample_at
 from ranvier.recordings import Recording
-
-#: A time this close to a sample (in samples) means that sample: seconds are float64 and 59 / 30000 * 30000 < 59.
-_ROUNDING = 1e-3
-
-
-def counter_at(seconds: float, fs: Fraction) -> int:
-    """Return the counter of the sample at a time: truncated, except that rounding errors of float64 are forgiven."""
-    exact = seconds * float(fs)
-    nearest = round(exact)
-    return nearest if abs(exact - nearest) < _ROUNDING else math.floor(exact)
 
 
 def time_range(recording: Recording, start: int | None = None, stop: int | None = None) -> TimeRange:
     """Return counters ``[start, stop)`` of a recording (by default all of it) as the API's TimeRange."""
     first = recording.start if start is None else start
     last = recording.stop if stop is None else stop
-    fs = recording.fs
-    return TimeRange(
-        sec=(float(first / fs), float(last / fs)),
-        timestamp=(first, last),
-        fs=float(fs),
-        dur_sec=float((last - first) / fs),
-        walltime_str=_walltime(recording, first),
-        n=last - first,
-    )
+    return TimeRange.from_samples(first, last, recording.fs, _walltime(recording, first))
 
 
 def resolve(spec: TimeRangeSpec | None, recording: Recording) -> tuple[int, int]:
@@ -51,9 +32,9 @@ def resolve(spec: TimeRangeSpec | None, recording: Recording) -> tuple[int, int]
     if spec is None or spec.is_full():
         return start, stop
     if spec.mode == TrsMode.FROM_HEAD:
-        wanted = max(1, counter_at(spec.start, recording.fs))
+        wanted = max(1, sample_at(spec.start, recording.fs))
         return max(start, stop - wanted), stop
-    first = start if math.isinf(spec.start) else counter_at(spec.start, recording.fs)
+    first = start if math.isinf(spec.start) else sample_at(spec.start, recording.fs)
     if spec.mode == TrsMode.TO_HEAD or spec.end is None or math.isinf(spec.end) or math.isnan(spec.end):
         last = stop
         if first >= stop:
@@ -61,7 +42,7 @@ def resolve(spec: TimeRangeSpec | None, recording: Recording) -> tuple[int, int]
                 f"{spec.start:g} s lies outside {recording.path.name}, which ends at {_end(recording)}"
             )
     else:
-        last = counter_at(spec.end, recording.fs)
+        last = sample_at(spec.end, recording.fs)
     if last <= first:
         raise TimeRangeError(f"empty time range: {spec.start:g} to {spec.end} s holds no sample")
     return recording.clip(first, last)

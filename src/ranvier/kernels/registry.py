@@ -19,6 +19,8 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.rhd_kernels",
     "ranvier.simulation.kernels",
     "ranvier.metrics.kernels",
+    "ranvier.dsp.kernels",
+    "ranvier.dsp.reference_kernels",
 )
 
 _REGISTRY: dict[str, Kernel[Any, Any]] = {}

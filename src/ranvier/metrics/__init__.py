@@ -4,7 +4,7 @@ Imported when used: it loads Numba.
 """
 
 from ranvier.metrics.measuring import measure
-from ranvier.metrics.quality import channel_quality
+from ranvier.metrics.quality import channel_quality, quality_table
 from ranvier.metrics.statistics import ChannelMeter, ChannelStatistics
 
-__all__ = ["ChannelMeter", "ChannelStatistics", "channel_quality", "measure"]
+__all__ = ["ChannelMeter", "ChannelStatistics", "channel_quality", "measure", "quality_table"]

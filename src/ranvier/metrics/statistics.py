@@ -43,7 +43,8 @@ class ChannelStatistics:
         Median over packets of ``median(|x - median(x)|) / 0.6745``, each packet being one second counted from sample
         counter 0: the standard deviation of normal noise, hardly moved by spikes and short artifacts (Quiroga, Nadasdy,
         Ben-Shaul 2004, Neural Comput 16:1661). Packets that are less than half filled count only where no other is.
-        Of recordings of more than 4096 packets, evenly spaced ones (at least 2048) are used.
+        Of recordings of more than 4096 packets, evenly spaced ones (at least 2048) are used. Of unfiltered counts it
+        has steps of gain / 0.6745 (Intan: 0.29 uV), as any median of whole numbers.
     min_uv, max_uv
         Extremes.
     saturated_fraction

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, Required
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
@@ -121,10 +121,13 @@ class DSPParams(Model):
     ripple_db: float | None = None
 
 
-class DSPParamsDict(TypedDict, total=False):
+class _DSPTypeDict(TypedDict):
+    type: DSPType | str | int
+
+
+class DSPParamsDict(_DSPTypeDict, total=False):
     """A :class:`DSPParams` as a dict; a missing stage is the one that the call names."""
 
-    type: Required[DSPType | str | int]
     stage: FilterStage | str | int
     freq: float | None
     freq_spec_band: FreqSpecBand | None

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ranvier.exceptions import ConfigurationError
 from ranvier.models._base import Model
@@ -317,7 +317,13 @@ class TransformNode(Model):
 
     @classmethod
     def _of(cls, kind: TransformNodeType, **params: Any) -> TransformNode:
-        return cls.model_validate({"type": kind, "params": params})
+        try:
+            return cls.model_validate({"type": kind, "params": params})
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()
+            )
+            raise ConfigurationError(f"{kind.name}: {faults}") from error
 
 
 def _source_of(dataset: DatasetMetadata) -> SourceParams:

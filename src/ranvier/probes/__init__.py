@@ -3,7 +3,7 @@
 from ranvier.probes.assign import assign, assume_column
 from ranvier.probes.headstages import Headstage, parse_headstage
 from ranvier.probes.layouts import Layout, PlacedSite, layout
-from ranvier.probes.metadata import channel_metadata
+from ranvier.probes.metadata import channel_metadata, neighbor_radius_um, site_position
 from ranvier.probes.names import KNOWN_PROBES, ProbeName, parse_probe_name
 from ranvier.probes.probeinterface_io import ProbeFile, read_probeinterface, write_probeinterface
 
@@ -18,8 +18,10 @@ __all__ = [
     "assume_column",
     "channel_metadata",
     "layout",
+    "neighbor_radius_um",
     "parse_headstage",
     "parse_probe_name",
     "read_probeinterface",
+    "site_position",
     "write_probeinterface",
 ]

@@ -121,8 +121,10 @@ def _geometry(probe: str | Path | ProbeName) -> _Geometry:
 
 def _named(name: ProbeName) -> _Geometry:
     places = layout(name)
+    # ids that others know do not tell the package
+    probe_id = replace(name, package="").wire_id
     source = "probe name (approximate)" if places.approximate else "probe name"
-    return _Geometry(name.wire_id, name.catalogue, places.sites, (0,) * len(places), None, source, package=name.package)
+    return _Geometry(probe_id, name.catalogue, places.sites, (0,) * len(places), None, source, package=name.package)
 
 
 def _from_file(path: Path) -> _Geometry:

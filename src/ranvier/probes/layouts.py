@@ -165,12 +165,13 @@ def _column_places(name: ProbeName, count: int) -> tuple[list[tuple[float, list[
         # the sides start one pitch above the tip's site
         heights = [pitch * (i + 1) for i in range(side)]
         grid = [(0.0, heights), (pitch, [pitch * i for i in range(middle)]), (2 * pitch, heights)]
-        return grid, "" if (n, name.shanks) == (32, 1) else "number of sites per column"
+        return grid, "" if (n, name.shanks) == (32, 1) else "sites per column, site numbers"
     apart = 18.0 if pitch == 25 else pitch * math.sin(math.pi / 3)
     heights = [pitch * (i + 0.5) for i in range(side)]
-    known = (n, name.shanks, pitch) == (32, 1, 25.0)
+    doubts = ["column distance"] * (pitch != 25) + ["sites per column"] * (n != 32 or pitch != 25)
+    doubts += ["site numbers"] * (n != 32 or name.shanks > 1)
     staggered = [(0.0, heights), (apart, [pitch * i for i in range(middle)]), (2 * apart, heights)]
-    return staggered, "" if known else "column distance and number of sites per column"
+    return staggered, ", ".join(doubts)
 
 
 def _poly5_places(pitch: float, n: int) -> tuple[list[tuple[float, list[float]]], str]:

@@ -138,9 +138,12 @@ def _numbers(ids: list[str], n: int) -> list[int]:
 
 
 def _shanks(probe: Any) -> list[int]:
-    """Number the shanks 0, 1, ... in the order of their first contact."""
+    """Number the shanks 0, 1, ...: by their ids where those are numbers, else in the order of their first contact."""
     ids = [str(s) for s in probe.shank_ids] if probe.shank_ids is not None else []
-    order = {shank: i for i, shank in enumerate(dict.fromkeys(ids))}
+    distinct = list(dict.fromkeys(ids))
+    if all(i.isascii() and i.isdigit() for i in distinct):
+        distinct.sort(key=int)
+    order = {shank: i for i, shank in enumerate(distinct)}
     return [order[s] for s in ids] if ids else [0] * len(probe.contact_positions)
 
 

@@ -120,3 +120,9 @@ class SpikeTrains:
     def units(self) -> npt.NDArray[np.int32]:
         """Distinct unit ids, sorted."""
         return np.unique(self.unit)
+
+    def between(self, start: int, stop: int) -> SpikeTrains:
+        """Return the spikes with ``start <= counter < stop``."""
+        a, b = np.searchsorted(self.counter, [start, stop], side="left")
+        waveforms = None if self.waveforms is None else self.waveforms[a:b]
+        return SpikeTrains(self.counter[a:b], self.unit[a:b], self.site[a:b], waveforms, self.unit_names)

@@ -25,7 +25,7 @@ from ranvier.recordings.recording import Recording
 from ranvier.recordings.segments import Segments
 
 #: Bytes that are read and scaled at once; fits the second-level cache together with what is made of it.
-TILE_BYTES = 1 << 18
+TILE_BYTES = 1 << 19
 
 _LOCAL = threading.local()
 

@@ -72,7 +72,7 @@ FORMAT_MODULES: tuple[str, ...] = (
 
 
 @cache
-def formats() -> tuple[Format, ...]:
+def all_formats() -> tuple[Format, ...]:
     """Return every known format, in the order in which detection tries them."""
     return tuple(_one_by_one())
 
@@ -88,7 +88,7 @@ def format_for_type(file_type: RadiensFileType) -> Format:
     for known in _one_by_one():
         if known.file_type == file_type:
             return known
-    have = ", ".join(sorted({f.file_type.name for f in formats()}))
+    have = ", ".join(sorted({f.file_type.name for f in all_formats()}))
     raise CapabilityError(f"{file_type.name} files cannot be read or written by this version; it knows {have}")
 
 
@@ -100,10 +100,26 @@ def detect(path: Path) -> tuple[Format, Path]:
         found = known.detect(path)
         if found is not None:
             return known, found
-    names = ", ".join(f.name for f in formats())
+    names = ", ".join(f.name for f in all_formats())
     if path.is_file() and path.stat().st_size == 0:
         raise NotARecordingError(f"{path} is empty")
     raise NotARecordingError(f"{path} is not a recording that this version recognises ({names})")
+
+
+def detect_as(path: Path, file_type: RadiensFileType) -> tuple[Format, Path]:
+    """Return which format of an API file type a path is, and its canonical path; several formats may share a type.
+
+    The path may leave out the format's suffix. NotARecordingError where it is none of them, CapabilityError where this
+    version knows no format of that type.
+    """
+    format_for_type(file_type)
+    candidates = [known for known in _one_by_one() if known.file_type == file_type]
+    for known in candidates:
+        for suffix in ("", *known.suffixes):
+            found = known.detect(path.with_name(path.name + suffix) if suffix and path.name else path)
+            if found is not None:
+                return known, found
+    raise NotARecordingError(f"{path} is not a {' or '.join(known.name for known in candidates)} recording")
 
 
 def open_session(path: str | Path, file_type: RadiensFileType | None = None) -> Session:
@@ -124,14 +140,7 @@ def open_session(path: str | Path, file_type: RadiensFileType | None = None) -> 
         It is damaged beyond reading; truncated files open with what is there.
     """
     target = Path(path).expanduser()
-    if file_type is None:
-        known, canonical = detect(target)
-    else:
-        known = format_for_type(file_type)
-        found = known.detect(target)
-        if found is None:
-            raise NotARecordingError(f"{target} is not a {known.name} recording")
-        canonical = found
+    known, canonical = detect(target) if file_type is None else detect_as(target, file_type)
     try:
         return known.open(canonical)
     except RadiensError:

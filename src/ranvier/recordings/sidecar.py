@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,27 @@ import numpy as np
 
 from ranvier.exceptions import RecordingError
 from ranvier.recordings.events import Events, SpikeTrains
+
+
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return a document as UTF-8 JSON that any reader takes: NumPy values as numbers, NaN and infinity as null."""
+    return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    return str(value)
 
 
 def events_to_json(events: Events) -> dict[str, list[Any]]:
@@ -62,7 +85,7 @@ def spike_trains_from_npz(path: Path, name: str) -> SpikeTrains:
     from ranvier.recordings.registry import FILE_ERRORS
 
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
             i = stored["names"].tolist().index(name)
             ids, texts = stored[f"{i}_name_ids"].tolist(), stored[f"{i}_name_texts"].tolist()
             return SpikeTrains(

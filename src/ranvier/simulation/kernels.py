@@ -86,18 +86,21 @@ def background(
                 weight = weights[channel, k]
                 if weight != 0.0:
                     at = (start + first + offsets[neighbors[channel, k]]) % noise_period
+                    source = noise[at : at + n]
                     for t in range(n):
-                        total[t] += weight * noise[at + t]
+                        total[t] += weight * source[t]
             for r in range(slow.shape[0]):
                 gain = slow_gains[channel, r]
                 if gain != 0.0:
+                    source = slow[r, slow_at : slow_at + n]
                     for t in range(n):
-                        total[t] += gain * slow[r, slow_at + t]
+                        total[t] += gain * source[t]
             for r in range(hum.shape[0]):
                 gain = hum_gains[channel, r]
                 if gain != 0.0:
+                    source = hum[r, hum_at : hum_at + n]
                     for t in range(n):
-                        total[t] += gain * hum[r, hum_at + t]
+                        total[t] += gain * source[t]
             column = columns[i]
             for t in range(n):
                 out[first + t, column] = total[t]

@@ -66,6 +66,10 @@ class SimulatedRecording(Recording):
         self._population = Population(self.spec, places)
         self._lines = Lines(self.spec)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # another process makes the tables again: that is faster than sending them
+        return _rebuild, (self.spec, self.walltime)
+
     @property
     def units(self) -> tuple[SimulatedUnit, ...]:
         """The neurons."""
@@ -200,6 +204,10 @@ class SimulatedRecording(Recording):
         return self._lines.output_levels(channel.ntv, start, stop)
 
 
+def _rebuild(spec: SimulationSpec, walltime: datetime | None) -> SimulatedRecording:
+    return SimulatedRecording(spec, walltime=walltime)
+
+
 def _channels(spec: SimulationSpec) -> ChannelTable:
     name = parse_probe_name(spec.probe)
     count = name.site_count
@@ -229,10 +237,10 @@ def _column_maps(
 ) -> list[npt.NDArray[np.int64]]:
     """Return maps from channel to column of ``out`` (-1: none); more than one where a channel is asked for twice."""
     maps: list[npt.NDArray[np.int64]] = []
-    for channel, position in zip(channels.tolist(), positions.tolist(), strict=True):
-        target = next((m for m in maps if m[channel] < 0), None)
-        if target is None:
-            target = np.full(count, -1, np.int64)
-            maps.append(target)
-        target[channel] = position
+    while len(channels):
+        _, first = np.unique(channels, return_index=True)
+        column_of = np.full(count, -1, np.int64)
+        column_of[channels[first]] = positions[first]
+        maps.append(column_of)
+        channels, positions = np.delete(channels, first), np.delete(positions, first)
     return maps

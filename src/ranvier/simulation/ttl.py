@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,6 +37,9 @@ class Lines:
         self.slot = round(_SLOT_SEC * self.fs)
         self._sine = np.sin(2 * np.pi * np.arange(round(_SINE_SEC * self.fs)) / round(_SINE_SEC * self.fs))
         self._ramp = round(_RAMP_SEC * self.fs)
+        # blocks are often much shorter than windows
+        self._regular_window = lru_cache(64)(self._draw_regular)
+        self._random_window = lru_cache(64)(self._draw_random)
 
     def edges(self, line: int, start: int, stop: int) -> tuple[I64, npt.NDArray[np.int8]]:
         """Return counters and states (1 rising, 0 falling) of the edges with ``start <= counter < stop``."""
@@ -73,26 +78,27 @@ class Lines:
         """A pulse of half a period per period, jittered."""
         first = (start // self.period - 1) // _PULSES_PER_WINDOW
         last = (stop // self.period + 1) // _PULSES_PER_WINDOW
-        limit = self.period / 5
-        rising = []
-        for window in range(first, last + 1):
-            rng = generator(self.spec.seed, Purpose.TTL, 0, window)
-            jitter = self.spec.ttl_jitter_sec * self.fs * rng.standard_normal(_PULSES_PER_WINDOW)
-            pulse = window * _PULSES_PER_WINDOW + np.arange(_PULSES_PER_WINDOW)
-            rising.append(pulse * self.period + np.rint(np.clip(jitter, -limit, limit)).astype(np.int64))
-        starts = np.concatenate(rising)
+        starts = np.concatenate([self._regular_window(w) for w in range(first, last + 1)])
         return starts, starts + self.period // 2
+
+    def _draw_regular(self, window: int) -> I64:
+        rng = generator(self.spec.seed, Purpose.TTL, 0, window)
+        jitter = self.spec.ttl_jitter_sec * self.fs * rng.standard_normal(_PULSES_PER_WINDOW)
+        limit = self.period / 5
+        pulse = window * _PULSES_PER_WINDOW + np.arange(_PULSES_PER_WINDOW)
+        starts: I64 = pulse * self.period + np.rint(np.clip(jitter, -limit, limit)).astype(np.int64)
+        return starts
 
     def _random(self, start: int, stop: int) -> tuple[I64, I64]:
         """In some slots one pulse of 20 to 120 ms, which ends within its slot."""
         length = _SLOTS_PER_WINDOW * self.slot
-        starts, ends = [], []
-        for window in range(start // length, stop // length + 1):
-            rng = generator(self.spec.seed, Purpose.TTL, 1, window)
-            there = rng.random(_SLOTS_PER_WINDOW) < _PULSE_PROBABILITY
-            at = window * length + np.arange(_SLOTS_PER_WINDOW) * self.slot
-            at = at + np.rint(rng.uniform(0, 0.1, _SLOTS_PER_WINDOW) * self.fs).astype(np.int64)
-            duration = np.rint(rng.uniform(0.02, 0.12, _SLOTS_PER_WINDOW) * self.fs).astype(np.int64)
-            starts.append(at[there])
-            ends.append((at + duration)[there])
-        return np.concatenate(starts), np.concatenate(ends)
+        windows = [self._random_window(w) for w in range(start // length, stop // length + 1)]
+        return np.concatenate([w[0] for w in windows]), np.concatenate([w[1] for w in windows])
+
+    def _draw_random(self, window: int) -> tuple[I64, I64]:
+        rng = generator(self.spec.seed, Purpose.TTL, 1, window)
+        there = rng.random(_SLOTS_PER_WINDOW) < _PULSE_PROBABILITY
+        slots = (window * _SLOTS_PER_WINDOW + np.arange(_SLOTS_PER_WINDOW)) * self.slot
+        at = slots + np.rint(rng.uniform(0, 0.1, _SLOTS_PER_WINDOW) * self.fs).astype(np.int64)
+        duration = np.rint(rng.uniform(0.02, 0.12, _SLOTS_PER_WINDOW) * self.fs).astype(np.int64)
+        return at[there], (at + duration)[there]

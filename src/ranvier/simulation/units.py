@@ -23,8 +23,8 @@ WINDOW_SEC = 2.0
 _BURST_DECAY = 0.88
 #: A forced overlap comes at most so much before or after its partner (ms).
 _OVERLAP_LAG_MS = 0.4
-#: Windows that are remembered (of all units together).
-_REMEMBERED = 4096
+#: Windows that are remembered per unit.
+_REMEMBERED = 32
 
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ class SimulatedUnit:
     peak_ntv
         Amplifier channel with the largest trough, at the beginning of the recording.
     amplitude_uv
-        Mean size of that trough, a positive number.
+        Size of that trough outside bursts, a positive number.
     rate_hz
         Mean firing rate.
     waveform
@@ -80,6 +80,11 @@ class Spikes:
     amplitude: F32
     phase: I64
 
+    def between(self, start: int, stop: int) -> Spikes:
+        """Return the spikes with ``start <= counter < stop``."""
+        a, b = np.searchsorted(self.counter, (start, stop))
+        return Spikes(self.counter[a:b], self.unit[a:b], self.amplitude[a:b], self.phase[a:b])
+
 
 class Population:
     """All neurons of one recording, a pure function of settings and counter."""
@@ -93,10 +98,35 @@ class Population:
         self.templates = Templates(spec, self.units, places_um)
         self._shift = _window_shifts(spec, len(self.units), self.window)
         self._known: dict[tuple[int, int], tuple[F64, F32]] = {}
+        self._merged: dict[int, Spikes] = {}
         self._lock = threading.Lock()
 
     def spikes(self, start: int, stop: int) -> Spikes:
         """Return the spikes with ``start <= counter < stop``."""
+        first, last = start // self.window, max(start, stop - 1) // self.window
+        parts = [self._all_units(w).between(start, stop) for w in range(first, last + 1)]
+        if len(parts) == 1:
+            return parts[0]
+        return Spikes(
+            np.concatenate([p.counter for p in parts]),
+            np.concatenate([p.unit for p in parts]),
+            np.concatenate([p.amplitude for p in parts]),
+            np.concatenate([p.phase for p in parts]),
+        )
+
+    def _all_units(self, window: int) -> Spikes:
+        """Return one window of all units; remembered, since blocks are often shorter than windows."""
+        with self._lock:
+            known = self._merged.get(window)
+        if known is None:
+            known = self._merge(window * self.window, (window + 1) * self.window)
+            with self._lock:
+                if len(self._merged) >= _REMEMBERED:
+                    self._merged.clear()
+                self._merged[window] = known
+        return known
+
+    def _merge(self, start: int, stop: int) -> Spikes:
         parts = [self._unit_spikes(u, start, stop) for u in range(len(self.units))]
         moments = np.concatenate([p[0] for p in parts]) if parts else np.empty(0)
         amplitude = np.concatenate([p[1] for p in parts]) if parts else np.empty(0, np.float32)
@@ -123,14 +153,14 @@ class Population:
         return moments[wanted], amplitudes[wanted]
 
     def _train(self, unit: int, window: int) -> tuple[F64, F32]:
-        """Return one window of a unit's train; remembered, since blocks are often shorter than windows."""
+        """Return one window of a unit's train; remembered, since windows of units and of all units overlap."""
         key = (unit, window)
         with self._lock:
             known = self._known.get(key)
         if known is None:
             known = self._draw(unit, window)
             with self._lock:
-                if len(self._known) >= _REMEMBERED:
+                if len(self._known) >= _REMEMBERED * len(self.units):
                     self._known.clear()
                 self._known[key] = known
         return known

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ranvier._platform import flush_to_disk, is_network_path, replace
 from ranvier.exceptions import StoreError
 from ranvier.store.schema import APPLICATION_ID, MIGRATIONS, Migration
+
+T = TypeVar("T")
 
 #: How long a statement waits for another process that writes.
 BUSY_TIMEOUT_SEC = 10.0
@@ -61,6 +63,12 @@ class Database:
                 return []
             return self._open().execute(sql, values).fetchall()
 
+    def fetch(self, parse: Callable[[sqlite3.Row], T], sql: str, values: Sequence[Any] = ()) -> list[T]:
+        """Return the rows of a query as records; a row that cannot be parsed is damage like any other."""
+        rows = self.read(sql, values)
+        with self._translated():
+            return [parse(row) for row in rows]
+
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Run statements in one transaction: all of them are on the disk at the end, or none after an exception."""
@@ -84,6 +92,10 @@ class Database:
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_connection", None) is not None:  # not closed by its user, and not an error
+            self.close()
 
     @property
     def is_writable(self) -> bool:
@@ -217,22 +229,29 @@ class Database:
             if check != "ok":
                 raise sqlite3.DatabaseError(check)
             source.backup(target)
+            target.close()
+            flush_to_disk(temporary)
+            replace(temporary, final)
         finally:
             target.close()
             source.close()
-        flush_to_disk(temporary)
-        replace(temporary, final)
+            temporary.unlink(missing_ok=True)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn errors of SQLite and of the file system into StoreError with the file's name and advice."""
         try:
             yield
+        except UnicodeEncodeError as error:  # undecodable bytes in a file name (Linux)
+            raise StoreError(
+                f"{error.object!r} cannot be kept in the engine's store: the name holds bytes that are no text; rename "
+                "the file or folder"
+            ) from error
         except sqlite3.OperationalError as error:
             raise StoreError(self._operational(error)) from error
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter for damaged text in SQLite's message
             raise StoreError(self._damaged(error)) from error
         except OSError as error:
             raise StoreError(
@@ -256,7 +275,7 @@ class Database:
             )
         return self._damaged(error)
 
-    def _damaged(self, error: sqlite3.Error) -> str:
+    def _damaged(self, error: Exception) -> str:
         saved = self.backups()
         restore = f"restore its newest backup {saved[0]}, or " if saved else ""
         return (

@@ -13,7 +13,7 @@ from typing import Any
 from ranvier.exceptions import DatasetError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
-from ranvier.store.data import from_json, real_path, to_json, utc_now
+from ranvier.store.data import from_json, parsing, real_path, to_json, utc_now
 from ranvier.store.database import Database
 
 Selection = Mapping[SignalType, tuple[int, ...]]
@@ -102,19 +102,19 @@ class Datasets:
 
     def get(self, id: str) -> DatasetRecord:
         """Return one dataset; DatasetError where it is not linked."""
-        rows = self._database.read("SELECT * FROM datasets WHERE id = ?", (id,))
-        if not rows:
+        record = self.find(id)
+        if record is None:
             raise DatasetError(f"no dataset {id!r} is linked; link its file first")
-        return _record(rows[0])
+        return record
 
     def find(self, id: str) -> DatasetRecord | None:
         """Return one dataset, or None."""
-        rows = self._database.read("SELECT * FROM datasets WHERE id = ?", (id,))
-        return _record(rows[0]) if rows else None
+        found = self._database.fetch(_record, "SELECT * FROM datasets WHERE id = ?", (id,))
+        return found[0] if found else None
 
     def all(self) -> list[DatasetRecord]:
         """Return every linked dataset, in the order of linking."""
-        return [_record(row) for row in self._database.read("SELECT * FROM datasets ORDER BY linked_utc, rowid")]
+        return self._database.fetch(_record, "SELECT * FROM datasets ORDER BY linked_utc, rowid")
 
     def remove(self, ids: Iterable[str]) -> list[str]:
         """Forget datasets (files are not touched); return the ids that were there."""
@@ -180,6 +180,11 @@ def _selection_text(selected: Selection) -> str | None:
 
 
 def _record(row: sqlite3.Row) -> DatasetRecord:
+    with parsing(f"dataset {row['id']}"):
+        return _parse(row)
+
+
+def _parse(row: sqlite3.Row) -> DatasetRecord:
     selected = from_json(row["selected"]) or {}
     return DatasetRecord(
         id=row["id"],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ranvier.models.jobs import JobInfo, JobProgress, JobState
-from ranvier.store.data import from_json, to_json, utc_now
+from ranvier.store.data import from_json, parsing, to_json, utc_now
 from ranvier.store.database import Database
 
 #: Finished jobs beyond this number are forgotten, oldest first.
@@ -109,16 +109,16 @@ class Jobs:
 
     def get(self, id: str) -> JobRecord | None:
         """Return one job, or None."""
-        rows = self._database.read("SELECT * FROM jobs WHERE id = ?", (id,))
-        return _record(rows[0]) if rows else None
+        found = self._database.fetch(_record, "SELECT * FROM jobs WHERE id = ?", (id,))
+        return found[0] if found else None
 
     def all(self) -> list[JobRecord]:
         """Return every job, newest first."""
-        return [_record(row) for row in self._database.read("SELECT * FROM jobs ORDER BY created_utc DESC, rowid DESC")]
+        return self._database.fetch(_record, "SELECT * FROM jobs ORDER BY created_utc DESC, rowid DESC")
 
     def unfinished(self) -> list[JobRecord]:
         """Return the jobs that are queued or running, as their processes left them."""
-        return [_record(r) for r in self._database.read("SELECT * FROM jobs WHERE state IN (?, ?)", UNFINISHED)]
+        return self._database.fetch(_record, "SELECT * FROM jobs WHERE state IN (?, ?)", UNFINISHED)
 
     def mark_lost(self, is_alive: Callable[[JobRecord], bool]) -> list[JobRecord]:
         """Mark the unfinished jobs whose process is gone as LOST; return them."""
@@ -148,6 +148,11 @@ class Jobs:
 
 
 def _record(row: sqlite3.Row) -> JobRecord:
+    with parsing(f"job {row['id']}"):
+        return _parse(row)
+
+
+def _parse(row: sqlite3.Row) -> JobRecord:
     return JobRecord(
         info=JobInfo(
             id=row["id"],

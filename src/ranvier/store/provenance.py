@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranvier.store.data import from_json, real_path, to_json, utc_now
+from ranvier.store.data import from_json, parsing, real_path, to_json, utc_now
 from ranvier.store.database import Database
 
 
@@ -27,8 +28,8 @@ class Provenance:
 
     def get(self, path: str | Path) -> dict[str, Any] | None:
         """Return the record of an output, or None."""
-        rows = self._database.read("SELECT record FROM provenance WHERE path = ?", (real_path(path),))
-        return dict(from_json(rows[0]["record"])) if rows else None
+        found = self._database.fetch(_parse, "SELECT path, record FROM provenance WHERE path = ?", (real_path(path),))
+        return found[0] if found else None
 
     def move(self, old: str | Path, new: str | Path, *, copy: bool = False) -> None:
         """Follow an output to its new path; with ``copy``, both paths have the record. Unknown outputs are ignored."""
@@ -43,3 +44,8 @@ class Provenance:
         """Forget the record of an output."""
         with self._database.write() as connection:
             connection.execute("DELETE FROM provenance WHERE path = ?", (real_path(path),))
+
+
+def _parse(row: sqlite3.Row) -> dict[str, Any]:
+    with parsing(f"the provenance of {row['path']}"):
+        return dict(from_json(row["record"]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
-from ranvier.store.data import from_json, to_json
+from ranvier.store.data import from_json, parsing, to_json
 from ranvier.store.database import Database
 
 
@@ -16,8 +17,8 @@ class Settings:
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a setting, or the default."""
-        rows = self._database.read("SELECT value FROM settings WHERE key = ?", (key,))
-        return from_json(rows[0]["value"]) if rows else default
+        found = self._database.fetch(_pair, "SELECT key, value FROM settings WHERE key = ?", (key,))
+        return found[0][1] if found else default
 
     def set(self, key: str, value: Any) -> None:
         """Store plain JSON data under a name."""
@@ -32,5 +33,9 @@ class Settings:
 
     def all(self) -> dict[str, Any]:
         """Return every setting, by name."""
-        rows = self._database.read("SELECT key, value FROM settings ORDER BY key")
-        return {row["key"]: from_json(row["value"]) for row in rows}
+        return dict(self._database.fetch(_pair, "SELECT key, value FROM settings ORDER BY key"))
+
+
+def _pair(row: sqlite3.Row) -> tuple[str, Any]:
+    with parsing(f"setting {row['key']!r}"):
+        return row["key"], from_json(row["value"])

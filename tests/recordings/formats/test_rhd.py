@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ranvier.checks.files_rhd import write_rhd
-from ranvier.exceptions import CapabilityError, RadiensError, RecordingError
+from ranvier.checks.fuzz import fuzz_reader
+from ranvier.checks.readers import READER_RULES, ReaderCase, ReferenceStream
+from ranvier.exceptions import CapabilityError, RecordingError
+from ranvier.models.dataset import RadiensFileType
 from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
+from ranvier.recordings import open_session
 from ranvier.recordings.formats import rhd, rhd_kernels
 
 AMP_UV, AUX_V = 0.195, 37.4e-6
@@ -271,38 +273,47 @@ def test_a_claimed_text_longer_than_the_file(tmp_path):
         rhd.open_rhd(content.path)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_damaged_headers_raise_only_our_errors(tmp_path, data):
-    check_damage(tmp_path, data)
+@pytest.mark.parametrize("rule", READER_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("kind", ["plain", "gaps", "split"])
+def test_suite(rule, kind, tmp_path):
+    path = tmp_path / "a.rhd"
+    if kind == "split":
+        parts = [write_rhd(tmp_path / f"{i}.rhd", blocks=3, first_counter=384 * i, seed=i) for i in range(3)]
+        path, files = tmp_path, tuple(p.path for p in parts)
+        samples = np.concatenate([expected_columns(p) for p in parts])
+    else:
+        content = write_rhd(path, din_lines=(1, 5), blocks=30, gaps=((200, 9), (1280, 4000)) if kind == "gaps" else ())
+        files = (path,)
+        samples = np.full((content.counters[-1] + 1, content.amp.shape[0] + 7), np.nan)
+        samples[:, -2:] = 0
+        samples[content.counters] = expected_columns(content)
+    reference = ReferenceStream(samples, fs=20000.0, rtol=2e-7, atol=1e-9)
+    rule(ReaderCase(lambda: open_session(path), {"": reference}, files))
+
+
+@pytest.mark.parametrize("version", [(1, 0), (3, 0)])
+def test_damage_raises_only_our_errors(tmp_path, version):
+    fuzz(tmp_path, version, 40)
 
 
 @pytest.mark.slow
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_damaged_headers_raise_only_our_errors_long(tmp_path, data):
-    check_damage(tmp_path, data)
+@pytest.mark.parametrize("version", [(1, 0), (1, 3), (3, 0)])
+def test_damage_raises_only_our_errors_long(tmp_path, version):
+    fuzz(tmp_path, version, 2000)
 
 
-def check_damage(tmp_path, data):
-    path = tmp_path / "a.rhd"
-    version = data.draw(st.sampled_from([(1, 0), (1, 3), (3, 0)]))
-    content = write_rhd(path, blocks=2, amp=2, aux=1, adc=1, din_lines=(0,), version=version)
-    good = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        where = data.draw(st.integers(0, content.header_bytes + 300))
-        size = data.draw(st.integers(1, 4))
-        good[where : where + size] = data.draw(st.binary(min_size=size, max_size=size))
-    keep = data.draw(st.integers(0, len(good)))
-    path.write_bytes(good[: keep if data.draw(st.booleans()) else len(good)])
-    try:
-        with rhd.open_rhd(path) as session:
-            for stream in session.streams.values():
-                if stream.stop > stream.start:
-                    stream.read(stream.start, min(stream.stop, stream.start + 1000))
-            assert len(session.events) == len(session.streams)
-    except RadiensError:
-        pass
+def fuzz(tmp_path, version, examples):
+    content = write_rhd(tmp_path / "a.rhd", blocks=4, amp=2, aux=1, adc=1, din_lines=(0,), version=version)
+    data = content.path.read_bytes()
+    header = content.header_bytes / len(data)
+    (tmp_path / "fuzz").mkdir()
+    fuzz_reader(
+        {"a.rhd": data},
+        lambda folder: open_session(folder / "a.rhd", RadiensFileType.RHD),
+        tmp_path / "fuzz",
+        examples=examples,
+        header_fraction=header,
+    )
 
 
 def test_kernels_equal_their_references():

@@ -60,9 +60,13 @@ class KilosortRecording(FlatRecording):
 
 
 def detect(path: Path) -> Path | None:
-    """Return the samples: of a file of ours, or of one that a ``params.py`` names."""
+    """Return the samples of a file of ours or of one that a ``params.py`` beside it names; else that ``params.py``."""
     if path.is_dir() or path.name == "params.py":
-        return _named_by(path / "params.py" if path.is_dir() else path)
+        params = path / "params.py" if path.is_dir() else path
+        data = _named_by(params)
+        if data is None:
+            return params if _data_paths(params) else None
+        return data if _is_ours(data) or _params_of(data) == params else params
     if not path.is_file():
         bare = path.with_name(path.name + ".bin")
         return bare if _is_ours(bare) else None
@@ -75,16 +79,21 @@ def open_kilosort(path: Path) -> Session:
     """Open a file written by :class:`KilosortSink`, or one that a ``params.py`` describes."""
     if _is_ours(path):
         return _open_ours(path)
-    params = _params_of(path)
+    params = path if path.name == "params.py" else _params_of(path)
     if params is None:
         raise RecordingError(f"{path}: neither {sidecar_of(path).name} nor a params.py beside it describes it")
-    session = raw.session_of(path, shape_from_params(params_py(params), params))
+    data = path if path != params else _named_by(params)
+    if data is None:
+        raise RecordingError(f"{params} names {_data_paths(params)[0]}, which does not exist: correct its dat_path")
+    session = raw.session_of(data, shape_from_params(params_py(params), params))
     session.format = NAME
     return session
 
 
 def files_of(path: Path) -> list[Path]:
     """Return the samples, the sidecar and everything in the folder that describes them."""
+    if path.name == "params.py":
+        return [p for p in (path, _named_by(path)) if p is not None]
     folder = description_folder(path.with_suffix(""))
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
     return [p for p in (path, sidecar_of(path), *inside) if p.is_file()]
@@ -133,6 +142,7 @@ def _open_ours(path: Path) -> Session:
         events=LazyDict({"": _events_maker(document, sidecar)}),
         provenance=provenance if isinstance(provenance, dict) else None,
         notes=recording.notes,
+        extra={"uid": str(document.get("uid", ""))},
     )
 
 
@@ -175,7 +185,7 @@ def _params_of(path: Path) -> Path | None:
 
 def _named_by(params: Path) -> Path | None:
     """Return the file that a ``params.py`` names, where it exists."""
-    return next((p for p in _data_paths(params) if p.is_file()), None)
+    return next((p.resolve() for p in _data_paths(params) if p.is_file()), None)
 
 
 def _data_paths(params: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.files import writing
 from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV
-from ranvier.recordings.sidecar import events_to_json
+from ranvier.recordings.sidecar import events_to_json, json_bytes
 from ranvier.recordings.sink import Header, Sink
 
 #: Vertical distance that stands for "unknown" where no channel has a site, in um.
@@ -105,8 +104,7 @@ class KilosortSink(Sink):
             folder.mkdir()
             for name, content in _descriptions(channels, self._bin.name, self.header.fs):
                 (folder / name).write_bytes(content)
-        text = json.dumps(self._document(channels), indent=1, ensure_ascii=False, allow_nan=False)
-        self.staged.write_bytes(sidecar_of(self._bin), text.encode())
+        self.staged.write_bytes(sidecar_of(self._bin), json_bytes(self._document(channels)))
         self.staged.commit([self._bin, self._folder, sidecar_of(self._bin)])
         return self._bin
 
@@ -199,7 +197,7 @@ def _descriptions(channels: ChannelTable, data_name: str, fs: Fraction) -> Itera
         "kcoords": layout.shank[used].tolist(),
         "n_chan": len(used),
     }
-    yield "probe.json", json.dumps(probe, indent=1).encode()
+    yield "probe.json", json_bytes(probe)
 
 
 def _params(data_name: str, num_channels: int, fs: Fraction) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ranvier.exceptions import CapabilityError, RecordingError
 from ranvier.models.dataset import RadiensFileType
-from ranvier.recordings.events import Events
+from ranvier.recordings.digital import digital_edges
 from ranvier.recordings.formats.rhd_channels import known_board_mode
 from ranvier.recordings.formats.rhd_header import ADC, RHD_MAGIC, RHS_MAGIC, SUPPLY
 from ranvier.recordings.formats.rhd_recording import RhdFile, RhdRecording, join_files
@@ -53,7 +53,7 @@ def open_rhd(path: Path) -> Session:
         file_type=RadiensFileType.RHD,
         format=_NAME,
         streams=dict(streams),
-        events=LazyDict({name: partial(_edges, stream) for name, stream in streams.items()}),
+        events=LazyDict({name: partial(digital_edges, stream) for name, stream in streams.items()}),
         notes=tuple(notes + _assumptions(files[0])),
         extra={"rhd": _extra(files[0])},
     )
@@ -116,10 +116,6 @@ def _assumptions(file: RhdFile) -> list[str]:
     if known_board_mode(file.header) or not file.header.of_kind(ADC):
         return []
     return [f"{file.path.name}: board mode {file.header.board_mode} is not known; 0-3.3 V assumed for analog inputs"]
-
-
-def _edges(recording: RhdRecording) -> Events:
-    return Events.merge(*(Events.ttl(c, line, state, source=s) for s, c, line, state in recording.edges()))
 
 
 def _extra(file: RhdFile) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Samples, counters and digital edges of Intan RHD files."""
+"""Samples and counters of Intan RHD files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.models.signals import SignalType
 from ranvier.recordings.flat import FlatFile
-from ranvier.recordings.formats.counters import counters_of_rows, exact_rate, find_runs, read_cells
+from ranvier.recordings.formats.counters import exact_rate, find_runs, read_cells
 from ranvier.recordings.formats.rhd_channels import block_layout, channel_table
 from ranvier.recordings.formats.rhd_header import RhdHeader, read_header
 from ranvier.recordings.formats.rhd_kernels import counts_of_blocks, physical_of_blocks
 from ranvier.recordings.recording import Recording
 from ranvier.recordings.segments import Segments
-
-#: What a source of edges, their counters, lines and states are.
-Edges = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -113,20 +109,6 @@ class RhdRecording(Recording):
         self._adopt([RhdFile.open(f.path) for f in self._files])
         return self.stop
 
-    def edges(self) -> Iterator[Edges]:
-        """Yield source name, counters, lines and states of every change of the digital lines; reads all blocks."""
-        n = self._layout.block_samples
-        for kind, source in ((SignalType.DIN, "DIN"), (SignalType.DOUT, "DOUT")):
-            columns = self.channels.columns_of(kind)
-            if not len(columns):
-                continue
-            at = int(self._layout.at[columns[0]])
-            lines = self._layout.bit[columns].astype(np.int64)
-            for rows, changed, words in self._changes(at, n, int(np.bitwise_or.reduce(1 << lines))):
-                hit, which = np.nonzero((changed[:, None] >> lines) & 1)
-                counters = counters_of_rows(self.segments, rows[hit])
-                yield source, counters, lines[which], (words[hit] >> lines[which]) & 1
-
     def _adopt(self, files: list[RhdFile]) -> None:
         self._files = files
         self._first_rows = [0, *itertools.accumulate(f.rows for f in files)]
@@ -155,20 +137,6 @@ class RhdRecording(Recording):
             for block, tile in file.data.tiles(a // n, -(-b // n)):
                 begin, end = max(a, block * n), min(b, (block + len(tile)) * n)
                 yield tile, begin - block * n, begin + first - start, end + first - start
-
-    def _changes(
-        self, at: int, n: int, mask: int
-    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Yield the rows where the digital word at place ``at`` changes, the bits that changed, the new word."""
-        before: int | None = None
-        for file, first in zip(self._files, self._first_rows, strict=False):
-            for block, tile in file.data.tiles(0, file.blocks):
-                words = tile[:, at : at + n].astype(np.int64).reshape(-1) & mask
-                changed = words ^ np.concatenate(([words[0] if before is None else before], words[:-1]))
-                before = int(words[-1])
-                hit = np.flatnonzero(changed)
-                if len(hit):
-                    yield first + block * n + hit, changed[hit], words[hit]
 
 
 def _gap_table(header: RhdHeader, data: FlatFile, blocks: int) -> tuple[Segments, list[str]]:

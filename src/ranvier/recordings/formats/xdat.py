@@ -85,7 +85,7 @@ def open_xdat(path: str | Path, *, fs: float | Fraction | None = None) -> Sessio
         spike_trains=LazyDict({name: _spikes_maker(files, name) for name in _spike_names(metadata)}),
         provenance=own["provenance"] if isinstance(own.get("provenance"), dict) else None,
         notes=recording.notes,
-        extra={"xdat": metadata.extra(recording.channels)},
+        extra={"uid": metadata.uid(), "xdat": metadata.extra(recording.channels)},
     )
 
 

@@ -166,6 +166,12 @@ class XdatMetadata:
             self.notes.append(f"start_time {text[:40]!r} is not a time: ignored")
             return None
 
+    def uid(self) -> str:
+        """Return the identifier of the set, "" where it has none."""
+        uids = self.map.get("dsrc_uid")
+        stated = [self.own.get("uid"), *(uids if isinstance(uids, list) else [])]
+        return next((uid for uid in stated if isinstance(uid, str) and uid), "")
+
     def channels(self, total: int) -> ChannelTable:
         """Return the table for ``total`` columns; what is missing is filled with defaults, and noted."""
         return _TableReader(self, total).table()

@@ -8,7 +8,6 @@ Our own marks and whatever the format has no place for stand under the JSON key 
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -31,7 +30,7 @@ from ranvier.recordings.files import writing
 from ranvier.recordings.formats.xdat_metadata import CHAN_TYPE, OWN_KEY
 from ranvier.recordings.formats.xdat_names import XdatSet
 from ranvier.recordings.segments import Segments
-from ranvier.recordings.sidecar import events_to_json, spike_trains_to_npz
+from ranvier.recordings.sidecar import events_to_json, json_bytes, spike_trains_to_npz
 from ranvier.recordings.sink import Header, Sink
 
 _UNIT_TEXT: dict[SignalUnits, str] = {
@@ -107,8 +106,7 @@ class XdatSink(Sink):
             self.staged.write_bytes(self._files.spikes, spike_trains_to_npz(self._trains))
             order.append(self._files.spikes)
         document = make_document(self.header, segments, Events.merge(*self._events), list(self._trains))
-        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        self.staged.write_bytes(self._files.metadata, text.encode())
+        self.staged.write_bytes(self._files.metadata, json_bytes(document))
         order.append(self._files.metadata)
         self.staged.commit(order, remove=[self._files.spikes, *self._files.provisional])
         return self._files.metadata

@@ -1,0 +1,348 @@
+"""Runs a chain from a recording into sinks.
+
+Reading, computing and writing overlap: while block k is computed, block k + 1 is read and block k - 1 written, each in a
+thread of its own; the stages of the chain share the columns and rows of a block among ``workers`` threads. Writes happen
+in order. With one worker everything runs in the caller's thread. The result is the same to the last bit in any case.
+
+At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output exist at a time, in memory that is used again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier._platform import worker_count
+from ranvier.curation.progress import Meter
+from ranvier.dsp.buffers import aligned_empty
+from ranvier.dsp.chain import Chain
+from ranvier.dsp.parallel import ALONE, Team
+from ranvier.exceptions import ConfigurationError, JobCancelledError, TimeRangeError
+from ranvier.models.jobs import JobProgress
+from ranvier.recordings.block import Block
+from ranvier.recordings.channels import ChannelTable
+from ranvier.recordings.events import Events
+from ranvier.recordings.provenance import new_record
+from ranvier.recordings.recording import Columns, Recording
+from ranvier.recordings.sink import Header, Sink
+
+#: Bytes of one block of input, as float32; its rows follow from the number of columns.
+BLOCK_BYTES = 4 * 2**20
+
+READ_AHEAD = 1
+WRITE_BEHIND = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run ended.
+
+    Attributes
+    ----------
+    paths
+        What each sink's commit returned: the path to link.
+    start, stop
+        Counters of the range that was served.
+    samples
+        Samples per channel that were read (gaps are not).
+    gaps
+        Gaps inside the range; the outputs have them too.
+    clipped_samples
+        Per sink, samples that its number format could not hold.
+    events
+        Events carried over.
+    """
+
+    paths: tuple[Path, ...]
+    start: int
+    stop: int
+    samples: int
+    gaps: int
+    clipped_samples: tuple[int, ...]
+    events: int
+    elapsed_sec: float
+    samples_per_sec: float
+
+
+def make_header(
+    recording: Recording,
+    chain: Chain | None,
+    *,
+    start: int | None = None,
+    columns: Columns = None,
+    sources: Iterable[Mapping[str, Any]] = (),
+    seed: int | None = None,
+    simulated: bool | None = None,
+    notes: Iterable[str] = (),
+    name: str | None = None,
+    uid: str = "",
+    extra: Mapping[str, Any] | None = None,
+) -> Header:
+    """Return what a sink must know before a run, with the provenance record.
+
+    Parameters
+    ----------
+    start
+        Counter from which the run will go, where it does not begin with the recording.
+    columns
+        As ``run`` will be given them.
+    sources
+        See :mod:`ranvier.recordings.provenance`.
+    simulated
+        As the recording says, where not given; data made from simulated data stays simulated.
+    extra
+        Metadata of the source that must survive.
+    """
+    is_simulated = recording.simulated or bool(simulated)
+    channels = _taken(recording, columns) if chain is None else chain.out_channels
+    first = recording.start if start is None else max(start, recording.start)
+    walltime = recording.walltime
+    if walltime is not None:
+        walltime += timedelta(seconds=float((first - recording.start) / recording.fs))
+    record = new_record(
+        sources=sources,
+        stages=[] if chain is None else chain.describe_stages(),
+        simulated=is_simulated,
+        seed=seed,
+        notes=notes,
+    )
+    return Header(
+        fs=recording.fs if chain is None else chain.out_fs,
+        channels=channels,
+        start=first,
+        walltime=walltime,
+        name=recording.name if name is None else name,
+        uid=uid,
+        simulated=is_simulated,
+        provenance=record,
+        extra=dict(extra or {}),
+    )
+
+
+def run(
+    recording: Recording,
+    chain: Chain | None,
+    sinks: Sink | Sequence[Sink],
+    *,
+    start: int | None = None,
+    stop: int | None = None,
+    columns: Columns = None,
+    workers: int | None = None,
+    progress: Callable[[JobProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    events: Events | None = None,
+    job_id: str = "",
+    label: str = "",
+    block_rows: int | None = None,
+) -> RunReport:
+    """Run a chain over a range of a recording and commit the sinks.
+
+    Blocks never span a gap. Without a chain, stored int16 counts pass through untouched where the recording has them.
+
+    Parameters
+    ----------
+    chain
+        Bound to the recording's rate and to the channels of ``columns``; None to copy.
+    sinks
+        Open ones (see ``make_header``); all receive the same. Committed at the end, aborted on any error.
+    start, stop
+        Sample counters, half open; the whole recording where None. Clipped to it.
+    columns
+        Columns to read, in this order; None for all.
+    workers
+        Threads of the stages; None for one per core.
+    progress
+        Called a few times per second, in the caller's thread.
+    cancelled
+        Asked before every block.
+    events
+        Of the recording, in its counters; those in the range go to every sink.
+    block_rows
+        Rows read at a time; for tests, the result does not depend on it.
+
+    Raises
+    ------
+    TimeRangeError
+        If no sample is stored in the range.
+    JobCancelledError
+        If ``cancelled`` said so; nothing is left of the outputs.
+    ConfigurationError
+        If the chain was bound to another rate or to other channels.
+    """
+    outputs = [sinks] if isinstance(sinks, Sink) else list(sinks)
+    try:
+        return _run(
+            recording, chain, outputs, start, stop, columns, workers, cancelled, events, block_rows,
+            Meter(progress, job_id=job_id, label=label),
+        )  # fmt: skip
+    except BaseException:
+        for sink in outputs:
+            sink.abort()
+        raise
+
+
+def _run(
+    recording: Recording,
+    chain: Chain | None,
+    sinks: list[Sink],
+    start: int | None,
+    stop: int | None,
+    columns: Columns,
+    workers: int | None,
+    cancelled: Callable[[], bool] | None,
+    events: Events | None,
+    block_rows: int | None,
+    meter: Meter,
+) -> RunReport:
+    if chain is not None:
+        _check_fit(recording, chain, columns)
+    first, last = recording.clip(recording.start if start is None else start, recording.stop if stop is None else stop)
+    pieces = [(piece.counter, piece.counter + piece.n) for piece in recording.segments.pieces(first, last)]
+    if not pieces:
+        raise TimeRangeError(f"{recording.path.name} stores no sample in [{first}, {last}): the range lies in a gap")
+    width = len(_taken(recording, columns))
+    rows = block_rows or max(256, BLOCK_BYTES // (4 * max(width, 1)))
+    team = Team(worker_count() if workers is None else workers)
+    reader = _Reader(recording, columns, width, counts=chain is None and recording.stores_counts)
+    carried = Events.empty() if events is None else events.between(first, last)
+
+    meter.begin(sum(b - a for a, b in pieces))
+    with _Pipeline(reader.read, lambda block: _write(sinks, block), overlap=team.workers > 1) as pipeline:
+        _compute(chain, pipeline, _cut(pieces, rows), team, meter, cancelled)
+    meter.phase("finishing")
+    if len(carried):
+        for sink in sinks:
+            sink.write_events(carried)
+    paths = tuple(sink.commit() for sink in sinks)
+    meter.end()
+    return RunReport(
+        paths=paths,
+        start=first,
+        stop=last,
+        samples=meter.total,
+        gaps=len(pieces) - 1,
+        clipped_samples=tuple(sink.clipped_samples for sink in sinks),
+        events=len(carried),
+        elapsed_sec=meter.elapsed_sec,
+        samples_per_sec=meter.rate,
+    )
+
+
+def _compute(
+    chain: Chain | None,
+    pipeline: _Pipeline,
+    ranges: Iterator[tuple[int, int]],
+    team: Team,
+    meter: Meter,
+    cancelled: Callable[[], bool] | None,
+) -> None:
+    """Take every block from the reader, through the chain, to the writer."""
+    if chain is not None:
+        chain.use(team)
+    state = None if chain is None else chain.start()
+    try:
+        for block in pipeline.blocks(ranges):
+            if cancelled is not None and cancelled():
+                raise JobCancelledError("cancelled; nothing was left of the output")
+            for done in [block] if chain is None else chain.process(block, state):  # type: ignore[arg-type]
+                pipeline.write(done)
+            meter.advance(len(block))
+        if chain is not None and state is not None:
+            for done in chain.finish(state):
+                pipeline.write(done)
+    finally:
+        if chain is not None:
+            chain.use(ALONE)
+
+
+class _Reader:
+    def __init__(self, recording: Recording, columns: Columns, width: int, *, counts: bool) -> None:
+        self.recording = recording
+        self.columns = columns
+        self.width = width
+        self.counts = counts
+
+    def read(self, start: int, stop: int) -> Block:
+        shape = (stop - start, self.width)
+        if self.counts:
+            return self.recording.read_counts(start, stop, self.columns, out=aligned_empty(shape, np.int16))
+        return self.recording.read(start, stop, self.columns, out=aligned_empty(shape, np.float32))
+
+
+class _Pipeline:
+    """Reads ahead and writes behind, each in a thread of its own; in the caller's thread without ``overlap``."""
+
+    def __init__(self, read: Callable[[int, int], Block], write: Callable[[Block], None], *, overlap: bool) -> None:
+        self._read, self._write = read, write
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="ranvier-read") if overlap else None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ranvier-write") if overlap else None
+        self._writing: deque[Future[None]] = deque()
+
+    def blocks(self, ranges: Iterator[tuple[int, int]]) -> Iterator[Block]:
+        if self._reader is None:
+            for start, stop in ranges:
+                yield self._read(start, stop)
+            return
+        ahead: deque[Future[Block]] = deque()
+        for start, stop in ranges:
+            ahead.append(self._reader.submit(self._read, start, stop))
+            if len(ahead) > READ_AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+    def write(self, block: Block) -> None:
+        if self._writer is None:
+            self._write(block)
+            return
+        while len(self._writing) >= WRITE_BEHIND:
+            self._writing.popleft().result()
+        self._writing.append(self._writer.submit(self._write, block))
+
+    def __enter__(self) -> _Pipeline:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Wait for what is under way; raise what a write raised."""
+        for pool in (self._reader, self._writer):
+            if pool is not None:
+                pool.shutdown(wait=True, cancel_futures=kind is not None)
+        if kind is None:
+            while self._writing:
+                self._writing.popleft().result()
+
+
+def _write(sinks: list[Sink], block: Block) -> None:
+    for sink in sinks:
+        sink.write(block)
+
+
+def _cut(pieces: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:
+    for start, stop in pieces:
+        for at in range(start, stop, rows):
+            yield at, min(at + rows, stop)
+
+
+def _taken(recording: Recording, columns: Columns) -> ChannelTable:
+    return recording.channels if columns is None else recording.channels.take(_integers(columns))
+
+
+def _integers(columns: Sequence[int] | npt.NDArray[np.int64]) -> list[int]:
+    return [int(c) for c in columns]
+
+
+def _check_fit(recording: Recording, chain: Chain, columns: Columns) -> None:
+    channels = _taken(recording, columns)
+    if chain.in_fs != recording.fs or [c.type for c in chain.in_channels] != [c.type for c in channels]:
+        raise ConfigurationError(
+            f"the chain was bound to {len(chain.in_channels)} channels at {float(chain.in_fs):g} Hz, but "
+            f"{recording.path.name} gives {len(channels)} at {float(recording.fs):g} Hz; bind it to this recording"
+        )

@@ -1,0 +1,200 @@
+"""What can be done to signals, as parameters: small frozen dataclasses that ``bind`` to the rate and channels of a stream.
+
+Filters act on the amplifier channels; analog inputs, digital lines and gaps pass untouched. Channel numbers are native
+indices (NTV). ``order=None`` means the default of :mod:`ranvier.dsp.defaults`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, ClassVar, Literal, get_args
+
+from ranvier.dsp.defaults import ZERO_PHASE, resolve_order
+from ranvier.dsp.stage import Stage
+from ranvier.exceptions import ConfigurationError
+from ranvier.recordings.channels import ChannelTable
+
+ReferenceOperator = Literal["mean", "median"]
+REFERENCE_OPERATORS: tuple[str, ...] = get_args(ReferenceOperator)
+
+
+class Operation(ABC):
+    """Parameters of one step; hashable, picklable, independent of any stream."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage that does it for streams of this rate and these channels.
+
+        Raises
+        ------
+        FilterDesignError
+            If the filter cannot exist at this rate.
+        DatasetError
+            If a channel is named that the stream does not have.
+        """
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters as JSON data, defaults resolved."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    def describe(self) -> dict[str, Any]:
+        """Return kind and parameters as JSON data (a stage adds its coefficients)."""
+        return {"kind": self.kind, "parameters": self.parameters()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Butterworth(Operation, ABC):
+    """A Butterworth filter: ``order`` as ``scipy.signal.butter`` takes it, causal unless ``zero_phase``."""
+
+    @property
+    @abstractmethod
+    def _frequencies_hz(self) -> tuple[float, ...]: ...
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        from ranvier.dsp.design import butterworth
+
+        parameters = self.parameters()
+        design = butterworth(self.kind, self._frequencies_hz, parameters["order"], fs)
+        return _filter(design, parameters["zero_phase"], fs, channels, self.describe())
+
+    def parameters(self) -> dict[str, Any]:
+        given = asdict(self)
+        return {**given, "family": "butterworth", "order": resolve_order(given["order"])}
+
+
+@dataclass(frozen=True, slots=True)
+class LowPass(_Butterworth):
+    """Keep what lies below ``frequency_hz`` (-3 dB; -6 dB with zero phase)."""
+
+    kind: ClassVar[str] = "lowpass"
+    frequency_hz: float
+    order: int | None = None
+    zero_phase: bool = ZERO_PHASE
+
+    @property
+    def _frequencies_hz(self) -> tuple[float, ...]:
+        return (self.frequency_hz,)
+
+
+@dataclass(frozen=True, slots=True)
+class HighPass(_Butterworth):
+    """Keep what lies above ``frequency_hz`` (-3 dB; -6 dB with zero phase)."""
+
+    kind: ClassVar[str] = "highpass"
+    frequency_hz: float
+    order: int | None = None
+    zero_phase: bool = ZERO_PHASE
+
+    @property
+    def _frequencies_hz(self) -> tuple[float, ...]:
+        return (self.frequency_hz,)
+
+
+@dataclass(frozen=True, slots=True)
+class BandPass(_Butterworth):
+    """Keep what lies between two frequencies (-3 dB; -6 dB with zero phase)."""
+
+    kind: ClassVar[str] = "bandpass"
+    low_hz: float
+    high_hz: float
+    order: int | None = None
+    zero_phase: bool = ZERO_PHASE
+
+    @property
+    def _frequencies_hz(self) -> tuple[float, ...]:
+        return (self.low_hz, self.high_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class BandStop(_Butterworth):
+    """Remove what lies between two frequencies."""
+
+    kind: ClassVar[str] = "bandstop"
+    low_hz: float
+    high_hz: float
+    order: int | None = None
+    zero_phase: bool = ZERO_PHASE
+
+    @property
+    def _frequencies_hz(self) -> tuple[float, ...]:
+        return (self.low_hz, self.high_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class Notch(Operation):
+    """Remove one frequency: second order, ``bandwidth_hz`` wide at -3 dB (Q = frequency / bandwidth)."""
+
+    kind: ClassVar[str] = "notch"
+    frequency_hz: float
+    bandwidth_hz: float
+    zero_phase: bool = ZERO_PHASE
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        from ranvier.dsp.design import notch
+
+        return _filter(notch(self.frequency_hz, self.bandwidth_hz, fs), self.zero_phase, fs, channels, self.describe())
+
+
+@dataclass(frozen=True, slots=True)
+class CommonAverageReference(Operation):
+    """Subtract the mean over all amplifier channels (or the exact median) from each of them.
+
+    Samples that are not finite are left out of the mean and stay what they are.
+    """
+
+    kind: ClassVar[str] = "car"
+    operator: ReferenceOperator = "mean"
+
+    def __post_init__(self) -> None:
+        if self.operator not in REFERENCE_OPERATORS:
+            raise ConfigurationError(
+                f"common reference operator {self.operator!r}: it is one of {', '.join(REFERENCE_OPERATORS)}"
+            )
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        from ranvier.dsp.reference import CommonReference
+
+        return CommonReference(Fraction(fs), channels, self.operator, self.describe())
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualReference(Operation):
+    """Subtract one amplifier channel (native index) from every amplifier channel; it becomes 0 itself."""
+
+    kind: ClassVar[str] = "virtual_ref"
+    ref_channel: int
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        from ranvier.dsp.reference import ChannelReference
+
+        return ChannelReference(Fraction(fs), channels, self.ref_channel, self.describe())
+
+
+@dataclass(frozen=True, slots=True)
+class PairedReference(Operation):
+    """``target := target - reference`` (native indices); the reference becomes 0, other channels pass untouched."""
+
+    kind: ClassVar[str] = "paired_ref"
+    ref_channel: int
+    target_channel: int
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        from ranvier.dsp.reference import ChannelDifference
+
+        return ChannelDifference(Fraction(fs), channels, self.ref_channel, self.target_channel, self.describe())
+
+
+def _filter(
+    design: Any, zero_phase: bool, fs: Fraction | float, channels: ChannelTable, description: dict[str, Any]
+) -> Stage:
+    if zero_phase:
+        from ranvier.dsp.zero_phase import ZeroPhaseFilter
+
+        return ZeroPhaseFilter(design, Fraction(fs), channels, description)
+    from ranvier.dsp.causal import CausalFilter
+
+    return CausalFilter(design, Fraction(fs), channels, description)

@@ -1,0 +1,144 @@
+"""References: one value per row, subtracted from the amplifier channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.dsp import reference_kernels
+from ranvier.dsp.buffers import aligned_empty
+from ranvier.dsp.operations import ReferenceOperator
+from ranvier.dsp.stage import Stage, stage_input
+from ranvier.exceptions import ConfigurationError
+from ranvier.models.signals import SignalType
+from ranvier.recordings.block import Block
+from ranvier.recordings.channels import ChannelTable
+
+F32 = npt.NDArray[np.float32]
+
+#: Rows are shared among threads in units of this.
+ROW_UNIT = 64
+
+
+class _Memoryless(Stage):
+    """A stage whose output row depends on its input row alone; its state is None."""
+
+    fresh_output = True
+
+    def __init__(self, fs: Fraction, channels: ChannelTable, description: dict[str, Any]) -> None:
+        self.in_fs = self.out_fs = fs
+        self.in_channels = self.out_channels = channels
+        self.amplifiers = channels.count(SignalType.AMP)
+        self._description = description
+
+    def start(self) -> None:
+        return None
+
+    def process(self, block: Block, state: None) -> list[Block]:
+        if len(block) == 0:
+            return []
+        x = stage_input(block, self.in_channels)
+        out = aligned_empty(x.shape)
+        self._by_rows(len(x), lambda a, b: self._rows(x[a:b], out[a:b]))
+        return [Block(out, block.start)]
+
+    def describe(self) -> dict[str, Any]:
+        return dict(self._description)
+
+    def _rows(self, x: F32, out: F32) -> None:
+        raise NotImplementedError
+
+    def _by_rows(self, rows: int, work: Callable[[int, int], None]) -> None:
+        self.team.each(work, self.team.shares(rows, multiple=ROW_UNIT))
+
+
+class Reference(_Memoryless):
+    """A reference that is the same for all amplifier channels, so that a filter behind it can subtract it on load."""
+
+    def reference(self, block: Block) -> F32:
+        """Return what is subtracted, one float32 per row."""
+        x = stage_input(block, self.in_channels)
+        ref = np.empty(len(x), dtype=np.float32)
+        self._by_rows(len(x), lambda a, b: self._reference(x[a:b], ref[a:b]))
+        return ref
+
+    def _reference(self, x: F32, ref: F32) -> None:
+        raise NotImplementedError
+
+    def _rows(self, x: F32, out: F32) -> None:
+        ref = np.empty(len(x), dtype=np.float32)
+        self._reference(x, ref)
+        reference_kernels.subtract(x, ref, self.amplifiers, out)
+
+
+class CommonReference(Reference):
+    """Subtract the mean (or the median) over all amplifier channels from each of them.
+
+    NaN (and infinite) samples are left out of the mean, and stay what they are; the order of the sum is fixed.
+    """
+
+    def __init__(
+        self, fs: Fraction, channels: ChannelTable, operator: ReferenceOperator, description: dict[str, Any]
+    ) -> None:
+        super().__init__(fs, channels, description)
+        if self.amplifiers < 2:
+            raise ConfigurationError(
+                f"a common average reference needs at least 2 amplifier channels; this recording has {self.amplifiers}"
+            )
+        self.operator = operator
+
+    def _reference(self, x: F32, ref: F32) -> None:
+        if self.operator == "mean":
+            reference_kernels.row_mean(x, self.amplifiers, ref)
+        else:
+            reference_kernels.row_median(x, self.amplifiers, ref)
+
+    def _rows(self, x: F32, out: F32) -> None:
+        if self.operator == "mean":
+            reference_kernels.subtract_mean(x, self.amplifiers, out)
+        else:
+            super()._rows(x, out)
+
+    def process_in_place(self, block: Block) -> list[Block]:
+        """Do the same in the memory of a block that nothing else refers to."""
+        if self.operator != "mean":
+            return self.process(block, None)
+        x = stage_input(block, self.in_channels)
+        self._by_rows(len(x), lambda a, b: reference_kernels.subtract_mean_in_place(x[a:b], self.amplifiers))
+        return [Block(x, block.start)]
+
+
+class ChannelReference(Reference):
+    """Subtract one amplifier channel from all of them, itself included: it becomes 0. Where it is NaN, all are."""
+
+    def __init__(self, fs: Fraction, channels: ChannelTable, ntv: int, description: dict[str, Any]) -> None:
+        super().__init__(fs, channels, description)
+        self.column = int(channels.columns_for_ntv(SignalType.AMP, [ntv])[0])
+
+    def _reference(self, x: F32, ref: F32) -> None:
+        ref[:] = x[:, self.column]
+
+
+class ChannelDifference(_Memoryless):
+    """``target := target - reference``, and the reference becomes 0; every other channel passes untouched."""
+
+    def __init__(
+        self, fs: Fraction, channels: ChannelTable, reference_ntv: int, target_ntv: int, description: dict[str, Any]
+    ) -> None:
+        super().__init__(fs, channels, description)
+        if reference_ntv == target_ntv:
+            raise ConfigurationError(
+                f"paired reference of channel {target_ntv} to itself would silence it; name two different channels"
+            )
+        columns = channels.columns_for_ntv(SignalType.AMP, [reference_ntv, target_ntv])
+        self.reference_column, self.target_column = (int(c) for c in columns)
+
+    def _rows(self, x: F32, out: F32) -> None:
+        out[:] = x
+        reference = x[:, self.reference_column]
+        out[:, self.target_column] -= reference
+        out[:, self.reference_column] -= reference  # 0, and NaN where there was no sample

@@ -1,0 +1,141 @@
+"""Row statistics over channels, for common references.
+
+The order of a sum is fixed by the number of channels alone: ``LANES`` partial sums in float64 (channel c goes to lane
+c mod LANES), added up lane by lane. Chunking and threads cannot change it.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.dsp import references
+from ranvier.kernels import kernel
+
+LANES = 16
+
+F32 = npt.NDArray[np.float32]
+
+
+@numba.njit
+def _row_mean(row, columns, lanes):  # type: ignore[no-untyped-def]
+    lanes[:] = 0.0
+    whole = columns - columns % LANES
+    for first in range(0, whole, LANES):
+        part = row[first : first + LANES]
+        for j in range(LANES):
+            lanes[j] += part[j]
+    for j in range(columns - whole):
+        lanes[j] += row[whole + j]
+    total = 0.0
+    for j in range(LANES):
+        total += lanes[j]
+    if np.isfinite(total):
+        return np.float32(total / columns)
+    return _row_mean_of_finite(row, columns, lanes)
+
+
+@numba.njit
+def _row_mean_of_finite(row, columns, lanes):  # type: ignore[no-untyped-def]
+    lanes[:] = 0.0
+    count = 0
+    for c in range(columns):
+        if np.isfinite(row[c]):
+            lanes[c % LANES] += row[c]
+            count += 1
+    total = 0.0
+    for j in range(LANES):
+        total += lanes[j]
+    return np.float32(total / max(count, 1))
+
+
+@kernel("void(float32[:,::1], int64, float32[::1])", reference=references.row_mean)
+def row_mean(x: F32, columns: int, out: F32) -> None:
+    """Mean of the finite values of the first ``columns`` of each row; 0 where none is finite."""
+    lanes = np.empty(LANES)
+    for t in range(len(x)):
+        out[t] = _row_mean(x[t], columns, lanes)
+
+
+@kernel("void(float32[:,::1], int64, float32[:,::1])", reference=references.subtract_mean)
+def subtract_mean(x: F32, columns: int, out: F32) -> None:
+    """Subtract the mean of the finite values of the first ``columns`` from them, row by row; copy the others."""
+    lanes = np.empty(LANES)
+    for t in range(len(x)):
+        row, y = x[t], out[t]
+        r = _row_mean(row, columns, lanes)
+        for c in range(columns):
+            y[c] = row[c] - r
+        for c in range(columns, len(row)):
+            y[c] = row[c]
+
+
+@kernel("void(float32[:,::1], int64)", reference=references.subtract_mean_in_place)
+def subtract_mean_in_place(x: F32, columns: int) -> None:
+    """``subtract_mean`` in the memory of ``x``."""
+    lanes = np.empty(LANES)
+    for t in range(len(x)):
+        row = x[t]
+        r = _row_mean(row, columns, lanes)
+        for c in range(columns):
+            row[c] -= r
+
+
+@kernel("void(float32[:,::1], float32[::1], int64, float32[:,::1])", reference=references.subtract)
+def subtract(x: F32, ref: F32, columns: int, out: F32) -> None:
+    """Subtract ``ref[t]`` from the first ``columns`` of row t; copy the others."""
+    for t in range(len(x)):
+        row, y, r = x[t], out[t], ref[t]
+        for c in range(columns):
+            y[c] = row[c] - r
+        for c in range(columns, len(row)):
+            y[c] = row[c]
+
+
+@numba.njit
+def _select(values, n, k):  # type: ignore[no-untyped-def]
+    """Hoare's selection: put the k-th smallest of ``values[:n]`` at k, smaller ones before it, larger ones behind."""
+    low, high = 0, n - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    return values[k]
+
+
+@kernel("void(float32[:,::1], int64, float32[::1])", reference=references.row_median)
+def row_median(x: F32, columns: int, out: F32) -> None:
+    """Exact median of the finite values of the first ``columns`` of each row (mean of the two in the middle)."""
+    values = np.empty(columns, np.float32)
+    for t in range(len(x)):
+        n = 0
+        for c in range(columns):
+            if np.isfinite(x[t, c]):
+                values[n] = x[t, c]
+                n += 1
+        if n == 0:
+            out[t] = 0.0
+            continue
+        upper = _select(values, n, n // 2)
+        if n % 2:
+            out[t] = upper
+            continue
+        lower = values[0]
+        for j in range(1, n // 2):
+            lower = max(lower, values[j])
+        out[t] = np.float32(0.5 * (np.float64(lower) + np.float64(upper)))

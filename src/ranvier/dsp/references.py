@@ -1,0 +1,111 @@
+"""What the kernels compute, in plain NumPy: the definition that the tests hold the machine code to."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+
+def cascade(
+    x: F32,
+    x_row: int,
+    out: F32,
+    out_row: int,
+    rows: int,
+    step: int,
+    column: int,
+    width: int,
+    ref: F32,
+    gain: float,
+    coef: F64,
+    state: F64,
+    counter: int,
+    work: F64,
+    mirror: F32,
+) -> None:
+    """Second-order sections in transposed direct form II, row by row."""
+    those = slice(column, column + width)
+    for t in range(rows):
+        i = x_row + t * step
+        row = x[i, those] - ref[i] if len(ref) else x[i, those]
+        out[out_row + t * step, those] = _one_row(row.astype(np.float64), gain, coef, state[:, those])
+        if (counter + t + 1) % 256 == 0:
+            _flush(state[:, those])
+
+
+def cascade_restarting(
+    x: F32, out: F32, column: int, width: int, ref: F32, gain: float, coef: F64, state: F64, counter: int
+) -> None:
+    """As ``cascade``; a channel whose sample is not finite gives NaN and restarts from zero."""
+    for t in range(len(x)):
+        for c in range(column, column + width):
+            v = x[t, c] - ref[t] if len(ref) else x[t, c]
+            if np.isfinite(v):
+                out[t, c] = _one_row(np.array([v], np.float64), gain, coef, state[:, c : c + 1])[0]
+            else:
+                out[t, c] = np.nan
+                state[:, c] = 0.0
+        if (counter + t + 1) % 256 == 0:
+            _flush(state[:, column : column + width])
+
+
+def cascade_float64(x: F64, out: F64, gain: float, coef: F64, state: F64) -> None:
+    """As ``cascade``, in float64, without flushing."""
+    for t, row in enumerate(x):
+        out[t] = _one_row(row, gain, coef, state)
+
+
+def largest_bits(bits: npt.NDArray[np.int32], column: int, width: int, out: npt.NDArray[np.int32]) -> None:
+    """Largest bit pattern without sign in each column."""
+    those = slice(column, column + width)
+    if len(bits):
+        out[those] = np.maximum(out[those], (bits[:, those] & 0x7FFFFFFF).max(axis=0))
+
+
+def row_mean(x: F32, columns: int, out: F32) -> None:
+    """Mean of the finite values of the first columns of each row; 0 where none is."""
+    finite = np.isfinite(x[:, :columns])
+    total = np.where(finite, x[:, :columns], 0).sum(axis=1, dtype=np.float64)
+    out[:] = total / np.maximum(finite.sum(axis=1), 1)
+
+
+def row_median(x: F32, columns: int, out: F32) -> None:
+    """Median of the finite values of the first columns of each row; 0 where none is."""
+    for t, row in enumerate(x[:, :columns]):
+        finite = row[np.isfinite(row)].astype(np.float64)
+        out[t] = np.median(finite) if len(finite) else 0.0
+
+
+def subtract(x: F32, ref: F32, columns: int, out: F32) -> None:
+    """Subtract one value per row from the first columns; copy the others."""
+    out[:, :columns] = x[:, :columns] - ref[:, None]
+    out[:, columns:] = x[:, columns:]
+
+
+def subtract_mean(x: F32, columns: int, out: F32) -> None:
+    """``row_mean`` and ``subtract`` in one."""
+    ref = np.empty(len(x), np.float32)
+    row_mean(x, columns, ref)
+    subtract(x, ref, columns, out)
+
+
+def subtract_mean_in_place(x: F32, columns: int) -> None:
+    """``subtract_mean`` in the memory of ``x``."""
+    subtract_mean(x.copy(), columns, x)
+
+
+def _one_row(v: F64, gain: float, coef: F64, state: F64) -> F64:
+    v = gain * v
+    for k, (b1, b2, a1, a2) in enumerate(coef):
+        y = v + state[2 * k]
+        state[2 * k] = b1 * v + state[2 * k + 1] - a1 * y
+        state[2 * k + 1] = b2 * v - a2 * y
+        v = y
+    return v
+
+
+def _flush(state: F64) -> None:
+    state[np.abs(state) < 1e-100] = 0.0

@@ -1,0 +1,109 @@
+"""An HDF5 file to write to, on a disk that may fill up.
+
+When the disk refuses a write, libhdf5 cannot close its file any more: it leaves the process with a file that fails
+again at exit, and can crash there. So HDF5 writes through an object here that never refuses: the first error is kept,
+later writes are dropped, HDF5 closes in peace, and ``check`` raises the error.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+
+class Hdf5Output:
+    """A file opened for writing with h5py.
+
+    Attributes
+    ----------
+    file
+        The h5py.File.
+    """
+
+    def __init__(self, path: Path, mode: str) -> None:
+        import h5py
+
+        self._target = _Target(path, create=mode == "w")
+        self.file: Any = h5py.File(self._target, mode)
+
+    def check(self) -> None:
+        """Raise the OSError that the disk gave, if any."""
+        if self._target.failure is not None:
+            raise self._target.failure
+
+    def close(self) -> None:
+        """Close the file; raise the OSError that the disk gave, if any."""
+        self.discard()
+        self.check()
+
+    def discard(self) -> None:
+        """Close the file, whatever the disk said."""
+        self.file.close()
+        self._target.close()
+
+    def __enter__(self) -> Hdf5Output:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        self.discard()
+        if kind is None:
+            self.check()
+
+
+class _Target(io.RawIOBase):
+    """Reads and writes a file; keeps the first error of writing instead of raising it."""
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self._handle = open(path, "w+b" if create else "r+b", buffering=0)  # noqa: SIM115 - closed by close
+        self.failure: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._handle.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._handle.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the whole buffer; zeros behind the end, where a write was dropped."""
+        left = memoryview(buffer).cast("B")
+        size = len(left)
+        while left:
+            got = self._handle.readinto(left)
+            if not got:
+                left[:] = bytes(len(left))
+                break
+            left = left[got:]
+        return size
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left and self.failure is None:
+                left = left[self._handle.write(left) or 0 :]
+        except OSError as error:
+            self.failure = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            if self.failure is None:
+                return self._handle.truncate(size)
+        except OSError as error:
+            self.failure = error
+        return size or 0
+
+    def close(self) -> None:
+        self._handle.close()
+        super().close()

@@ -1,0 +1,244 @@
+"""The NWB file without its samples, and the tables that come at its end: written with pynwb, so that they are valid."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier._version import __version__
+from ranvier.models.channels import SITE_NUM_UNSET
+from ranvier.models.signals import SignalType
+from ranvier.recordings.channels import Channel, ChannelTable
+from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.formats.hdf5_output import Hdf5Output
+from ranvier.recordings.formats.nwb_own import SCRATCH_NAME
+from ranvier.recordings.sink import Header
+
+#: Names of the series by signal type.
+SERIES: dict[SignalType, str] = {
+    SignalType.AMP: "ElectricalSeries",
+    SignalType.AIN: "AnalogInputs",
+    SignalType.DIN: "DigitalInputs",
+    SignalType.DOUT: "DigitalOutputs",
+}
+#: Marks series that are columns of the recording rather than signals of their own.
+OWN_COMMENT = "ranvier columns; channels in /scratch/ranvier"
+#: Start time where the source does not tell one: NWB demands a value.
+PLACEHOLDER_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def write_skeleton(path: Path, header: Header) -> None:
+    """Write devices, electrodes and empty series of the columns of ``header``."""
+    from pynwb import NWBHDF5IO
+
+    file = _file(header)
+    amplifier = _take(header.channels, SignalType.AMP)
+    region = _add_electrodes(file, amplifier)
+    _add_series(file, header.channels, region)
+    file.add_scratch("{}", name=SCRATCH_NAME, description="What Ranvier needs to read its own file exactly (JSON)")
+    with Hdf5Output(path, "w") as target, NWBHDF5IO(file=target.file, mode="w") as io:
+        io.write(file)
+
+
+def _file(header: Header) -> Any:
+    from pynwb import NWBFile
+
+    first_sec = timedelta(seconds=float(header.start / header.fs))
+    begun = header.walltime
+    marks = ["SIMULATED data, not a recording"] if header.simulated else []
+    if begun is None:
+        marks.append("the time of recording is not known: session_start_time is a placeholder")
+    description = "; ".join([header.name or "extracellular recording", *marks])
+    return NWBFile(
+        session_description=description,
+        identifier=header.uid or str(uuid.uuid4()),
+        session_start_time=begun or PLACEHOLDER_START,
+        timestamps_reference_time=PLACEHOLDER_START if begun is None else begun - first_sec,
+        keywords=["simulated"] if header.simulated else None,
+        notes=f"Written by Ranvier {__version__}. Provenance: JSON in /scratch/{SCRATCH_NAME}.",
+    )
+
+
+def _add_electrodes(file: Any, channels: list[Channel]) -> Any:
+    """Add a device per probe, a group per shank, a row per channel; return the region of all rows."""
+    groups: dict[tuple[str, int], Any] = {}
+    devices: dict[str, Any] = {}
+    _add_columns(file, channels)
+    for channel in channels:
+        key = (channel.probe_id, channel.shank)
+        if key not in groups:
+            probe = _safe(channel.probe_id or "probe")
+            if probe not in devices:
+                headstage = channel.headstage_id or "unknown headstage"
+                devices[probe] = file.create_device(name=probe, description=f"probe on {headstage}")
+            groups[key] = file.create_electrode_group(
+                name=f"{probe}_shank{channel.shank}",
+                description=f"shank {channel.shank} of {probe}",
+                location="unknown",
+                device=devices[probe],
+            )
+        _add_electrode(file, channel, groups[key], with_impedance=any(c.impedance_ohm is not None for c in channels))
+    return file.create_electrode_table_region(list(range(len(channels))), "all channels of the recording")
+
+
+def _add_columns(file: Any, channels: list[Channel]) -> None:
+    file.add_electrode_column("channel_name", "name of the channel")
+    file.add_electrode_column("ntv_chan_idx", "position of the channel in the acquisition stream")
+    file.add_electrode_column("port", "port of the instrument, empty if unknown")
+    file.add_electrode_column("contact_id", "name of the contact on its probe")
+    file.add_electrode_column("site_num", "1-based number of the site on its probe, -1 if unknown")
+    if any(c.site is not None and c.site.z_um for c in channels):
+        file.add_electrode_column("rel_z", "z position on the probe, um")
+
+
+def _add_electrode(file: Any, channel: Channel, group: Any, *, with_impedance: bool) -> None:
+    site = channel.site
+    values: dict[str, Any] = {
+        "location": "unknown",
+        "group": group,
+        "rel_x": np.nan if site is None else site.x_um,
+        "rel_y": np.nan if site is None else site.y_um,
+        "channel_name": channel.name,
+        "ntv_chan_idx": channel.ntv,
+        "port": "" if channel.port is None else channel.port.name,
+        "contact_id": channel.contact_id,
+        "site_num": -1 if channel.site_num == SITE_NUM_UNSET else channel.site_num,
+    }
+    if with_impedance:
+        values["imp"] = np.nan if channel.impedance_ohm is None else channel.impedance_ohm
+    if "rel_z" in file.electrodes.colnames:
+        values["rel_z"] = np.nan if site is None else site.z_um
+    file.add_electrode(**values)
+
+
+def _add_series(file: Any, table: ChannelTable, region: Any) -> None:
+    from hdmf.backends.hdf5 import H5DataIO
+    from pynwb import TimeSeries
+    from pynwb.ecephys import ElectricalSeries
+
+    def empty(n: int, dtype: npt.DTypeLike) -> Any:
+        return H5DataIO(np.zeros((0, n), dtype), maxshape=(None, n), chunks=(1, n))
+
+    amplifier = len(_take(table, SignalType.AMP))
+    common: dict[str, Any] = {"starting_time": 0.0, "rate": 1.0, "comments": OWN_COMMENT}
+    file.add_acquisition(
+        ElectricalSeries(
+            name=SERIES[SignalType.AMP],
+            description="amplifier channels",
+            data=empty(amplifier, np.float32),
+            electrodes=region,
+            conversion=1e-6,
+            **common,
+        )
+    )
+    for kind, unit, dtype in (
+        (SignalType.AIN, "volts", np.float32),
+        (SignalType.DIN, "n.a.", np.int8),
+        (SignalType.DOUT, "n.a.", np.int8),
+    ):
+        channels = _take(table, kind)
+        if channels:
+            names = ", ".join(c.name for c in channels)
+            data = empty(len(channels), dtype)
+            file.add_acquisition(
+                TimeSeries(name=SERIES[kind], description=f"columns: {names}", data=data, unit=unit, **common)
+            )
+
+
+def append_tables(path: Path, header: Header, events: Events | None, trains: dict[str, SpikeTrains]) -> dict[str, str]:
+    """Add events and units to a finished file; return where each of the spike trains lies."""
+    from pynwb import NWBHDF5IO
+
+    places: dict[str, str] = {}
+    with Hdf5Output(path, "r+") as target, NWBHDF5IO(file=target.file, mode="a", load_namespaces=True) as io:
+        file = io.read()
+        if events is not None and len(events):
+            file.add_acquisition(_events_table(events, header))
+        for i, (name, train) in enumerate(trains.items()):
+            table_name = "units" if i == 0 else f"units_{i + 1}"
+            table = _units_table(table_name, name, train, header)
+            if i == 0:
+                file.units = table
+                places[name] = "/units"
+            else:
+                _ecephys(file).add(table)
+                places[name] = f"/processing/ecephys/{table_name}"
+        io.write(file)
+    return places
+
+
+def _ecephys(file: Any) -> Any:
+    if "ecephys" not in file.processing:
+        file.create_processing_module("ecephys", "results from extracellular recordings")
+    return file.processing["ecephys"]
+
+
+def _events_table(events: Events, header: Header) -> Any:
+    from hdmf.common import DynamicTable, VectorData
+
+    columns: list[tuple[str, str, Any]] = [
+        ("timestamp", "seconds", events.counter / float(header.fs)),
+        ("counter", "sample counter", events.counter),
+        ("line", "0-based line of TTL, -1 for comments", events.line),
+        ("state", "1 on, 0 off, -1 without meaning", events.state),
+        ("source", "what made the event", list(events.source)),
+        ("text", "comment", list(events.text)),
+    ]
+    return DynamicTable(
+        name="events",
+        description="TTL edges and comments",
+        columns=[VectorData(name=n, description=d, data=v) for n, d, v in columns],
+        colnames=[n for n, _, _ in columns],
+    )
+
+
+def _units_table(table_name: str, name: str, train: SpikeTrains, header: Header) -> Any:
+    from hdmf.common import VectorData, VectorIndex
+    from pynwb.misc import Units
+
+    ids = train.units
+    order = np.argsort(train.unit, kind="stable")
+    ends = np.searchsorted(train.unit[order], ids, side="right")
+    unit_names = train.unit_names or {}
+    ragged: list[tuple[str, str, npt.NDArray[Any]]] = [
+        ("spike_times", "seconds", train.counter[order] / float(header.fs)),
+        ("spike_site", "native index of the channel with the largest peak, -1 if unknown", train.site[order]),
+        ("spike_index", "position of the spike in time order over all units", order.astype(np.int64)),
+    ]
+    if train.waveforms is not None:
+        ragged.append(("spike_waveform", "waveforms (channels, points), uV", train.waveforms[order]))
+    columns: list[Any] = [
+        VectorData(name="unit_name", description="name of the unit", data=[unit_names.get(int(i), str(i)) for i in ids])
+    ]
+    for column_name, description, values in ragged:
+        data = VectorData(name=column_name, description=description, data=values)
+        index = VectorIndex(name=f"{column_name}_index", data=ends.astype(np.uint64), target=data)
+        columns += [data, index]
+    return Units(
+        name=table_name,
+        description=f"spike trains: {name}",
+        id=ids.astype(np.int64),
+        columns=columns,
+        colnames=["unit_name", *(column_name for column_name, _, _ in ragged)],
+        resolution=float(1 / header.fs),
+    )
+
+
+def to_json(record: dict[str, Any]) -> str:
+    """Return the text of the own record."""
+    return json.dumps(record, ensure_ascii=False, default=str)
+
+
+def _take(table: ChannelTable, kind: SignalType) -> list[Channel]:
+    return [c for c in table if c.type == kind]
+
+
+def _safe(name: str) -> str:
+    """Return a name without what HDF5 paths give a meaning."""
+    return name.replace("/", "_").replace(":", "_")

@@ -1,0 +1,49 @@
+"""Every documented name of the models resolves under its documented path."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import ranvier.exceptions
+import ranvier.models
+
+SEED = Path(__file__).with_name("coverage_seed.txt")
+
+
+def _why_missing(path: str) -> str | None:
+    parts = path.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError:
+            continue
+        break
+    else:
+        return "no such module"
+    for name in parts[cut:]:
+        fields = getattr(found, "model_fields", {}) if inspect.isclass(found) else {}
+        if name not in fields and not hasattr(found, name):
+            return f"no {name!r} in {found!r}"
+        found = fields.get(name) or getattr(found, name)
+    return None
+
+
+def test_all_documented_models_resolve(record_property: Any) -> None:
+    paths = [path for path in SEED.read_text().split() if path.startswith("radiens_core.models.")]
+    missing = {path: why for path in paths if (why := _why_missing(path))}
+    record_property("resolved", f"{len(paths) - len(missing)} of {len(paths)}")
+    print(f"{len(paths) - len(missing)} of {len(paths)} documented model names resolve")
+    assert len(paths) == 504
+    assert missing == {}
+
+
+def test_reexports_are_the_same_objects() -> None:
+    core = importlib.import_module("radiens_core")
+    assert core.models.DatasetMetadata is ranvier.models.DatasetMetadata
+    assert importlib.import_module("radiens_core.models.dataset").TimeRangeSpec is ranvier.models.TimeRangeSpec
+    assert importlib.import_module("radiens_core.models.dsp").FlexFilterStage is ranvier.models.FlexFilterStage
+    assert core.exceptions.DatasetError is ranvier.exceptions.DatasetError
+    assert sorted(n for n in dir(core.models) if n in ranvier.models.__all__) == ranvier.models.__all__

@@ -1,0 +1,123 @@
+"""Staged files: what stands under a final name, and when."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ranvier.exceptions import OutputError, OutputExistsError
+from ranvier.recordings.files import StagedFiles, writing
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_commit_gives_final_names(tmp_path: Path) -> None:
+    staged = StagedFiles()
+    with staged.open(tmp_path / "a") as handle:
+        handle.write(b"1")
+    staged.write_bytes(tmp_path / "b", b"2")
+    folder = staged.path(tmp_path / "c")
+    folder.mkdir()
+    (folder / "inner").write_text("3")
+    assert all(name.startswith(".") for name in names(tmp_path))
+    staged.commit([tmp_path / "a", tmp_path / "c", tmp_path / "b"])
+    assert names(tmp_path) == ["a", "b", "c"]
+    assert (tmp_path / "c" / "inner").read_text() == "3"
+    staged.abort()
+    assert names(tmp_path) == ["a", "b", "c"]
+
+
+def test_commit_replaces_files_and_folders_and_removes_stale_ones(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "old").touch()
+    (tmp_path / "stale").touch()
+    staged = StagedFiles()
+    staged.write_bytes(tmp_path / "a", b"new")
+    staged.path(tmp_path / "c").mkdir()
+    staged.commit([tmp_path / "a", tmp_path / "c"], remove=[tmp_path / "stale", tmp_path / "never was"])
+    assert names(tmp_path) == ["a", "c"]
+    assert (tmp_path / "a").read_text() == "new"
+    assert names(tmp_path / "c") == []
+
+
+def test_abort_removes_everything(tmp_path: Path) -> None:
+    staged = StagedFiles()
+    staged.open(tmp_path / "a").write(b"1")
+    staged.path(tmp_path / "c").mkdir()
+    (staged.path(tmp_path / "c") / "inner").touch()
+    staged.abort()
+    staged.abort()
+    assert names(tmp_path) == []
+
+
+def test_a_failing_rename_leaves_no_final_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged = StagedFiles()
+    for name in ("data", "meta"):
+        staged.write_bytes(tmp_path / name, b"new")
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if target.name == "meta":
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr("ranvier.recordings.files.os.replace", replace)
+    with pytest.raises(OutputError, match="Input/output error"):
+        staged.commit([tmp_path / "data", tmp_path / "meta"])
+    assert all(name.startswith(".") for name in names(tmp_path))
+    staged.abort()
+    assert names(tmp_path) == []
+
+
+def test_metadata_never_stand_over_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every rename, metadata under the final name belong to the data under theirs."""
+    for name in ("data", "meta"):
+        (tmp_path / name).write_text("old")
+    staged = StagedFiles()
+    for name in ("data", "meta"):
+        staged.write_bytes(tmp_path / name, b"new")
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        real(source, target)
+        if (tmp_path / "meta").exists():
+            assert (tmp_path / "data").read_text() == (tmp_path / "meta").read_text()
+
+    monkeypatch.setattr("ranvier.recordings.files.os.replace", replace)
+    staged.commit([tmp_path / "data", tmp_path / "meta"])
+    assert (tmp_path / "meta").read_text() == "new"
+
+
+def test_a_child_process_does_not_remove_its_parents_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged = StagedFiles()
+    staged.open(tmp_path / "a")
+    with monkeypatch.context() as patched:
+        patched.setattr("ranvier.recordings.files.os.getpid", lambda: -1)
+        staged._cleanup()
+    assert len(names(tmp_path)) == 1
+    staged.abort()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EACCES, "choose a folder that you may write to"),
+        (errno.EIO, "cannot write"),
+    ],
+)
+def test_errors_name_the_file_and_what_to_do(number: int, advice: str) -> None:
+    with pytest.raises(OutputError, match=rf"out\.xdat.*{advice}|{advice}.*out\.xdat"), writing(Path("out.xdat")):
+        raise OSError(number, os.strerror(number))
+
+
+def test_our_own_errors_pass(tmp_path: Path) -> None:
+    with pytest.raises(OutputExistsError), writing(tmp_path):
+        raise OutputExistsError("there already")
