@@ -157,16 +157,23 @@ class Broken(Consumer):
 def test_a_broken_consumer_or_hook_never_stops_the_stream() -> None:
     bench = Bench(*(block(10 * i) for i in range(5)))
     bench.pump.add_consumer(Broken())
-    calls: list[int] = []
+    calls: list[object] = []
 
-    def hook(arrived: Block, arrival: float) -> None:
-        calls.append(arrived.start)
-        raise ValueError("loop")
+    class Loop:
+        def stream_started(self) -> None:
+            calls.append("started")
 
-    bench.pump.add_hook(hook)
+        def on_block(self, arrived: Block, arrival: float) -> None:
+            calls.append(arrived.start)
+            raise ValueError("loop")
+
+        def stream_stopped(self) -> None:
+            calls.append("stopped")
+
+    bench.pump.add_hook(Loop())
     assert "stalls" in bench.run()
     assert bench.pump.counts.received_samples == 50
-    assert calls == [0]
+    assert calls == ["started", 0, "stopped"]
     assert len(bench.pump.warnings) == 2
     assert bench.pump.consumers == ()
 

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ranvier.models.status import BackboneMode
+from ranvier.rig.armed import ArmedOutputs
 from ranvier.rig.clock import Clock, RealClock
 from ranvier.rig.control import Control, SourceMaker
 from ranvier.rig.core import Core
 from ranvier.rig.dsp import DspStages
+from ranvier.rig.recording import Recording
 from ranvier.rig.reports import Reports
+from ranvier.rig.sensors import Sensors
 from ranvier.rig.signals import LiveSignals
 from ranvier.rig.source import Source
+from ranvier.rig.state import Action
 from ranvier.services.caller import Caller
 from ranvier.store import Store
 
@@ -51,7 +55,16 @@ class Rig:
         self.reports = Reports()
         self.dsp: DspStages = self.core.dsp
         self.signals = LiveSignals(self.core)
-        self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self._configure)
+        self.sensors = Sensors(self._source, self.core.machine, self.store, changed=self.core.changed)
+        self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)
+        self.recording = Recording(self.core)
+        self.outputs = ArmedOutputs(self._source, self.core.machine, self.store, self.clock)
+        self.core.pump.add_hook(self.outputs)
+        self.core.on_new_source.append(self.outputs.reset)
+        self.core.on_caller_gone.append(self.outputs.caller_gone)
+        self._connect_reports()
+        self.sensors.apply()
+        self.core.changed()
 
     def busy(self) -> bool:
         """Whether it streams or records: then a process that holds it stays."""
@@ -67,21 +80,32 @@ class Rig:
             listener(caller)
 
     def close(self) -> None:
-        """Stop streaming, release the source; safe to call twice."""
+        """Finish what is recorded, turn outputs off, stop streaming, release the source; safe to call twice."""
         core = self.core
-        with core.machine.control:
-            core.stop()
-            core.source.close()
-            self.store.close()
+        self.outputs.disarm()
+        try:
+            self.recording.close()
+        finally:
+            with core.machine.control:
+                core.stop()
+                core.machine.to(Action.STOP_STREAMING)
+                core.source.close()
+                self.store.close()
 
-    def _configure(self, fs_hz: float | None) -> None:
-        source = self.core.source
-        source.configure(float(source.fs) if fs_hz is None else fs_hz, source.channels)
+    def _source(self) -> Source:
+        return self.core.source
+
+    def _connect_reports(self) -> None:
+        reports, recorder = self.reports, self.recording.recorder
+        reports.recording = recorder.recording_status
+        reports.disk = recorder.disk_status
+        reports.files = recorder.files
+        reports.warnings += [recorder.warnings, lambda: list(self.sensors.notes)]
 
     def _make_source(self, mode: BackboneMode, replay: Path | None, loop: bool) -> Source:
         from ranvier.rig.sources import make_source
 
-        return make_source(mode, replay=replay, loop=loop, seed=self._seed)
+        return make_source(mode, replay=replay, loop=loop, seed=self._seed, clock=self.clock)
 
     def __repr__(self) -> str:
         info = self.core.source.info
