@@ -11,6 +11,7 @@ import numpy as np
 
 from ranvier.exceptions import SourceError
 from ranvier.models.ports import Port
+from ranvier.models.status import SinapsStatusRegisters
 from ranvier.recordings import Block, ChannelTable, Events, SpikeTrains
 from ranvier.rig.clock import Clock, RealClock
 from ranvier.rig.source import PortScan, Source
@@ -80,6 +81,9 @@ class FaultySource(Source):
         self._require_plugged_in()
         return self.source.scan()
 
+    def default_channels(self) -> ChannelTable:
+        return self.source.default_channels()
+
     def configure(self, fs_hz: float, channels: ChannelTable) -> None:
         self.source.configure(fs_hz, channels)
         self.fs, self.channels = self.source.fs, self.source.channels
@@ -133,6 +137,18 @@ class FaultySource(Source):
 
     def ground_truth(self, start: int, stop: int) -> SpikeTrains:
         return self.source.ground_truth(start, stop)
+
+    def load_mosi(self, values: Sequence[int]) -> None:
+        self.source.load_mosi(values)
+
+    def transmit_mosi(self) -> None:
+        self.source.transmit_mosi()
+
+    def read_wire_out(self, address: int) -> int:
+        return self.source.read_wire_out(address)
+
+    def sinaps_status(self) -> SinapsStatusRegisters:
+        return self.source.sinaps_status()
 
     def _require_plugged_in(self) -> None:
         if not self.is_plugged_in:

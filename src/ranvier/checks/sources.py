@@ -251,6 +251,7 @@ def only_its_own_channels_fit(case: SourceCase) -> None:
         source.configure(rate, channels)
     source.stop()
     source.configure(rate, channels)
+    source.configure(rate, source.default_channels())
     source.close()
 
 

@@ -178,8 +178,7 @@ class Sensors:
 
 def _build(source: Source, scans: Sequence[PortScan], wanted: Assignments) -> ChannelTable:
     """Return the channels of a source with the sites of its sensors; an assumed column where nobody knows any."""
-    replayed = MODES[source.info.mode].kind == Kind.REPLAYED
-    table = source.channels if replayed else bare(source.channels, scans)
+    table = bare(source.channels, scans) if _is_simulator(source) else source.default_channels()
     for port, (headstage, probe) in sorted(wanted.items()):
         simulated = range(next(s.num_channels for s in scans if s.port == port)) if _is_simulator(source) else None
         table = assign(table, probe=probe, headstage=headstage or None, port=port, wiring=simulated, override=True)

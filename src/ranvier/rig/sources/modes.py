@@ -54,7 +54,7 @@ _OPEN_EPHYS = (
 )
 _XDAQ = "a driver over KonteX's pylibxdaq, or a client of XDAQ-RHX's TCP port"
 _XDAQ_GEN2 = "a driver over KonteX's pylibxdaq for second-generation (Thunderbolt) devices"
-_SMARTBOX = "a public protocol (none is known): a client of a running, licensed Allego server"
+_SMARTBOX = "a client of a running, licensed Allego server (no protocol of its own is public)"
 _SMARTBOX_CLASSIC = (
     "its FPGA configuration, board identification and a Rhythm USB2 driver, or a client of a running Allego server"
 )

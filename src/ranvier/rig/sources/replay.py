@@ -78,6 +78,9 @@ class ReplaySource(Source):
     def scan(self) -> Sequence[PortScan]:
         return tuple(scans_of(self.channels))
 
+    def default_channels(self) -> ChannelTable:
+        return self.recording.channels
+
     def configure(self, fs_hz: float, channels: ChannelTable) -> None:
         if self._running:
             raise ConfigurationError(f"{self.info.name} runs; stop it to change rate or channels")

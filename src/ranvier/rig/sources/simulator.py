@@ -115,6 +115,9 @@ class SimulatorSource(Source):
         others = [s for s in self._ports if s.port != port]
         self._set_ports([*others, PortScan(port, headstage_id, num_channels)])
 
+    def default_channels(self) -> ChannelTable:
+        return stream_channels(self._ports, ain=ANALOG_INPUTS, din=DIGITAL_LINES, dout=DIGITAL_LINES)
+
     def configure(self, fs_hz: float, channels: ChannelTable) -> None:
         self._require_stopped("change rate or channels")
         require_rate(self.info.name, fs_hz, self.info.sampling_rates_hz)
@@ -254,7 +257,7 @@ class SimulatorSource(Source):
                 f"asked for {', '.join(f'{s.port.name} {s.num_channels}' for s in scans)}"
             )
         self._ports = found
-        self.channels = stream_channels(found, ain=ANALOG_INPUTS, din=DIGITAL_LINES, dout=DIGITAL_LINES)
+        self.channels = self.default_channels()
         self._model = None
 
     def _require_stopped(self, what: str) -> None:
