@@ -63,6 +63,7 @@ class Outputs:
         self._log = PulseLog()
         self._player: StimPlayer | None = None
         self._ignored = 0
+        self._head = 0  # counter behind the last sample that arrived
         self._heartbeat: float | None = None  # of the client that armed; None while it never sent one
         self._fault = ""
         self.dac_outputs = Dac(source)
@@ -256,7 +257,7 @@ class Outputs:
         """Begin a stream: the log is emptied; what is enabled can be triggered once it is armed."""
         self._log.clear()
         self._keys.release_all()
-        self._ignored = 0
+        self._ignored = self._head = 0
         self._prepare()
         self.dio_outputs.stream_started()
 
@@ -265,6 +266,7 @@ class Outputs:
         if self._heartbeat is not None and arrival_monotonic - self._heartbeat > LEASE_SEC:
             self.client_gone(self._gate.client or "")
             self._heartbeat = None
+        self._head = block.stop
         player = self._player
         try:
             if player is not None and len(block):
@@ -275,11 +277,13 @@ class Outputs:
             self._fault = f"disarmed: {error}"
 
     def stream_stopped(self) -> None:
-        """End a stream: nothing stays armed."""
-        self.disarm()
+        """End a stream: nothing stays armed. Pulses behind the last sample that arrived were not delivered."""
+        self._gate.shut()
+        self._keys.release_all()
         if self._player is not None:
             self._ignored += self._player.ignored
         self._player = None
+        self._log.forget_from(self._head)
         self.dio_outputs.stream_stopped()
 
     def reset(self) -> None:
@@ -362,8 +366,12 @@ class Outputs:
         self._player = StimPlayer(plans, self._source().fs, self._keys, self._log, self._gate) if plans else None
 
     def _drop_queued(self) -> None:
-        if self._machine.streams and self._params and "stim" in self._source().info.capabilities:
+        if self._player is None:
+            return
+        try:
             self._log.forget_from(self._source().stop_stimulation())
+        except RadiensError as error:  # the instrument failed: what it had is at most 0.1 s
+            self._fault = f"the source could not drop what it had queued: {error}"
 
     def _notes(self) -> list[str]:
         notes = [self._fault] if self._fault else []

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ranvier.exceptions import CapabilityError
 from ranvier.models.rig import PulseRecord
 from ranvier.recordings.block import Block
 from ranvier.rig.source import Source
@@ -176,11 +175,3 @@ class PulseLog:
         """Return the pulses in order of their counters."""
         rows = sorted(self._rows.copy(), key=lambda row: row[:2])
         return [PulseRecord(counter=c, sys_chan_idx=s, cause=cause, charge_nc=q) for c, s, cause, q in rows]
-
-
-def stop_source(source: Source, log: PulseLog) -> None:
-    """Drop what a source has queued, and take it out of the log."""
-    try:
-        log.forget_from(source.stop_stimulation())
-    except CapabilityError:
-        return
