@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scripted_source import ScriptedSource, sample_counts
 
+from ranvier.dsp import Chain, CommonAverageReference
 from ranvier.exceptions import SourceError
 from ranvier.models.rig import ConsumerStatus
 from ranvier.recordings import Block
@@ -14,6 +15,7 @@ from ranvier.rig.cache import SignalCache
 from ranvier.rig.clock import FakeClock
 from ranvier.rig.consumer import BackPressure, Consumer
 from ranvier.rig.consumers import QueueConsumer
+from ranvier.rig.live_dsp import LiveChain
 from ranvier.rig.pump import Pump
 
 
@@ -100,6 +102,18 @@ def test_counters_beyond_32_bits_are_fine() -> None:
     bench = Bench(block(2**31 - 10), block(2**31), block(2**31 + 10))
     assert "stalls" in bench.run()
     assert bench.pump.counts.lost_samples == 0
+
+
+def test_write_protected_blocks_are_filtered_too() -> None:
+    given = block(0)
+    given.samples.flags.writeable = False
+    columns = np.asfortranarray(sample_counts(10, 10, 7))
+    bench = Bench(given, Block(columns, 10, given.gain, given.offset))
+    chain = CommonAverageReference().bind(bench.source.fs, bench.source.channels)
+    live = LiveChain(Chain([chain]))
+    bench.pump._acquisition = lambda: live
+    assert "stalls" in bench.run()
+    assert bench.cache.span().stop == 20
 
 
 def test_nan_is_counted_and_kept() -> None:

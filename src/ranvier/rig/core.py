@@ -94,6 +94,8 @@ class Core:
         warm()
         self.source.block_sec = self.loop_ms / 1000.0
         self.dsp.fresh()
+        source, counts = self.source, self.dsp.live is None
+        self.cache.prepare(source.channels, source.fs, self.persistence_sec, counts=counts)
         for listener in self.on_start:
             listener()
         try:

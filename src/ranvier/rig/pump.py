@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -213,6 +214,7 @@ class Pump:
     def take(self, source: Source, block: Block, arrival: float) -> None:
         """Account for a block, filter it, cache it, hand it on."""
         self._check(source, block)
+        block = _writable(block)
         self._tell(lambda hook: hook.on_block(block, arrival))
         live = self._acquisition()
         if live is not self._live or self._next is None:
@@ -265,6 +267,16 @@ class Pump:
             counts.nan_samples += int(np.isnan(samples).any(axis=1).sum())
         counts.received_samples += len(block)
         counts.blocks += 1
+
+
+def _writable(block: Block) -> Block:
+    """Return a block that compiled kernels take: they refuse write-protected arrays. Nobody writes to it."""
+    samples = block.samples
+    with suppress(ValueError):  # the memory is ours (see Source.read), unless it is a view of something else
+        samples.flags.writeable = True
+    if samples.flags.writeable and samples.flags.c_contiguous:
+        return block
+    return Block(samples.copy(order="C"), block.start, block.gain, block.offset)
 
 
 def _as_source_error(source: Source, error: Exception) -> Exception:
