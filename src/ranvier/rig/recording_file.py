@@ -38,7 +38,7 @@ _COUNTER_BYTES = 8
 _CLOCK_FLUSHES = 10
 _UNKNOWN_US = 2**32 - 1
 #: Given back to a full disk beside what the metadata need.
-_SPARE_BYTES = 1 << 16
+_SPARE_BYTES = 1 << 14
 
 
 class CounterError(ValueError):
