@@ -121,6 +121,24 @@ def test_is_readable_while_it_grows(tmp_path: Path) -> None:
             assert session.stream().segments.rows == 900
 
 
+def test_a_linked_recording_is_live_until_it_ends(tmp_path: Path) -> None:
+    from ranvier.hub.hub import Hub
+    from ranvier.models.tailing import LivenessState
+
+    stream = Stream()
+    with recording(stream, tmp_path, limits=RecorderLimits(flush_sec=0.1)) as recorder:
+        recorder.start()
+        feed(recorder, stream, 0, 500)
+        wait_for(lambda: recorder.status().behind_samples == 0)
+        hub = Hub()
+        linked = hub.datasets.link(recorder.files()[0], force=False)
+        for _ in range(3):  # also where nothing was flushed between two looks
+            assert hub.datasets.tailing_state(linked.id).liveness == LivenessState.LIVE
+        recorder.stop()
+        hub.datasets.tailing_state(linked.id)
+        assert hub.datasets.tailing_state(linked.id).liveness == LivenessState.IDLE
+
+
 def test_what_waits_too_long_for_more_is_flushed(tmp_path: Path) -> None:
     stream = Stream()
     with recording(stream, tmp_path, limits=RecorderLimits(flush_sec=100.0)) as recorder:
