@@ -45,7 +45,7 @@ def test_channels_count_through_the_ports() -> None:
 
 
 def test_all_rates_and_a_thousand_channels_play() -> None:
-    source = simulator(Mode.SMARTBOX_SIM_GEN_BROADBAND)
+    source = simulator(Mode.SMARTBOX_SIM_GEN_SINE_MULTI_BAND)
     for rate in SAMPLING_RATES_HZ:
         source.configure(rate, source.channels)
         source.start()
@@ -304,6 +304,7 @@ def test_reading_in_one_thread_and_ordering_in_others() -> None:
         while not done.is_set():
             ordered.append(source.set_digital_out(1, state))
             state = not state
+            done.wait(0.0005)
 
     thread = threading.Thread(target=order)
     thread.start()

@@ -237,7 +237,9 @@ class SimulatorSource(Source):
 
     def _prepare(self, start: int) -> I16:
         """Compute what does not depend on orders."""
-        self.model().fill(start, self._amp, self._analog_uv)
+        model = self.model()
+        model.fill(start, self._amp, self._analog_uv)
+        model.look_ahead(start, len(self._analog_uv))
         counts = np.empty((len(self._analog_uv), len(self.channels)), np.int16)
         convert(self._analog_uv, 1 / AMP_GAIN_UV, counts)
         self._inputs.fill(start, counts[:, len(self._amp) :])
