@@ -2,11 +2,11 @@
 
     python benchmarks/bench_read.py [--channels 128] [--seconds 60] [--rounds 7]
 
-Both read a headerless int16 file in the page cache, the same windows in the same order, in interleaved rounds after one
-that warms up; results are compared first. neo: ``RawBinarySignalRawIO.get_analogsignal_chunk`` and
-``rescale_signal_raw_to_float(dtype float32)``. Both allocate their result; the line with ``out=`` reuses it. Printed: p50
-over the windows of each round, then median and range over the rounds. Exits with 1 where the floor (half of neo's time)
-does not hold.
+Both read a headerless int16 file in the page cache: the same windows in the same order, in interleaved rounds after a
+warm-up; results are compared first. neo: ``RawBinarySignalRawIO.get_analogsignal_chunk`` and
+``rescale_signal_raw_to_float(dtype float32)``. Both allocate their result; the line with ``out=`` reuses it. Printed:
+p50 over the windows of each round, then median and range over the rounds. Exits with 1 where the floor (half of neo's
+time) does not hold.
 """
 
 from __future__ import annotations

@@ -295,10 +295,10 @@ def test_another_manager_cancels_through_the_store(jobs: JobManager, store: Stor
     gate = Gate()
     job = jobs.submit("k", "x", gate)
     other = JobManager(Store(store.home))
-    other.cancel(job.id)
+    assert other.cancel(job.id).id == job.id
     with pytest.raises(JobCancelledError):
         job.result(timeout_sec=20)
-    other.cancel(job.id)  # finished already: nothing to do
+    assert other.cancel(job.id).state is JobState.CANCELLED  # finished already: nothing to do
     with pytest.raises(DatasetError, match="no job 'nobody'"):
         other.cancel("nobody")
 

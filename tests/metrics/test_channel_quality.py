@@ -187,6 +187,18 @@ def test_raw_statistics_find_what_a_filter_hides(recording_of: Callable) -> None
     assert both[0].noise_uv == clean.noise_uv[0]
 
 
+def test_a_common_reference_does_not_hide_a_dead_channel(recording_of: Callable) -> None:
+    raw = np.random.default_rng(0).normal(0, 10, (FS * SECONDS, 12))
+    raw[:, 4] *= 0.001
+    raw[:, 7] = 0.0
+    referenced = raw - raw.mean(axis=1, keepdims=True)
+    recordings = [recording_of(x.astype(np.float32), FS) for x in (referenced, raw)]
+    clean, before = (measure(r) for r in recordings)
+    assert [q.verdict for q in channel_quality(clean, recordings[0].channels)] == [GOOD] * 12
+    both = [q.verdict for q in channel_quality(clean, recordings[0].channels, raw=before)]
+    assert both == [GOOD] * 4 + [DEAD] + [GOOD] * 2 + [DEAD] + [GOOD] * 4
+
+
 def test_reasons_name_numbers(recording_of: Callable) -> None:
     x = recording_like(np.random.default_rng(0), 8, 0.05)
     x[:, 1] *= 0.001
@@ -218,6 +230,14 @@ def test_table(recording_of: Callable) -> None:
     assert frame["verdict"].tolist() == ["good", "dead", "good"]
     assert frame["ntv_idx"].tolist() == [5, 2, 0]
     assert list(frame.columns) == list(ChannelQuality.model_fields)
+
+
+def test_a_channel_without_samples_travels_as_json(recording_of: Callable) -> None:
+    recording = recording_of(np.full((100, 1), np.nan, np.float32), FS)
+    made = quality_table("d", measure(recording), recording.channels)
+    again = ChannelQualityTable.model_validate_json(made.model_dump_json())
+    assert np.isnan([again.rms_uv, again.sd_uv, again.noise_uv]).all()
+    assert again.by_verdict("dead") == [0]
 
 
 def test_models_are_frozen_and_forbid_unknown_fields(recording_of: Callable) -> None:

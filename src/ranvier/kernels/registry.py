@@ -22,6 +22,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.metrics.kernels",
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
+    "ranvier.detect.kernels",
 )
 
 _REGISTRY: dict[str, Kernel[Any, Any]] = {}

@@ -59,16 +59,18 @@ def channel_quality(
     channels
         The recording's channels (``stats.columns`` are its columns).
     raw
-        Statistics of the same columns before filters, for flat and saturated channels: filters hide both.
+        Statistics of the same columns before filters and references, for dead and saturated channels: filters smear
+        clipping, and a common reference gives a dead channel the others' mean.
     """
     source = stats if raw is None else raw
     flat = (source.n == 0) | (source.flat_fraction >= FLAT_FRACTION)
     saturated = source.saturated_fraction >= SATURATED_FRACTION
     judge = _Judge(stats, flat | saturated)
+    raw_judge = judge if raw is None else _Judge(raw, flat | saturated)
     result = []
     for i, column in enumerate(stats.columns):
         channel = channels[int(column)]
-        verdict, reasons = _verdict(i, source, bool(flat[i]), bool(saturated[i]), judge)
+        verdict, reasons = _verdict(i, source, bool(flat[i]), bool(saturated[i]), judge, raw_judge)
         result.append(
             ChannelQuality(
                 ntv_idx=channel.ntv,
@@ -103,15 +105,19 @@ def quality_table(
 
 
 def _verdict(
-    i: int, source: ChannelStatistics, flat: bool, saturated: bool, judge: _Judge
+    i: int, source: ChannelStatistics, flat: bool, saturated: bool, judge: _Judge, raw_judge: _Judge
 ) -> tuple[ChannelVerdict, tuple[str, ...]]:
     if saturated:
-        return ChannelVerdict.SATURATED, (f"{source.saturated_fraction[i]:.2%} of the samples are at the rails",)
+        return ChannelVerdict.SATURATED, (
+            f"{source.saturated_fraction[i]:.2%} of the samples are at the rails (limit {SATURATED_FRACTION:.1%})",
+        )
     if source.n[i] == 0:
         return ChannelVerdict.DEAD, ("no finite sample",)
     if flat:
-        return ChannelVerdict.DEAD, (f"flat: {source.flat_fraction[i]:.1%} of neighbouring samples are equal",)
-    if reasons := judge.dead(i):
+        return ChannelVerdict.DEAD, (
+            f"flat: {source.flat_fraction[i]:.1%} of neighbouring samples are equal (limit {FLAT_FRACTION:.0%})",
+        )
+    if reasons := judge.dead(i) or raw_judge.dead(i):
         return ChannelVerdict.DEAD, reasons
     if reasons := judge.noisy(i):
         return ChannelVerdict.NOISY, reasons
@@ -148,7 +154,8 @@ class _Judge:
             if not (median > 0 and value >= ratio * median):
                 continue
             if np.log(value / median) >= NOISY_Z * spread:
-                reasons.append(f"{name} {value:.3g} uV is {value / median:.1f} times the others' {median:.3g} uV")
+                times = f"{value / median:.1f} times the others' {median:.3g} uV (limit {ratio:g})"
+                reasons.append(f"{name} {value:.3g} uV is {times}")
         return tuple(reasons)
 
 

@@ -7,7 +7,7 @@ from ranvier.recordings.block import Block
 from ranvier.recordings.channels import Channel, ChannelTable, Site, plain_channels
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format, all_formats, detect, format_for_type, open_session
+from ranvier.recordings.registry import Format, all_formats, detect, detect_as, format_for_type, open_session
 from ranvier.recordings.segments import Gap, Piece, Segments
 from ranvier.recordings.session import Clock, Session
 from ranvier.recordings.sink import Header, Sink
@@ -30,6 +30,7 @@ __all__ = [
     "SpikeTrains",
     "all_formats",
     "detect",
+    "detect_as",
     "format_for_type",
     "open_session",
     "plain_channels",

@@ -106,6 +106,22 @@ def detect(path: Path) -> tuple[Format, Path]:
     raise NotARecordingError(f"{path} is not a recording that this version recognises ({names})")
 
 
+def detect_as(path: Path, file_type: RadiensFileType) -> tuple[Format, Path]:
+    """Return which format of an API file type a path is, and its canonical path; several formats may share a type.
+
+    The path may leave out the format's suffix. NotARecordingError where it is none of them, CapabilityError where this
+    version knows no format of that type.
+    """
+    format_for_type(file_type)
+    candidates = [known for known in _one_by_one() if known.file_type == file_type]
+    for known in candidates:
+        for suffix in ("", *known.suffixes):
+            found = known.detect(path.with_name(path.name + suffix) if suffix and path.name else path)
+            if found is not None:
+                return known, found
+    raise NotARecordingError(f"{path} is not a {' or '.join(known.name for known in candidates)} recording")
+
+
 def open_session(path: str | Path, file_type: RadiensFileType | None = None) -> Session:
     """Open a path as the recording it is.
 
@@ -124,14 +140,7 @@ def open_session(path: str | Path, file_type: RadiensFileType | None = None) -> 
         It is damaged beyond reading; truncated files open with what is there.
     """
     target = Path(path).expanduser()
-    if file_type is None:
-        known, canonical = detect(target)
-    else:
-        known = format_for_type(file_type)
-        found = known.detect(target)
-        if found is None:
-            raise NotARecordingError(f"{target} is not a {known.name} recording")
-        canonical = found
+    known, canonical = detect(target) if file_type is None else detect_as(target, file_type)
     try:
         return known.open(canonical)
     except RadiensError:

@@ -131,12 +131,32 @@ class Source(ABC):
         """
         raise CapabilityError(f"{self.info.name} has no digital outputs")
 
-    def stimulate(self, sys_chan_idx: int, waveform_ua: Sequence[float], settle: tuple[int, int] = (0, 0)) -> int:
+    def stimulate(
+        self,
+        sys_chan_idx: int,
+        waveform_ua: Sequence[float],
+        settle: tuple[int, int] = (0, 0),
+        *,
+        at: int | None = None,
+    ) -> int:
         """Play a current waveform (uA, one value per sample) on a channel; return the counter of its first sample.
 
-        ``settle`` is for how many samples before and after the waveform the amplifier is settled.
+        ``settle`` is for how many samples before and after the waveform the amplifier is settled. The waveform begins
+        at the counter ``at``, or at the next sample that can still be changed where that is later (or None). The
+        engine never asks for more than 0.1 s ahead: when it dies, no more than that is left to be played.
         """
         raise CapabilityError(f"{self.info.name} cannot stimulate")
+
+    def stop_stimulation(self) -> int:
+        """Drop the waveforms that have not begun; return the counter from which none begins.
+
+        One that has begun is finished: half a pulse would leave its charge behind.
+        """
+        raise CapabilityError(f"{self.info.name} cannot stimulate")
+
+    def sample_time(self, counter: int) -> float | None:
+        """Return when a sample was taken, in the engine's monotonic seconds; None where nobody knows."""
+        return None
 
     def measure_impedance(self, port: Port) -> Mapping[int, tuple[float, float]]:
         """Return magnitude (ohm) and phase (degrees) by native channel index."""

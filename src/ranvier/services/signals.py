@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ class SignalBlock:
         ``counts=True``); physical = gain * count + offset, and missing samples are count 0. Empty otherwise.
     """
 
-    samples: Mapping[SignalType, npt.NDArray[np.float32] | npt.NDArray[np.int16]]
+    samples: Mapping[SignalType, npt.NDArray[Any]]
     time_range: TimeRange
     gaps: tuple[tuple[int, int], ...] = field(default=())
     gain: Mapping[SignalType, npt.NDArray[np.float64]] = field(default_factory=dict)

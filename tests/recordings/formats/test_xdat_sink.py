@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranvier.checks.files_xdat import write_xdat, xdat_document
+from ranvier.checks.fuzz import fuzz_reader
 from ranvier.checks.sinks import SinkCase, probe_channels
 from ranvier.exceptions import OutputError
 from ranvier.models.signals import SignalType
@@ -342,3 +343,23 @@ class TestFailures:
             assert list(disk.iterdir()) == []
         finally:
             subprocess.run(["umount", str(disk)], check=True)
+
+
+def own_set(folder: Path) -> dict[str, bytes]:
+    """Return a set with everything that the Sink adds: events, spikes, geometry, provenance."""
+    case = SinkCase(XdatSink, folder, rows=300)
+    at = case.start + np.arange(5)
+    with case.open("set") as sink:
+        sink.write(Block(case.samples(), case.start))
+        sink.write_events(Events.ttl(at, [0] * 5, [1, 0, 1, 0, 1]))
+        units = np.ones(5, np.int32)
+        sink.write_spike_trains("sorter", SpikeTrains(at, units, units, np.zeros((5, 2, 8), np.float32), {1: "a"}))
+        sink.commit()
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize("examples", [60, pytest.param(2000, marks=pytest.mark.slow)])
+def test_damaged_sets_of_ours(tmp_path: Path, examples: int) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    fuzz_reader(own_set(source), lambda folder: open_session(folder / "set"), tmp_path, examples=examples)

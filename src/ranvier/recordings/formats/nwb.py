@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ranvier.exceptions import RecordingError
+from ranvier.exceptions import RadiensError, RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
 from ranvier.recordings.digital import digital_edges, drop_stored_edges
@@ -16,7 +16,17 @@ from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.formats.counters import counters_of_seconds
 from ranvier.recordings.formats.nwb_electrodes import Electrodes
 from ranvier.recordings.formats.nwb_events import ToCounters, event_sources, read_events, read_units, units_rate_hz
-from ranvier.recordings.formats.nwb_file import child, is_hdf5, opened, text_of, type_of
+from ranvier.recordings.formats.nwb_file import (
+    UNREADABLE,
+    child,
+    is_hdf5,
+    missing_from,
+    number_of,
+    opened,
+    scalar_text,
+    text_of,
+    type_of,
+)
 from ranvier.recordings.formats.nwb_own import read_own_record
 from ranvier.recordings.formats.nwb_signals import NwbRecording, open_series
 from ranvier.recordings.formats.nwb_sink import NwbSink
@@ -40,7 +50,7 @@ def detect(path: Path) -> Path | None:
             with opened(candidate) as file:
                 if "nwb_version" in file.attrs or "nwb_version" in file or type_of(file) == "NWBFile":
                     return candidate
-        except (RecordingError, OSError, RuntimeError, ValueError, KeyError):
+        except UNREADABLE:
             if candidate.suffix.lower() == ".nwb":
                 return candidate
     return None
@@ -54,18 +64,36 @@ def open_nwb(path: Path) -> Session:
     RecordingError
         Where HDF5 cannot open it, or where it holds series that cannot be read and nothing else.
     """
+    try:
+        return _open(path)
+    except UNREADABLE as error:
+        end = missing_from(path)
+        if end is None or isinstance(error, RadiensError):
+            raise
+        raise RecordingError(
+            f"{path}: the file was cut: only {end} bytes are there, and what is missing is needed to find the rest "
+            f"({error})"
+        ) from error
+
+
+def _open(path: Path) -> Session:
     with opened(path) as file:
         own = read_own_record(file)
         notes: list[str] = []
         electrodes = Electrodes(file)
-        streams = _open_streams(path, file, electrodes, own, notes)
         units = _find(file, {"Units"})
         sources = event_sources(file)
         extra: dict[str, Any] = {"nwb": _extra(file, electrodes)}
-        if not streams:
-            notes.append(_what_is_there(file, units, sources))
-        events = _lazy_events(path, file, sources, streams)
-        spike_trains, rates = _lazy_units(path, file, units, streams, own)
+        streams = _open_streams(path, file, electrodes, own, notes)
+        try:
+            if not streams:
+                notes.append(_what_is_there(file, units, sources))
+            events = _lazy_events(path, file, sources, streams)
+            spike_trains, rates = _lazy_units(path, file, units, streams, own)
+        except BaseException:
+            for stream in streams.values():
+                stream.close()
+            raise
     extra["nwb"] |= {"units_counter_hz": rates} if rates else {}
     extra |= {key: value for key, value in _dict(own, "extra").items() if key not in extra}
     for stream in streams.values():
@@ -96,10 +124,9 @@ def _open_streams(
         label = last if short.count(last) == 1 else name
         mine = _dict(_dict(own, "streams"), f"/{name}") or None
         try:
-            stream = open_series(path, file, file[name], label, electrodes, mine, None)
-            stream.walltime = _walltime(file, own, stream)
-            streams[label] = stream
-        except (RecordingError, KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+            streams[label] = open_series(path, file, file[name], label, electrodes, mine)
+            streams[label].walltime = _walltime(file, own, streams[label])
+        except UNREADABLE as error:
             failure = failure or RecordingError(f"{path}: {label} cannot be read: {error}")
             notes.append(f"left out: {label}: {error}")
     if failure is not None and not streams:
@@ -142,7 +169,7 @@ def _lazy_events(path: Path, file: Any, sources: list[str], streams: dict[str, N
     makers = {}
     for name in sources:
         start = child(file[name], "starting_time")
-        rate = float(start.attrs["rate"]) if start is not None and "rate" in start.attrs else 1e6
+        rate = number_of(start.attrs, "rate", 1e6) if start is not None else 1e6
         makers[name.rsplit("/", 1)[-1]] = partial(_events, path, [name], _counters_at(rate))
     return LazyDict(makers)
 
@@ -194,11 +221,11 @@ def _walltime(file: Any, own: dict[str, Any], stream: NwbRecording) -> datetime 
     if own.get("walltime_known") is False:
         return None
     for name in ("timestamps_reference_time", "session_start_time"):
-        item = child(file, name)
-        if item is None or getattr(item, "shape", None) != ():
+        text = scalar_text(file, name)
+        if text is None:
             continue
         try:
-            zero = datetime.fromisoformat(text_of(item[()]))
+            zero = datetime.fromisoformat(text)
             zero = zero.replace(tzinfo=UTC) if zero.tzinfo is None else zero.astimezone(UTC)
             if zero.year <= 1970:
                 return None
@@ -214,9 +241,9 @@ def _extra(file: Any, electrodes: Electrodes) -> dict[str, Any]:
     """Return metadata texts and the columns of the electrodes table that channels do not hold."""
     extra: dict[str, Any] = {"nwb_version": text_of(file.attrs.get("nwb_version", ""))}
     for name in ("identifier", "session_description", "session_start_time", "general/notes", "general/experimenter"):
-        item = child(file, name)
-        if item is not None and getattr(item, "size", 0) == 1:
-            extra[name.rsplit("/", 1)[-1]] = text_of(item[()])
+        text = scalar_text(file, name)
+        if text is not None:
+            extra[name.rsplit("/", 1)[-1]] = text
     columns = electrodes.extra()
     return extra | ({"electrodes": columns} if columns else {})
 

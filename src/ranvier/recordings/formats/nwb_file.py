@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: Bytes of decoded chunks that HDF5 keeps per dataset; compressed chunks are then decoded once, not per block.
 _CHUNK_CACHE_BYTES = 1 << 25
+#: What HDF5 raises where a part of a file is damaged or missing.
+UNREADABLE: tuple[type[Exception], ...] = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 #: Longest table or text that is read whole.
 MAX_VALUES = 1 << 28
 
@@ -89,16 +91,29 @@ def rows_present(dataset: h5py.Dataset, end: int) -> int:
             return 0
         row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))
         return int(min(rows, max(0, end - offset) // max(1, row_bytes)))
-    present: dict[int, int] = {}
+    return _chunked_rows_present(dataset, end)
+
+
+def _chunked_rows_present(dataset: h5py.Dataset, end: int) -> int:
+    """Count rows up to the first that is missing in some chunk; a plain chunk that was cut still holds rows."""
+    chunk_rows, total = int(dataset.chunks[0]), int(dataset.shape[0])
+    row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.chunks[1:], dtype=np.int64))
+    plain = dataset.id.get_create_plist().get_nfilters() == 0
+    across = int(np.prod([-(-n // c) for n, c in zip(dataset.shape[1:], dataset.chunks[1:], strict=True)], dtype=int))
+    held: dict[int, list[int]] = {}
     for i in range(dataset.id.get_num_chunks()):
         info = dataset.id.get_chunk_info(i)
-        if info.byte_offset is not None and info.byte_offset + info.size <= end:
-            present[info.chunk_offset[0]] = present.get(info.chunk_offset[0], 0) + 1
-    across = int(np.prod([-(-n // c) for n, c in zip(dataset.shape[1:], dataset.chunks[1:], strict=True)], dtype=int))
-    first = 0
-    while present.get(first, 0) == across and first < rows:
-        first += dataset.chunks[0]
-    return min(first, rows)
+        if info.byte_offset is None:
+            continue
+        missing = max(0, info.byte_offset + info.size - end)
+        rows = chunk_rows if not missing else max(0, info.size - missing) // row_bytes if plain else 0
+        held.setdefault(int(info.chunk_offset[0]), []).append(rows)
+    for first in range(0, total, chunk_rows):
+        rows_of_chunks = held.get(first, [])
+        rows = min(rows_of_chunks) if len(rows_of_chunks) == across else 0
+        if rows < chunk_rows:
+            return min(total, first + rows)
+    return total
 
 
 def text_of(value: Any) -> str:
@@ -129,21 +144,38 @@ def number_of(attributes: Any, key: str, default: float) -> float:
 
 
 def child(group: Any, name: str) -> Any:
-    """Return a member of a group, None where it is absent or its link is broken."""
-    return group.get(name) if name in group else None
+    """Return a member of a group, None where it is absent, its link is broken, or it cannot be opened."""
+    try:
+        return group.get(name) if name in group else None
+    except UNREADABLE:
+        return None
 
 
 def column(group: Any, name: str) -> npt.NDArray[Any] | None:
-    """Return a whole one-dimensional column of a table, texts as ``str`` objects; None where there is none."""
+    """Return a whole one-dimensional column of a table, texts as ``str``; None where it is absent or unreadable."""
     import h5py
 
     item = child(group, name)
     if not isinstance(item, h5py.Dataset) or item.ndim != 1 or item.size > MAX_VALUES:
         return None
-    if h5py.check_string_dtype(item.dtype) is not None:
-        return np.asarray(item.asstr(errors="replace")[:], dtype=object)
-    values: npt.NDArray[Any] = item[:]
+    try:
+        if h5py.check_string_dtype(item.dtype) is not None:
+            return np.asarray(item.asstr(errors="replace")[:], dtype=object)
+        values: npt.NDArray[Any] = item[:]
+    except UNREADABLE:
+        return None
     return values
+
+
+def scalar_text(group: Any, name: str) -> str | None:
+    """Return a dataset of one text, None where it is absent or cannot be read."""
+    item = child(group, name)
+    if item is None or getattr(item, "shape", None) not in ((), (1,)):
+        return None
+    try:
+        return text_of(item[()])
+    except UNREADABLE:
+        return None
 
 
 def texts(values: npt.NDArray[Any] | None) -> list[str] | None:

@@ -15,7 +15,7 @@ from ranvier.models.channels import SignalUnits
 from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
 from ranvier.recordings.channels import Channel, ChannelTable, Site
-from ranvier.recordings.formats.nwb_file import child, text_of
+from ranvier.recordings.formats.nwb_file import scalar_text
 
 SCRATCH_NAME = "ranvier"
 _MAX_TEXT = 1 << 28
@@ -55,11 +55,8 @@ def rate_from_json(data: Any) -> Fraction:
 
 def read_own_record(file: Any) -> dict[str, Any]:
     """Return the record of an open file; empty where it has none, or one that cannot be read."""
-    item = child(file, f"scratch/{SCRATCH_NAME}")
-    if item is None or getattr(item, "shape", None) not in ((), (1,)):
-        return {}
-    text = text_of(item[()])
-    if len(text) > _MAX_TEXT:
+    text = scalar_text(file, f"scratch/{SCRATCH_NAME}")
+    if text is None or len(text) > _MAX_TEXT:
         return {}
     try:
         record = json.loads(text)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -134,7 +135,7 @@ def _rate(value: Any, source: Path) -> Fraction:
 
 def _real(value: Any, key: str, source: Path) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e30:
-        raise RecordingError(f"{source}: {key} must be a number, not {str(value)[:40]!r}")
+        raise RecordingError(f"{source}: {key} must be a number, not {reprlib.repr(value)}")
     if key == "gain_uv" and (value == 0 or not math.isfinite(value)):
         raise RecordingError(f"{source}: gain_uv must not be 0")
     return float(value)
@@ -145,5 +146,7 @@ def _whole(
 ) -> int:
     value = document.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise RecordingError(f"{source}: {key} must be a whole number from {least} to {most}, not {str(value)[:40]!r}")
+        raise RecordingError(
+            f"{source}: {key} must be a whole number from {least} to {most}, not {reprlib.repr(value)}"
+        )
     return value

@@ -1,0 +1,247 @@
+"""One job: what its work sees of it, and what its caller does."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ranvier.exceptions import DataProcessingError, JobCancelledError, RadiensError, StoreError
+from ranvier.models.jobs import JobInfo, JobProgress, JobState
+from ranvier.store.data import storable, utc_now
+
+if TYPE_CHECKING:
+    from ranvier.hub.jobs import JobManager
+
+T = TypeVar("T")
+ProgressCallback = Callable[[JobProgress], object]
+
+#: How often a waiting caller sees progress.
+SHOW_INTERVAL_SEC = 0.1
+
+
+class JobContext:
+    """What running work sees of its job. Thread-safe, so that helper threads of the work may use it too."""
+
+    def __init__(self, job_id: str, label: str) -> None:
+        self._cancel = threading.Event()
+        self._lock = threading.Lock()
+        self._started: float | None = None
+        self._progress = JobProgress(job_id=job_id, label=label)
+        self._outputs: tuple[str, ...] = ()
+
+    def progress(
+        self,
+        value: float | JobProgress | None = None,
+        *,
+        samples_done: int | None = None,
+        samples_total: int | None = None,
+        phase: str | None = None,
+    ) -> None:
+        """Report how far the work is; cheap enough for every block.
+
+        Parameters
+        ----------
+        value
+            Fraction, 0 to 1; None takes ``samples_done / samples_total``. Of a JobProgress, fraction, samples and
+            phase are taken.
+        samples_done, samples_total
+            Samples per channel.
+        phase
+            What is being done now; it stays until another one is named.
+        """
+        if isinstance(value, JobProgress):
+            samples_done, samples_total, phase = value.samples_done, value.samples_total, value.phase or phase
+            value = value.fraction
+        with self._lock:
+            old = self._progress
+            done = old.samples_done if samples_done is None else samples_done
+            total = old.samples_total if samples_total is None else samples_total
+            if value is None:
+                value = done / total if total > 0 else old.fraction
+            fraction = min(1.0, max(0.0, float(value)))  # in this order NaN becomes 0
+            new = {"samples_done": done, "samples_total": total, "fraction": fraction}
+            self._progress = old.model_copy(update=new if phase is None else {**new, "phase": storable(phase)})
+
+    def samples(self, done: int, total: int) -> None:
+        """Report samples per channel; has the form of the ``progress`` callbacks of readers and metrics."""
+        self.progress(samples_done=done, samples_total=total)
+
+    def add_output(self, path: str | os.PathLike[str]) -> None:
+        """Name a file that this job made."""
+        with self._lock:
+            self._outputs = (*self._outputs, os.fspath(path))
+
+    def cancelled(self) -> bool:
+        """Return whether someone cancelled the job."""
+        return self._cancel.is_set()
+
+    def check(self) -> None:
+        """Raise JobCancelledError where someone cancelled the job."""
+        if self._cancel.is_set():
+            raise JobCancelledError(f"{self._progress.label or 'the job'} was cancelled")
+
+    def snapshot(self) -> JobProgress:
+        """Return the progress now, with rate and remaining time."""
+        with self._lock:
+            now, started = self._progress, self._started
+        if started is None:
+            return now
+        elapsed = time.monotonic() - started
+        rate = now.samples_done / elapsed if elapsed > 0 else 0.0
+        # before half a second the rate says more about caches than about the work
+        known = now.fraction > 0 and elapsed > 0.5
+        remaining = elapsed * (1.0 - now.fraction) / now.fraction if known else None
+        return now.model_copy(
+            update={"elapsed_sec": elapsed, "samples_per_sec": rate, "remaining_sec": remaining},
+        )
+
+    def _begin(self) -> None:
+        self._started = time.monotonic()
+
+    def _complete(self) -> JobProgress:
+        """Return the last progress of finished work."""
+        snapshot = self.snapshot()
+        done = max(snapshot.samples_done, snapshot.samples_total)
+        elapsed = snapshot.elapsed_sec
+        rate = done / elapsed if elapsed > 0 else 0.0
+        return snapshot.model_copy(
+            update={"fraction": 1.0, "samples_done": done, "samples_per_sec": rate, "remaining_sec": 0.0}
+        )
+
+
+class Job(Generic[T]):
+    """A job of this process: ask for its state, wait for its result, cancel it."""
+
+    def __init__(self, manager: JobManager, info: JobInfo, work: Callable[[JobContext], T]) -> None:
+        self.id = info.id
+        self.context = JobContext(info.id, info.label)
+        self._manager = manager
+        self._info = info
+        self._work: Callable[[JobContext], T] | None = work  # dropped when it ran: it may hold much memory
+        self._finished = threading.Event()
+        self._value: T | None = None
+        self._error: RadiensError | None = None
+
+    @property
+    def info(self) -> JobInfo:
+        """State and progress, now."""
+        info = self._info
+        if self._finished.is_set():
+            return info
+        return info.model_copy(
+            update={"progress": self.context.snapshot(), "outputs": (*info.outputs, *self.context._outputs)}
+        )
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it ended, in whatever way."""
+        return self._finished.is_set()
+
+    def cancel(self) -> None:
+        """Ask the work to stop; it cleans up first. A queued job never starts."""
+        self.context._cancel.set()
+        self._manager._drop_if_queued(self)
+
+    def wait(self, timeout_sec: float | None = None) -> bool:
+        """Wait for the end, without raising what the work raised; return whether it came."""
+        return self._finished.wait(timeout_sec)
+
+    def result(self, progress: ProgressCallback | None = None, *, timeout_sec: float | None = None) -> T:
+        """Wait for the work and return what it returned.
+
+        Parameters
+        ----------
+        progress
+            Called in this thread, about ten times a second where something changed, and once at the end.
+        timeout_sec
+            Give up waiting after this long, with TimeoutError; the job goes on.
+
+        Raises
+        ------
+        RadiensError
+            What the work raised; DataProcessingError with the cause for exceptions that are not ours;
+            JobCancelledError after a cancel.
+        KeyboardInterrupt
+            Ctrl-C while waiting cancels the job and waits until it has cleaned up; a second one stops that waiting.
+        """
+        self._manager._refuse_to_wait_in_a_worker(self)
+        deadline = None if timeout_sec is None else time.monotonic() + timeout_sec
+        try:
+            self._follow(progress, deadline)
+        except TimeoutError:
+            raise
+        except BaseException:  # Ctrl-C, or the caller's callback failed: leave no work behind that nobody waits for
+            self.cancel()
+            while not self._finished.wait(SHOW_INTERVAL_SEC):  # in slices: Windows cannot interrupt an endless wait
+                pass
+            raise
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # the work returned a T, which may be None
+
+    def _follow(self, progress: ProgressCallback | None, deadline: float | None) -> None:
+        shown: JobProgress | None = None
+        while not self._finished.wait(SHOW_INTERVAL_SEC):
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"{self._info.label or self.id} is still {self._info.state}")
+            if progress is not None:
+                now = self.context.snapshot()
+                if shown is None or _differs(now, shown):
+                    progress(now)
+                    shown = now
+        if progress is not None and self._info.state is JobState.DONE:
+            progress(self._info.progress)
+
+    def _run(self) -> None:
+        """Do the work in this thread and keep how it ended."""
+        work, self._work = self._work, None
+        self.context._begin()
+        self._info = self._info.model_copy(update={"state": JobState.RUNNING})
+        state = JobState.DONE
+        try:
+            self.context.check()
+            self._manager._note_start(self._info)
+            self._value = work(self.context) if work is not None else None
+        except JobCancelledError as error:
+            state, self._error = JobState.CANCELLED, error
+        except RadiensError as error:
+            state, self._error = JobState.FAILED, error
+        except BaseException as error:  # noqa: BLE001 - the job keeps it, and result() raises it in the caller's thread
+            state = JobState.FAILED
+            wrapped = DataProcessingError(f"{self._info.label or self._info.kind} failed: {_describe(error)}")
+            wrapped.__cause__ = error
+            self._error = wrapped
+        self._end(state)
+
+    def _end(self, state: JobState) -> None:
+        final = self.context._complete() if state is JobState.DONE else self.context.snapshot()
+        info = self._info.model_copy(
+            update={
+                "state": state,
+                "progress": final,
+                "finished_utc": utc_now(),
+                "error": None if self._error is None else storable(str(self._error)),
+                "outputs": (*self._info.outputs, *self.context._outputs),
+            }
+        )
+        try:
+            self._manager._note_end(info)
+        except StoreError as error:
+            # The work's own outcome stands; the record says that it could not be kept.
+            note = f"its end could not be recorded: {error}"
+            info = info.model_copy(update={"error": f"{info.error}; {note}" if info.error else note})
+        self._info = info
+        self._finished.set()
+
+
+def _differs(now: JobProgress, shown: JobProgress) -> bool:
+    return (now.fraction, now.samples_done, now.phase) != (shown.fraction, shown.samples_done, shown.phase) or (
+        now.elapsed_sec - shown.elapsed_sec >= 1.0  # a clock that moves shows that the work lives
+    )
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
