@@ -103,6 +103,7 @@ class ReplaySource(Source):
         self._loops = [segments.start]
         self._at = 0
         self._played = 0
+        self._stop: int | None = None
         self._prepared: Block | None = None
         self._pacer.start(self.fs)
         self._running = True
@@ -119,6 +120,7 @@ class ReplaySource(Source):
             return None
         block, self._prepared = self._prepared, None
         self._played = self._due
+        self._stop = block.stop
         self._at += 1
         return block
 
@@ -132,6 +134,12 @@ class ReplaySource(Source):
     def buffer_level(self) -> float:
         behind = self._pacer.taken() - self._played if self._running else 0
         return min(1.0, max(0.0, behind / float(self.fs)))
+
+    def sample_time(self, counter: int) -> float | None:
+        # gaps and passes move counters against time: what was read last tells where they are now
+        if not self._running or self._stop is None:
+            return None
+        return self._pacer.time_of(self._played - (self._stop - counter))
 
     def marks(self, start: int, stop: int) -> Events:
         begun = [(at, f"replay begins again (pass {i + 1})") for i, at in enumerate(self._loops) if i]
