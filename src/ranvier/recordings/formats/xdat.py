@@ -21,6 +21,7 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import digital_edges
 from ranvier.recordings.events import Events
 from ranvier.recordings.flat import FlatFile, FlatRecording
+from ranvier.recordings.formats.xdat_clock import clocks_of, read_records
 from ranvier.recordings.formats.xdat_metadata import MOST_COLUMNS, XdatMetadata, load_document
 from ranvier.recordings.formats.xdat_names import XdatSet, find_set, sets_in
 from ranvier.recordings.formats.xdat_sink import XdatSink
@@ -83,6 +84,7 @@ def open_xdat(path: str | Path, *, fs: float | Fraction | None = None) -> Sessio
         streams={_STREAM: recording},
         events=LazyDict({_STREAM: _events_maker(recording, metadata)}),
         spike_trains=LazyDict({name: _spikes_maker(files, name) for name in _spike_names(metadata)}),
+        clocks=clocks_of(read_records(files.clock)),
         provenance=own["provenance"] if isinstance(own.get("provenance"), dict) else None,
         notes=recording.notes,
         extra={"uid": metadata.uid(), "xdat": metadata.extra(recording.channels)},
@@ -181,13 +183,21 @@ def _recording(files: XdatSet, metadata: XdatMetadata, fs: Fraction) -> XdatReco
     total = _column_count(files, metadata, None if counters is None else counters.rows())
     data = FlatFile(files.data, np.dtype("<f4"), total)
     rows = _rows(data, counters)
-    timeline = Timeline(counters, rows, fs, metadata.promised_start())
+    records = read_records(files.clock)
+    # While a set is recorded, its clock file tells how much of it was safe; a finished set is safe as a whole.
+    durable = int(records["durable_rows"].max(initial=0)) if metadata.is_being_recorded() else None
+    timeline = Timeline(counters, rows, fs, metadata.promised_start(), durable)
     if timeline.rows == 0 and not metadata.provisional:
         raise RecordingError(f"{files.data} holds no samples ({files.data.stat().st_size} bytes)")
     channels = metadata.channels(total)
     walltime = metadata.walltime()
     promised = metadata.promised_rows()
-    notes = [*metadata.notes, *timeline.notes, *_size_notes(data, counters, timeline.rows, promised, metadata)]
+    notes = [
+        *metadata.notes,
+        *metadata.stated_notes(),
+        *timeline.notes,
+        *_size_notes(data, counters, timeline.rows, promised, metadata),
+    ]
     return XdatRecording(
         timeline,
         data,
@@ -245,6 +255,8 @@ def _size_notes(
         notes.append(f"{promised - rows} of {promised} samples are lost: the files end after {rows}")
     if promised is not None and rows > promised:
         notes.append(f"the files hold {rows} samples, {rows - promised} more than the metadata say: all are read")
+    if metadata.provisional and counters is not None and data.rows() > rows:
+        notes.append(f"{data.rows() - rows} samples at the end were not flushed yet: left out")
     if metadata.provisional:
         return notes  # one file ahead of the other, or half a row, is how a set grows
     if data.leftover_bytes():
