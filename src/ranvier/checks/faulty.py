@@ -129,8 +129,21 @@ class FaultySource(Source):
     def set_digital_out(self, line: int, state: bool) -> int:
         return self.source.set_digital_out(line, state)
 
-    def stimulate(self, sys_chan_idx: int, waveform_ua: Sequence[float], settle: tuple[int, int] = (0, 0)) -> int:
-        return self.source.stimulate(sys_chan_idx, waveform_ua, settle)
+    def stimulate(
+        self,
+        sys_chan_idx: int,
+        waveform_ua: Sequence[float],
+        settle: tuple[int, int] = (0, 0),
+        *,
+        at: int | None = None,
+    ) -> int:
+        return self.source.stimulate(sys_chan_idx, waveform_ua, settle, at=at)
+
+    def stop_stimulation(self) -> int:
+        return self.source.stop_stimulation()
+
+    def sample_time(self, counter: int) -> float | None:
+        return self.source.sample_time(counter)
 
     def measure_impedance(self, port: Port) -> Mapping[int, tuple[float, float]]:
         return self.source.measure_impedance(port)

@@ -279,8 +279,7 @@ class Outputs:
 
     def stream_stopped(self) -> None:
         """End a stream: nothing stays armed. Pulses behind the last sample that arrived were not delivered."""
-        self._gate.shut()
-        self._keys.release_all()
+        self.disarm()
         if self._player is not None:
             self._ignored += self._player.ignored
         self._player = None

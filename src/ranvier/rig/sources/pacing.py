@@ -27,6 +27,10 @@ class Pacer:
         """Return how many samples have been taken by now."""
         return int((self._clock.monotonic() - self._begin + _NOW_SEC) * float(self._fs))
 
+    def time_of(self, counter: int) -> float:
+        """Return when a sample is taken."""
+        return self._begin + counter / float(self._fs)
+
     def wait(self, stop: int, timeout_sec: float) -> bool:
         """Wait until the samples before ``stop`` have been taken; False where that takes longer than the time-out."""
         due = self._begin + float(stop / self._fs)

@@ -193,14 +193,30 @@ class SimulatorSource(Source):
             self._outputs.change(line, counter, bool(state))
             return counter
 
-    def stimulate(self, sys_chan_idx: int, waveform_ua: Sequence[float], settle: tuple[int, int] = (0, 0)) -> int:
+    def stimulate(
+        self,
+        sys_chan_idx: int,
+        waveform_ua: Sequence[float],
+        settle: tuple[int, int] = (0, 0),
+        *,
+        at: int | None = None,
+    ) -> int:
         waveform = tuple(float(i) for i in waveform_ua)
         self._require_pulse(sys_chan_idx, waveform, settle)
         with self._lock:
-            counter = self._counter_now() + settle[0]
+            counter = max(self._counter_now() + settle[0], at or 0)
             pulse = Delivered(counter, sys_chan_idx, waveform, settle)
             self._artifacts.play(pulse, self.channels, float(self.fs))
             return counter
+
+    def stop_stimulation(self) -> int:
+        with self._lock:
+            counter = self._counter_now()
+            self._artifacts.drop_from(counter)
+            return counter
+
+    def sample_time(self, counter: int) -> float | None:
+        return self._pacer.time_of(counter) if self._running else None
 
     def measure_impedance(self, port: Port) -> Mapping[int, tuple[float, float]]:
         self._require_stopped("measure impedances")
