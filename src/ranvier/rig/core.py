@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ranvier import _platform
@@ -51,6 +52,8 @@ class Core:
         Called with the reason after the source failed, in a thread of its own.
     on_caller_gone
         Called with every client that left or died.
+    replay, replay_loops
+        What the data-source mode plays, and whether it begins again.
     warnings
         What a person at the rig should know, by topic.
     """
@@ -60,6 +63,8 @@ class Core:
         self.store = store
         self.clock = clock
         self.source = source
+        self.replay: Path | None = None
+        self.replay_loops = True
         self.selection = Selection()
         self.persistence_sec = PERSISTENCE_SEC
         self.loop_ms = LOOP_MS

@@ -87,7 +87,10 @@ class OnColumns(Stage):
         self.columns = columns
         self.in_fs = self.out_fs = inner.in_fs
         self.in_channels = self.out_channels = channels
-        self.settling_samples = inner.settling_samples
+
+    @property
+    def settling_samples(self) -> int:
+        return self.inner.settling_samples
 
     def start(self) -> Any:
         return self.inner.start()

@@ -6,17 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ranvier.models.status import BackboneMode
-from ranvier.rig.armed import ArmedOutputs
+from ranvier.rig.armed import ArmedOutputs, ArmedTriggers
 from ranvier.rig.clock import Clock, RealClock
 from ranvier.rig.control import Control, SourceMaker
 from ranvier.rig.core import Core
 from ranvier.rig.dsp import DspStages
+from ranvier.rig.loop import ClosedLoop
 from ranvier.rig.recording import Recording
 from ranvier.rig.reports import Reports
 from ranvier.rig.sensors import Sensors
+from ranvier.rig.setups import DspPart, RecordingPart, SelectionPart, SensorsPart, SourcePart
 from ranvier.rig.signals import LiveSignals
 from ranvier.rig.source import Source
 from ranvier.rig.state import Action
+from ranvier.rig.workspaces import Workspaces
 from ranvier.services.caller import Caller
 from ranvier.store import Store
 
@@ -59,9 +62,28 @@ class Rig:
         self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)
         self.recording = Recording(self.core)
         self.outputs = ArmedOutputs(self._source, self.core.machine, self.store, self.clock)
-        self.core.pump.add_hook(self.outputs)
-        self.core.on_new_source.append(self.outputs.reset)
-        self.core.on_caller_gone.append(self.outputs.caller_gone)
+        self.loop = ClosedLoop(self._source, self.clock, self.outputs.dio_outputs)
+        self.triggers = ArmedTriggers(
+            self._source, self.loop, lambda: self.recording, lambda: self.recording.config().split_files_by_port
+        )
+        for hook in (self.loop, self.outputs, self.triggers):  # the closed loop first: it is the one in a hurry
+            self.core.pump.add_hook(hook)
+        for part in (self.outputs, self.triggers):
+            self.core.on_new_source.append(part.reset)
+            self.core.on_caller_gone.append(part.caller_gone)
+        self.workspaces = Workspaces(
+            self.store,
+            self.core.machine,
+            {
+                "source": SourcePart(self.core, self.control),
+                "sensors": SensorsPart(self.sensors),
+                "filters": DspPart(self.dsp),
+                "recording": RecordingPart(self.recording),
+                "selection": SelectionPart(self.core),
+                "outputs": self.outputs,
+                "triggers": self.triggers,
+            },
+        )
         self._connect_reports()
         self.sensors.apply()
         self.core.changed()
@@ -83,6 +105,8 @@ class Rig:
         """Finish what is recorded, turn outputs off, stop streaming, release the source; safe to call twice."""
         core = self.core
         self.outputs.disarm()
+        self.loop.disarm()
+        self.triggers.close()
         try:
             self.recording.close()
         finally:
@@ -100,7 +124,9 @@ class Rig:
         reports.recording = recorder.recording_status
         reports.disk = recorder.disk_status
         reports.files = recorder.files
-        reports.warnings += [recorder.warnings, lambda: list(self.sensors.notes)]
+        reports.loop = self.loop.status
+        reports.outputs = self.outputs.status
+        reports.warnings += [recorder.warnings, lambda: list(self.sensors.notes), lambda: list(self.triggers.notes)]
 
     def _make_source(self, mode: BackboneMode, replay: Path | None, loop: bool) -> Source:
         from ranvier.rig.sources import make_source
