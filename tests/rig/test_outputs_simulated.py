@@ -28,7 +28,7 @@ def read(rig: Rig, start: int, stop: int) -> dict[SignalType, np.ndarray]:
     fs = float(rig.core.source.fs)
     none = np.empty(0, np.int64)
     four = np.arange(4)
-    select = SigSelect(amp=four, gpio_ain=none, gpio_din=none, gpio_dout=four, key_idx=KeyIndex.NTV)
+    select = SigSelect(amp=four, gpio_ain=none, gpio_din=none, gpio_dout=np.arange(2), key_idx=KeyIndex.NTV)
     return dict(rig.signals.read(TimeRangeSpec.subset(start / fs, stop / fs), select).samples)
 
 
@@ -53,7 +53,7 @@ def test_a_train_shows_at_the_counters_of_the_log(rig: Rig) -> None:
     assert (np.diff(counters) == 300).all()
     start = int(counters[0]) - 60
     amp = read(rig, start, int(counters[-1]) + 60)[SignalType.AMP][:, 0]
-    steep = np.flatnonzero(np.abs(np.diff(amp)) > 1e5) + 1  # 10 uA at 10 um in grey matter are 265 mV, or the rail
+    steep = np.flatnonzero(np.abs(np.diff(amp)) > 3000) + 1  # the artifact drives the amplifier to its rails
     near = np.abs(steep[:, None] + start - counters[None]).min(axis=0)
     assert (near <= 6).all()
     status = rig.control.details().outputs
@@ -82,7 +82,7 @@ def test_the_closed_loop_answers_on_the_simulator(tmp_path: Path) -> None:
     try:
         rig.control.set_core_config(loop_dur=1.0)
         rig.triggers.arm_loop(
-            range(32), -60.0, dout_idx=2, highpass_hz=300.0, deadline_ms=100.0, late=LatePolicy.SKIP, client="test"
+            range(32), -60.0, dout_idx=1, highpass_hz=300.0, deadline_ms=100.0, late=LatePolicy.SKIP, client="test"
         )
         rig.control.start_streaming()
         wait_for(lambda: (s := rig.loop.status()) is not None and s.edges >= 10, 20.0)
@@ -96,7 +96,7 @@ def test_the_closed_loop_answers_on_the_simulator(tmp_path: Path) -> None:
         assert status.latency.software_only
         head = rig.signals.cached()[1]
         wait_for(lambda: rig.signals.cached()[1] > head + 300)
-        dout = read(rig, max(rig.signals.cached()[0], 0), rig.signals.cached()[1])[SignalType.DOUT][:, 2]
+        dout = read(rig, max(rig.signals.cached()[0], 0), rig.signals.cached()[1])[SignalType.DOUT][:, 1]
         rises = np.flatnonzero(np.diff(dout) > 0)
         assert len(rises) >= 10
         assert np.diff(rises).min() >= 150  # 5 ms refractory
