@@ -205,7 +205,7 @@ class _Running:
         self._state: DetectorState = self._detector.start()
         self._pulse = math.ceil(settings.pulse_sec * self._fs)
         self._refractory = math.ceil(settings.refractory_sec * self._fs)
-        self._ready_at = -(2**62)
+        self._ready_at = self._settled_at = -(2**62)
         self._low_at: int | None = None
         self._warm_up(source)
 
@@ -216,6 +216,8 @@ class _Running:
         raw = take_columns(block, self._columns)
         for part in [raw] if self._filter is None else self._filtered(self._filter, raw):
             for counter in self._detector.process(part, self._state).counters.tolist():
+                if counter < self._settled_at:
+                    continue
                 self.events += 1
                 if counter >= self._ready_at and not self._answer(counter, block, arrival):
                     return False
@@ -229,7 +231,7 @@ class _Running:
 
     def _filtered(self, highpass: CausalFilter, part: Block) -> list[Block]:
         if self._filter_state.next != part.start:  # what the filter gives until it has settled is no event
-            self._ready_at = max(self._ready_at, part.start + highpass.settling_samples)
+            self._settled_at = part.start + highpass.settling_samples
         return highpass.process(part, self._filter_state)
 
     def _answer(self, counter: int, block: Block, arrival: float) -> bool:

@@ -24,7 +24,7 @@ from ranvier.rig.safety import check_limits, describe_change
 from ranvier.rig.source import Source
 from ranvier.rig.state import Action, StateMachine
 from ranvier.rig.stim import DEFAULT_STEP, StimPlan, plan_stimulation
-from ranvier.rig.stim_inputs import Keys
+from ranvier.rig.stim_inputs import Keys, check_key
 from ranvier.rig.stim_player import Gate, PulseLog, StimPlayer
 from ranvier.store import Store
 
@@ -100,11 +100,12 @@ class Outputs:
 
     def keypress(self, keypress: int, on: bool | None = None) -> None:
         """Press or release a key, or (None) change its state; ConfigurationError where a press could do nothing."""
+        keypress = check_key(keypress)
         wanted = not self._keys.down(keypress) if on is None else bool(on)
         if wanted and not self._gate.is_open:
-            raise ConfigurationError(f"key {int(keypress)}: the outputs are not armed; arm() lets pulses start")
+            raise ConfigurationError(f"key {keypress}: the outputs are not armed; arm() lets pulses start")
         if wanted and not self._machine.streams:
-            raise ConfigurationError(f"key {int(keypress)}: nothing streams, so no pulse can start; start streaming")
+            raise ConfigurationError(f"key {keypress}: nothing streams, so no pulse can start; start streaming")
         self._keys.set(keypress, wanted)
 
     def arm(self, *, client: str) -> None:
@@ -278,8 +279,7 @@ class Outputs:
 
     def stream_stopped(self) -> None:
         """End a stream: nothing stays armed. Pulses behind the last sample that arrived were not delivered."""
-        self._gate.shut()
-        self._keys.release_all()
+        self.disarm()
         if self._player is not None:
             self._ignored += self._player.ignored
         self._player = None
