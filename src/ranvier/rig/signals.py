@@ -21,6 +21,7 @@ from ranvier.models.time_range import TimeRange
 from ranvier.probes.metadata import channel_metadata
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.digital import digital_edges
+from ranvier.recordings.events import Events
 from ranvier.recordings.selection import selected_columns
 from ranvier.recordings.timing import resolve_counters
 from ranvier.rig.cache import Span
@@ -154,7 +155,7 @@ class LiveSignals:
         return self._subscription(channels, columns, every_block, rows, epoch, at)
 
     def events(self, time_range: TimeRangeSpec) -> EventTable:
-        """Return the digital edges in a range of the cache, in time order."""
+        """Return the digital edges in a range of the cache, and what the source marks there, in time order."""
         core, cache = self._core, self._core.cache
         span = self._held()
         fs = core.source.fs
@@ -162,6 +163,9 @@ class LiveSignals:
         before = max(span.start, start - 1)  # an edge at the first sample shows against the one before it
         narrowed = Span(span.epoch, before, stop, cache.gaps_in(before, stop))
         edges = digital_edges(CacheRecording(cache, narrowed, fs, core.source.channels)).between(start, stop)
+        marks = core.source.marks(start, stop)
+        if len(marks):
+            edges = Events.merge(edges, marks)
         return EventTable(
             sec=edges.counter / float(fs),
             timestamp=edges.counter,
