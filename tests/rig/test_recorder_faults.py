@@ -221,6 +221,43 @@ def test_a_disk_that_refuses_the_end_is_told_by_stop(tmp_path: Path) -> None:
         assert session.stream().segments.rows == 1000
 
 
+def test_a_disk_that_does_not_answer_is_told_by_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ranvier.rig.recorder._FINISH_SEC", 0.2)
+    stream = Stream()
+    disk = FaultyDisk(RealDisk())
+    with recording(stream, tmp_path, disk=disk) as recorder:
+        recorder.start()
+        feed(recorder, stream, 0, 100)
+        settle(recorder)
+        disk.running.clear()
+        feed(recorder, stream, 100, 200)
+        with pytest.raises(OutputError, match="has not answered"):
+            recorder.stop()
+        disk.running.set()
+        wait_for((tmp_path / "test_0.xdat.json").exists)
+    with open_session(tmp_path / "test_0.xdat.json") as session:
+        assert session.stream().segments.rows == 200
+
+
+def test_a_block_that_does_not_fit_ends_the_file_and_is_told(tmp_path: Path) -> None:
+    stream, told = Stream(), []
+    with recording(stream, tmp_path, on_ended=told.append) as recorder:
+        recorder.start()
+        feed(recorder, stream, 0, 100)
+        block = stream.block(100, 150)
+        recorder.offer(Block(block.samples[:, :-1].copy(), 100, block.gain, block.offset))
+        wait_for(lambda: told)
+        assert recorder.disk_status().unwritten_samples == 50
+        recorder.start()
+        feed(recorder, stream, 200, 300)
+        recorder.stop()
+    with open_session(tmp_path / "test_0.xdat.json") as session:
+        assert session.stream().segments.runs() == [(0, 100)]
+        assert any("50 samples" in note for note in session.notes)
+    with open_session(tmp_path / "test_1.xdat.json") as session:
+        assert session.stream().segments.runs() == [(200, 100)]
+
+
 def test_a_disk_that_is_read_only_is_told_at_start(tmp_path: Path) -> None:
     disk = FaultyDisk(RealDisk())
     with recording(Stream(), tmp_path, disk=disk) as recorder:

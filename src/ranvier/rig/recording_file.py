@@ -72,8 +72,8 @@ class RecordingFile:
     ----------
     header
         Its ``start`` and ``walltime`` are set when the first block comes.
-    columns
-        Columns of the blocks that belong to this set; None for all.
+    columns, width
+        Columns of the blocks that belong to this set, None for all, and how many a block has.
     force_zero
         Count from 0 in the file, whatever the stream's counter is.
     utc_ns
@@ -99,6 +99,7 @@ class RecordingFile:
         facts: RecordingFacts,
         *,
         columns: npt.NDArray[np.int64] | None = None,
+        width: int | None = None,
         force_zero: bool = False,
         utc_ns: Callable[[], int],
     ) -> None:
@@ -114,7 +115,7 @@ class RecordingFile:
         self._disk = disk
         self._utc_ns = utc_ns
         self._row_bytes = 4 * len(header.channels)
-        self._maker = RowMaker(columns, len(header.channels))
+        self._maker = RowMaker(columns, width or len(header.channels))
         self._offset: int | None = None if force_zero else 0
         self._runs: list[list[int]] = []
         self._stamped_rows = 0
@@ -254,8 +255,9 @@ class RecordingFile:
         self._write_clock()
         self._clock.sync()
         write_whole(self._disk, self.files.metadata, json_bytes(self.document()))
-        self._disk.remove(self.files.provisional[0])
-        self._disk.sync_folder(self.files.folder)
+        with suppress(OSError):  # harmless where it stays: the finished metadata come first
+            self._disk.remove(self.files.provisional[0])
+            self._disk.sync_folder(self.files.folder)
 
     def _give_room(self) -> None:
         """Cut off as many of the newest rows as the counters of the others and the metadata need."""

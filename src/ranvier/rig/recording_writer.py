@@ -147,6 +147,8 @@ class RecordingWriter:
                 self._give_up(port, f"{error}: the recording ended there")
             except OSError as error:
                 self._give_up(port, f"{_cause(error)}: the recording ended there", block)
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong with one file is told, and the others go on
+                self._give_up(port, f"{type(error).__name__}: {error}: the recording ended there", block)
 
     def _lose(self, start: int, stop: int, why: str) -> None:
         for file in self._files.values():
@@ -172,7 +174,7 @@ class RecordingWriter:
         file = self._files.pop(port)
         before = file.unwritten_samples
         if block is not None:
-            file.note_unwritten_rest(block, "the disk refused it")
+            file.note_unwritten_rest(block, "it could not be stored")
         self.error = f"{file.files.data.name}: {reason}"
         try:
             file.finish(reason)
@@ -182,6 +184,12 @@ class RecordingWriter:
         self._tell_ended([port], self.error)
 
     def _end(self, end: End) -> None:
+        try:
+            self._finish(end)
+        finally:
+            end.done.set()
+
+    def _finish(self, end: End) -> None:
         errors, empty = [], []
         for port in end.ports:
             file = self._files.pop(port, None)
@@ -201,7 +209,6 @@ class RecordingWriter:
                     end.paths.append(path)
         end.error = "; ".join(errors)
         self.error = "; ".join([*errors, *empty]) or self.error
-        end.done.set()
 
     def _measure(self) -> None:
         now, cpu = time.monotonic(), time.thread_time()
