@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ranvier import VidereClient
 from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, RecordingError, SourceError
 from ranvier.models.file_types import RadiensFileType
 from ranvier.models.ports import Port
@@ -20,6 +21,7 @@ from ranvier.rig.clock import FakeClock
 from ranvier.rig.source import PortScan
 from ranvier.rig.sources import make_source
 from ranvier.rig.sources.replay import LONGEST_GAP_SEC, ReplaySource
+from ranvier.simulation import SimulatedRecording, SimulationSpec
 
 
 def read(source: ReplaySource, rows: int) -> list[Block]:
@@ -168,4 +170,22 @@ def test_a_real_recording_is_played(samples: Path) -> None:
     again = next(b for b in blocks if b.start >= recording.stop)
     assert again.start == recording.stop
     np.testing.assert_array_equal(again.physical()[: len(first)], expected)
+    source.close()
+
+
+@pytest.mark.parametrize("suffix", ["", ".nwb"])
+def test_a_simulated_file_brings_its_truth(tmp_path: Path, suffix: str) -> None:
+    spec = SimulationSpec(probe="a1x16_5mm150_177", duration_sec=0.5, num_units=4, rate_hz=(10.0, 20.0))
+    with VidereClient(embedded=True) as videre:
+        videre.simulate_recording(spec, tmp_path / f"made{suffix}")
+    path = tmp_path / f"made_SIMULATED{suffix or '.xdat'}"
+    source = make_source(BackboneMode.SMARTBOX_SIM_DATASOURCE, replay=path, clock=FakeClock())
+    assert source.info.name.startswith("REPLAY of made_SIMULATED")
+    expected = SimulatedRecording(spec).ground_truth()
+    found = source.ground_truth(300_000, 315_000)
+    np.testing.assert_array_equal(found.counter, expected.counter)
+    np.testing.assert_array_equal(found.unit, expected.unit)
+    again = source.ground_truth(315_000, 330_000)
+    np.testing.assert_array_equal(again.counter, expected.counter + 15_000)
+    source.close()
     source.close()

@@ -45,7 +45,7 @@ def test_channels_count_through_the_ports() -> None:
 
 
 def test_all_rates_and_a_thousand_channels_play() -> None:
-    source = simulator(Mode.SMARTBOX_SIM_GEN_BROADBAND)
+    source = simulator(Mode.SMARTBOX_SIM_GEN_SINE_MULTI_BAND)
     for rate in SAMPLING_RATES_HZ:
         source.configure(rate, source.channels)
         source.start()
@@ -212,6 +212,31 @@ def test_pulses_are_logged_by_counter_once_they_are_played() -> None:
     assert source.delivered == []
 
 
+def test_pulses_can_be_placed_ahead_and_dropped_before_they_begin() -> None:
+    quiet, source = simulator(), simulator()
+    for one in (quiet, source):
+        one.start()
+        read(one, 1)
+    assert source.stimulate(1, [5.0, -5.0], at=700) == 700
+    assert source.stimulate(1, [5.0, -5.0], (10, 0), at=100) == 310, "the past cannot be changed"
+    assert source.stimulate(2, [5.0], (50, 0), at=900) == 900
+    read(source, 1)
+    assert source.stop_stimulation() == 600
+    got, plain = read(source, 3), read(quiet, 4)[300:]
+    assert [d.counter for d in source.delivered] == [310]
+    np.testing.assert_array_equal(got[300:], plain[300:])
+
+
+def test_samples_tell_when_they_were_taken() -> None:
+    clock = FakeClock(50.0)
+    source = SimulatorSource(Mode.SMARTBOX_SIM_GEN_SINE, ports={Port.A: 2}, clock=clock)
+    assert source.sample_time(0) is None
+    source.start()
+    assert source.sample_time(29_999) == pytest.approx(51.0)
+    read(source, 1)
+    assert clock.monotonic() == pytest.approx(source.sample_time(299), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("channel", "waveform", "settle", "named"),
     [
@@ -304,6 +329,7 @@ def test_reading_in_one_thread_and_ordering_in_others() -> None:
         while not done.is_set():
             ordered.append(source.set_digital_out(1, state))
             state = not state
+            done.wait(0.0005)
 
     thread = threading.Thread(target=order)
     thread.start()

@@ -10,7 +10,7 @@ import pytest
 from ranvier.exceptions import ConfigurationError
 from ranvier.simulation import live_kernels
 from ranvier.simulation.amplifier import AmplifierSignal
-from ranvier.simulation.live import SIGNAL_MODELS, SignalModel
+from ranvier.simulation.live import SIGNAL_MODELS, SignalModel, neural_spec
 from ranvier.simulation.tones import Tone, ToneSignal, mapped_tone, multi_band
 
 FS = Fraction(10_000)
@@ -114,3 +114,32 @@ def test_neurons_fire_where_the_truth_says() -> None:
     assert np.median(depth) < -40.0
     quiet = np.median(signal)
     assert abs(quiet) < 5.0
+
+
+def test_looking_ahead_changes_nothing_but_when_spikes_are_drawn() -> None:
+    spec = neural_spec(FS, 8, seed=7, rate_hz=(20.0, 40.0))
+    places = np.array(PLACES)
+    plain, ahead = AmplifierSignal(spec, places), AmplifierSignal(spec, places)
+    window = plain.population.window
+    drawn: list[int] = []
+    ahead.population._draw, draw = lambda unit, at: drawn.append(at) or draw(unit, at), ahead.population._draw  # type: ignore[method-assign]
+    played(ahead, 0, 100)
+    early = max(drawn)
+    for start in range(0, window - 200, 100):
+        ahead.look_ahead(start, 100)
+    assert max(drawn) > early, "nothing was drawn in advance"
+    before = len(drawn)
+    start = window - 150
+    np.testing.assert_array_equal(played(ahead, start, 300), played(plain, start, 300))
+    np.testing.assert_array_equal(played(ahead, window + 500, 300), played(plain, window + 500, 300))
+    assert len(drawn) == before, "the next window was not ready"
+
+
+def test_what_is_remembered_of_spikes_stays_bounded() -> None:
+    model = AmplifierSignal(neural_spec(FS, 8, seed=7), np.array(PLACES))
+    first = played(model, 500, 100)
+    for window in range(100):
+        model.ground_truth(window * model.population.window, window * model.population.window + 10)
+    assert len(model.population._merged) <= 32
+    assert len(model.population._known) <= 32 * len(model.population.units)
+    np.testing.assert_array_equal(played(model, 500, 100), first)

@@ -264,6 +264,7 @@ def what_it_cannot_do_it_refuses(case: SourceCase) -> None:
         can = source.info.capabilities
         _works_or_refuses("dout" in can, lambda: source.set_digital_out(0, True))
         _works_or_refuses("stim" in can, lambda: source.stimulate(amp.sys, [-1.0, 1.0]))
+        _works_or_refuses("stim" in can, source.stop_stimulation)
         _works_or_refuses("ground_truth" in can, lambda: source.ground_truth(0, 1000))
         _works_or_refuses("sinaps" in can, source.sinaps_status)
         _works_or_refuses("mosi" in can, lambda: source.load_mosi([1, 2, 3]))
@@ -293,6 +294,19 @@ def orders_show_from_the_counter_returned(case: SourceCase) -> None:
         assert (level[counters < at] == 0).all(), "the line is high before it was set"
 
 
+def samples_have_a_time(case: SourceCase) -> None:
+    """Where a source knows when its samples were taken, that is before they are read and at its sampling rate."""
+    with case.running() as (source, clock):
+        for block in case.read(source):
+            first, last = source.sample_time(block.start), source.sample_time(block.stop - 1)
+            if first is None or last is None:
+                return
+            lasts = (len(block) - 1) / float(source.fs)
+            assert abs(last - first - lasts) < 1e-6, "the samples of a block are not a period apart"
+            if case.is_paced:
+                assert last <= clock.monotonic() + 1e-6, "a sample was read before it was taken"
+
+
 def it_can_be_closed_twice(case: SourceCase) -> None:
     """Closing a source that runs, twice, is harmless; its buffer level is a fraction."""
     source = case.make(FakeClock())
@@ -317,6 +331,7 @@ SOURCE_RULES: tuple[Callable[[SourceCase], None], ...] = (
     only_its_own_channels_fit,
     what_it_cannot_do_it_refuses,
     orders_show_from_the_counter_returned,
+    samples_have_a_time,
     it_can_be_closed_twice,
 )
 

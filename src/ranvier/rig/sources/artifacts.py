@@ -72,9 +72,9 @@ class Artifacts:
         self.played.append(what)
         self._pending.append(_Artifact(first, _shape(what.waveform_ua, fs), columns, gain_uv, column, blank))
 
-    def drop_from(self, counter: int) -> None:
-        """Let no waveform begin from a counter on."""
-        self.played = [p for p in self.played if p.counter < counter]
+    def drop(self, counter: int) -> None:
+        """Forget the waveforms that begin at a counter or later."""
+        self.played = [what for what in self.played if what.counter < counter]
         self._pending = [a for a in self._pending if a.start < counter]
 
     def touches(self, start: int, stop: int) -> bool:

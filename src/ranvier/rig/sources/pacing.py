@@ -11,7 +11,7 @@ _NOW_SEC = 1e-7
 
 
 class Pacer:
-    """Sample ``counter`` is taken at ``begin + counter / fs``; a block is due when its last sample has been taken."""
+    """Sample ``counter`` has been taken at ``begin + (counter + 1) / fs``; a block is due when its last one has."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -28,8 +28,8 @@ class Pacer:
         return int((self._clock.monotonic() - self._begin + _NOW_SEC) * float(self._fs))
 
     def time_of(self, counter: int) -> float:
-        """Return when a sample is taken."""
-        return self._begin + counter / float(self._fs)
+        """Return when a sample has been taken."""
+        return self._begin + float((counter + 1) / self._fs)
 
     def wait(self, stop: int, timeout_sec: float) -> bool:
         """Wait until the samples before ``stop`` have been taken; False where that takes longer than the time-out."""

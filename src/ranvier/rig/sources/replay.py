@@ -51,7 +51,7 @@ class ReplaySource(Source):
         self.block_sec = block_sec
         self.fs = recording.fs
         self.channels = recording.channels
-        mark = "SIMULATED " if recording.simulated else ""
+        mark = "SIMULATED " if recording.simulated and "SIMULATED" not in recording.path.name else ""
         self.info = SourceInfo(
             mode=BackboneMode.SMARTBOX_SIM_DATASOURCE,
             name=f"REPLAY of {mark}{recording.path.name}",
@@ -61,6 +61,7 @@ class ReplaySource(Source):
             max_channels=len(recording.channels),
         )
         self._truth = truth
+        self._close_files = recording.close
         self._pacer = Pacer(clock or RealClock())
         self._running = False
         self._pieces: list[Piece] = []
@@ -71,9 +72,16 @@ class ReplaySource(Source):
         """Open a path (``folder#stream`` names one of several streams); RecordingError where it is no recording."""
         target, stream = _split_stream(path)
         session = open_session(target)
-        recording = session.stream(stream)
-        truth = next((session.spike_trains[n] for n in _TRUTH_NAMES if n in session.spike_trains), None)
-        return cls(recording, loop=loop, truth=truth if recording.simulated else None, clock=clock)
+        try:
+            recording = session.stream(stream)
+            names = [n for n in _TRUTH_NAMES if n in session.spike_trains and recording.simulated]
+            truth = session.spike_trains[names[0]] if names else None
+            source = cls(recording, loop=loop, truth=truth, clock=clock)
+        except Exception:
+            session.close()
+            raise
+        source._close_files = session.close
+        return source
 
     def scan(self) -> Sequence[PortScan]:
         return tuple(scans_of(self.channels))
@@ -103,6 +111,7 @@ class ReplaySource(Source):
         self._loops = [segments.start]
         self._at = 0
         self._played = 0
+        self._stop: int | None = None
         self._prepared: Block | None = None
         self._pacer.start(self.fs)
         self._running = True
@@ -119,6 +128,7 @@ class ReplaySource(Source):
             return None
         block, self._prepared = self._prepared, None
         self._played = self._due
+        self._stop = block.stop
         self._at += 1
         return block
 
@@ -127,11 +137,17 @@ class ReplaySource(Source):
 
     def close(self) -> None:
         self.stop()
-        self.recording.close()
+        self._close_files()
 
     def buffer_level(self) -> float:
         behind = self._pacer.taken() - self._played if self._running else 0
         return min(1.0, max(0.0, behind / float(self.fs)))
+
+    def sample_time(self, counter: int) -> float | None:
+        # gaps and passes move counters against time: what was read last tells where they are now
+        if not self._running or self._stop is None:
+            return None
+        return self._pacer.time_of(self._played - (self._stop - counter))
 
     def marks(self, start: int, stop: int) -> Events:
         begun = [(at, f"replay begins again (pass {i + 1})") for i, at in enumerate(self._loops) if i]

@@ -212,7 +212,7 @@ class SimulatorSource(Source):
     def stop_stimulation(self) -> int:
         with self._lock:
             counter = self._counter_now()
-            self._artifacts.drop_from(counter)
+            self._artifacts.drop(counter)
             return counter
 
     def sample_time(self, counter: int) -> float | None:
@@ -253,7 +253,9 @@ class SimulatorSource(Source):
 
     def _prepare(self, start: int) -> I16:
         """Compute what does not depend on orders."""
-        self.model().fill(start, self._amp, self._analog_uv)
+        model = self.model()
+        model.fill(start, self._amp, self._analog_uv)
+        model.look_ahead(start, len(self._analog_uv))
         counts = np.empty((len(self._analog_uv), len(self.channels)), np.int16)
         convert(self._analog_uv, 1 / AMP_GAIN_UV, counts)
         self._inputs.fill(start, counts[:, len(self._amp) :])
