@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ranvier import _platform
 from ranvier.exceptions import ConfigurationError, SourceError
 from ranvier.recordings.block import Block
 from ranvier.rig.cache import SignalCache
@@ -167,6 +168,7 @@ class Pump:
     def _run(
         self, source: Source, started: list[Exception | None], ready: threading.Event, stopping: threading.Event
     ) -> None:
+        _platform.prefer_thread()
         try:
             source.start()
         except Exception as error:  # noqa: BLE001  # handed to whoever called start()
