@@ -1,6 +1,7 @@
 # Everything runs in .venv; `make demo` and `make test` set it up.
 PYTHON ?= python3
 VENV   := .venv
+PEERS  := .venv-peers
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SAMPLES := $(wildcard ../shared/data)
@@ -8,11 +9,11 @@ ifneq ($(SAMPLES),)
 export RANVIER_SAMPLES ?= $(abspath $(SAMPLES))
 endif
 
-.PHONY: help setup demo test test-slow lint types imports docs bench warm clean
+.PHONY: help setup demo test test-slow lint types imports docs bench bench-peers peers interop warm clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP)  ## install Ranvier and its development tools into .venv, compile the kernels
 
@@ -48,6 +49,20 @@ docs: $(STAMP)  ## build the documentation into site/
 
 bench: $(STAMP)  ## the benchmarks that need no peers (see benchmarks/README.md)
 	$(BIN)/python benchmarks/run.py
+
+peers: $(PEERS)/.ready  ## the programs that benchmarks and interop tests compare with, in .venv-peers
+
+$(PEERS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(PEERS)/bin/python -m pip install --quiet --editable . spikeinterface==0.105.3 pytest pytest-timeout hypothesis
+	@touch $@
+
+interop: $(PEERS)/.ready  ## what other programs read of what we write
+	$(PEERS)/bin/python -m pytest -m slow -k "spikeinterface or neo or pynwb" --timeout 900
+
+bench-peers: $(PEERS)/.ready  ## the benchmarks against peers
+	RANVIER_PEERS=$(abspath $(PEERS))/bin/python $(PEERS)/bin/python benchmarks/run.py --peers
 
 warm: $(STAMP)  ## compile every kernel into the cache
 	$(BIN)/ranvier warm

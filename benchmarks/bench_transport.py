@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from ranvier.transport import Hosted, connect, disconnect, start_process
 
 FS, CHANNELS = 30_000, 1024
+POOL = ThreadPoolExecutor(2)
 #: Seconds; the floor and the goal of the issue are for read and widening together, with out= reused.
 FLOOR_SEC, GOAL_SEC = 0.120, 0.060
 
@@ -71,9 +73,13 @@ def times(function: Callable[[], object], rounds: int, warm: int = 2) -> npt.NDA
 
 
 def widen(counts: npt.NDArray[np.int16], out: npt.NDArray[np.float64]) -> None:
-    """Gain and transposition in tiles that stay in the cache."""
-    for at in range(0, len(counts), 256):
-        np.multiply(counts[at : at + 256].T, 0.195, out=out[:, at : at + 256])
+    """Gain and transposition in tiles that stay in the cache, in two threads."""
+
+    def half(first: int) -> None:
+        for at in range(first, len(counts), 512):
+            np.multiply(counts[at : at + 256].T, 0.195, out=out[:, at : at + 256])
+
+    list(POOL.map(half, (0, 256)))
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -35,6 +36,21 @@ def worker_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
+
+
+def prefer_thread() -> bool:
+    """Ask the scheduler to prefer the calling thread to others; return whether it will.
+
+    Linux only, and only where the user may (root, or a limit on ``nice`` in /etc/security/limits.conf); elsewhere
+    nothing changes.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -20)
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def memory_bytes() -> int:

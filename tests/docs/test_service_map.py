@@ -89,6 +89,7 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
         name for name, rpcs in contract.methods.items() if not rpcs and not name.startswith(("connect.", "local."))
     }
     assert local == {
+        "hub.datasets.set_probe",
         "hub.datasets.streams",
         "hub.signals.events",
         "hub.jobs.list",

@@ -90,7 +90,7 @@ def test_notch_refuses() -> None:
         TransformNode.notch(60, 2, frequency=50)
     with pytest.raises(ValidationError, match="greater than 0"):
         NotchParams(notch_frequency=60, bandwidth=0)
-    with pytest.raises(ValidationError, match="at least 1"):
+    with pytest.raises(ConfigurationError, match="at least 1"):
         TransformNode.slice_channels([])
 
 

@@ -43,7 +43,7 @@ def test_empty_missing_and_folders(tmp_path: Path) -> None:
 def test_a_wanted_type_is_insisted_on(tmp_path: Path) -> None:
     path, _ = write_xdat(tmp_path)
     assert open_session(path, RadiensFileType.XDAT).format == "XDAT"
-    with pytest.raises(NotARecordingError, match="is not a Kilosort binary recording"):
+    with pytest.raises(NotARecordingError, match="is not a Kilosort binary or headerless binary recording"):
         open_session(path, RadiensFileType.KILOSORT2)
     with pytest.raises(CapabilityError, match="PL2 files cannot be read or written"):
         format_for_type(RadiensFileType.PL2)

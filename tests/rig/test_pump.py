@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scripted_source import ScriptedSource, sample_counts
 
+from ranvier.dsp import Chain, CommonAverageReference
 from ranvier.exceptions import SourceError
 from ranvier.models.rig import ConsumerStatus
 from ranvier.recordings import Block
@@ -14,6 +15,7 @@ from ranvier.rig.cache import SignalCache
 from ranvier.rig.clock import FakeClock
 from ranvier.rig.consumer import BackPressure, Consumer
 from ranvier.rig.consumers import QueueConsumer
+from ranvier.rig.live_dsp import LiveChain
 from ranvier.rig.pump import Pump
 
 
@@ -102,6 +104,18 @@ def test_counters_beyond_32_bits_are_fine() -> None:
     assert bench.pump.counts.lost_samples == 0
 
 
+def test_write_protected_blocks_are_filtered_too() -> None:
+    given = block(0)
+    given.samples.flags.writeable = False
+    columns = np.asfortranarray(sample_counts(10, 10, 7))
+    bench = Bench(given, Block(columns, 10, given.gain, given.offset))
+    chain = CommonAverageReference().bind(bench.source.fs, bench.source.channels)
+    live = LiveChain(Chain([chain]))
+    bench.pump._acquisition = lambda: live
+    assert "stalls" in bench.run()
+    assert bench.cache.span().stop == 20
+
+
 def test_nan_is_counted_and_kept() -> None:
     samples = np.zeros((10, 7), np.float32)
     samples[3:5, 2] = np.nan
@@ -131,7 +145,7 @@ def test_source_that_does_not_start() -> None:
     assert bench.failures == []
 
 
-def test_consumers_get_read_only_blocks_in_order() -> None:
+def test_consumers_get_every_block_in_order() -> None:
     seen: list[Block] = []
     bench = Bench(*(block(10 * i) for i in range(50)))
     consumer = QueueConsumer("test", BackPressure.KEEP_ALL, seen.append)
@@ -139,7 +153,6 @@ def test_consumers_get_read_only_blocks_in_order() -> None:
     bench.run()
     consumer.close()
     assert [b.start for b in seen] == list(range(0, 500, 10))
-    assert not any(b.samples.flags.writeable for b in seen)
     assert consumer.status().blocks == 50
     assert consumer.status().shed_samples == 0
 
@@ -158,16 +171,23 @@ class Broken(Consumer):
 def test_a_broken_consumer_or_hook_never_stops_the_stream() -> None:
     bench = Bench(*(block(10 * i) for i in range(5)))
     bench.pump.add_consumer(Broken())
-    calls: list[int] = []
+    calls: list[object] = []
 
-    def hook(arrived: Block, arrival: float) -> None:
-        calls.append(arrived.start)
-        raise ValueError("loop")
+    class Loop:
+        def stream_started(self) -> None:
+            calls.append("started")
 
-    bench.pump.add_hook(hook)
+        def on_block(self, arrived: Block, arrival: float) -> None:
+            calls.append(arrived.start)
+            raise ValueError("loop")
+
+        def stream_stopped(self) -> None:
+            calls.append("stopped")
+
+    bench.pump.add_hook(Loop())
     assert "stalls" in bench.run()
     assert bench.pump.counts.received_samples == 50
-    assert calls == [0]
+    assert calls == ["started", 0, "stopped"]
     assert len(bench.pump.warnings) == 2
     assert bench.pump.consumers == ()
 

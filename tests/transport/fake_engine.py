@@ -197,8 +197,8 @@ class FakeEngine:
         self.silences.append(Silence())
         return self.silences[-1]
 
-    def sleep(self, sec: float) -> int:
-        time.sleep(sec)
+    def sleep(self, how_long_sec: float) -> int:
+        time.sleep(how_long_sec)
         return os.getpid()
 
     def set_busy(self, busy: bool) -> None:

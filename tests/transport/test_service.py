@@ -23,7 +23,10 @@ def test_the_hub_can_be_made_remote() -> None:
     assert "progress" not in methods["curation.apply"].parameters
     assert methods["signals.read"].out is not None
     assert set(methods["signals.read"].parameters) == {"dataset_id", "time_range", "select", "apply_dsp"}
-    assert methods["jobs.get"].positional() == ["job_id"]
+    assert methods["jobs.get"].positional(["job_id"]) == ["job_id"]
+    link = methods["datasets.link"]
+    assert link.positional(["path", "file_type", "force"]) == ["path", "file_type"]
+    assert link.positional(["file_type"]) == []
 
 
 def test_kinds_are_told_from_types() -> None:

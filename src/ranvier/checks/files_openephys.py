@@ -88,6 +88,7 @@ def write_openephys(
         oebin["events"].append(
             {
                 "folder_name": f"{folder}/{'TTL_1' if legacy else 'TTL'}/",
+                "channel_name": "All TTL events",
                 "sample_rate": fs_hz,
                 "stream_name": name,
                 "source_processor": "Source",
@@ -95,7 +96,14 @@ def write_openephys(
         )
     if messages:
         _messages(path, messages)
-        oebin["events"].append({"folder_name": "MessageCenter/", "sample_rate": fs_hz, "stream_name": streams[0]})
+        oebin["events"].append(
+            {
+                "folder_name": "MessageCenter/",
+                "channel_name": "Messages",
+                "sample_rate": fs_hz,
+                "stream_name": streams[0],
+            }
+        )
     groups: dict[str, dict[str, npt.NDArray[Any]]] = {}
     if spikes:
         groups["Stereotrode 1"] = _spikes(path, rng, spikes, first_counter, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -36,8 +37,8 @@ def run(path: Path | None, out: Path, *, seconds: float) -> None:
         typer.echo(f"NWB      {_file(nwb)}")
         typer.echo(f"picture  {picture}")
         typer.echo("\nNext:")
-        typer.echo(f"  ranvier info {_file(nwb)}")
-        typer.echo(f"  ranvier provenance {_file(clean)}")
+        typer.echo(f"  ranvier info {quote(_file(nwb))}")
+        typer.echo(f"  ranvier provenance {quote(_file(clean))}")
         program = f"from ranvier import VidereClient; print(VidereClient().get_signals('{_file(clean)}').amp)"
         typer.echo(f'  python -c "{program}"')
 
@@ -61,7 +62,7 @@ def _band(fs: float) -> tuple[float, float]:
 
 
 def _verdicts(before: ChannelQualityTable, after: ChannelQualityTable) -> dict[int, ChannelVerdict]:
-    """Return a verdict per native index: dead and saturated show in the raw signals, noisy often after filtering only."""
+    """Return a verdict per native index: dead and saturated show in raw signals, noisy often after filtering only."""
     later = {c.ntv_idx: c.verdict for c in after.channels}
     return {c.ntv_idx: later[c.ntv_idx] if c.verdict == ChannelVerdict.GOOD else c.verdict for c in before.channels}
 

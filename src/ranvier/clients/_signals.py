@@ -19,12 +19,14 @@ from ranvier.models.flex import (
     FlexDataset,
     FlexDSPParams,
     FlexFilterStage,
+    FlexPort,
     FlexSignalSpec,
     FlexTimeRange,
     coerce_dsp_params,
     coerce_signal_spec,
     coerce_time_range,
 )
+from ranvier.models.ports import coerce_port
 from ranvier.models.quality import ChannelQualityTable
 from ranvier.models.signals import SignalArrays, SignalSpec, SignalType, SigSelect
 from ranvier.models.simulation import SimulationSpec
@@ -151,6 +153,30 @@ class SignalsClient(BaseFileClient):
         """Give each group of (selected) channels its color group, in order; all other channels lose theirs."""
         metadata = self._metadata(dataset)
         return self._hub.datasets.set_groups(metadata.id, [_by_type(group, metadata) for group in groups])
+
+    def set_probe(
+        self,
+        dataset: FlexDataset,
+        probe: str | Path,
+        *,
+        headstage: str | None = None,
+        port: FlexPort | None = None,
+        wiring: Sequence[int] | str | None = None,
+        override: bool = False,
+    ) -> DatasetMetadata:
+        """Put a dataset on a probe: a name (``a1x32_poly3_8mm50s_177``) or a probeinterface JSON file (an addition).
+
+        Geometry that the file itself brings wins unless ``override``. ``wiring`` gives the native channel index of each
+        site; without it identity is assumed and ``channel_metadata.wiring_verified`` says so.
+        """
+        return self._hub.datasets.set_probe(
+            self._id(dataset),
+            str(probe),
+            headstage=headstage,
+            port=None if port is None else coerce_port(port),
+            wiring=wiring,
+            override=override,
+        )
 
     def simulate_recording(
         self, spec: SimulationSpec, output_path: str | Path, *, force: bool = False

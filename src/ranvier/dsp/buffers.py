@@ -68,7 +68,7 @@ def aligned_empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float3
     raw = np.empty(size, dtype=np.uint8) if wanted < SMALLEST_BYTES else _SHELF.take(size)
     skip = -raw.ctypes.data % ALIGNMENT
     # Behind a memoryview NumPy takes the array for the owner of its memory: views refer to it, not to `raw`.
-    array = np.frombuffer(memoryview(raw)[skip : skip + wanted], dtype=kind).reshape(dims)
+    array = np.frombuffer(memoryview(raw.data)[skip : skip + wanted], dtype=kind).reshape(dims)
     if wanted >= SMALLEST_BYTES:
         _SHELF.lend(_owner(array), raw)
     return array

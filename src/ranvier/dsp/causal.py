@@ -14,6 +14,7 @@ from ranvier.dsp import kernels
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.design import FilterDesign
 from ranvier.dsp.stage import Stage, stage_input
+from ranvier.exceptions import FilterDesignError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
@@ -21,7 +22,8 @@ from ranvier.recordings.channels import ChannelTable
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
-NO_REFERENCE: F32 = np.empty(0, dtype=np.float32)
+#: Settling of a filter that rings longer than anybody waits.
+ENDLESS = 2**62
 
 #: Columns are shared among threads in units of one cache line of float32.
 COLUMN_UNIT = 16
@@ -42,21 +44,30 @@ class CausalFilter(Stage):
     behind a gap.
     """
 
+    fresh_output = True
+
     def __init__(
         self, design: FilterDesign, fs: Fraction, channels: ChannelTable, description: dict[str, Any] | None = None
     ) -> None:
         self.design = design
         self.in_fs = self.out_fs = fs
         self.in_channels = self.out_channels = channels
-        self.settling_samples = design.decay_samples
         self.amplifiers = channels.count(SignalType.AMP)
         self._description = description or {"kind": design.kind, "parameters": {"zero_phase": False}}
+
+    @property
+    def settling_samples(self) -> int:
+        """The filter's own decay; the largest number for one that practically never ends."""
+        try:
+            return self.design.decay_samples
+        except FilterDesignError:
+            return ENDLESS
 
     def start(self) -> CausalState:
         return CausalState(None, np.zeros((2 * len(self.design.coefficients), self.amplifiers)))
 
     def process(self, block: Block, state: CausalState) -> list[Block]:
-        return self.process_referenced(block, NO_REFERENCE, state)
+        return self.process_referenced(block, kernels.NO_REFERENCE, state)
 
     def process_referenced(self, block: Block, reference: F32, state: CausalState) -> list[Block]:
         """Filter ``block - reference`` (one float32 per row, or none): what a reference stage before this one gives."""
@@ -73,7 +84,9 @@ class CausalFilter(Stage):
             finite = finite_columns(x, first, stop) & known
             for a, b, good in runs_of(finite, first):
                 if good:
-                    self._run(x, reference, out, a, b, state, block.start)
+                    kernels.filter_rows(
+                        self.design, x, 0, out, 0, len(x), 1, (a, b), state.sections, block.start, reference
+                    )
                 else:
                     kernels.cascade_restarting(
                         x,
@@ -98,14 +111,6 @@ class CausalFilter(Stage):
 
     def describe(self) -> dict[str, Any]:
         return {**self._description, "coefficients": self.design.describe()}
-
-    def _run(self, x: F32, reference: F32, out: F32, first: int, stop: int, state: CausalState, counter: int) -> None:
-        design = self.design
-        work = aligned_empty(2 * len(design.coefficients) * kernels.GROUP, np.float64)
-        kernels.cascade(
-            x, 0, out, 0, len(x), 1, first, stop - first, reference, design.gain, design.coefficients, state.sections,
-            counter, work,
-        )  # fmt: skip
 
 
 def finite_columns(x: F32, first: int, stop: int) -> npt.NDArray[np.bool_]:

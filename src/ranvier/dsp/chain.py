@@ -14,6 +14,8 @@ from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 
+ALONE, FUSED, IN_PLACE = "alone", "fused", "in place"
+
 
 @dataclass
 class ChainState:
@@ -25,8 +27,8 @@ class ChainState:
 class Chain(Stage):
     """A compiled list of stages; itself a stage.
 
-    A reference in front of a filter is subtracted while the filter reads its input: one pass over memory less, and the
-    same result to the last bit.
+    A reference in front of a causal filter is subtracted while the filter reads its input, and one behind another stage of
+    ours works in that stage's memory: less traffic, and the same result to the last bit.
 
     Parameters
     ----------
@@ -52,9 +54,9 @@ class Chain(Stage):
                     f"{float(two.in_fs):g} Hz"
                 )
         self.stages = tuple(stages)
+        self._modes = _modes(self.stages)
         self.in_fs, self.in_channels = stages[0].in_fs, stages[0].in_channels
         self.out_fs, self.out_channels = stages[-1].out_fs, stages[-1].out_channels
-        self.settling_samples = sum(int(stage.settling_samples * self.in_fs / stage.in_fs) for stage in stages)
         self.latency = sum(int(stage.latency * self.in_fs / stage.in_fs) for stage in stages)
 
     @classmethod
@@ -66,6 +68,11 @@ class Chain(Stage):
             stages.append(operation.bind(rate, channels))
             rate, channels = stages[-1].out_fs, stages[-1].out_channels
         return cls(stages)
+
+    @property
+    def settling_samples(self) -> int:
+        """The sum over its stages."""
+        return sum(int(stage.settling_samples * self.in_fs / stage.in_fs) for stage in self.stages)
 
     def use(self, team: Team) -> None:
         """Share the work of every stage among these threads."""
@@ -96,20 +103,33 @@ class Chain(Stage):
         """Send finished blocks through the stages from number ``first`` on."""
         i = first
         while blocks and i < len(self.stages):
-            stage = self.stages[i]
-            then = self.stages[i + 1] if i + 1 < len(self.stages) else None
-            if _fuse(stage, then):
-                blocks = [
-                    done
-                    for block in blocks
-                    for done in then.process_referenced(block, stage.reference(block), state.stages[i + 1])  # type: ignore[union-attr, attr-defined]
-                ]
-                i += 2
-            else:
-                blocks = [done for block in blocks for done in stage.process(block, state.stages[i])]
-                i += 1
+            blocks = [done for block in blocks for done in self._step(i, block, state)]
+            i += 2 if self._modes[i] == FUSED else 1
         return blocks
 
+    def _step(self, i: int, block: Block, state: ChainState) -> list[Block]:
+        stage: Any = self.stages[i]
+        if self._modes[i] == FUSED:
+            then: Any = self.stages[i + 1]
+            done = then.process_referenced(block, stage.reference(block), state.stages[i + 1])
+        elif self._modes[i] == IN_PLACE:
+            done = stage.process_in_place(block)
+        else:
+            done = stage.process(block, state.stages[i])
+        return list(done)
 
-def _fuse(stage: Stage, then: Stage | None) -> bool:
-    return hasattr(stage, "reference") and hasattr(then, "process_referenced")
+
+def _modes(stages: tuple[Stage, ...]) -> tuple[str, ...]:
+    """Return how each stage runs: by itself, together with the next one, or in the memory of what came before."""
+    from ranvier.dsp.causal import CausalFilter
+    from ranvier.dsp.reference import CommonReference, Reference
+
+    modes = []
+    for i, stage in enumerate(stages):
+        if isinstance(stage, Reference) and i + 1 < len(stages) and isinstance(stages[i + 1], CausalFilter):
+            modes.append(FUSED)
+        elif isinstance(stage, CommonReference) and i > 0 and stages[i - 1].fresh_output:
+            modes.append(IN_PLACE)
+        else:
+            modes.append(ALONE)
+    return tuple(modes)

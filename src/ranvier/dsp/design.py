@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.kernels import MAX_SECTIONS, PASS_SECTIONS
 from ranvier.exceptions import FilterDesignError
 
 F64 = npt.NDArray[np.float64]
+
+#: Sections that the kernel takes through one row at a time. Longer cascades are filled up with sections that do nothing
+#: to a multiple of PASS_SECTIONS, and run in passes.
+MAX_SECTIONS = 6
+PASS_SECTIONS = 4
 
 #: What a cut-off response may leave out, as a share of the largest input (the rest of the response, summed absolutely).
 NEGLIGIBLE = 1e-7
@@ -48,8 +52,11 @@ class FilterDesign:
     sos: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        if not np.all(np.isfinite(self.sos_array)):
-            raise FilterDesignError(f"this {self.kind} filter has no finite coefficients at {self.fs_hz:g} Hz")
+        if not np.all(np.isfinite(self.sos_array)) or not np.all(self.sos_array[:, 0]):
+            raise FilterDesignError(
+                f"this {self.kind} filter has no coefficients that a computer can hold at {self.fs_hz:g} Hz; "
+                f"use a lower order or a cut-off further from 0"
+            )
         if self.pole_radius >= 1:
             raise FilterDesignError(
                 f"this {self.kind} filter is not stable at {self.fs_hz:g} Hz (pole radius {self.pole_radius:.9f}); "

@@ -21,16 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp import references
+from ranvier.dsp.buffers import aligned_empty
+from ranvier.dsp.design import MAX_SECTIONS, PASS_SECTIONS, FilterDesign
 from ranvier.kernels import kernel
 
 #: Channels that go through the cascade together; the state of one group (12 sections: 24 kB) stays in the L1/L2 cache.
 GROUP = 128
 
-#: Sections that one pass over a row can take. Longer cascades are filled up with sections that do nothing to a multiple of
-#: PASS_SECTIONS, and run in passes over short float64 tiles.
-MAX_SECTIONS = 6
-PASS_SECTIONS = 4
+#: Rows of the float64 tiles over which a cascade of more than MAX_SECTIONS runs in passes.
 TILE_ROWS = 64
+
+#: Rows that a backward pass turns round at a time; two such tiles fit into the L2 cache.
+MIRROR_ROWS = 64
 
 #: Every so many samples, counted from sample counter 0, states below TINY become 0: a filter that rings down on a
 #: silent channel never reaches the denormal numbers, which are slow on many CPUs.
@@ -42,6 +44,8 @@ INFINITY_BITS = 0x7F800000
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+
+NO_REFERENCE: F32 = np.empty(0, dtype=np.float32)
 
 
 @numba.njit
@@ -189,9 +193,29 @@ def _run_passes(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, s):  # type
         _run4(ours, 0, 1, 0, out, o + done * dy, dy, oc, m, w, no_ref, 1.0, coef, last, s[2 * last * GROUP :])
 
 
+@numba.njit
+def _run_mirrored(x, i, out, o, oc, n, w, ref, gain, coef, s, rows_in, rows_out):  # type: ignore[no-untyped-def]
+    """Take ``n`` rows, from ``i`` downwards, through a short cascade.
+
+    Memory is still read and written upwards, MIRROR_ROWS at a time: CPUs fetch ahead in that direction only.
+    """
+    for done in range(0, n, MIRROR_ROWS):
+        m = min(MIRROR_ROWS, n - done)
+        low_in, low_out = i - done - m + 1, o - done - m + 1
+        for t in range(m):
+            row, y = x[low_in + t, oc : oc + w], rows_in[t, :w]
+            for c in range(w):
+                y[c] = row[c]
+        _run(rows_in, m - 1, -1, 0, rows_out, m - 1, -1, 0, m, w, ref, gain, coef, 0, len(coef), s)
+        for t in range(m):
+            row, y = rows_out[t, :w], out[low_out + t, oc : oc + w]
+            for c in range(w):
+                y[c] = row[c]
+
+
 @kernel(
     "void(float32[:,::1], int64, float32[:,::1], int64, int64, int64, int64, int64, float32[::1], float64,"
-    " float64[:,::1], float64[:,::1], int64, float64[::1])",
+    " float64[:,::1], float64[:,::1], int64, float64[::1], float32[:,::1])",
     reference=references.cascade,
 )
 def cascade(
@@ -209,6 +233,7 @@ def cascade(
     state: F64,
     counter: int,
     work: F64,
+    mirror: F32,
 ) -> None:
     """Filter rows of some columns: ``out[out_row + i step] = cascade(x[x_row + i step] - ref[x_row + i step])``.
 
@@ -221,7 +246,8 @@ def cascade(
     column, width
         The columns to filter; the others of ``out`` are left alone.
     ref
-        What is subtracted from every channel of a row (rounded to float32, as a stage of its own would), or empty.
+        What is subtracted from every channel of a row (rounded to float32, as a stage of its own would), or empty;
+        always empty backward.
     gain, coef
         ``(sections, 4)``: b1/b0, b2/b0, a1, a2 of each section; the gain is the product of all b0.
     state
@@ -230,6 +256,8 @@ def cascade(
         Sample counter of the first row that is processed.
     work
         Scratch, ``2 sections * GROUP`` numbers, aligned to 64 bytes for speed.
+    mirror
+        Scratch ``(2 MIRROR_ROWS, GROUP)``, aligned too; used backward only.
     """
     n = 2 * len(coef)
     for first in range(column, column + width, GROUP):
@@ -240,7 +268,10 @@ def cascade(
         while done < rows:
             m = min(rows - done, FLUSH_ROWS - (counter + done) % FLUSH_ROWS)
             i, o = x_row + done * step, out_row + done * step
-            if len(coef) <= MAX_SECTIONS:
+            if len(coef) <= MAX_SECTIONS and step < 0:
+                rows_in, rows_out = mirror[:MIRROR_ROWS], mirror[MIRROR_ROWS:]
+                _run_mirrored(x, i, out, o, first, m, w, ref, gain, coef, work, rows_in, rows_out)
+            elif len(coef) <= MAX_SECTIONS:
                 _run(x, i, step, first, out, o, step, first, m, w, ref, gain, coef, 0, len(coef), work)
             else:
                 _run_passes(x, i, step, first, out, o, step, first, m, w, ref, gain, coef, work)
@@ -306,3 +337,26 @@ def largest_bits(bits: npt.NDArray[np.int32], column: int, width: int, out: npt.
         most = out[column : column + width]
         for c in range(width):
             most[c] = max(most[c], row[c] & 0x7FFFFFFF)
+
+
+def filter_rows(
+    design: FilterDesign,
+    x: F32,
+    x_row: int,
+    out: F32,
+    out_row: int,
+    rows: int,
+    step: int,
+    columns: tuple[int, int],
+    state: F64,
+    counter: int,
+    ref: F32 = NO_REFERENCE,
+) -> None:
+    """Run ``cascade`` with a design's coefficients over the columns ``[first, stop)``, with scratch memory of its own."""
+    first, stop = columns
+    work = aligned_empty(2 * len(design.coefficients) * GROUP, np.float64)
+    mirror = aligned_empty((2 * MIRROR_ROWS, GROUP), np.float32)
+    cascade(
+        x, x_row, out, out_row, rows, step, first, stop - first, ref, design.gain, design.coefficients, state, counter,
+        work, mirror,
+    )  # fmt: skip

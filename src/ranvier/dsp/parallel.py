@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 from ranvier.exceptions import ConfigurationError
@@ -15,7 +16,8 @@ Range = tuple[int, int]
 class Team:
     """Some threads that share the columns or the rows of a block. What is computed never depends on how many.
 
-    A team of one runs in the caller's thread. Teams do not travel: a pickled one comes back as a team of one.
+    The caller's thread is one of them: waking another one costs more than a small share of work. Teams do not travel: a
+    pickled one comes back as a team of one.
     """
 
     def __init__(self, workers: int = 1) -> None:
@@ -24,7 +26,7 @@ class Team:
         self.workers = workers
         self._pool: ThreadPoolExecutor | None = None
         if workers > 1:
-            self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ranvier-dsp")
+            self._pool = ThreadPoolExecutor(workers - 1, thread_name_prefix="ranvier-dsp")
             weakref.finalize(self, self._pool.shutdown, wait=False)
 
     def each(self, work: Callable[[int, int], None], ranges: Sequence[Range]) -> None:
@@ -33,8 +35,11 @@ class Team:
             for first, stop in ranges:
                 work(first, stop)
             return
-        futures = [self._pool.submit(work, first, stop) for first, stop in ranges]
-        errors = [error for error in (future.exception() for future in futures) if error is not None]
+        futures = [self._pool.submit(work, first, stop) for first, stop in ranges[1:]]
+        try:
+            work(*ranges[0])
+        finally:  # nobody may still write when this returns
+            errors = [error for error in (future.exception() for future in futures) if error is not None]
         if errors:
             raise errors[0]
 
@@ -45,7 +50,7 @@ class Team:
         units = -(-n // multiple)
         parts = min(self.workers, units)
         edges = [min(n, multiple * (units * i // parts)) for i in range(parts + 1)]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Team, (1,))

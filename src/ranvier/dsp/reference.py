@@ -27,6 +27,8 @@ ROW_UNIT = 64
 class _Memoryless(Stage):
     """A stage whose output row depends on its input row alone; its state is None."""
 
+    fresh_output = True
+
     def __init__(self, fs: Fraction, channels: ChannelTable, description: dict[str, Any]) -> None:
         self.in_fs = self.out_fs = fs
         self.in_channels = self.out_channels = channels
@@ -100,6 +102,14 @@ class CommonReference(Reference):
             reference_kernels.subtract_mean(x, self.amplifiers, out)
         else:
             super()._rows(x, out)
+
+    def process_in_place(self, block: Block) -> list[Block]:
+        """Do the same in the memory of a block that nothing else refers to."""
+        if self.operator != "mean":
+            return self.process(block, None)
+        x = stage_input(block, self.in_channels)
+        self._by_rows(len(x), lambda a, b: reference_kernels.subtract_mean_in_place(x[a:b], self.amplifiers))
+        return [Block(x, block.start)]
 
 
 class ChannelReference(Reference):

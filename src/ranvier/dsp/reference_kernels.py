@@ -71,6 +71,17 @@ def subtract_mean(x: F32, columns: int, out: F32) -> None:
             y[c] = row[c]
 
 
+@kernel("void(float32[:,::1], int64)", reference=references.subtract_mean_in_place)
+def subtract_mean_in_place(x: F32, columns: int) -> None:
+    """``subtract_mean`` in the memory of ``x``."""
+    lanes = np.empty(LANES)
+    for t in range(len(x)):
+        row = x[t]
+        r = _row_mean(row, columns, lanes)
+        for c in range(columns):
+            row[c] -= r
+
+
 @kernel("void(float32[:,::1], float32[::1], int64, float32[:,::1])", reference=references.subtract)
 def subtract(x: F32, ref: F32, columns: int, out: F32) -> None:
     """Subtract ``ref[t]`` from the first ``columns`` of row t; copy the others."""

@@ -24,6 +24,7 @@ def cascade(
     state: F64,
     counter: int,
     work: F64,
+    mirror: F32,
 ) -> None:
     """Second-order sections in transposed direct form II, row by row."""
     those = slice(column, column + width)
@@ -89,6 +90,11 @@ def subtract_mean(x: F32, columns: int, out: F32) -> None:
     ref = np.empty(len(x), np.float32)
     row_mean(x, columns, ref)
     subtract(x, ref, columns, out)
+
+
+def subtract_mean_in_place(x: F32, columns: int) -> None:
+    """``subtract_mean`` in the memory of ``x``."""
+    subtract_mean(x.copy(), columns, x)
 
 
 def _one_row(v: F64, gain: float, coef: F64, state: F64) -> F64:

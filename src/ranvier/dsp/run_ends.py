@@ -24,7 +24,7 @@ def state_at_start(design: FilterDesign, head: npt.NDArray[np.float32]) -> F64:
     first = head.astype(np.float64)
     extension = 2 * first[0] - first[:0:-1] if len(first) > 1 else first[:0]
     leading = extension[0] if len(extension) else first[0]
-    state = design.steady_state()[:, None] * leading[None, :]
+    state: F64 = design.steady_state()[:, None] * leading[None, :]
     _advance(design, extension, state)
     return state
 
@@ -35,12 +35,11 @@ def state_at_end(design: FilterDesign, forward: F64, tail: npt.NDArray[np.float3
     ``forward`` is the state of the forward pass behind the last row; ``tail`` holds the run's last m + 1 rows.
     """
     last = tail.astype(np.float64)
-    if len(last) == 1:  # a run of one sample: a constant
-        beyond = last * abs(complex(design.response(0.0)))
-        sign = np.sign(complex(design.response(0.0)).real) or 1.0
-        return design.steady_state()[:, None] * (sign * beyond)
+    if len(last) == 1:  # a constant: forward it has become itself times the gain at 0 Hz
+        constant: F64 = design.steady_state()[:, None] * (last * design.response(0.0).real)
+        return constant
     filtered = _advance(design, 2 * last[-1] - last[-2::-1], forward.copy())
-    state = design.steady_state()[:, None] * filtered[-1][None, :]
+    state: F64 = design.steady_state()[:, None] * filtered[-1][None, :]
     _advance(design, filtered[::-1], state)
     return state
 

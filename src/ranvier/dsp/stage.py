@@ -29,8 +29,8 @@ class Stage(ABC):
     latency
         The output sample of counter k can depend on input up to counter k + latency, and is given once that was
         seen. 0 for causal stages.
-    settling_samples
-        After so many samples from any start the output no longer shows where it started (to 1e-7 of full scale).
+    fresh_output
+        Whether nothing else refers to the arrays it returns, so that the next stage of a chain may work in them.
     team
         Threads that a stage may use inside ``process``; the output never depends on their number.
     """
@@ -40,8 +40,13 @@ class Stage(ABC):
     out_fs: Fraction
     out_channels: ChannelTable
     latency: int = 0
-    settling_samples: int = 0
+    fresh_output: bool = False
     team: Team = ALONE
+
+    @property
+    def settling_samples(self) -> int:
+        """After so many samples from any start the output no longer shows where it started (1e-7 of full scale)."""
+        return 0
 
     @abstractmethod
     def start(self) -> Any:
@@ -62,7 +67,7 @@ class Stage(ABC):
 
 def stage_input(block: Block, channels: ChannelTable) -> npt.NDArray[np.float32]:
     """Return a block's samples as the kernels take them: float32, C order, one column per channel of the stage."""
-    samples = np.ascontiguousarray(block.physical(), dtype=np.float32)
+    samples = np.require(block.physical(), dtype=np.float32, requirements=("C", "W"))  # W: kernels know no read-only
     if samples.ndim != 2 or samples.shape[1] != len(channels):
         raise ConfigurationError(
             f"a block of shape {samples.shape} does not fit a stage that was bound to {len(channels)} channels"

@@ -19,7 +19,7 @@ into blocks or on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp import kernels
 from ranvier.dsp.buffers import aligned_empty
-from ranvier.dsp.causal import COLUMN_UNIT, NO_REFERENCE, finite_columns, runs_of
+from ranvier.dsp.causal import COLUMN_UNIT, finite_columns, runs_of
 from ranvier.dsp.design import FilterDesign
+from ranvier.dsp.kernels import filter_rows
 from ranvier.dsp.run_ends import state_at_end, state_at_start
 from ranvier.dsp.stage import Stage, stage_input
 from ranvier.dsp.tiles import TILE_ROWS, Tile, TileQueue
@@ -76,6 +76,8 @@ class ZeroPhaseState:
 
 class ZeroPhaseFilter(Stage):
     """A cascade of second-order sections, forward and backward, over the amplifier channels; others pass untouched."""
+
+    fresh_output = True
 
     def __init__(
         self, design: FilterDesign, fs: Fraction, channels: ChannelTable, description: dict[str, Any] | None = None
@@ -141,36 +143,62 @@ class ZeroPhaseFilter(Stage):
         """Take the forward pass up to ``until``, piece by piece; return the tiles that can be finished."""
         done: list[Block] = []
         while state.front < until:
-            tile = state.queue.at(state.front)
+            start = state.front
+            tile = state.queue.at(start)
             stop = min(until, tile.start + TILE_ROWS)
-            if state.front < window.joint < stop:
-                stop = window.joint
-            self._forward_piece(window, tile, state.front, stop, state)
-            state.front = tile.stop = stop
-            if tile.complete and self.margin > TILE_ROWS:
-                self._find_carry(tile, state.queue)
-                state.queue.park(tile)
-            while state.front >= state.queue.tiles[0].start + TILE_ROWS + self.margin:
-                done.append(self._finish_first(state.queue))
+            tile.stop = stop
+            first = state.queue.tiles[0]
+            finishable = stop >= first.start + TILE_ROWS + self.margin
+            if self.margin <= TILE_ROWS and finishable:
+                done.append(self._forward_and_finish(window, tile, start, stop, state))
+            else:
+                self._by_columns(
+                    lambda a, b, t=tile, i=start, j=stop: self._forward_share(window, t, i, j, state, a, b)
+                )
+                if self.margin > TILE_ROWS and tile.complete:
+                    self._find_carry(tile)
+                    state.queue.park(tile)
+                if finishable:
+                    done.append(self._finish_first_by_carry(state.queue))
+            state.front = stop
         return done
 
-    def _forward_piece(self, window: _Window, tile: Tile, start: int, stop: int, state: ZeroPhaseState) -> None:
-        """Filter ``[start, stop)``, which lies in one tile and in one of the window's two arrays."""
-        x, row = window.place(start)
-        out, at = _held(tile), start - tile.start
-        finite = finite_columns(x[row : row + stop - start], 0, self.amplifiers)
-        self._enter_runs(window, np.flatnonzero(finite & ~state.alive), start, state)
-        good = finite & state.alive
+    def _forward_and_finish(self, window: _Window, tile: Tile, start: int, stop: int, state: ZeroPhaseState) -> Block:
+        """Filter ``[start, stop)`` forward, and the first tile backward: column by column, one depends on the other."""
+        first, behind = state.queue.tiles[0], state.queue.tiles[1]
+        entering = np.zeros_like(state.sections)
+        scratch = aligned_empty((self.margin, len(self.in_channels)))
+        out = aligned_empty((first.stop - first.first, len(self.in_channels)))
 
-        def share(first: int, last: int) -> None:
-            for a, b, whole in runs_of(good[first:last], first):
+        def share(a: int, b: int) -> None:
+            self._forward_share(window, tile, start, stop, state, a, b)
+            self._backward_share(behind, behind.start, behind.start + self.margin, entering, scratch, a, b)
+            self._backward_share(first, first.first, first.stop, entering, out, a, b)
+
+        self._by_columns(share)
+        state.queue.tiles.popleft()
+        return self._finished(first, out)
+
+    def _forward_share(
+        self, window: _Window, tile: Tile, start: int, stop: int, state: ZeroPhaseState, first: int, last: int
+    ) -> None:
+        """Filter ``[start, stop)``, which lies in one tile, for the amplifier columns ``[first, last)``."""
+        out = _held(tile)
+        for x, row, a, b in window.parts(start, stop):
+            at = a - tile.start
+            finite = finite_columns(x[row : row + b - a], first, last)
+            self._enter_runs(window, first + np.flatnonzero(finite & ~state.alive[first:last]), a, state)
+            good = finite & state.alive[first:last]
+            for c, d, whole in runs_of(good, first):
                 if whole:
-                    self._cascade(x, row, out, at, stop - start, 1, a, b - a, state.sections, start)
+                    filter_rows(self.design, x, row, out, at, b - a, 1, (c, d), state.sections, a)
+            for channel in first + np.flatnonzero(~good):
+                self._forward_channel(window, tile, int(channel), a, b, state)
+            if last == self.amplifiers:
+                out[at : at + b - a, last:] = x[row : row + b - a, last:]
 
-        self.team.each(share, self.team.shares(self.amplifiers, multiple=COLUMN_UNIT))
-        for channel in np.flatnonzero(~good):
-            self._forward_channel(window, tile, int(channel), start, stop, state)
-        out[at : at + stop - start, self.amplifiers :] = x[row : row + stop - start, self.amplifiers :]
+    def _by_columns(self, share: Callable[[int, int], None]) -> None:
+        self.team.each(share, self.team.shares(self.amplifiers, multiple=COLUMN_UNIT) or [(0, 0)])
 
     def _enter_runs(self, window: _Window, channels: npt.NDArray[np.int64], start: int, state: ZeroPhaseState) -> None:
         """Begin a run at ``start`` in those of the channels whose next samples are all there."""
@@ -226,18 +254,13 @@ class ZeroPhaseFilter(Stage):
 
     # Backward ------------------------------------------------------------------------------------------------------
 
-    def _finish_first(self, queue: TileQueue) -> Block:
-        """Finish the first tile, from what is known behind it."""
-        tile, following = queue.tiles[0], list(queue.tiles)[1:]
+    def _finish_first_by_carry(self, queue: TileQueue) -> Block:
+        """Finish the first tile, from the complete tiles behind it that the margin spans."""
+        first, *following = queue.tiles
         entering = np.zeros((2 * len(self.design.coefficients), self.amplifiers))
-        if self.margin <= TILE_ROWS:
-            behind = following[0]
-            scratch = aligned_empty((self.margin, len(self.in_channels)))
-            self._backward(behind, behind.start, behind.start + self.margin, entering, scratch)
-        else:
-            entering = self._through(following[: self.margin // TILE_ROWS], entering)
+        entering = self._through(following[: self.margin // TILE_ROWS], entering)
         queue.tiles.popleft()
-        return self._finish_tile(tile, entering, queue)
+        return self._finish_tile(first, entering, queue)
 
     def _end_of_run(self, entering: F64, state: ZeroPhaseState) -> list[Block]:
         """Finish every tile that waits; the backward pass enters the last one with an exact state."""
@@ -258,15 +281,19 @@ class ZeroPhaseFilter(Stage):
         """Filter a tile backward; ``entering`` becomes the state at its left edge."""
         queue.fetch(tile)
         out = aligned_empty((tile.stop - tile.first, len(self.in_channels)))
-        self._backward(tile, tile.first, tile.stop, entering, out)
+        self._by_columns(lambda a, b: self._backward_share(tile, tile.first, tile.stop, entering, out, a, b))
+        return self._finished(tile, out)
+
+    def _finished(self, tile: Tile, out: F32) -> Block:
+        """Return a tile's block; channels that are not filtered pass."""
         out[:, self.amplifiers :] = _held(tile)[tile.first - tile.start : tile.stop - tile.start, self.amplifiers :]
         tile.samples = None
         return Block(out, tile.first)
 
-    def _find_carry(self, tile: Tile, queue: TileQueue) -> None:
+    def _find_carry(self, tile: Tile) -> None:
         carry = np.zeros((2 * len(self.design.coefficients), self.amplifiers))
         scratch = aligned_empty((tile.stop - tile.first, len(self.in_channels)))
-        self._backward(tile, tile.first, tile.stop, carry, scratch)
+        self._by_columns(lambda a, b: self._backward_share(tile, tile.first, tile.stop, carry, scratch, a, b))
         tile.carry = carry
 
     def _through(self, tiles: Iterable[Tile], entering: F64) -> F64:
@@ -288,22 +315,20 @@ class ZeroPhaseFilter(Stage):
         n = 2 * len(self.design.coefficients)
         state = np.eye(n)
         quiet, out = np.zeros((TILE_ROWS, n), dtype=np.float32), np.empty((TILE_ROWS, n), dtype=np.float32)
-        self._cascade(quiet, 0, out, 0, TILE_ROWS, 1, 0, n, state, 0)
+        filter_rows(self.design, quiet, 0, out, 0, TILE_ROWS, 1, (0, n), state, 0)
         return state
 
-    def _backward(self, tile: Tile, first: int, stop: int, state: F64, out: F32) -> None:
-        """Filter ``[first, stop)`` of a tile backward into ``out``; the state is that at ``stop``, then that at ``first``."""
-        x = _held(tile)
-        top = stop - 1 - tile.start
-        good = ~tile.broken
+    def _backward_share(self, tile: Tile, first: int, stop: int, state: F64, out: F32, column: int, last: int) -> None:
+        """Filter ``[first, stop)`` of some columns backward into ``out``.
 
-        def share(a: int, b: int) -> None:
-            for c, d, whole in runs_of(good[a:b], a):
-                if whole:
-                    self._cascade(x, top, out, stop - 1 - first, stop - first, -1, c, d - c, state, 0)
-
-        self.team.each(share, self.team.shares(self.amplifiers, multiple=COLUMN_UNIT))
-        for channel in np.flatnonzero(tile.broken):
+        ``state`` is that at ``stop``, and becomes that at ``first``.
+        """
+        x, top = _held(tile), stop - 1 - tile.start
+        whole = ~tile.broken[column:last]
+        for a, b, good in runs_of(whole, column):
+            if good:
+                filter_rows(self.design, x, top, out, stop - 1 - first, stop - first, -1, (a, b), state, 0)
+        for channel in column + np.flatnonzero(~whole):
             self._backward_channel(tile, int(channel), first, stop, state, out)
 
     def _backward_channel(self, tile: Tile, channel: int, first: int, stop: int, state: F64, out: F32) -> None:
@@ -324,28 +349,9 @@ class ZeroPhaseFilter(Stage):
         out = np.empty_like(x)
         own = np.ascontiguousarray(state[:, channel : channel + 1])
         edge = 0 if step > 0 else len(x) - 1
-        self._cascade(x, edge, out, edge, len(x), step, 0, 1, own, counter)
+        filter_rows(self.design, x, edge, out, edge, len(x), step, (0, 1), own, counter)
         state[:, channel] = own[:, 0]
         return out[:, 0]
-
-    def _cascade(
-        self,
-        x: F32,
-        row: int,
-        out: F32,
-        at: int,
-        rows: int,
-        step: int,
-        first: int,
-        width: int,
-        state: F64,
-        counter: int,
-    ) -> None:
-        design = self.design
-        work = aligned_empty(2 * len(design.coefficients) * kernels.GROUP, np.float64)
-        kernels.cascade(
-            x, row, out, at, rows, step, first, width, NO_REFERENCE, design.gain, design.coefficients, state, counter, work
-        )  # fmt: skip
 
 
 class _Window:
@@ -355,9 +361,13 @@ class _Window:
         self.recent, self.x, self.joint = recent, x, joint
         self.start, self.stop = joint - len(recent), joint + len(x)
 
-    def place(self, counter: int) -> tuple[F32, int]:
-        """Return the array that holds a row, and which of its rows it is."""
-        return (self.x, counter - self.joint) if counter >= self.joint else (self.recent, counter - self.start)
+    def parts(self, start: int, stop: int) -> Iterator[tuple[F32, int, int, int]]:
+        """Yield ``(array, its row, first counter, counter behind)`` for the one or two arrays that hold a range."""
+        if start < self.joint:
+            yield self.recent, start - self.start, start, min(stop, self.joint)
+        if stop > self.joint:
+            first = max(start, self.joint)
+            yield self.x, first - self.joint, first, stop
 
     def rows(self, start: int, stop: int, channels: npt.NDArray[np.int64]) -> F32:
         """Return a copy of some rows of some columns, C order."""

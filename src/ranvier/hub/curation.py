@@ -10,7 +10,7 @@ from typing import Any
 from ranvier.curation.executor import make_header, run
 from ranvier.curation.output import resolve_output
 from ranvier.curation.plan import plan
-from ranvier.exceptions import OutputError
+from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.signals import stream_events
@@ -84,7 +84,10 @@ class Curation:
         def work(job: JobContext) -> list[Path]:
             with sink_type(destination, header, force=force) as sink:
                 for name, trains in linked.session.spike_trains.items():
-                    sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
+                    try:
+                        sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
+                    except CapabilityError as error:  # the format has no place for spikes; say so in the record
+                        record["notes"] = [*record.get("notes", []), f"left out: {error}"]
                 run(
                     recording,
                     planned.chain,

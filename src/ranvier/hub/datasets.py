@@ -6,18 +6,23 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ranvier.exceptions import DatasetError, NotARecordingError, SignalSelectionError
 from ranvier.hub.provenance import provenance_model
 from ranvier.hub.timing import time_range
 from ranvier.models.channels import COLOR_GROUP_UNSET, ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
+from ranvier.models.ports import Port
 from ranvier.models.provenance import Provenance
 from ranvier.models.signals import SignalType
 from ranvier.models.tailing import LivenessState, TailingState
-from ranvier.probes import assume_column, channel_metadata
+from ranvier.probes import assign, assume_column, channel_metadata
 from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, detect_as, open_session
 from ranvier.store import Store
+
+#: Where the store keeps the probe that a user gave a dataset.
+_PROBE_KEY = "probe:"
 
 Ids = list[str]
 Listing = list[tuple[str, "Linked"]]
@@ -167,6 +172,29 @@ class Datasets:
         self._store.datasets.set_groups(linked.id, saved)
         return self._metadata(linked)
 
+    def set_probe(
+        self,
+        dataset_id: str,
+        probe: str,
+        *,
+        headstage: str | None = None,
+        port: Port | None = None,
+        wiring: Sequence[int] | str | None = None,
+        override: bool = False,
+    ) -> DatasetMetadata:
+        """Give the amplifier channels of a dataset the geometry of a probe, now and in later sessions."""
+        linked = self.linked(dataset_id)
+        choice: dict[str, Any] = {
+            "probe": probe,
+            "headstage": headstage,
+            "port": None if port is None else int(port),
+            "wiring": wiring if wiring is None or isinstance(wiring, str) else [int(i) for i in wiring],
+            "override": override,
+        }
+        linked.channels = _with_probe(linked, choice)
+        self._store.settings.set(_PROBE_KEY + linked.id, choice)
+        return self._metadata(linked)
+
     def channel_metadata(self, dataset_id: str) -> ChannelMetadata:
         """Return the channels with their three index spaces."""
         return self._channel_metadata(self.linked(dataset_id))
@@ -230,7 +258,10 @@ class Datasets:
         return Linked("", known, canonical, session, recording, "" if single else name, channels, _signature(canonical))
 
     def _restore(self, linked: Linked) -> None:
-        """Apply the selection and groups that the store remembers."""
+        """Apply the probe, selection and groups that the store remembers."""
+        choice = self._store.settings.get(_PROBE_KEY + linked.id)
+        if choice is not None:
+            linked.channels = _with_probe(linked, choice)
         record = self._store.datasets.find(linked.id)
         if record is None:
             return
@@ -280,6 +311,23 @@ class Datasets:
             gaps=tuple((float(g.start / fs), float(g.stop / fs)) for g in recording.segments.gaps),
             simulated=recording.simulated,
         )
+
+
+def _with_probe(linked: Linked, choice: Mapping[str, Any]) -> ChannelTable:
+    """Return the channels on a probe; what the file itself says wins unless overridden."""
+    own = linked.recording.channels
+    selected = {(c.type, c.ntv): (c.selected, c.color_group) for c in linked.channels}
+    placed = assign(
+        own,
+        probe=choice["probe"],
+        headstage=choice.get("headstage"),
+        port=None if choice.get("port") is None else Port(choice["port"]),
+        wiring=choice.get("wiring"),
+        override=bool(choice.get("override")),
+    )
+    return placed.with_channels(
+        replace(c, selected=selected[c.type, c.ntv][0], color_group=selected[c.type, c.ntv][1]) for c in placed
+    )
 
 
 def _known(linked: Linked, kind: SignalType, ntv: Sequence[int]) -> list[int]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ranvier._platform import flush_to_disk
 from ranvier._platform import replace as give_final_name
 from ranvier.exceptions import (
     CapabilityError,
+    DatasetError,
     NotARecordingError,
     OutputError,
     OutputExistsError,
@@ -22,6 +27,9 @@ from ranvier.hub.datasets import Datasets
 from ranvier.models.dataset import FileInfo
 from ranvier.recordings import Format, detect, open_session
 from ranvier.services.progress import Progress
+
+#: A recording that grew in this time is still being written.
+_LOOK_AGAIN_SEC = 0.2
 
 
 class Files:
@@ -50,19 +58,29 @@ class Files:
         _transfer(src, dst, force, _copy_file)
 
     def move(self, src: Path, dst: Path, *, force: bool = False) -> None:
-        """Move or rename a recording; a linked dataset at the old place is unlinked."""
-        _transfer(src, dst, force, _copy_file)
-        self.remove(src)
+        """Move or rename a recording; a linked dataset at the old place is unlinked.
+
+        The old names go only when every file stands, flushed to the disk, under its new name.
+        """
+        known, canonical = detect(src.expanduser().absolute())
+        _refuse_growing(known, canonical, force)
+        files = [f for f in known.files(canonical) if f.exists()]
+        self._unlink(canonical)
+        _transfer(src, dst, force, _link_or_copy)
+        _delete(files)
 
     def remove(self, path: Path, *, force: bool = False) -> None:
-        """Delete every file of a recording; a linked dataset is unlinked first (``force`` has no effect)."""
+        """Delete every file of a recording; a linked dataset is unlinked first.
+
+        A recording that still grows is refused (DatasetError) unless ``force``.
+        """
         known, canonical = detect(path.expanduser().absolute())
+        _refuse_growing(known, canonical, force)
+        self._unlink(canonical)
+        _delete(known.files(canonical))
+
+    def _unlink(self, canonical: Path) -> None:
         self._datasets.clear([i for i, linked in self._datasets.items() if linked.canonical == canonical])
-        for file in reversed(known.files(canonical)):
-            try:
-                file.unlink(missing_ok=True)
-            except OSError as error:
-                raise OutputError(f"cannot remove {file}: {error.strerror}") from error
 
     def export(
         self, dataset_id: str, destination: Path, *, force: bool = False, progress: Progress | None = None
@@ -129,6 +147,43 @@ def _transfer(src: Path, dst: Path, force: bool, put: Callable[[Path, Path], Non
 
 def _copy_file(source: Path, target: Path) -> None:
     shutil.copy2(source, target)
+    flush_to_disk(target)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name on the same disk (nothing can be lost half way), or copy it to another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        _copy_file(source, target)
+
+
+def _delete(files: list[Path]) -> None:
+    """Delete files (the canonical one, listed first, last), and folders that they leave empty."""
+    for file in reversed(files):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot remove {file}: {error.strerror}") from error
+    base = min((len(f.parent.parts) for f in files), default=0)
+    for folder in sorted({f.parent for f in files if len(f.parent.parts) > base}, reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _refuse_growing(known: Format, canonical: Path, force: bool) -> None:
+    """Raise DatasetError where a recording still grows."""
+    if force:
+        return
+    try:
+        with open_session(canonical, known.file_type) as session:
+            before = {name: recording.stop for name, recording in session.streams.items()}
+            time.sleep(_LOOK_AGAIN_SEC)
+            growing = any(session.streams[name].refresh() > stop for name, stop in before.items())
+    except RadiensError:
+        return  # damaged beyond reading: nobody records into it
+    if growing:
+        raise DatasetError(f"{canonical} is still being recorded; stop the recording first, or pass force=True")
 
 
 def _strip(path: Path, known: Format) -> Path:

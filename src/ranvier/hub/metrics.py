@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ranvier._platform import worker_count
 from ranvier.curation.plan import chain_of
 from ranvier.dsp.view import FilteredRecording
+from ranvier.exceptions import SignalSelectionError
 from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
@@ -39,9 +42,12 @@ class Metrics:
         linked = self._datasets.linked(dataset_id)
         recording: Recording = linked.recording
         start, stop = resolve(time_range, recording)
-        chosen = linked.channels.columns_of(SignalType.AMP)
+        selected = [i for i in linked.channels.columns_of(SignalType.AMP) if linked.channels[int(i)].selected]
+        chosen = np.array(selected, dtype=np.int64)
         if select is not None:
             chosen = selected_columns(linked.channels, select).get(SignalType.AMP, chosen)
+        if len(chosen) == 0:
+            raise SignalSelectionError(f"{linked.base_name} has no selected amplifier channel to measure")
         filters = self._dsp.get(dataset_id).software_stage2 if apply_dsp else []
         seen: list[Recording] = [recording]
         if filters:  # filters hide clipping, and a reference makes a dead channel look alive: measure both

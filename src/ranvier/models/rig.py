@@ -14,6 +14,7 @@ __all__ = [
     "LatePolicy",
     "LatencyReport",
     "LoopStatus",
+    "OutputStatus",
     "PulseRecord",
     "RigState",
     "RigStatus",
@@ -113,31 +114,6 @@ class LoopStatus(OwnModel):
     latency: LatencyReport = LatencyReport()
 
 
-class RigStatus(OwnModel):
-    """Everything a person at the rig wants to see."""
-
-    state: RigState
-    source: SourceStatus
-    clients: int = 0
-    consumers: tuple[ConsumerStatus, ...] = ()
-    disk: DiskStatus | None = None
-    loop: LoopStatus | None = None
-    recording_files: tuple[str, ...] = ()
-    recorded_by: str = ""
-    engine_load: float = 0.0
-    warnings: tuple[str, ...] = ()
-
-
-class SensorAssignmentInfo(OwnModel):
-    """What is plugged into a port."""
-
-    port: Port
-    headstage_id: str
-    probe_id: str
-    num_channels: int
-    wiring_verified: bool = False
-
-
 class SafetyLimits(OwnModel):
     """Hard limits of stimulation, per site; raising one is recorded.
 
@@ -155,6 +131,53 @@ class SafetyLimits(OwnModel):
     shannon_k: float = 1.75
     small_site_um2: float = 2000.0
     imbalance_fraction: float = 0.01
+
+
+class OutputStatus(OwnModel):
+    """Stimulation: who may, within which limits, and what a person at the rig should know.
+
+    Attributes
+    ----------
+    armed_by
+        The client that armed the outputs, None while they are not armed.
+    ignored_triggers
+        Triggers that came while not armed, or within a refractory period, since streaming began.
+    limits_changed
+        What differs from the defaults, and the reason given; "" where nothing does.
+    """
+
+    armed_by: str | None = None
+    pulses: int = 0
+    ignored_triggers: int = 0
+    limits: SafetyLimits = SafetyLimits()
+    limits_changed: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class RigStatus(OwnModel):
+    """Everything a person at the rig wants to see."""
+
+    state: RigState
+    source: SourceStatus
+    clients: int = 0
+    consumers: tuple[ConsumerStatus, ...] = ()
+    disk: DiskStatus | None = None
+    loop: LoopStatus | None = None
+    outputs: OutputStatus | None = None
+    recording_files: tuple[str, ...] = ()
+    recorded_by: str = ""
+    engine_load: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+class SensorAssignmentInfo(OwnModel):
+    """What is plugged into a port."""
+
+    port: Port
+    headstage_id: str
+    probe_id: str
+    num_channels: int
+    wiring_verified: bool = False
 
 
 class PulseRecord(OwnModel):

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import NamedTuple
+
+from ranvier.recordings.formats.xdat_clock import ClockTriple
 
 #: How often the log takes an entry.
 PERIOD_SEC = 1.0
 
 #: A day of entries.
 MAX_ENTRIES = 86400
-
-
-class ClockTriple(NamedTuple):
-    """One moment: the counter behind a block, when that block arrived, and how far the arrival can be trusted.
-
-    Attributes
-    ----------
-    monotonic_ns
-        The machine's monotonic clock.
-    utc_ns
-        The machine's wall clock, in ns since 1970 (UTC).
-    uncertainty_ns
-        The block was complete at most so long before it arrived, as far as the engine can tell.
-    """
-
-    counter: int
-    monotonic_ns: int
-    utc_ns: int
-    uncertainty_ns: int
 
 
 class ClockLog:
@@ -52,7 +34,7 @@ class ClockLog:
         if arrival_sec < self._next_sec:
             return None
         self._next_sec = arrival_sec + PERIOD_SEC
-        entry = ClockTriple(counter, time.monotonic_ns(), time.time_ns(), int(uncertainty_sec * 1e9))
+        entry = ClockTriple(counter, time.monotonic_ns(), time.time_ns(), int(uncertainty_sec * 1e6))
         self._entries.append(entry)
         return entry
 

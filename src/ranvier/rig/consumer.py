@@ -25,7 +25,11 @@ class Consumer(ABC):
 
     @abstractmethod
     def offer(self, block: Block) -> None:
-        """Take a block (read-only; its memory stays valid) or shed; returns at once. Called by the pump's thread."""
+        """Take a block or shed; returns at once. Called by the pump's thread.
+
+        Several consumers share a block: nobody writes to it, and its memory stays valid. (NumPy's write protection is
+        not used, as compiled kernels take writable arrays only.)
+        """
 
     @abstractmethod
     def status(self) -> ConsumerStatus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +109,7 @@ class Control:
             consumers=tuple(consumer.status() for consumer in core.pump.consumers),
             disk=self._reports.disk(),
             loop=self._reports.loop(),
+            outputs=self._reports.outputs(),
             recording_files=tuple(self._reports.files()),
             recorded_by=core.machine.recorded_by,
             engine_load=core.pump.load if core.pump.runs else 0.0,
@@ -170,6 +171,7 @@ class Control:
                     "instrument"
                 )
             core.take(source, lambda: self._configure(None))
+            core.replay, core.replay_loops = replay, loop
             self._cable_delays.clear()
 
     def start_streaming(self) -> None:
@@ -225,6 +227,13 @@ class Control:
                 core.persistence_sec = pcache_persistence
             if cable_delay is not None:
                 self._cable_delays[int(cable_delay.port)] = cable_delay
+
+    def replace_cable_delays(self, delays: Sequence[CableDelay]) -> None:
+        """Take all cable delays over."""
+        with self._core.machine.during(Action.SET_CORE_CONFIG):
+            for delay in delays:
+                _check_range("cable_delay", delay.cable_delay, CABLE_DELAY_RANGE, "steps")
+            self._cable_delays = {int(delay.port): delay for delay in delays}
 
     def scan_ports(self) -> ChannelMetadata:
         """Look again at what is plugged in; selection, stimulation and triggers start anew."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ranvier import _platform
+from ranvier.kernels import all_kernels
 from ranvier.models.status import BackboneMode
 from ranvier.recordings.provenance import new_record
 from ranvier.rig.cache import SignalCache
@@ -17,6 +19,7 @@ from ranvier.rig.selection import Selection
 from ranvier.rig.source import Source
 from ranvier.rig.state import StateMachine
 from ranvier.rig.stream import StreamInfo
+from ranvier.services.caller import Caller
 from ranvier.store import Store
 
 #: For how long the cache remembers unless told otherwise, and what may be asked for, in seconds.
@@ -29,6 +32,9 @@ LOOP_RANGE_MS = (0.5, 1000.0)
 
 #: The cache takes at most this part of the machine's memory.
 MEMORY_SHARE = 0.15
+
+#: What streams run: compiled before samples come, never while they do.
+KERNELS = ("ranvier.recordings.kernels", "ranvier.dsp.kernels", "ranvier.detect.kernels")
 
 Listener = Callable[[], None]
 
@@ -44,6 +50,10 @@ class Core:
         Called before streaming starts and after it ended.
     on_fault
         Called with the reason after the source failed, in a thread of its own.
+    on_caller_gone
+        Called with every client that left or died.
+    replay, replay_loops
+        What the data-source mode plays, and whether it begins again.
     warnings
         What a person at the rig should know, by topic.
     """
@@ -53,6 +63,8 @@ class Core:
         self.store = store
         self.clock = clock
         self.source = source
+        self.replay: Path | None = None
+        self.replay_loops = True
         self.selection = Selection()
         self.persistence_sec = PERSISTENCE_SEC
         self.loop_ms = LOOP_MS
@@ -61,6 +73,7 @@ class Core:
         self.on_start: list[Listener] = []
         self.on_stop: list[Listener] = []
         self.on_fault: list[Callable[[str], None]] = []
+        self.on_caller_gone: list[Callable[[Caller], None]] = []
         self.cache = SignalCache(int(MEMORY_SHARE * _platform.memory_bytes()))
         self.dsp = DspStages(self.machine, lambda: self.source)
         self.pump = Pump(
@@ -78,8 +91,11 @@ class Core:
 
     def start(self) -> None:
         """Start the stream; SourceError (and FAULT) where the source does not start."""
+        warm()
         self.source.block_sec = self.loop_ms / 1000.0
         self.dsp.fresh()
+        source, counts = self.source, self.dsp.live is None
+        self.cache.prepare(source.channels, source.fs, self.persistence_sec, counts=counts)
         for listener in self.on_start:
             listener()
         try:
@@ -150,3 +166,10 @@ class Core:
     def _tell_fault(self, text: str) -> None:
         for listener in self.on_fault:
             listener(text)
+
+
+def warm() -> None:
+    """Load or compile the kernels that streams run; quick where that was done before."""
+    for item in all_kernels():
+        if item.name.rpartition(".")[0] in KERNELS:
+            item.compile()

@@ -8,21 +8,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
 
+from ranvier import _platform
 from ranvier.exceptions import ConfigurationError, SourceError
 from ranvier.recordings.block import Block
 from ranvier.rig.cache import SignalCache
 from ranvier.rig.clock import Clock
 from ranvier.rig.clocklog import ClockLog
 from ranvier.rig.consumer import Consumer
+from ranvier.rig.hooks import StreamHook
 from ranvier.rig.live_dsp import LiveChain
 from ranvier.rig.source import Source
-
-#: Called in the pump's thread with every block as the source gave it, and the monotonic time of its arrival.
-BlockHook = Callable[[Block, float], None]
 
 #: A source is taken for stalled after so many block times, or this long, whichever is longer.
 STALL_BLOCKS = 50
@@ -81,7 +81,8 @@ class Pump:
         self._persistence_sec = persistence_sec
         self._failed = failed
         self._stall_sec = stall_sec
-        self._hooks: tuple[BlockHook, ...] = ()
+        self._hooks: tuple[StreamHook, ...] = ()
+        self._broken: tuple[StreamHook, ...] = ()
         self._consumers: tuple[Consumer, ...] = ()
         self._edit = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -92,15 +93,15 @@ class Pump:
 
     # --- who gets blocks ----------------------------------------------------------------------------------------
 
-    def add_hook(self, hook: BlockHook) -> None:
-        """Call a function with every raw block, in the pump's thread: it must be tiny."""
+    def add_hook(self, hook: StreamHook) -> None:
+        """Tell a hook of every stream and every raw block, in the pump's thread: it must be quick."""
         with self._edit:
             self._hooks = (*self._hooks, hook)
 
-    def remove_hook(self, hook: BlockHook) -> None:
-        """Stop calling it; harmless where it is not there."""
+    def remove_hook(self, hook: StreamHook) -> None:
+        """Stop telling it; harmless where it is not there."""
         with self._edit:
-            self._hooks = tuple(h for h in self._hooks if h != hook)
+            self._hooks = tuple(h for h in self._hooks if h is not hook)
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Offer every block, filtered as it is cached, to a consumer."""
@@ -167,12 +168,15 @@ class Pump:
     def _run(
         self, source: Source, started: list[Exception | None], ready: threading.Event, stopping: threading.Event
     ) -> None:
+        _platform.prefer_thread()
         try:
             source.start()
         except Exception as error:  # noqa: BLE001  # handed to whoever called start()
             started.append(_as_source_error(source, error))
             ready.set()
             return
+        self._broken = ()
+        self._tell(lambda hook: hook.stream_started(), all_hooks=True)
         started.append(None)
         ready.set()
         failure = ""
@@ -180,6 +184,7 @@ class Pump:
             self._loop(source, stopping)
         except Exception as error:  # noqa: BLE001  # whatever fails here ends the stream: say it, do not die silently
             failure = str(_as_source_error(source, error))
+        self._tell(lambda hook: hook.stream_stopped(), all_hooks=True)
         try:
             source.stop()
         except Exception as error:  # noqa: BLE001  # it is being given up anyway
@@ -211,8 +216,8 @@ class Pump:
     def take(self, source: Source, block: Block, arrival: float) -> None:
         """Account for a block, filter it, cache it, hand it on."""
         self._check(source, block)
-        block.samples.flags.writeable = False
-        self._call_hooks(block, arrival)
+        block = _writable(block)
+        self._tell(lambda hook: hook.on_block(block, arrival))
         live = self._acquisition()
         if live is not self._live or self._next is None:
             self._live = live
@@ -220,7 +225,6 @@ class Pump:
             self.cache.begin(source.channels, Fraction(source.fs), self._persistence_sec(), counts=counts)
         self._next = block.stop
         done = block if live is None else live.apply(block)
-        done.samples.flags.writeable = False
         self.cache.write(done)
         self.clock_log.note(done.stop, arrival, len(done) / float(source.fs))
         for consumer in self._consumers:
@@ -230,14 +234,17 @@ class Pump:
                 self.remove_consumer(consumer)
                 self.warnings[consumer.name] = f"{consumer.name} failed and gets no more samples: {error}"
 
-    def _call_hooks(self, block: Block, arrival: float) -> None:
+    def _tell(self, call: Callable[[StreamHook], None], *, all_hooks: bool = False) -> None:
+        """Call hooks; one that fails gets no more blocks of this stream, but is told of its end."""
         for hook in self._hooks:
+            if hook in self._broken and not all_hooks:
+                continue
             try:
-                hook(block, arrival)
+                call(hook)
             except Exception as error:  # noqa: BLE001  # a closed loop never stops the stream
-                self.remove_hook(hook)
-                name = getattr(hook, "__qualname__", type(hook).__name__)
-                self.warnings[name] = f"{name} failed and is off: {type(error).__name__}: {error}"
+                name = type(hook).__name__
+                self.warnings[name] = f"{name} failed and is off for this stream: {type(error).__name__}: {error}"
+                self._broken = (*self._broken, hook)
 
     def _check(self, source: Source, block: Block) -> None:
         """Count what is missing; SourceError where the block cannot belong to this stream."""
@@ -262,6 +269,16 @@ class Pump:
             counts.nan_samples += int(np.isnan(samples).any(axis=1).sum())
         counts.received_samples += len(block)
         counts.blocks += 1
+
+
+def _writable(block: Block) -> Block:
+    """Return a block that compiled kernels take: they refuse write-protected arrays. Nobody writes to it."""
+    samples = block.samples
+    with suppress(ValueError):  # the memory is ours (see Source.read), unless it is a view of something else
+        samples.flags.writeable = True
+    if samples.flags.writeable and samples.flags.c_contiguous:
+        return block
+    return Block(samples.copy(order="C"), block.start, block.gain, block.offset)
 
 
 def _as_source_error(source: Source, error: Exception) -> Exception:

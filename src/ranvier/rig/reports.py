@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ranvier.models.rig import DiskStatus, LoopStatus
+from ranvier.models.rig import DiskStatus, LoopStatus, OutputStatus
 from ranvier.models.status import RecordingStatus, RecordMode
 
 
@@ -18,7 +18,7 @@ class Reports:
 
     Attributes
     ----------
-    recording, disk, loop, files, clients
+    recording, disk, loop, outputs, files, clients
         As the fields of BackboneStatus and RigStatus.
     warnings
         Functions that return sentences.
@@ -28,6 +28,7 @@ class Reports:
         self.recording: Callable[[], RecordingStatus] = not_recording
         self.disk: Callable[[], DiskStatus | None] = lambda: None
         self.loop: Callable[[], LoopStatus | None] = lambda: None
+        self.outputs: Callable[[], OutputStatus | None] = lambda: None
         self.files: Callable[[], list[str]] = list
         self.clients: Callable[[], int] = lambda: 1
         self.warnings: list[Callable[[], list[str]]] = []

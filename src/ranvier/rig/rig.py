@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ranvier.models.status import BackboneMode
+from ranvier.rig.armed import ArmedOutputs, ArmedTriggers
 from ranvier.rig.clock import Clock, RealClock
 from ranvier.rig.control import Control, SourceMaker
 from ranvier.rig.core import Core
 from ranvier.rig.dsp import DspStages
+from ranvier.rig.loop import ClosedLoop
+from ranvier.rig.recording import Recording
 from ranvier.rig.reports import Reports
+from ranvier.rig.sensors import Sensors
+from ranvier.rig.setups import DspPart, RecordingPart, SelectionPart, SensorsPart, SourcePart
 from ranvier.rig.signals import LiveSignals
 from ranvier.rig.source import Source
+from ranvier.rig.state import Action
+from ranvier.rig.workspaces import Workspaces
+from ranvier.services.caller import Caller
 from ranvier.store import Store
 
 
@@ -49,28 +58,80 @@ class Rig:
         self.reports = Reports()
         self.dsp: DspStages = self.core.dsp
         self.signals = LiveSignals(self.core)
-        self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self._configure)
+        self.sensors = Sensors(self._source, self.core.machine, self.store, changed=self.core.changed)
+        self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)
+        self.recording = Recording(self.core)
+        self.outputs = ArmedOutputs(self._source, self.core.machine, self.store, self.clock)
+        self.loop = ClosedLoop(self._source, self.clock, self.outputs.dio_outputs)
+        self.triggers = ArmedTriggers(
+            self._source, self.loop, lambda: self.recording, lambda: self.recording.config().split_files_by_port
+        )
+        for hook in (self.loop, self.outputs, self.triggers):  # the closed loop first: it is the one in a hurry
+            self.core.pump.add_hook(hook)
+        for part in (self.outputs, self.triggers):
+            self.core.on_new_source.append(part.reset)
+            self.core.on_caller_gone.append(part.caller_gone)
+        self.workspaces = Workspaces(
+            self.store,
+            self.core.machine,
+            {
+                "source": SourcePart(self.core, self.control),
+                "sensors": SensorsPart(self.sensors),
+                "filters": DspPart(self.dsp),
+                "recording": RecordingPart(self.recording),
+                "selection": SelectionPart(self.core),
+                "outputs": self.outputs,
+                "triggers": self.triggers,
+            },
+        )
+        self._connect_reports()
+        self.sensors.apply()
+        self.core.changed()
 
     def busy(self) -> bool:
         """Whether it streams or records: then a process that holds it stays."""
         return self.core.machine.streams
 
-    def close(self) -> None:
-        """Stop streaming, release the source; safe to call twice."""
-        core = self.core
-        with core.machine.control:
-            core.stop()
-            core.source.close()
-            self.store.close()
+    def count_clients(self, clients: Callable[[], int]) -> None:
+        """Learn how to tell the number of clients."""
+        self.reports.clients = clients
 
-    def _configure(self, fs_hz: float | None) -> None:
-        source = self.core.source
-        source.configure(float(source.fs) if fs_hz is None else fs_hz, source.channels)
+    def caller_gone(self, caller: Caller) -> None:
+        """Turn off what a client armed that is gone."""
+        for listener in self.core.on_caller_gone:
+            listener(caller)
+
+    def close(self) -> None:
+        """Finish what is recorded, turn outputs off, stop streaming, release the source; safe to call twice."""
+        core = self.core
+        self.outputs.disarm()
+        self.loop.disarm()
+        self.triggers.close()
+        try:
+            self.recording.close()
+        finally:
+            with core.machine.control:
+                core.stop()
+                core.machine.to(Action.STOP_STREAMING)
+                core.source.close()
+                self.store.close()
+
+    def _source(self) -> Source:
+        return self.core.source
+
+    def _connect_reports(self) -> None:
+        reports, recorder = self.reports, self.recording.recorder
+        reports.recording = recorder.recording_status
+        reports.disk = recorder.disk_status
+        reports.files = recorder.files
+        reports.loop = self.loop.status
+        reports.outputs = self.outputs.status
+        reports.warnings += [recorder.warnings, lambda: list(self.sensors.notes), lambda: list(self.triggers.notes)]
 
     def _make_source(self, mode: BackboneMode, replay: Path | None, loop: bool) -> Source:
         from ranvier.rig.sources import make_source
 
-        return make_source(mode, replay=replay, loop=loop, seed=self._seed)
+        return make_source(mode, replay=replay, loop=loop, seed=self._seed, clock=self.clock)
 
     def __repr__(self) -> str:
         info = self.core.source.info

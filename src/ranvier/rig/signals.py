@@ -21,6 +21,7 @@ from ranvier.models.time_range import TimeRange
 from ranvier.probes.metadata import channel_metadata
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.digital import digital_edges
+from ranvier.recordings.events import Events
 from ranvier.recordings.selection import selected_columns
 from ranvier.recordings.timing import resolve_counters
 from ranvier.rig.cache import Span
@@ -148,10 +149,13 @@ class LiveSignals:
         rows = int(block_sec * self._core.source.fs)
         if rows < 1:
             raise ConfigurationError(f"block_sec={block_sec:g} holds no sample; take at least one sample period")
-        return self._subscription(channels, columns, every_block, start_counter, rows)
+        cache = self._core.cache
+        epoch = cache.epoch
+        at = start_counter if start_counter is not None or cache.first is None else cache.head
+        return self._subscription(channels, columns, every_block, rows, epoch, at)
 
     def events(self, time_range: TimeRangeSpec) -> EventTable:
-        """Return the digital edges in a range of the cache, in time order."""
+        """Return the digital edges in a range of the cache, and what the source marks there, in time order."""
         core, cache = self._core, self._core.cache
         span = self._held()
         fs = core.source.fs
@@ -159,6 +163,9 @@ class LiveSignals:
         before = max(span.start, start - 1)  # an edge at the first sample shows against the one before it
         narrowed = Span(span.epoch, before, stop, cache.gaps_in(before, stop))
         edges = digital_edges(CacheRecording(cache, narrowed, fs, core.source.channels)).between(start, stop)
+        marks = core.source.marks(start, stop)
+        if len(marks):
+            edges = Events.merge(edges, marks)
         return EventTable(
             sec=edges.counter / float(fs),
             timestamp=edges.counter,
@@ -184,11 +191,9 @@ class LiveSignals:
         return span
 
     def _subscription(
-        self, channels: ChannelTable, columns: Columns, every_block: bool, start_counter: int | None, rows: int
+        self, channels: ChannelTable, columns: Columns, every_block: bool, rows: int, epoch: int, at: int | None
     ) -> Iterator[SignalBlock]:
         core, cache = self._core, self._core.cache
-        epoch = cache.epoch
-        at = start_counter if start_counter is not None or cache.first is None else cache.head
         while core.source.channels is channels:
             if cache.epoch != epoch:  # other filters: counters go on; another stream: they may begin again
                 epoch = cache.epoch

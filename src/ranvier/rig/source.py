@@ -84,6 +84,10 @@ class Source(ABC):
     def scan(self) -> Sequence[PortScan]:
         """Look what is plugged in."""
 
+    def default_channels(self) -> ChannelTable:
+        """Return the channels as a scan finds them: a replay's with the sites of its file, an instrument's without."""
+        return self.channels
+
     @abstractmethod
     def configure(self, fs_hz: float, channels: ChannelTable) -> None:
         """Set the rate (one that ``info`` offers, else ConfigurationError) and the channels (sites assigned)."""

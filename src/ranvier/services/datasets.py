@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
+from ranvier.models.ports import Port
 from ranvier.models.provenance import Provenance
 from ranvier.models.signals import SignalType
 from ranvier.models.tailing import TailingState
@@ -91,6 +92,37 @@ class HubDatasets(Protocol):
 
         A channel in two groups, or one that the dataset does not have, raises SignalSelectionError; then nothing
         changes. An empty sequence removes all groups.
+        """
+        ...
+
+    def set_probe(
+        self,
+        dataset_id: str,
+        probe: str,
+        *,
+        headstage: str | None = None,
+        port: Port | None = None,
+        wiring: Sequence[int] | str | None = None,
+        override: bool = False,
+    ) -> DatasetMetadata:
+        """Give the amplifier channels the geometry of a probe; it belongs to the dataset id and lasts over sessions.
+
+        Parameters
+        ----------
+        probe
+            NeuroNexus-style name or alias, or the path of a probeinterface JSON file.
+        headstage, port
+            Id or alias of the headstage; the port whose channels are meant, None where there is only one.
+        wiring
+            Native channel index of each site (-1: not connected), or the name of a known pathway; None assumes
+            identity, flagged unverified.
+        override
+            Replace the geometry that the file itself brings; otherwise the file wins.
+
+        Raises
+        ------
+        ProbeError
+            An unknown name (the message lists near ones), or numbers of sites and channels that do not fit.
         """
         ...
 

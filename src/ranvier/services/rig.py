@@ -313,9 +313,13 @@ class RigTriggers(Protocol):
         refractory_sec: float = 0.005,
         deadline_ms: float = 5.0,
         late: LatePolicy = LatePolicy.LATE,
+        highpass_hz: float | None = None,
         client: str = "",
     ) -> None:
-        """Answer threshold crossings (negative threshold: downward) of amplifier channels (NTV) with an edge."""
+        """Answer threshold crossings (negative threshold: downward) of amplifier channels (NTV) with an edge.
+
+        ``highpass_hz`` puts a causal high-pass in front of the detector, which sees the raw signal otherwise.
+        """
         ...
 
     def disarm_loop(self) -> None:

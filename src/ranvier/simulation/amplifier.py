@@ -63,6 +63,10 @@ class AmplifierSignal:
         if self.spec.saturated_channels:
             out[:, at] = np.clip(out[:, at], -RAIL_UV, RAIL_UV)
 
+    def look_ahead(self, start: int, n: int) -> None:
+        """Do a share of the work for later blocks, after the block ``[start, start + n)``; see ``Population``."""
+        self.population.look_ahead(start, n)
+
     def ground_truth(self, start: int, stop: int) -> SpikeTrains:
         """Return the spikes with ``start <= counter < stop``.
 

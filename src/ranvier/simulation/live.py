@@ -32,8 +32,12 @@ class SignalModel(Protocol):
         """
         ...
 
+    def look_ahead(self, start: int, n: int) -> None:
+        """Do a share of the work for later blocks, after the block ``[start, start + n)``; evens out their cost."""
+        ...
 
-def neural_spec(fs: Fraction, count: int, seed: int, **changes: float) -> SimulationSpec:
+
+def neural_spec(fs: Fraction, count: int, seed: int, **changes: float | tuple[float, float]) -> SimulationSpec:
     """Return the settings of a live simulation with neurons on ``count`` channels."""
     units = max(1, round(count * UNITS_PER_CHANNEL))
     settings = {"seed": seed, "fs": float(fs), "start_sec": 0.0, "num_units": units, **changes}

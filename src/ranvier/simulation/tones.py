@@ -76,6 +76,9 @@ class ToneSignal:
             out,
         )
 
+    def look_ahead(self, start: int, n: int) -> None:
+        """Nothing can be done in advance."""
+
 
 def sine(fs: Fraction, count: int) -> ToneSignal:
     """20 Hz, 200 uV, the same on every channel."""

@@ -102,7 +102,7 @@ class Calls:
         if method.signature is None:
             return partial(getattr, owner, last)
         arguments = {**_arguments(method, request), **more}
-        positional = [arguments.pop(name) for name in method.positional() if name in arguments]
+        positional = [arguments.pop(name) for name in method.positional(list(arguments))]
         return partial(getattr(owner, last), *positional, **arguments)
 
     def _work(self, method: Method, requests: Iterator[bytes], context: Any) -> Iterator[bytes]:

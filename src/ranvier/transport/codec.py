@@ -11,10 +11,11 @@ import collections.abc as abc
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from fractions import Fraction
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -41,7 +42,7 @@ _SIMPLE: dict[Any, Codec] = {
 }
 _SEQUENCES: dict[Any, tuple[type, str]] = {
     list: (list, "list"),
-    abc.Sequence: (tuple, "Sequence"),
+    abc.Sequence: (list, "Sequence"),
     set: (set, "set"),
     frozenset: (frozenset, "frozenset"),
     abc.Set: (frozenset, "Set"),
@@ -173,6 +174,29 @@ class _Fields(Codec):
                 raise ConfigurationError(f"{self.text}.{name}: {error}") from error
         return raw
 
+    def encode_table(self, rows: Collection[Any]) -> dict[str, Any] | None:
+        """Return the fields of many as columns, where all of them are JSON's own values."""
+        is_plain = self._fields and all(codec.natives for codec in self._fields.values())
+        if not is_plain or set(map(type, rows)) != {self._kind}:
+            return None
+        columns = {name: list(map(attrgetter(name), rows)) for name in self._fields}
+        is_native = all(set(map(type, columns[name])) <= codec.natives for name, codec in self._fields.items())
+        return {"rows": len(rows), "columns": columns} if is_native else None
+
+    def decode_table(self, table: dict[str, Any]) -> list[Any]:
+        """Return the values; the same checks as one by one."""
+        columns, count = table.get("columns"), table.get("rows")
+        if not isinstance(columns, dict) or not columns or columns.keys() - self._fields.keys():
+            raise self.refuse(table)
+        for name, column in columns.items():
+            if len(column) != count or not set(map(type, column)) <= self._fields[name].natives:
+                raise self.refuse(column)
+        names = tuple(columns)
+        return [self._make(dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+    def _make(self, fields: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
     def _decode_fields(self, raw: Any, arrays: Sequence[Array]) -> dict[str, Any]:
         if not isinstance(raw, dict):
             raise self.refuse(raw)
@@ -197,8 +221,11 @@ class Dataclasses(_Fields):
 
     def decode(self, raw: Any, arrays: Sequence[Array]) -> Any:
         """Return the object; its ``__post_init__`` checks it."""
+        return self._make(self._decode_fields(raw, arrays))
+
+    def _make(self, fields: dict[str, Any]) -> Any:
         try:
-            return self._kind(**self._decode_fields(raw, arrays))
+            return self._kind(**fields)
         except TypeError as error:
             raise ConfigurationError(f"{self.text}: {error}") from error
 
@@ -227,10 +254,30 @@ class Models(_Fields):
 
     def decode(self, raw: Any, arrays: Sequence[Array]) -> Any:
         """Return the validated model."""
-        fields = self._decode_fields(raw, arrays)
-        try:
-            model = typing.cast("type[BaseModel]", self._kind).model_validate(fields)
-        except ValidationError as error:
-            raise ConfigurationError(f"{self.text}: {error}") from error
+        model = self._make(self._decode_fields(raw, arrays))
         model.model_fields_set.difference_update(raw.get("-", ()))
         return model
+
+    def encode_table(self, rows: Collection[Any]) -> dict[str, Any] | None:
+        """Return the fields of many as columns, where all set the same ones."""
+        table = super().encode_table(rows)
+        if table is None:
+            return None
+        given = {frozenset(row.model_fields_set) for row in rows}
+        if len(given) > 1:
+            return None
+        return {**table, "-": sorted(self._fields.keys() - given.pop())}
+
+    def decode_table(self, table: dict[str, Any]) -> list[Any]:
+        """Return the validated models."""
+        rows, unset = super().decode_table(table), table.get("-", ())
+        for row in rows if unset else ():
+            row.model_fields_set.difference_update(unset)
+        return rows
+
+    def _make(self, fields: dict[str, Any]) -> BaseModel:
+        model: type[BaseModel] = self._kind
+        try:
+            return model.model_validate(fields)
+        except ValidationError as error:
+            raise ConfigurationError(f"{self.text}: {error}") from error

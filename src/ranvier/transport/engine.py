@@ -57,6 +57,7 @@ def _host(hosted: Hosted, place: Place, linger_sec: float) -> None:
     token = secrets.token_urlsafe(32)
     with serve(hosted.engine, hosted.protocol, data_socket=_data_socket(place), token=token) as server:
         server.leases.on_leave(hosted.caller_gone)
+        hosted.serving(lambda: len(server.leases))
         lifetime = Lifetime(server.leases, hosted.busy, linger_sec)
         server.on_end_request = lifetime.end_unless_busy
         for name in ("SIGTERM", "SIGINT", "SIGBREAK"):

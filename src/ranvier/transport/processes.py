@@ -31,6 +31,10 @@ def _nothing() -> None:
     return None
 
 
+def _unwatched(clients: Callable[[], int]) -> None:
+    return None
+
+
 def _ignore(caller: Caller) -> None:
     return None
 
@@ -49,6 +53,8 @@ class Hosted:
         Called with each client that left or died.
     close
         Called once, before the process ends.
+    serving
+        Called once, when clients can come, with a function that returns how many there are.
     """
 
     engine: object
@@ -56,6 +62,7 @@ class Hosted:
     busy: Callable[[], bool] = field(default=_never)
     caller_gone: Callable[[Caller], None] = field(default=_ignore)
     close: Callable[[], None] = field(default=_nothing)
+    serving: Callable[[Callable[[], int]], None] = field(default=_unwatched)
 
 
 def find_process(kind: str, home: Path | None = None) -> ProcessRecord | None:

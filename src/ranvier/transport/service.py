@@ -23,10 +23,11 @@ import collections.abc as abc
 import hashlib
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from itertools import takewhile
 from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
 
 from ranvier.exceptions import CapabilityError
@@ -80,11 +81,11 @@ class Method:
         given = ", ".join(f"{name}: {codec.text}" for name, codec in self.parameters.items())
         return f"{self.kind.value} {self.name}({given}) -> {self.result.text}"
 
-    def positional(self) -> list[str]:
-        """Names of parameters that can be given by position only."""
-        if self.signature is None:
-            return []
-        return [p.name for p in list(self.signature.parameters.values())[1:] if p.kind is p.POSITIONAL_ONLY]
+    def positional(self, given: Collection[str]) -> list[str]:
+        """Return the parameters to give by position, as many of the first as are given: engines may name them anew."""
+        parameters = list(self.signature.parameters.values())[1:] if self.signature else []
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        return list(takewhile(lambda name: name in given, names))
 
 
 @dataclass(frozen=True, eq=False)

@@ -427,6 +427,7 @@ def valid_file(tmp_path_factory):
     file.add_scratch("{}", name="ranvier", description="d")
     path = save(file, tmp_path_factory.mktemp("nwb") / "valid.nwb")
     add_annotations(path, [0.01, 0.02])
+    check_damaged(lambda: open_session(path), most_seconds=60)  # kernels compile here, not within a time limit
     return path.read_bytes()
 
 
@@ -454,7 +455,7 @@ def test_damaged_contents_raise_only_our_errors(valid_file, tmp_path, data):
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_contents_raise_only_our_errors_long(valid_file, tmp_path, data):
     check_damage(valid_file, tmp_path / "a.nwb", data)
@@ -501,3 +502,19 @@ def test_the_real_ttl_file(samples: Path):
         edges = np.flatnonzero(np.diff(up.astype(int))) + 1
         np.testing.assert_array_equal(events.counter, edges)
         np.testing.assert_array_equal(events.state, up[edges])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files through /proc")
+def test_files_are_closed(valid_file, tmp_path):
+    """Also where opening fails after some part of the file was opened."""
+    path = tmp_path / "a.nwb"
+    path.write_bytes(valid_file)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with open_session(path) as session:
+        session.stream().read(0, 5)
+        len(session.events["raw"])
+    with h5py.File(path, "r+") as file:
+        file["acquisition/raw/data"].attrs["conversion"] = np.nan
+    with pytest.raises(RecordingError, match="conversion"):
+        open_session(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

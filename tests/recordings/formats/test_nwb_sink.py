@@ -94,20 +94,6 @@ def test_pynwb_reads_and_validates(tmp_path, gap):
         assert record["provenance"]["notes"] == ["made by ranvier.checks"]
 
 
-def test_neo_reads_the_signals(tmp_path):
-    from neo.io import NWBIO
-
-    samples = np.random.default_rng(0).normal(scale=100, size=(400, 4)).astype(np.float32)
-    # neo 0.14 refuses conversions that are no power of ten, so only the float32 form can be compared.
-    path = write(tmp_path / "a", Block(samples, START))
-    other = NWBIO(str(path), "r")
-    signals = other.read_all_blocks()[0].segments[0].analogsignals
-    values = np.concatenate([s.rescale("uV").magnitude.reshape(len(s), -1) for s in signals], axis=1)
-    np.testing.assert_allclose(values, samples, rtol=1e-6, atol=1e-6)
-    assert float(signals[0].t_start.rescale("s")) == pytest.approx(START / 30_000)
-    other.close()
-
-
 def test_everything_of_ours_comes_back(tmp_path):
     path, samples, case = rich_file(tmp_path, gap=True)
     with open_session(path) as session:
@@ -256,3 +242,33 @@ def test_memory_stays_flat(tmp_path):
         tracemalloc.stop()
         sink.commit()
     assert peak < 5e6
+
+
+def test_long_runs_have_right_timestamps(tmp_path, monkeypatch):
+    """Timestamps are written in pieces; a piece is longer than any run of the other tests."""
+    import h5py
+
+    monkeypatch.setattr("ranvier.recordings.formats.nwb_sink._STAMP_ROWS", 64)
+    path = write(tmp_path / "a", counts_block(), counts_block(start=START + 500))
+    counters = START + np.concatenate((np.arange(400), np.arange(500, 900)))
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["acquisition/ElectricalSeries/timestamps"][:], counters / 30_000)
+
+
+@pytest.mark.parametrize("gain", [0.195, 0.1, 0.3, 2.34, 0.05000000074505806, 4.6875, 1 / 3])
+def test_gains_come_back_to_the_last_bit(tmp_path, gain):
+    path = write(tmp_path / "a", counts_block(rows=5, gains=(gain,) * 4, offset=0.7))
+    with open_session(path) as session:
+        assert set(session.stream().channels.gains) == {gain}
+        assert set(session.stream().channels.offsets) == {0.7}
+
+
+def test_spikeinterface_reads_the_signals(tmp_path):
+    extractors = pytest.importorskip("spikeinterface.extractors")
+    gains = (0.1, 0.2, 0.3, 0.4)
+    block = counts_block(gains=gains, offset=-2.0)
+    path = write(tmp_path / "a", block)
+    other = extractors.read_nwb_recording(str(path))
+    np.testing.assert_allclose(other.get_traces(return_in_uV=True), block.physical(), rtol=1e-5, atol=1e-3)
+    assert other.get_sampling_frequency() == 30_000
+    np.testing.assert_allclose(other.get_times(), (START + np.arange(400)) / 30_000)

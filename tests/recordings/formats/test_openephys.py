@@ -169,6 +169,32 @@ def test_stale_headers_after_a_crash(tmp_path, claimed):
     assert len(session.spike_trains["Stereotrode 1"]) == 20
 
 
+def test_a_recording_in_progress_grows(tmp_path):
+    content = write_openephys(tmp_path)
+    stream = only(content)
+    data, numbers = stream.folder / "continuous.dat", stream.folder / "sample_numbers.npy"
+    whole, counters = data.read_bytes(), numbers.read_bytes()
+    data.write_bytes(whole[:4003])
+    numbers.write_bytes(counters[: 128 + 8 * 405])
+    recording = oe.open_openephys(content.path).stream()
+    assert recording.stop == 5400
+    data.write_bytes(whole)
+    numbers.write_bytes(counters)
+    assert recording.refresh() == 6000
+    assert recording.lost_samples == 0
+    np.testing.assert_allclose(recording.read(5300, 6000).samples, physical(stream)[300:], rtol=2e-7, atol=1e-9)
+
+
+def test_files_of_a_recording(tmp_path):
+    content = write_openephys(tmp_path, spikes=3)
+    write_openephys(tmp_path, recording=2)
+    every = {p for p in content.path.rglob("*") if p.is_file()}
+    for path in (content.path, only(content).folder, only(content).folder / "continuous.dat"):
+        assert set(oe.files_of(path)) == every
+    assert set(oe.files_of(tmp_path)) > every
+    assert oe.base_name(content.path) == "recording1"
+
+
 @pytest.mark.parametrize(("cut", "kept"), [(1, 999), (10, 999), (11, 998), (5000, 500)])
 def test_truncated_data(tmp_path, cut, kept):
     content = write_openephys(tmp_path)
@@ -352,6 +378,17 @@ def test_suite_on_the_real_folder(rule, samples):
     """Samples and TTL edges as neo reads them."""
     path = samples / RECORDING
     rule(ReaderCase(lambda: oe.open_openephys(path), {STREAM: neo_reference(samples)}))
+
+
+@pytest.mark.filterwarnings("ignore:Channel .* rising edges")  # made edges are random, neo wants pairs
+def test_made_folders_read_alike_in_neo(tmp_path):
+    """Our generator writes what an independent reader understands."""
+    from neo.rawio import OpenEphysBinaryRawIO
+
+    content = write_openephys(tmp_path, messages=((5003, "m"),))
+    other = OpenEphysBinaryRawIO(str(content.path.parents[1]))
+    other.parse_header()
+    np.testing.assert_array_equal(other.get_analogsignal_chunk(stream_index=0), only(content).counts[:, :4])
 
 
 def neo_reference(samples):

@@ -81,7 +81,8 @@ def find_runs(counters_at: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int6
 def counters_of_seconds(seconds: npt.ArrayLike, fs: Fraction) -> npt.NDArray[np.int64]:
     """Return the nearest sample counters of times in seconds; times that are no numbers are refused."""
     times = np.asarray(seconds, dtype=np.float64)
-    counters = np.rint(times * float(fs))
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged times are refused below
+        counters = np.rint(times * float(fs))
     if not np.all(np.abs(counters) < 2.0**62):  # also refuses NaN
         raise RecordingError("a time is not a number, or beyond what a sample counter holds")
     return counters.astype(np.int64)

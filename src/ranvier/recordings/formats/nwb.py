@@ -21,6 +21,7 @@ from ranvier.recordings.formats.nwb_file import (
     child,
     is_hdf5,
     missing_from,
+    number_of,
     opened,
     scalar_text,
     text_of,
@@ -80,14 +81,19 @@ def _open(path: Path) -> Session:
         own = read_own_record(file)
         notes: list[str] = []
         electrodes = Electrodes(file)
-        streams = _open_streams(path, file, electrodes, own, notes)
         units = _find(file, {"Units"})
         sources = event_sources(file)
         extra: dict[str, Any] = {"nwb": _extra(file, electrodes)}
-        if not streams:
-            notes.append(_what_is_there(file, units, sources))
-        events = _lazy_events(path, file, sources, streams)
-        spike_trains, rates = _lazy_units(path, file, units, streams, own)
+        streams = _open_streams(path, file, electrodes, own, notes)
+        try:
+            if not streams:
+                notes.append(_what_is_there(file, units, sources))
+            events = _lazy_events(path, file, sources, streams)
+            spike_trains, rates = _lazy_units(path, file, units, streams, own)
+        except BaseException:
+            for stream in streams.values():
+                stream.close()
+            raise
     extra["nwb"] |= {"units_counter_hz": rates} if rates else {}
     extra |= {key: value for key, value in _dict(own, "extra").items() if key not in extra}
     for stream in streams.values():
@@ -118,9 +124,8 @@ def _open_streams(
         label = last if short.count(last) == 1 else name
         mine = _dict(_dict(own, "streams"), f"/{name}") or None
         try:
-            stream = open_series(path, file, file[name], label, electrodes, mine, None)
-            stream.walltime = _walltime(file, own, stream)
-            streams[label] = stream
+            streams[label] = open_series(path, file, file[name], label, electrodes, mine)
+            streams[label].walltime = _walltime(file, own, streams[label])
         except UNREADABLE as error:
             failure = failure or RecordingError(f"{path}: {label} cannot be read: {error}")
             notes.append(f"left out: {label}: {error}")
@@ -164,7 +169,7 @@ def _lazy_events(path: Path, file: Any, sources: list[str], streams: dict[str, N
     makers = {}
     for name in sources:
         start = child(file[name], "starting_time")
-        rate = float(start.attrs["rate"]) if start is not None and "rate" in start.attrs else 1e6
+        rate = number_of(start.attrs, "rate", 1e6) if start is not None else 1e6
         makers[name.rsplit("/", 1)[-1]] = partial(_events, path, [name], _counters_at(rate))
     return LazyDict(makers)
 

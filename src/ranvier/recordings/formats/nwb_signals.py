@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -109,10 +108,9 @@ class NwbRecording(Recording):
             target = out[a - start : b - start]
             if values.dtype == np.int16 and not stored.is_physical:
                 scale(np.ascontiguousarray(values), gain, offset, target)
-            elif stored.is_physical:
-                target[:] = values
             else:
-                target[:] = values * gain + offset
+                with np.errstate(over="ignore", invalid="ignore"):  # damaged values may be infinite
+                    target[:] = values if stored.is_physical else values * gain + offset
 
     def _slabs(
         self, stored: StoredColumns, start: int, stop: int, wanted: npt.NDArray[np.int64]
@@ -147,7 +145,6 @@ def open_series(
     name: str,
     electrodes: Electrodes,
     own: dict[str, Any] | None,
-    walltime: datetime | None,
 ) -> NwbRecording:
     """Open one ElectricalSeries (h5py group); RecordingError says what is wrong with it."""
     notes: list[str] = []
@@ -171,7 +168,6 @@ def open_series(
     recording = NwbRecording(path, name, table, stored, timing)
     recording.lost_samples = rows - timing.segments.rows
     recording.notes = (*notes, *timing.notes)
-    recording.walltime = walltime
     return recording
 
 

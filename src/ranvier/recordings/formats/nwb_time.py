@@ -127,7 +127,8 @@ def _stamped(name: str, stamps: Any, rows: int) -> Timing:
 
 def _rate(name: str, times: npt.NDArray[np.float64]) -> Fraction:
     """Return the rate of a piece of timestamps: whole Hz where within 1e-5 of them, else thousandths."""
-    steps = np.diff(times)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.diff(times)
     steps = steps[np.isfinite(steps) & (steps > 0)]
     if not len(steps):
         raise RecordingError(f"{name}: its timestamps do not grow; they tell no rate")
@@ -143,7 +144,8 @@ def _breaks(stamps: Any, rows: int, fs: float) -> list[tuple[int, int]] | None:
     """Return ``(row, samples missing before it)`` of each gap; None where timestamps run backwards."""
     found: list[tuple[int, int]] = []
     for a in range(0, rows - 1, _SLAB_ROWS):
-        steps = np.diff(stamps[a : min(rows, a + _SLAB_ROWS + 1)].astype(np.float64)) * fs
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = np.diff(stamps[a : min(rows, a + _SLAB_ROWS + 1)].astype(np.float64)) * fs
         if not np.all(steps > 0) or np.any(steps > 2.0**50):  # also refuses NaN
             return None
         at = np.flatnonzero(steps > 1.5)

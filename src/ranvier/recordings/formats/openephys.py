@@ -162,10 +162,11 @@ def _spikes(folder: RecordingFolder, entry: dict[str, Any], stream: StreamFolder
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return every file of the recordings that the path means."""
-    if path.is_file():
-        return [path]
-    return sorted(p for p in path.rglob("*") if p.is_file())
+    """Return every file of the recordings that the path means; one stream cannot be told from its recording's files."""
+    recordings = find_recordings(path)
+    inside = path.is_dir() and all(path == r or path in r.parents for r in recordings)
+    roots = [path] if inside else recordings
+    return sorted(p for root in roots for p in root.rglob("*") if p.is_file())
 
 
 def base_name(path: Path) -> str:

@@ -36,6 +36,11 @@ class OpenEphysRecording(FlatRecording):
         by_file = np.argsort(file_columns)
         self._gains, self._offsets = self._gains[by_file], self._offsets[by_file]
 
+    def refresh(self) -> int:
+        """Look again how far a recording in progress reaches."""
+        self.segments, self.lost_samples, _ = _gap_table(self.file, self.file.path.parent)
+        return self.stop
+
     def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
         super()._read_rows(start, stop, self._file_columns[columns], out)
 

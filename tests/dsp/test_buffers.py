@@ -1,0 +1,72 @@
+"""Memory is used again, never while somebody holds it."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+from ranvier.dsp.buffers import ALIGNMENT, SHELF_BYTES, _SHELF, aligned_empty, aligned_zeros
+from ranvier.dsp.parallel import Team
+
+
+def test_memory_is_aligned_and_used_again() -> None:
+    a = aligned_empty((1000, 100))
+    address = a.ctypes.data
+    assert address % ALIGNMENT == 0
+    assert a.flags.c_contiguous
+    assert a.flags.writeable
+    del a
+    assert aligned_empty((1000, 100)).ctypes.data == address
+
+
+def test_a_view_keeps_its_memory() -> None:
+    view = aligned_empty((1000, 100))[10:20].reshape(-1)[5:]
+    view[:] = 7
+    others = [aligned_zeros((1000, 100)) for _ in range(5)]
+    assert (view == 7).all()
+    assert all(not np.shares_memory(view, other) for other in others)
+
+
+def test_the_shelf_is_bounded() -> None:
+    arrays = [aligned_empty(8 * 2**20, np.uint8) for _ in range(20)]
+    del arrays
+    gc.collect()
+    assert sum(raw.size for raw in _SHELF.free) <= SHELF_BYTES
+
+
+def test_threads_never_share_memory() -> None:
+    errors: list[str] = []
+
+    def work(value: int) -> None:
+        for _ in range(200):
+            array = aligned_empty(50_000)
+            array[:] = value
+            if not (array == value).all():
+                errors.append("shared")
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+
+@pytest.mark.parametrize(("workers", "n", "multiple"), [(1, 5, 1), (2, 64, 16), (3, 70, 16), (4, 3, 16), (2, 0, 1)])
+def test_shares_cover_everything_once(workers: int, n: int, multiple: int) -> None:
+    shares = Team(workers).shares(n, multiple=multiple)
+    assert [i for a, b in shares for i in range(a, b)] == list(range(n))
+    assert all(b > a for a, b in shares)
+    assert len(shares) <= workers
+
+
+def test_a_team_raises_what_a_member_raised() -> None:
+    def work(first: int, stop: int) -> None:
+        if first:
+            raise ZeroDivisionError("in a thread")
+
+    with pytest.raises(ZeroDivisionError):
+        Team(2).each(work, [(0, 1), (1, 2)])

@@ -1,0 +1,152 @@
+"""The kernels compute what their NumPy references define; machine code differs in nothing but speed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from ranvier.dsp import kernels, reference_kernels, references
+from ranvier.dsp.design import butterworth
+from ranvier.kernels import all_kernels
+
+RNG = np.random.default_rng(5)
+OURS = ("ranvier.dsp.",)
+
+
+def _signal(rows: int, columns: int, *, nan: bool = False) -> np.ndarray:
+    x = (RNG.standard_normal((rows, columns)) * 100).astype(np.float32)
+    if nan:
+        x[RNG.random(x.shape) < 0.02] = np.nan
+        x[3, 0] = np.inf
+    return x
+
+
+def test_every_dsp_kernel_has_a_reference() -> None:
+    mine = [k for k in all_kernels() if k.name.startswith(OURS)]
+    assert len(mine) >= 8
+    assert all(k.reference is not None for k in mine)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5, 6, 7, 9, 13])
+@pytest.mark.parametrize(("columns", "step"), [(1, 1), (7, 1), (64, -1), (131, 1), (131, -1)])
+def test_cascade(order: int, columns: int, step: int) -> None:
+    design = butterworth("bandpass", (300.0, 6000.0), order, 30000)
+    coef = design.coefficients
+    x = _signal(600, columns)
+    ref = _signal(600, 1)[:, 0].copy() if step > 0 else kernels.NO_REFERENCE
+    work = np.empty(2 * len(coef) * kernels.GROUP)
+    mirror = np.empty((2 * kernels.MIRROR_ROWS, kernels.GROUP), np.float32)
+    row = 10 if step > 0 else 580
+    results = []
+    for function in (kernels.cascade, references.cascade):
+        out = np.zeros_like(x)
+        state = np.full((2 * len(coef), columns), 0.25)
+        function(x, row, out, row, 550, step, 0, columns, ref, design.gain, coef, state, 1000, work, mirror)
+        results.append((out, state))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert np.any(results[0][0])
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 15, 16, 17, 63, 64, 65, 127, 128, 129, 200])
+def test_a_channel_does_not_see_how_many_there_are(width: int) -> None:
+    """No fused multiply-add in vector bodies that scalar remainders lack: the same bits for any number of columns."""
+    design = butterworth("bandpass", (1.0, 6000.0), 4, 30000)
+    x = _signal(500, 200)
+    whole, part = np.zeros_like(x), np.zeros_like(x)
+    kernels.filter_rows(design, x, 0, whole, 0, 500, 1, (0, 200), np.zeros((8, 200)), 0)
+    for first in range(0, 200, width):
+        stop = min(first + width, 200)
+        kernels.filter_rows(design, x, 0, part, 0, 500, 1, (first, stop), np.zeros((8, 200)), 0)
+    np.testing.assert_array_equal(whole, part)
+
+
+def test_restarting_cascade() -> None:
+    design = butterworth("bandpass", (300.0, 6000.0), 3, 30000)
+    x = _signal(700, 5, nan=True)
+    results = []
+    for function in (kernels.cascade_restarting, references.cascade_restarting):
+        out, state = np.zeros_like(x), np.zeros((6, 5))
+        function(x, out, 1, 4, kernels.NO_REFERENCE, design.gain, design.coefficients, state, 77)
+        results.append((out, state))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+def test_restarting_and_fast_cascade_agree_bitwise() -> None:
+    design = butterworth("highpass", (0.5,), 4, 30000)
+    x = _signal(2000, 9)
+    fast, slow = np.zeros_like(x), np.zeros_like(x)
+    a, b = np.zeros((4, 9)), np.zeros((4, 9))
+    kernels.filter_rows(design, x, 0, fast, 0, 2000, 1, (0, 9), a, 130)
+    kernels.cascade_restarting(x, slow, 0, 9, kernels.NO_REFERENCE, design.gain, design.coefficients, b, 130)
+    np.testing.assert_array_equal(fast, slow)
+    np.testing.assert_array_equal(a, b)
+
+
+def test_states_of_silence_become_zero() -> None:
+    """Behind a pulse and long silence the state is 0, not denormal."""
+    design = butterworth("highpass", (3000.0,), 4, 30000)
+    x = np.zeros((4096, 4), np.float32)
+    x[0] = 1000
+    state = np.zeros((4, 4))
+    out = np.zeros_like(x)
+    kernels.filter_rows(design, x, 0, out, 0, 4096, 1, (0, 4), state, 0)
+    assert not state.any()
+
+
+def test_cascade_float64() -> None:
+    design = butterworth("bandpass", (300.0, 6000.0), 4, 30000)
+    x = RNG.standard_normal((40, 3))
+    out, state = np.empty_like(x), np.zeros((8, 3))
+    kernels.cascade_float64(x, out, design.gain, design.coefficients, state)
+    np.testing.assert_allclose(out, signal.sosfilt(design.sos_array, x, axis=0), rtol=1e-9, atol=1e-12)
+    again, state2 = np.empty_like(x), np.zeros((8, 3))
+    references.cascade_float64(x, again, design.gain, design.coefficients, state2)
+    np.testing.assert_array_equal(out, again)
+
+
+def test_largest_bits_finds_what_is_not_finite() -> None:
+    x = _signal(100, 6)
+    x[50, 1], x[99, 3], x[0, 4] = np.nan, -np.inf, -np.nan
+    found, expected = np.zeros(6, np.int32), np.zeros(6, np.int32)
+    kernels.largest_bits(x.view(np.int32), 0, 6, found)
+    references.largest_bits(x.view(np.int32), 0, 6, expected)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found >= kernels.INFINITY_BITS, [False, True, False, True, True, False])
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 16, 17, 128, 130])
+@pytest.mark.parametrize("nan", [False, True])
+def test_row_statistics(columns: int, nan: bool) -> None:
+    x = _signal(300, columns + 2, nan=nan)
+    x[7, :columns] = np.nan if nan else 1
+    for function, reference, exact in (
+        (reference_kernels.row_mean, references.row_mean, False),
+        (reference_kernels.row_median, references.row_median, True),
+    ):
+        out, expected = np.empty(300, np.float32), np.empty(300, np.float32)
+        function(x, columns, out)
+        reference(x, columns, expected)
+        if exact:
+            np.testing.assert_array_equal(out, expected)
+        else:
+            np.testing.assert_allclose(out, expected, rtol=2e-7, atol=1e-5)
+
+
+def test_subtract_and_its_forms() -> None:
+    x = _signal(200, 20, nan=True)
+    ref = np.empty(200, np.float32)
+    reference_kernels.row_mean(x, 18, ref)
+    one, two, three = np.empty_like(x), np.empty_like(x), x.copy()
+    reference_kernels.subtract(x, ref, 18, one)
+    reference_kernels.subtract_mean(x, 18, two)
+    reference_kernels.subtract_mean_in_place(three, 18)
+    expected = np.empty_like(x)
+    references.subtract(x, ref, 18, expected)
+    for got in (one, two, three):
+        np.testing.assert_array_equal(got, expected)
+    in_numpy = x.copy()
+    references.subtract_mean_in_place(in_numpy, 18)
+    np.testing.assert_allclose(in_numpy, three, rtol=1e-5, atol=1e-4)
