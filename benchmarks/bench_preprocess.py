@@ -1,8 +1,8 @@
 """Band-pass 300-6000 Hz (order 5) and mean common reference, float32 file to file, against SpikeInterface.
 
 128 channels x 60 s at 30 kHz, 2 workers each, files in the page cache; each run in a fresh process, in turn.
-Floor: 5x (zero phase and forward only); peak memory under 300 MB. Needs the peers' Python: RANVIER_PEERS=/path/to/python.
-Run: python benchmarks/bench_preprocess.py
+Floor: 5x (zero phase and forward only); peak memory under 300 MB. Needs the peers' Python:
+RANVIER_PEERS=/path/to/python. Run: python benchmarks/bench_preprocess.py
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -51,12 +52,12 @@ def ours(source: str, destination: str, channels: int, form: str, workers: int) 
     operations = [BandPass(300, 6000, 5, zero_phase=form == "zero_phase"), CommonAverageReference()]
     chain = Chain.bind(operations, recording.fs, recording.channels)  # as the peer, whose filter is designed before
     Path(destination).with_suffix(".raw").unlink(missing_ok=True)
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     sink = FlatSink(Path(destination), make_header(recording, chain), force=True)
     report = run(recording, chain, sink, workers=workers)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
     rss = peak_memory_mb()
-    print(json.dumps({"seconds": seconds, "rss_mb": rss, "files": [str(p) for p in report.paths]}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "rss_mb": rss, "files": [str(p) for p in report.paths]}))
 
 
 def call(command: list[str]) -> dict[str, object]:
@@ -83,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--channels", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--forms", nargs="+", default=["zero_phase", "causal"])
     parser.add_argument("--once", nargs=3, metavar=("SOURCE", "DESTINATION", "FORM"))
@@ -100,13 +101,15 @@ def main() -> None:
         write_input(Path(source), args.channels, args.seconds)
         for form in args.forms:
             runs: dict[str, list[dict[str, object]]] = {"ranvier": [], "spikeinterface": []}
-            for _ in range(args.rounds):
+            for _ in range(args.rounds + 1):  # the first one is not counted: it touches memory and fills caches
                 options = ["--channels", str(args.channels), "--workers", str(args.workers)]
                 mine = [sys.executable, str(HERE / "bench_preprocess.py"), *options, "--once", source]
                 runs["ranvier"].append(call([*mine, f"{folder}/ours_{form}", form]))
                 if peer:
                     theirs = [peer, str(HERE / "peers/si_preprocess.py"), source, f"{folder}/si_{form}"]
                     runs["spikeinterface"].append(call([*theirs, str(args.channels), form, str(args.workers)]))
+            for done in runs.values():
+                del done[:1]
             rates = {
                 name: summary([float(r["seconds"]) for r in done], samples)
                 for name, done in runs.items()
@@ -119,6 +122,11 @@ def main() -> None:
                     for name, done in runs.items()
                     if done  # type: ignore[arg-type]
                 },
+            }
+            report["CPU seconds"] = {
+                name: statistics.median(float(r["cpu_seconds"]) for r in done)  # type: ignore[arg-type]
+                for name, done in runs.items()
+                if done
             }
             if peer:
                 report["ratio"] = rates["ranvier"]["median"] / rates["spikeinterface"]["median"]

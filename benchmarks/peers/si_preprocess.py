@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import sys
@@ -22,16 +23,24 @@ def main() -> None:
     )
     referenced = preprocessing.common_reference(filtered, reference="global", operator="average")
     shutil.rmtree(folder, ignore_errors=True)
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), sum(os.times()[:4])
     referenced.save(
         format="binary", folder=folder, n_jobs=int(jobs), chunk_duration="1s", progress_bar=False, dtype="float32"
     )
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, sum(os.times()[:4]) - cpu_began
     mine = next(int(t.split()[1]) for t in Path("/proc/self/status").read_text().splitlines() if t.startswith("VmHWM"))
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     files = sorted(str(p) for p in Path(folder).glob("*.raw"))
     print(
-        json.dumps({"seconds": seconds, "rss_mb": mine / 1024, "largest_child_rss_mb": children / 1024, "files": files})
+        json.dumps(
+            {
+                "seconds": seconds,
+                "cpu_seconds": cpu,
+                "rss_mb": mine / 1024,
+                "largest_child_rss_mb": children / 1024,
+                "files": files,
+            }
+        )
     )
 
 

@@ -78,8 +78,7 @@ def open_rig(address: str | None = None, *, embedded: bool = False) -> Rig:
 
     if wanted:
         return cast("Rig", transport.connect(wanted, Rig))
-    record = transport.start_process("rig", "ranvier.rig.process:entry", home())
-    return cast("Rig", transport.connect(record.address, Rig, record.token))
+    return cast("Rig", transport.join_process("rig", "ranvier.rig.process:entry", Rig, home()))
 
 
 def leave(engine: Rig) -> None:

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from ranvier.dsp.buffers import ALIGNMENT, SHELF_BYTES, _SHELF, aligned_empty, aligned_zeros
+from ranvier.dsp.buffers import _SHELF, ALIGNMENT, SHELF_BYTES, aligned_empty, aligned_zeros
 from ranvier.dsp.parallel import Team
 
 

@@ -147,8 +147,12 @@ def test_a_recorder_that_flushes_in_the_wrong_order_is_found_out(tmp_path: Path,
 
     monkeypatch.setattr(RecordingFile, "flush", careless)
     with pytest.raises(AssertionError):
-        for seed in range(3):
-            folder = tmp_path / str(seed)
-            folder.mkdir()
-            run = Run(tmp_path / "disk", seed, force_zero=False, counts=False)
-            crash_everywhere(run, folder, seed, states=150)
+        crash_several(tmp_path)
+
+
+def crash_several(tmp_path: Path) -> None:
+    for seed in range(3):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        run = Run(tmp_path / "disk", seed, force_zero=False, counts=False)
+        crash_everywhere(run, folder, seed, states=150)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import shutil
 import tempfile
 import threading
 import time
@@ -11,12 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from scripted_source import ScriptedSource
 
-from ranvier.exceptions import ConfigurationError, SourceError
+from ranvier.exceptions import CapabilityError, ConfigurationError, ProbeError, SourceError
 from ranvier.models.core_config import CableDelay
 from ranvier.models.dsp import DSPParams, DSPType, FilterStage
 from ranvier.models.ports import Port
 from ranvier.models.rig import RigState
-from ranvier.models.status import BackboneMode, StreamMode
+from ranvier.models.status import BackboneMode, RecordMode, StreamMode
+from ranvier.models.stim import StimParams
 from ranvier.rig.clock import FakeClock
 from ranvier.rig.rig import Rig
 from ranvier.rig.state import TRANSITIONS, Action, StateMachine
@@ -131,7 +134,8 @@ class RigAgainstTable(RuleBasedStateMachine):
         super().__init__()
         self.clock = FakeClock()
         self.sources: list[ScriptedSource] = []
-        self.rig = Rig(Path(tempfile.mkdtemp()), clock=self.clock, make=self._make)
+        self.home = Path(tempfile.mkdtemp())
+        self.rig = Rig(self.home, clock=self.clock, make=self._make)
         self.state = IDLE
 
     def _make(self, mode: BackboneMode, replay: Path | None, loop: bool) -> ScriptedSource:
@@ -141,11 +145,11 @@ class RigAgainstTable(RuleBasedStateMachine):
         return source
 
     def teardown(self) -> None:
-        if self.state == RECORDING:
-            self._stop_recording()
         self.rig.close()
         assert self.sources[-1].log[-1] == "close"
         assert not self.rig.core.pump.runs
+        assert not self.rig.recording.recorder.is_recording
+        shutil.rmtree(self.home)
 
     def _expect(self, action: Action, call: object) -> None:
         target = TRANSITIONS[action].get(self.state)
@@ -174,20 +178,45 @@ class RigAgainstTable(RuleBasedStateMachine):
     def start_recording(self) -> None:
         if self.sources[-1].fail_start and self.state == IDLE:
             return
-        self._expect(Action.START_RECORDING, self._start_recording)
+        self._expect(Action.START_RECORDING, lambda: self.rig.recording.start(client="test"))
 
     @rule()
     def stop_recording(self) -> None:
-        self._expect(Action.STOP_RECORDING, self._stop_recording)
+        self._expect(Action.STOP_RECORDING, self.rig.recording.stop)
 
-    def _start_recording(self) -> None:
-        machine = self.rig.core.machine
-        with machine.during(Action.START_RECORDING, who="test"):
-            if machine.state == IDLE:
-                self.rig.control.start_streaming()
+    @rule()
+    def set_recording_config(self) -> None:
+        config = self.rig.recording.config().model_copy(update={"base_file_path": str(self.home)})
+        self._expect(Action.SET_RECORDING_CONFIG, lambda: self.rig.recording.set_config(config))
 
-    def _stop_recording(self) -> None:
-        self.rig.core.machine.to(Action.STOP_RECORDING)
+    @rule()
+    def set_stim_params(self) -> None:
+        def call() -> None:  # this source cannot stimulate, so where the state allows it that is said instead
+            with contextlib.suppress(CapabilityError):
+                self.rig.outputs.set_stim_params(StimParams(stim_sys_chan_idx=0, trigger_source_idx=1))
+
+        self._expect(Action.SET_STIM_PARAMS, call)
+
+    @rule()
+    def assign_sensor(self) -> None:
+        def call() -> None:
+            with contextlib.suppress(ProbeError):
+                self.rig.sensors.assign(Port.A, "", "no such probe")
+
+        self._expect(Action.ASSIGN_SENSOR, call)
+
+    @rule()
+    def measure_impedance(self) -> None:
+        def call() -> None:
+            with contextlib.suppress(CapabilityError):
+                self.rig.outputs.impedance(Port.A)
+
+        self._expect(Action.MEASURE_IMPEDANCE, call)
+
+    @rule()
+    def switch_workspace(self) -> None:
+        saved = self.rig.workspaces.save("one")
+        self._expect(Action.SWITCH_WORKSPACE, lambda: self.rig.workspaces.switch(saved.id))
 
     @rule(mode=st.sampled_from([BackboneMode.SMARTBOX_SIM_GEN_SINE, BackboneMode.SMARTBOX_SIM_GEN_SPIKES]))
     def restart(self, mode: BackboneMode) -> None:
@@ -228,6 +257,8 @@ class RigAgainstTable(RuleBasedStateMachine):
         while self.rig.core.machine.state != FAULT and time.monotonic() < until:
             time.sleep(0.001)
         source.on_read = lambda: time.sleep(0.0005)
+        while self.rig.recording.recorder.is_recording and time.monotonic() < until:
+            time.sleep(0.001)
         self.state = FAULT
 
     @rule(broken=st.booleans())
@@ -241,6 +272,8 @@ class RigAgainstTable(RuleBasedStateMachine):
         assert status.streaming.stream_mode == (
             StreamMode.ON if self.state in (STREAMING, RECORDING) else StreamMode.OFF
         )
+        assert (status.recording.record_mode == RecordMode.ON) == (self.state == RECORDING)
+        assert bool(details.recording_files) == (self.state == RECORDING)
         assert status.is_connected == (self.state != FAULT)
         assert bool(details.source.fault) == (self.state == FAULT)
         assert self.rig.busy() == (self.state in (STREAMING, RECORDING))

@@ -141,9 +141,7 @@ def _left(inode: _Inode, after: int, rng: random.Random, page: int) -> bytes:
     synced = max((n for n in inode.syncs if n <= after), default=0)
     safe = [c for c in inode.changes if c[0] <= synced]
     loose = [c for c in inode.changes if synced < c[0] <= after]
-    versions = [_content(safe)]
-    for i in range(len(loose)):
-        versions.append(_content([*safe, *loose[: i + 1]]))
+    versions = [_content([*safe, *loose[:i]]) for i in range(len(loose) + 1)]
     size = len(rng.choice(versions))
     # Often all or nothing of a kind, else every page for itself.
     mode = rng.random()

@@ -66,7 +66,8 @@ def make_signal(stage: Stage, *, seed: int = 0, rows: int | None = None) -> F32:
     wave = 80 * np.sin(2 * np.pi * 7 * np.arange(n) / float(stage.in_fs))
     signal = rng.standard_normal((n, len(channels))) * 15 + wave[:, None] + rng.uniform(-200, 200, len(channels))
     signal[:, channels.is_digital] = rng.integers(0, 2, (n, int(channels.is_digital.sum())))
-    return signal.astype(np.float32)
+    made: F32 = signal.astype(np.float32)
+    return made
 
 
 def run_stage(

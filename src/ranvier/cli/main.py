@@ -100,8 +100,9 @@ def warm() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, 1 for an error, 2 for a wrong call, 130 for Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    called = [word for word in words if word != "--traceback"]  # wherever it stands
     try:
-        status = app(words, standalone_mode=False, prog_name="ranvier")
+        status = app(called, standalone_mode=False, prog_name="ranvier")
         if status == _INTERRUPTED:
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0

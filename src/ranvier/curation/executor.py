@@ -1,10 +1,12 @@
 """Runs a chain from a recording into sinks.
 
-Reading, computing and writing overlap: while block k is computed, block k + 1 is read and block k - 1 written, each in a
-thread of its own; the stages of the chain share the columns and rows of a block among ``workers`` threads. Writes happen
-in order. With one worker everything runs in the caller's thread. The result is the same to the last bit in any case.
+Reading, computing and writing overlap: while block k is computed, block k + 1 is read and block k - 1 written, each
+in a thread of its own; the stages of the chain share the columns and rows of a block among ``workers`` threads.
+Writes happen in order. With one worker everything runs in the caller's thread. The result is the same to the last bit
+in any case.
 
-At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output exist at a time, in memory that is used again.
+At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output exist at a time, in memory that is used
+again.
 """
 
 from __future__ import annotations
@@ -162,7 +164,7 @@ def run(
     progress
         Called a few times per second, in the caller's thread.
     cancelled
-        Asked before every block.
+        Asked before every block, and once more before the outputs get their names.
     events
         Of the recording, in its counters; those in the range go to every sink.
     block_rows
@@ -221,6 +223,7 @@ def _run(
     if len(carried):
         for sink in sinks:
             sink.write_events(carried)
+    _stop_if(cancelled)
     paths = tuple(sink.commit() for sink in sinks)
     meter.end()
     return RunReport(
@@ -234,6 +237,11 @@ def _run(
         elapsed_sec=meter.elapsed_sec,
         samples_per_sec=meter.rate,
     )
+
+
+def _stop_if(cancelled: Callable[[], bool] | None) -> None:
+    if cancelled is not None and cancelled():
+        raise JobCancelledError("cancelled; nothing was left of the output")
 
 
 def _compute(
@@ -250,8 +258,7 @@ def _compute(
     state = None if chain is None else chain.start()
     try:
         for block in pipeline.blocks(ranges):
-            if cancelled is not None and cancelled():
-                raise JobCancelledError("cancelled; nothing was left of the output")
+            _stop_if(cancelled)
             for done in [block] if chain is None else chain.process(block, state):  # type: ignore[arg-type]
                 pipeline.write(done)
             meter.advance(len(block))

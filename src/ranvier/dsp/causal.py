@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,11 @@ class CausalFilter(Stage):
             return ENDLESS
 
     def start(self) -> CausalState:
+        """Return the state before the first block."""
         return CausalState(None, np.zeros((2 * len(self.design.coefficients), self.amplifiers)))
 
     def process(self, block: Block, state: CausalState) -> list[Block]:
+        """Filter a block."""
         return self.process_referenced(block, kernels.NO_REFERENCE, state)
 
     def process_referenced(self, block: Block, reference: F32, state: CausalState) -> list[Block]:
@@ -105,11 +108,13 @@ class CausalFilter(Stage):
         return [Block(out, block.start)]
 
     def finish(self, state: CausalState) -> list[Block]:
+        """Return what is left at the end of the stream."""
         state.next = None
         state.sections[:] = 0.0
         return []
 
     def describe(self) -> dict[str, Any]:
+        """Return kind, parameters and coefficients, as JSON data."""
         return {**self._description, "coefficients": self.design.describe()}
 
 
@@ -126,5 +131,5 @@ def runs_of(mask: npt.NDArray[np.bool_], first: int) -> Iterator[tuple[int, int,
     if len(mask) == 0:
         return
     edges = [0, *(np.flatnonzero(mask[1:] != mask[:-1]) + 1).tolist(), len(mask)]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         yield first + a, first + b, bool(mask[a])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from ranvier.dsp.operations import Operation
@@ -27,8 +28,8 @@ class ChainState:
 class Chain(Stage):
     """A compiled list of stages; itself a stage.
 
-    A reference in front of a causal filter is subtracted while the filter reads its input, and one behind another stage of
-    ours works in that stage's memory: less traffic, and the same result to the last bit.
+    A reference in front of a causal filter is subtracted while the filter reads its input, and one behind another
+    stage of ours works in that stage's memory: less traffic, and the same result to the last bit.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class Chain(Stage):
             raise ConfigurationError(
                 "a chain needs at least one stage; pass no chain at all to leave signals as they are"
             )
-        for one, two in zip(stages[:-1], stages[1:], strict=True):
+        for one, two in pairwise(stages):
             if one.out_fs != two.in_fs or len(one.out_channels) != len(two.in_channels):
                 raise ConfigurationError(
                     f"stages do not fit: {one.describe()['kind']} gives {len(one.out_channels)} channels at "
@@ -81,18 +82,22 @@ class Chain(Stage):
             stage.team = team
 
     def start(self) -> ChainState:
+        """Return the state before the first block."""
         return ChainState([stage.start() for stage in self.stages])
 
     def process(self, block: Block, state: ChainState) -> list[Block]:
+        """Send a block through all stages."""
         return self._through([block], 0, state)
 
     def finish(self, state: ChainState) -> list[Block]:
+        """Return what is left at the end of the stream."""
         finished: list[Block] = []
         for i, stage in enumerate(self.stages):
             finished += self._through(stage.finish(state.stages[i]), i + 1, state)
         return finished
 
     def describe(self) -> dict[str, Any]:
+        """Return kind, parameters and coefficients, as JSON data."""
         return {"kind": "chain", "stages": self.describe_stages()}
 
     def describe_stages(self) -> list[dict[str, Any]]:

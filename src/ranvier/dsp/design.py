@@ -150,7 +150,8 @@ def butterworth(kind: str, frequencies_hz: tuple[float, ...], order: int, fs: Fr
     Raises
     ------
     FilterDesignError
-        For a cut-off that is not finite, not above 0 or not below Nyquist, low >= high, order < 1, or an unstable result.
+        For a cut-off that is not finite, not above 0 or not below Nyquist, low >= high, order < 1, or an unstable
+        result.
     """
     rate = float(fs)
     if kind not in BUTTERWORTH_TYPES:

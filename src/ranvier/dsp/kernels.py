@@ -8,10 +8,11 @@ One section in transposed direct form II (Oppenheim & Schafer, *Discrete-Time Si
     q[n+1] = b2 v[n] - a2 y[n]
 
 Samples are float32, the state is float64 (with a float32 state a 1 Hz high-pass is off by tens of uV and a 0.1 Hz one
-diverges). The loop over channels is the inner one and is what the compiler vectorises; up to ``GROUP`` channels go through
-all sections of one row before the next row begins, and their state lies in one flat row at constant distances, so that the
-compiler knows that nothing overlaps. Every channel sees the same operations in the same order whatever the number of
-channels, the chunking or the number of threads, and no fused multiply-add is formed (no fast-math): results are bit-identical.
+diverges). The loop over channels is the inner one and is what the compiler vectorises; up to ``GROUP`` channels go
+through all sections of one row before the next row begins, and their state lies in one flat row at constant
+distances, so that the compiler knows that nothing overlaps. Every channel sees the same operations in the same order
+whatever the number of channels, the chunking or the number of threads, and no fused multiply-add is formed (no fast-
+math): results are bit-identical.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ INFINITY_BITS = 0x7F800000
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
-NO_REFERENCE: F32 = np.empty(0, dtype=np.float32)
+#: Nothing to subtract: a reference of one value holds for all rows.
+NO_REFERENCE: F32 = np.zeros(1, dtype=np.float32)
 
 
 @numba.njit
@@ -61,13 +63,13 @@ def _section(coef, k):  # type: ignore[no-untyped-def]
 
 
 @numba.njit
-def _run1(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: ignore[no-untyped-def]
+def _run1(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
     g = GROUP
     one = _section(coef, k)
     for t in range(n):
         row = x[i + t * dx, xc : xc + w]
         y = out[o + t * dy, oc : oc + w]
-        r = ref[i + t * dx] if len(ref) else ref.dtype.type(0)
+        r = ref[(i + t * dx) * per_row]
         for c in range(w):
             v = gain * np.float64(row[c] - r)
             v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
@@ -75,13 +77,13 @@ def _run1(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: i
 
 
 @numba.njit
-def _run2(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: ignore[no-untyped-def]
+def _run2(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
     g = GROUP
     one, two = _section(coef, k), _section(coef, k + 1)
     for t in range(n):
         row = x[i + t * dx, xc : xc + w]
         y = out[o + t * dy, oc : oc + w]
-        r = ref[i + t * dx] if len(ref) else ref.dtype.type(0)
+        r = ref[(i + t * dx) * per_row]
         for c in range(w):
             v = gain * np.float64(row[c] - r)
             v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
@@ -90,13 +92,13 @@ def _run2(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: i
 
 
 @numba.njit
-def _run3(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: ignore[no-untyped-def]
+def _run3(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
     g = GROUP
     one, two, three = _section(coef, k), _section(coef, k + 1), _section(coef, k + 2)
     for t in range(n):
         row = x[i + t * dx, xc : xc + w]
         y = out[o + t * dy, oc : oc + w]
-        r = ref[i + t * dx] if len(ref) else ref.dtype.type(0)
+        r = ref[(i + t * dx) * per_row]
         for c in range(w):
             v = gain * np.float64(row[c] - r)
             v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
@@ -106,13 +108,13 @@ def _run3(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: i
 
 
 @numba.njit
-def _run4(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: ignore[no-untyped-def]
+def _run4(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
     g = GROUP
     one, two, three, four = _section(coef, k), _section(coef, k + 1), _section(coef, k + 2), _section(coef, k + 3)
     for t in range(n):
         row = x[i + t * dx, xc : xc + w]
         y = out[o + t * dy, oc : oc + w]
-        r = ref[i + t * dx] if len(ref) else ref.dtype.type(0)
+        r = ref[(i + t * dx) * per_row]
         for c in range(w):
             v = gain * np.float64(row[c] - r)
             v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
@@ -123,14 +125,14 @@ def _run4(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: i
 
 
 @numba.njit
-def _run5(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: ignore[no-untyped-def]
+def _run5(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
     g = GROUP
     one, two, three, four = _section(coef, k), _section(coef, k + 1), _section(coef, k + 2), _section(coef, k + 3)
     five = _section(coef, k + 4)
     for t in range(n):
         row = x[i + t * dx, xc : xc + w]
         y = out[o + t * dy, oc : oc + w]
-        r = ref[i + t * dx] if len(ref) else ref.dtype.type(0)
+        r = ref[(i + t * dx) * per_row]
         for c in range(w):
             v = gain * np.float64(row[c] - r)
             v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
@@ -142,14 +144,14 @@ def _run5(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: i
 
 
 @numba.njit
-def _run6(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: ignore[no-untyped-def]
+def _run6(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
     g = GROUP
     one, two, three, four = _section(coef, k), _section(coef, k + 1), _section(coef, k + 2), _section(coef, k + 3)
     five, six = _section(coef, k + 4), _section(coef, k + 5)
     for t in range(n):
         row = x[i + t * dx, xc : xc + w]
         y = out[o + t * dy, oc : oc + w]
-        r = ref[i + t * dx] if len(ref) else ref.dtype.type(0)
+        r = ref[(i + t * dx) * per_row]
         for c in range(w):
             v = gain * np.float64(row[c] - r)
             v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
@@ -162,55 +164,44 @@ def _run6(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s):  # type: i
 
 
 @numba.njit
-def _run(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, sections, s):  # type: ignore[no-untyped-def]
+def _run(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, sections, s):  # type: ignore[no-untyped-def]
     """Take ``n`` rows (``i``, ``i + dx``, ...) through ``sections`` sections, from number ``k`` on."""
     if sections == 1:
-        _run1(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s)
+        _run1(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
     elif sections == 2:
-        _run2(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s)
+        _run2(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
     elif sections == 3:
-        _run3(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s)
+        _run3(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
     elif sections == 4:
-        _run4(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s)
+        _run4(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
     elif sections == 5:
-        _run5(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s)
+        _run5(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
     else:
-        _run6(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, k, s)
+        _run6(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
 
 
 @numba.njit
-def _run_passes(x, i, dx, xc, out, o, dy, oc, n, w, ref, gain, coef, s):  # type: ignore[no-untyped-def]
+def _run_passes(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, s):  # type: ignore[no-untyped-def]
     """Take ``n`` rows through a long cascade: PASS_SECTIONS at a time, over short tiles in float64."""
     ours, theirs = np.empty((TILE_ROWS, GROUP)), np.empty((TILE_ROWS, GROUP))
-    no_ref = np.empty(0)
+    zero = np.zeros(1)
     last = len(coef) - PASS_SECTIONS
     for done in range(0, n, TILE_ROWS):
         m = min(TILE_ROWS, n - done)
-        _run4(x, i + done * dx, dx, xc, ours, 0, 1, 0, m, w, ref, gain, coef, 0, s)
+        _run4(x, i + done * dx, dx, xc, ours, 0, 1, 0, m, w, ref, per_row, gain, coef, 0, s)
         for k in range(PASS_SECTIONS, last, PASS_SECTIONS):
-            _run4(ours, 0, 1, 0, theirs, 0, 1, 0, m, w, no_ref, 1.0, coef, k, s[2 * k * GROUP :])
+            _run4(ours, 0, 1, 0, theirs, 0, 1, 0, m, w, zero, 0, 1.0, coef, k, s[2 * k * GROUP :])
             ours, theirs = theirs, ours
-        _run4(ours, 0, 1, 0, out, o + done * dy, dy, oc, m, w, no_ref, 1.0, coef, last, s[2 * last * GROUP :])
+        left = s[2 * last * GROUP :]
+        _run4(ours, 0, 1, 0, out, o + done * dy, dy, oc, m, w, zero, 0, 1.0, coef, last, left)
 
 
 @numba.njit
-def _run_mirrored(x, i, out, o, oc, n, w, ref, gain, coef, s, rows_in, rows_out):  # type: ignore[no-untyped-def]
-    """Take ``n`` rows, from ``i`` downwards, through a short cascade.
-
-    Memory is still read and written upwards, MIRROR_ROWS at a time: CPUs fetch ahead in that direction only.
-    """
-    for done in range(0, n, MIRROR_ROWS):
-        m = min(MIRROR_ROWS, n - done)
-        low_in, low_out = i - done - m + 1, o - done - m + 1
-        for t in range(m):
-            row, y = x[low_in + t, oc : oc + w], rows_in[t, :w]
-            for c in range(w):
-                y[c] = row[c]
-        _run(rows_in, m - 1, -1, 0, rows_out, m - 1, -1, 0, m, w, ref, gain, coef, 0, len(coef), s)
-        for t in range(m):
-            row, y = rows_out[t, :w], out[low_out + t, oc : oc + w]
-            for c in range(w):
-                y[c] = row[c]
+def _copy_rows(x, i, xc, out, o, oc, n, w):  # type: ignore[no-untyped-def]
+    for t in range(n):
+        row, y = x[i + t, xc : xc + w], out[o + t, oc : oc + w]
+        for c in range(w):
+            y[c] = row[c]
 
 
 @kernel(
@@ -246,8 +237,8 @@ def cascade(
     column, width
         The columns to filter; the others of ``out`` are left alone.
     ref
-        What is subtracted from every channel of a row (rounded to float32, as a stage of its own would), or empty;
-        always empty backward.
+        What is subtracted from every channel of a row (rounded to float32, as a stage of its own would): one value per
+        row, or one for all. Backward always one.
     gain, coef
         ``(sections, 4)``: b1/b0, b2/b0, a1, a2 of each section; the gain is the product of all b0.
     state
@@ -260,6 +251,9 @@ def cascade(
         Scratch ``(2 MIRROR_ROWS, GROUP)``, aligned too; used backward only.
     """
     n = 2 * len(coef)
+    per_row = 0 if len(ref) == 1 else 1
+    back = step < 0  # memory is read and written upwards all the same, by tiles: CPUs fetch ahead in that direction
+    rows_in, rows_out = mirror[:MIRROR_ROWS], mirror[MIRROR_ROWS:]
     for first in range(column, column + width, GROUP):
         w = min(GROUP, column + width - first)
         for k in range(n):
@@ -267,14 +261,18 @@ def cascade(
         done = 0
         while done < rows:
             m = min(rows - done, FLUSH_ROWS - (counter + done) % FLUSH_ROWS)
+            m = min(m, MIRROR_ROWS) if back else m
             i, o = x_row + done * step, out_row + done * step
-            if len(coef) <= MAX_SECTIONS and step < 0:
-                rows_in, rows_out = mirror[:MIRROR_ROWS], mirror[MIRROR_ROWS:]
-                _run_mirrored(x, i, out, o, first, m, w, ref, gain, coef, work, rows_in, rows_out)
-            elif len(coef) <= MAX_SECTIONS:
-                _run(x, i, step, first, out, o, step, first, m, w, ref, gain, coef, 0, len(coef), work)
+            source, si, sc, target, ti, tc = x, i, first, out, o, first
+            if back:
+                _copy_rows(x, i - m + 1, first, rows_in, 0, 0, m, w)
+                source, si, sc, target, ti, tc = rows_in, m - 1, 0, rows_out, m - 1, 0
+            if len(coef) <= MAX_SECTIONS:
+                _run(source, si, step, sc, target, ti, step, tc, m, w, ref, per_row, gain, coef, 0, len(coef), work)
             else:
-                _run_passes(x, i, step, first, out, o, step, first, m, w, ref, gain, coef, work)
+                _run_passes(source, si, step, sc, target, ti, step, tc, m, w, ref, per_row, gain, coef, work)
+            if back:
+                _copy_rows(rows_out, 0, 0, out, o - m + 1, first, m, w)
             done += m
             if (counter + done) % FLUSH_ROWS == 0:
                 for j in range(n * GROUP):
@@ -293,12 +291,12 @@ def cascade_restarting(
 ) -> None:
     """Filter forward like ``cascade``; where a sample is not finite, give NaN and restart that channel from zero."""
     n = 2 * len(coef)
+    per_row = 0 if len(ref) == 1 else 1
     s = np.empty(n)
     for c in range(column, column + width):
         s[:] = state[:, c]
         for t in range(len(x)):
-            r = ref[t] if len(ref) else np.float32(0)
-            v = gain * np.float64(x[t, c] - r)
+            v = gain * np.float64(x[t, c] - ref[t * per_row])
             if np.isfinite(v):
                 for k in range(len(coef)):
                     v, s[2 * k], s[2 * k + 1] = _biquad(v, s[2 * k], s[2 * k + 1], _section(coef, k))
@@ -331,7 +329,7 @@ def cascade_float64(x: F64, out: F64, gain: float, coef: F64, state: F64) -> Non
 
 @kernel("void(int32[:,::1], int64, int64, int32[::1])", reference=references.largest_bits)
 def largest_bits(bits: npt.NDArray[np.int32], column: int, width: int, out: npt.NDArray[np.int32]) -> None:
-    """Raise ``out[c]`` to the largest magnitude in a column, float32 seen as bits: from INFINITY_BITS on, not finite."""
+    """Raise ``out[c]`` to the largest magnitude in a column, as float32 bits; INFINITY_BITS and more: not finite."""
     for t in range(len(bits)):
         row = bits[t, column : column + width]
         most = out[column : column + width]
@@ -352,7 +350,7 @@ def filter_rows(
     counter: int,
     ref: F32 = NO_REFERENCE,
 ) -> None:
-    """Run ``cascade`` with a design's coefficients over the columns ``[first, stop)``, with scratch memory of its own."""
+    """Run ``cascade`` with a design's coefficients over the columns ``[first, stop)``, in scratch memory of its own."""
     first, stop = columns
     work = aligned_empty(2 * len(design.coefficients) * GROUP, np.float64)
     mirror = aligned_empty((2 * MIRROR_ROWS, GROUP), np.float32)

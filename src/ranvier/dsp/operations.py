@@ -1,4 +1,5 @@
-"""What can be done to signals, as parameters: small frozen dataclasses that ``bind`` to the rate and channels of a stream.
+"""What can be done to signals, as parameters: small frozen dataclasses that ``bind`` to the rate and channels of a
+stream.
 
 Filters act on the amplifier channels; analog inputs, digital lines and gaps pass untouched. Channel numbers are native
 indices (NTV). ``order=None`` means the default of :mod:`ranvier.dsp.defaults`.
@@ -134,6 +135,7 @@ class Notch(Operation):
     zero_phase: bool = ZERO_PHASE
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels."""
         from ranvier.dsp.design import notch
 
         return _filter(notch(self.frequency_hz, self.bandwidth_hz, fs), self.zero_phase, fs, channels, self.describe())
@@ -156,6 +158,7 @@ class CommonAverageReference(Operation):
             )
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels."""
         from ranvier.dsp.reference import CommonReference
 
         return CommonReference(Fraction(fs), channels, self.operator, self.describe())
@@ -169,6 +172,7 @@ class VirtualReference(Operation):
     ref_channel: int
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels."""
         from ranvier.dsp.reference import ChannelReference
 
         return ChannelReference(Fraction(fs), channels, self.ref_channel, self.describe())
@@ -183,6 +187,7 @@ class PairedReference(Operation):
     target_channel: int
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels."""
         from ranvier.dsp.reference import ChannelDifference
 
         return ChannelDifference(Fraction(fs), channels, self.ref_channel, self.target_channel, self.describe())

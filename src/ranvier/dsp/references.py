@@ -30,7 +30,7 @@ def cascade(
     those = slice(column, column + width)
     for t in range(rows):
         i = x_row + t * step
-        row = x[i, those] - ref[i] if len(ref) else x[i, those]
+        row = x[i, those] - ref[i if len(ref) > 1 else 0]
         out[out_row + t * step, those] = _one_row(row.astype(np.float64), gain, coef, state[:, those])
         if (counter + t + 1) % 256 == 0:
             _flush(state[:, those])
@@ -42,7 +42,7 @@ def cascade_restarting(
     """As ``cascade``; a channel whose sample is not finite gives NaN and restarts from zero."""
     for t in range(len(x)):
         for c in range(column, column + width):
-            v = x[t, c] - ref[t] if len(ref) else x[t, c]
+            v = x[t, c] - ref[t if len(ref) > 1 else 0]
             if np.isfinite(v):
                 out[t, c] = _one_row(np.array([v], np.float64), gain, coef, state[:, c : c + 1])[0]
             else:

@@ -1,8 +1,8 @@
 """What a forward-backward filter does at the ends of a run of samples.
 
 ``scipy.signal.sosfiltfilt`` extends a run at both ends by its odd reflection (2 x[0] - x[m], ..., 2 x[0] - x[1] in
-front), starts the forward pass in the steady state of the first extended sample, and the backward pass in that of the last
-filtered one. Here the same extension only yields the state with which each pass enters the run itself.
+front), starts the forward pass in the steady state of the first extended sample, and the backward pass in that of
+the last filtered one. Here the same extension only yields the state with which each pass enters the run itself.
 """
 
 from __future__ import annotations

@@ -18,9 +18,10 @@ from ranvier.recordings.channels import ChannelTable
 class Stage(ABC):
     """Filter, reference or slice, bound to the rate and channels of its input; coefficients are fixed.
 
-    Blocks are physical float32. A stage never changes the block it is given, and may return that same block. All that it
-    remembers is in the state object (picklable), so a stage can be saved and restored in mid-stream. Any chunking of the
-    input gives bit-identical output. It restarts where ``block.start`` jumps (a gap) and, per channel, behind NaN.
+    Blocks are physical float32. A stage never changes the block it is given, and may return that same block. All
+    that it
+    remembers is in the state object (picklable), so a stage can be saved and restored in mid-stream. Any chunking of
+    the input gives bit-identical output. It restarts where ``block.start`` jumps (a gap) and, per channel, behind NaN.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Forward-filtered samples on a fixed grid of tiles, waiting for their backward pass.
 
-Tile i holds the counters ``[i TILE_ROWS, (i + 1) TILE_ROWS)``. The grid depends on nothing else, and neither do results.
-Many tiles wait where the filter rings long; those beyond HELD_BYTES go to a temporary file.
+Tile i holds the counters ``[i TILE_ROWS, (i + 1) TILE_ROWS)``. The grid depends on nothing else, and neither do
+results. Many tiles wait where the filter rings long; those beyond HELD_BYTES go to a temporary file.
 """
 
 from __future__ import annotations

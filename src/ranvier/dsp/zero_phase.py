@@ -1,20 +1,20 @@
 """Zero-phase filters: forward and backward, streaming, equal to the whole-run result.
 
-The reference is ``scipy.signal.sosfiltfilt(sos, x, axis=0)`` over each run of samples without gap and NaN (odd extension
-and steady state at the run's ends; runs shorter than the extension are extended by all they have).
+The reference is ``scipy.signal.sosfiltfilt(sos, x, axis=0)`` over each run of samples without gap and NaN (odd
+extension and steady state at the run's ends; runs shorter than the extension are extended by all they have).
 
 *Forward* the state is carried through the run, so that pass is exact. *Backward* works on the fixed grid of tiles
-(:mod:`ranvier.dsp.tiles`): the state at a tile's right edge comes from the ``margin`` samples behind it, the filter's own
-decay, beyond which the response sums up to less than 1e-7.
+(:mod:`ranvier.dsp.tiles`): the state at a tile's right edge comes from the ``margin`` samples behind it, the
+filter's own decay, beyond which the response sums up to less than 1e-7.
 
 * A margin of up to one tile is simply filtered backward from a zero state (memory: three tiles).
-* A longer one (a high-pass of 1 Hz rings for 200 000 samples) would cost too much: each complete tile is filtered once
-  backward from zero for the state ``carry`` at its left edge; then ``state(i) = carry(i + 1) + A state(i + 1)``, with A the
-  matrix that takes a state through one tile of silence, over as many tiles as the margin spans. The samples of those
-  tiles wait in memory up to 64 MiB, then in a temporary file.
+* A longer one (a high-pass of 1 Hz rings for 200 000 samples) would cost too much: each complete tile is filtered
+  once backward from zero for the state ``carry`` at its left edge; then ``state(i) = carry(i + 1) + A state(i + 1)``,
+  with A the matrix that takes a state through one tile of silence, over as many tiles as the margin spans. The
+  samples of those tiles wait in memory up to 64 MiB, then in a temporary file.
 
-At the end of a run the backward pass begins in its exact state instead. Nothing of this depends on how the input was cut
-into blocks or on the number of threads.
+At the end of a run the backward pass begins in its exact state instead. Nothing of this depends on how the input was
+cut into blocks or on the number of threads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,8 @@ class ZeroPhaseState:
     next
         Counter of the next sample to come; None before the first.
     front
-        Counter of the next sample of the forward pass: it stays ``edge_samples`` behind, so that the beginning of a run is
-        known when it is entered.
+        Counter of the next sample of the forward pass: it stays ``edge_samples`` behind, so that the beginning of a
+        run is known when it is entered.
     recent
         The last input rows, up to ``next``: what the forward pass has not seen, and ``edge_samples`` + 1 before it.
     alive
@@ -94,6 +94,7 @@ class ZeroPhaseFilter(Stage):
         self._description = description or {"kind": design.kind, "parameters": {"zero_phase": True}}
 
     def start(self) -> ZeroPhaseState:
+        """Return the state before the first block."""
         n = self.amplifiers
         return ZeroPhaseState(
             next=None,
@@ -106,6 +107,7 @@ class ZeroPhaseFilter(Stage):
         )
 
     def process(self, block: Block, state: ZeroPhaseState) -> list[Block]:
+        """Filter a block."""
         if len(block) == 0:
             return []
         x = stage_input(block, self.in_channels)
@@ -120,6 +122,7 @@ class ZeroPhaseFilter(Stage):
         return done
 
     def finish(self, state: ZeroPhaseState) -> list[Block]:
+        """Return what is left at the end of the stream."""
         if state.next is None:
             return []
         window = _Window(state.recent, state.recent[:0], state.next)
@@ -135,6 +138,7 @@ class ZeroPhaseFilter(Stage):
         return done
 
     def describe(self) -> dict[str, Any]:
+        """Return kind, parameters and coefficients, as JSON data."""
         return {**self._description, "coefficients": self.design.describe(), "margin_samples": self.margin}
 
     # Forward -------------------------------------------------------------------------------------------------------
@@ -152,9 +156,7 @@ class ZeroPhaseFilter(Stage):
             if self.margin <= TILE_ROWS and finishable:
                 done.append(self._forward_and_finish(window, tile, start, stop, state))
             else:
-                self._by_columns(
-                    lambda a, b, t=tile, i=start, j=stop: self._forward_share(window, t, i, j, state, a, b)
-                )
+                self._by_columns(partial(self._forward_share, window, tile, start, stop, state))
                 if self.margin > TILE_ROWS and tile.complete:
                     self._find_carry(tile)
                     state.queue.park(tile)

@@ -95,25 +95,31 @@ class ArraySink(Sink):
         self.state = "open"
 
     def final_paths(self) -> list[Path]:
+        """Return no path: nothing is written to disk."""
         return []
 
     def _open(self) -> None:
         """Nothing to open."""
 
     def write(self, block: Block) -> None:
+        """Keep a copy of a block."""
         self.blocks.append(Block(block.samples.copy(), block.start, block.gain, block.offset))
 
     def write_events(self, events: Events) -> None:
+        """Keep events."""
         self.events.append(events)
 
     def write_spike_trains(self, name: str, trains: SpikeTrains) -> None:
+        """Keep spike trains."""
         self.spike_trains[name] = trains
 
     def commit(self) -> Path:
+        """Mark the output as finished; return the destination."""
         self.state = "committed"
         return self.destination
 
     def abort(self) -> None:
+        """Forget the blocks, unless they were committed."""
         if self.state == "open":
             self.state = "aborted"
             self.blocks.clear()

@@ -9,6 +9,7 @@ has a reserve (``RESERVE_SEC``), so that this happens to readers only that are m
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ RESERVE_SEC = 2.0
 
 #: So many gaps are remembered; before the oldest of them the cache forgets its samples too.
 MAX_GAPS = 4096
+
+_PAGE_BYTES = 4096
+_TOUCH_BYTES = 32 << 20
 
 
 class Span(NamedTuple):
@@ -70,6 +74,7 @@ class SignalCache:
     def __init__(self, max_bytes: int = 4 * 2**30) -> None:
         self._max_bytes = max_bytes
         self._memory: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._touched = 0
         self._layout: _Layout | None = None
         self._epoch = 0
         self._tail = self._head = 0
@@ -82,6 +87,37 @@ class SignalCache:
 
     # --- the writer ---------------------------------------------------------------------------------------------
 
+    def prepare(
+        self, channels: ChannelTable, fs: Fraction, persistence_sec: float, *, counts: bool, limit_sec: float = 3.0
+    ) -> None:
+        """Take the memory of a coming stream, and touch it: the first touch of a page costs more than writing to it.
+
+        Not while a stream runs. What takes longer than ``limit_sec`` is left to the writer.
+        """
+        capacity, _ = self._rows(channels, fs, persistence_sec, counts)
+        size = capacity * max(1, len(channels)) * (2 if counts else 4)
+        self._make_room(size, channels, fs, persistence_sec)
+        until = time.monotonic() + limit_sec
+        while self._touched < size and time.monotonic() < until:
+            self._memory[self._touched : self._touched + _TOUCH_BYTES : _PAGE_BYTES] = 0
+            self._touched += _TOUCH_BYTES
+
+    def _rows(self, channels: ChannelTable, fs: Fraction, persistence_sec: float, counts: bool) -> tuple[int, int]:
+        """Return the rows of the ring, and how many of them are promised."""
+        fits = self._max_bytes // (max(1, len(channels)) * (2 if counts else 4))
+        reserve = int(RESERVE_SEC * fs)
+        promised = max(1, min(max(1, int(persistence_sec * fs)), fits - reserve))
+        return promised + reserve, promised
+
+    def _make_room(self, size: int, channels: ChannelTable, fs: Fraction, persistence_sec: float) -> None:
+        if self._memory.size >= size:
+            return
+        # room for float32 from the start (untouched memory costs nothing): filters may come while it streams
+        rows = int((persistence_sec + RESERVE_SEC) * fs) + 1
+        room = min(self._max_bytes, rows * max(1, len(channels)) * 4)
+        self._memory = np.empty(max(room, size), np.uint8)
+        self._touched = 0
+
     def clear(self) -> None:
         """Forget everything: a stream begins, or goes on as something else."""
         self._layout = None
@@ -93,19 +129,12 @@ class SignalCache:
 
     def begin(self, channels: ChannelTable, fs: Fraction, persistence_sec: float, *, counts: bool) -> None:
         """Take blocks of this kind from now on: int16 counts, or physical float32; what was held is forgotten."""
+        capacity, promised = self._rows(channels, fs, persistence_sec, counts)
         dtype = np.dtype(np.int16 if counts else np.float32)
         row_bytes = max(1, len(channels)) * dtype.itemsize
-        fits = self._max_bytes // row_bytes
-        reserve = int(RESERVE_SEC * fs)
-        wanted = max(1, int(persistence_sec * fs))
-        promised = max(1, min(wanted, fits - reserve))
-        capacity = promised + reserve
         self.persistence_sec = float(promised / fs)
-        self.shortened_sec = persistence_sec if promised < wanted else 0.0
-        if self._memory.size < capacity * row_bytes:
-            # room for float32 from the start (untouched memory costs nothing): filters may come while it streams
-            room = min(self._max_bytes, (wanted + reserve) * max(1, len(channels)) * 4)
-            self._memory = np.empty(max(room, capacity * row_bytes), np.uint8)
+        self.shortened_sec = persistence_sec if promised < int(persistence_sec * fs) else 0.0
+        self._make_room(capacity * row_bytes, channels, fs, persistence_sec)
         ring = self._memory[: capacity * row_bytes].view(dtype).reshape(capacity, len(channels))
         if self._first is not None:
             self.clear()

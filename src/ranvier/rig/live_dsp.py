@@ -56,12 +56,12 @@ def check_params(stage: FilterStage, params: Sequence[DSPParams]) -> None:
 
 def _stage(item: DSPParams, fs: Fraction, channels: ChannelTable) -> Stage:
     if not item.is_aux and item.port is None:
-        return chain_of([item], fs, channels)
+        return chain_of([item], fs, channels).stages[0]
     columns = _columns(item, channels)
     part = channels.take(columns)
     if item.is_aux:  # filters act on amplifier channels: here the analog input stands for one
         part = part.with_channels(replace(c, type=SignalType.AMP) for c in part)
-    return OnColumns(chain_of([item], fs, part), columns, channels)
+    return OnColumns(chain_of([item], fs, part).stages[0], columns, channels)
 
 
 def _columns(item: DSPParams, channels: ChannelTable) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -188,6 +189,8 @@ class Pump:
             source.stop()
         except Exception as error:  # noqa: BLE001  # it is being given up anyway
             failure = failure or str(_as_source_error(source, error))
+        if self._stopping is not stopping:  # this source hung, was given up, and another stream runs by now
+            return
         self.cache.end()
         if failure:
             self._failed(failure)
@@ -200,6 +203,8 @@ class Pump:
         while not stopping.is_set():
             block = source.read(READ_TIMEOUT_SEC)
             arrival = clock.monotonic()
+            if stopping.is_set():
+                return
             if block is None or len(block) == 0:
                 if arrival - last > limit:
                     raise SourceError(
@@ -215,6 +220,7 @@ class Pump:
     def take(self, source: Source, block: Block, arrival: float) -> None:
         """Account for a block, filter it, cache it, hand it on."""
         self._check(source, block)
+        block = _writable(block)
         self._tell(lambda hook: hook.on_block(block, arrival))
         live = self._acquisition()
         if live is not self._live or self._next is None:
@@ -267,6 +273,16 @@ class Pump:
             counts.nan_samples += int(np.isnan(samples).any(axis=1).sum())
         counts.received_samples += len(block)
         counts.blocks += 1
+
+
+def _writable(block: Block) -> Block:
+    """Return a block that compiled kernels take: they refuse write-protected arrays. Nobody writes to it."""
+    samples = block.samples
+    with suppress(ValueError):  # the memory is ours (see Source.read), unless it is a view of something else
+        samples.flags.writeable = True
+    if samples.flags.writeable and samples.flags.c_contiguous:
+        return block
+    return Block(samples.copy(order="C"), block.start, block.gain, block.offset)
 
 
 def _as_source_error(source: Source, error: Exception) -> Exception:

@@ -235,7 +235,7 @@ class Recorder(Consumer):
         if first:
             self._queue.limit_bytes = self.limits.queue_bytes_for(stream)
             self._writer.error = ""
-            self._writer.unwritten_samples = 0
+            self._writer.unwritten_samples = self._queue.lost_samples = 0
             self._writer.free_bytes = None
             self._next_clock_sec = -1.0
             self.recorded_by = who
@@ -297,6 +297,10 @@ class Recorder(Consumer):
         """Why the last recording ended by itself, or is incomplete."""
         return self._writer.error
 
+    @property
+    def _unwritten_samples(self) -> int:
+        return self._queue.lost_samples + self._writer.unwritten_samples
+
     def files(self) -> list[str]:
         return [str(f.file.files.data) for f in self._active.values()]
 
@@ -305,7 +309,7 @@ class Recorder(Consumer):
             name=self.name,
             policy=self.policy.value,
             blocks=self._blocks,
-            shed_samples=self._writer.unwritten_samples,
+            shed_samples=self._unwritten_samples,
             behind_samples=self._queue.queued_samples,
             busy_fraction=self._writer.busy_fraction,
         )
@@ -340,7 +344,7 @@ class Recorder(Consumer):
             free_bytes=free,
             minutes_left=minutes_left(free, self.limits.reserve_bytes, self._rate(active)),
             queued_bytes=self._queue.queued_bytes,
-            unwritten_samples=self._writer.unwritten_samples,
+            unwritten_samples=self._unwritten_samples,
             stalled_sec=self._writer.stalled_sec,
         )
 

@@ -9,6 +9,7 @@ many rows are safe. ``<base>.xdat.json.part`` is complete from the start; the fi
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -33,8 +34,11 @@ from ranvier.rig.disk import Disk, GrowingFile, write_whole
 from ranvier.rig.recording_rows import RowMaker
 
 _COUNTER_BYTES = 8
+#: The clock file is forced to the disk with every so many flushes.
+_CLOCK_FLUSHES = 10
+_UNKNOWN_US = 2**32 - 1
 #: Given back to a full disk beside what the metadata need.
-_SPARE_BYTES = 1 << 16
+_SPARE_BYTES = 1 << 14
 
 
 class CounterError(ValueError):
@@ -68,8 +72,8 @@ class RecordingFile:
     ----------
     header
         Its ``start`` and ``walltime`` are set when the first block comes.
-    columns
-        Columns of the blocks that belong to this set; None for all.
+    columns, width
+        Columns of the blocks that belong to this set, None for all, and how many a block has.
     force_zero
         Count from 0 in the file, whatever the stream's counter is.
     utc_ns
@@ -95,6 +99,7 @@ class RecordingFile:
         facts: RecordingFacts,
         *,
         columns: npt.NDArray[np.int64] | None = None,
+        width: int | None = None,
         force_zero: bool = False,
         utc_ns: Callable[[], int],
     ) -> None:
@@ -110,13 +115,14 @@ class RecordingFile:
         self._disk = disk
         self._utc_ns = utc_ns
         self._row_bytes = 4 * len(header.channels)
-        self._maker = RowMaker(columns, len(header.channels))
+        self._maker = RowMaker(columns, width or len(header.channels))
         self._offset: int | None = None if force_zero else 0
         self._runs: list[list[int]] = []
         self._stamped_rows = 0
         self._triples: list[ClockTriple] = []
         self._clock_ends: list[ClockTriple] = []
         self._num_triples = 0
+        self._flushes = 0
         self._open: dict[Path, GrowingFile] = {}
         self._create()
 
@@ -169,12 +175,18 @@ class RecordingFile:
 
     def flush(self) -> None:
         """Force what was written to the disk: the samples first, their counters next, the clock last."""
-        if self.pending_rows:
-            self._data.sync()
-            self._stamp()
-            self._counters.sync()
-            self.durable_rows = self._stamped_rows
+        if not self.pending_rows:
+            return
+        self._data.sync()
+        self._stamp()
+        self._counters.sync()
+        self.durable_rows = self._stamped_rows
+        if not self._triples and not self._num_triples:
+            self._triples.append(ClockTriple(self.segments.stop, time.monotonic_ns(), self._utc_ns(), _UNKNOWN_US))
         self._write_clock()
+        if self._flushes % _CLOCK_FLUSHES == 0:  # the first one too: it tells a counter 0 from a hole in the file
+            self._clock.sync()
+        self._flushes += 1
 
     def note_clock(self, triple: ClockTriple) -> None:
         """Take a clock reading; it is written with the next flush."""
@@ -243,8 +255,9 @@ class RecordingFile:
         self._write_clock()
         self._clock.sync()
         write_whole(self._disk, self.files.metadata, json_bytes(self.document()))
-        self._disk.remove(self.files.provisional[0])
-        self._disk.sync_folder(self.files.folder)
+        with suppress(OSError):  # harmless where it stays: the finished metadata come first
+            self._disk.remove(self.files.provisional[0])
+            self._disk.sync_folder(self.files.folder)
 
     def _give_room(self) -> None:
         """Cut off as many of the newest rows as the counters of the others and the metadata need."""

@@ -142,4 +142,13 @@ def _create(
         dsp=list(stream.dsp),
     )
     force_zero = config.force_start_at_tstamp_0
-    return RecordingFile(disk, files, header, facts, columns=plan.columns, force_zero=force_zero, utc_ns=utc_ns)
+    return RecordingFile(
+        disk,
+        files,
+        header,
+        facts,
+        columns=plan.columns,
+        width=len(stream.channels),
+        force_zero=force_zero,
+        utc_ns=utc_ns,
+    )

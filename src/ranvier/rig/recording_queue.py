@@ -50,6 +50,8 @@ class RecordingQueue:
     ----------
     limit_bytes
         Blocks that would exceed it are refused.
+    lost_samples
+        Samples per channel that were refused.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -57,6 +59,7 @@ class RecordingQueue:
         self._items: deque[Item] = deque()
         self._ready = threading.Condition()
         self._bytes = self._samples = 0
+        self.lost_samples = 0
         self._overflowed = False
 
     @property
@@ -112,6 +115,7 @@ class RecordingQueue:
             self._samples -= len(block)
 
     def _note_lost(self, block: Block) -> None:
+        self.lost_samples += len(block)
         last = self._items[-1] if self._items else None
         if isinstance(last, Lost) and last.stop == block.start:
             last.stop = block.stop

@@ -22,12 +22,14 @@ class RowMaker:
     ----------
     columns
         Columns of a block that are taken, in order; None takes all.
-    num_columns
-        How many that are.
+    width
+        Columns that a block has.
     """
 
-    def __init__(self, columns: npt.NDArray[np.int64] | None, num_columns: int) -> None:
+    def __init__(self, columns: npt.NDArray[np.int64] | None, width: int) -> None:
         self._columns = columns
+        self._width = width
+        num_columns = width if columns is None else len(columns)
         self._rows = max(1, TILE_BYTES // (4 * num_columns))
         self._out = np.empty((self._rows, num_columns), np.dtype("<f4"))
         self._counts = np.empty((0, 0), np.int16)
@@ -36,8 +38,12 @@ class RowMaker:
         self._scaler: Scaler | None = None
 
     def tiles(self, block: Block) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield the rows of a block in order; each piece is valid until the next is asked for."""
+        """Yield the rows of a block in order; each piece is valid until the next is asked for.
+
+        ValueError where the block has not the columns that were announced.
+        """
         samples = block.samples
+        self._check(block)
         plain = self._columns is None and not block.is_counts
         if plain and samples.dtype == np.dtype("<f4") and samples.flags.c_contiguous:
             yield samples
@@ -47,6 +53,13 @@ class RowMaker:
             out = self._out[: len(piece)]
             self._convert(block, piece, out)
             yield out
+
+    def _check(self, block: Block) -> None:
+        shape = block.samples.shape
+        if len(shape) != 2 or shape[1] != self._width:
+            raise ValueError(f"a block of shape {shape} came where {self._width} columns were announced")
+        if block.gain is not None and len(block.gain) != self._width:  # kernels do not look
+            raise ValueError(f"a block came with {len(block.gain)} gains for {self._width} columns")
 
     def _convert(self, block: Block, piece: npt.NDArray[Any], out: npt.NDArray[np.float32]) -> None:
         if not block.is_counts:

@@ -35,7 +35,7 @@ class RecordingWriter:
     error
         Why files ended by themselves or are incomplete; "" where they are whole.
     unwritten_samples
-        Samples per channel that arrived and are in no file.
+        Samples per channel that a disk refused, or that made room on a full one.
     free_bytes
         Where it writes, when it last looked, with what is claimed by its files already.
     busy_fraction
@@ -146,12 +146,11 @@ class RecordingWriter:
             except CounterError as error:
                 self._give_up(port, f"{error}: the recording ended there")
             except OSError as error:
-                if block is not None:
-                    file.note_unwritten_rest(block, _cause(error))
-                self._give_up(port, f"{_cause(error)}: the recording ended there")
+                self._give_up(port, f"{_cause(error)}: the recording ended there", block)
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong with one file is told, and the others go on
+                self._give_up(port, f"{type(error).__name__}: {error}: the recording ended there", block)
 
     def _lose(self, start: int, stop: int, why: str) -> None:
-        self.unwritten_samples += stop - start
         for file in self._files.values():
             file.note_unwritten(start, stop, why)
 
@@ -170,17 +169,27 @@ class RecordingWriter:
                 for port in [p for p, f in self._files.items() if f.files.folder == folder]:
                     self._give_up(port, note)
 
-    def _give_up(self, port: Port | None, reason: str) -> None:
+    def _give_up(self, port: Port | None, reason: str, block: Block | None = None) -> None:
+        """End a file; ``block`` is what it could not write whole."""
         file = self._files.pop(port)
+        before = file.unwritten_samples
+        if block is not None:
+            file.note_unwritten_rest(block, "it could not be stored")
         self.error = f"{file.files.data.name}: {reason}"
         try:
             file.finish(reason)
         except OSError as error:
             self.error += f"; its metadata could not be completed ({_cause(error)}), it opens with its provisional ones"
-        self.unwritten_samples = max(self.unwritten_samples, file.unwritten_samples)
+        self.unwritten_samples += file.unwritten_samples - before
         self._tell_ended([port], self.error)
 
     def _end(self, end: End) -> None:
+        try:
+            self._finish(end)
+        finally:
+            end.done.set()
+
+    def _finish(self, end: End) -> None:
         errors, empty = [], []
         for port in end.ports:
             file = self._files.pop(port, None)
@@ -200,7 +209,6 @@ class RecordingWriter:
                     end.paths.append(path)
         end.error = "; ".join(errors)
         self.error = "; ".join([*errors, *empty]) or self.error
-        end.done.set()
 
     def _measure(self) -> None:
         now, cpu = time.monotonic(), time.thread_time()

@@ -21,6 +21,7 @@ from ranvier.models.time_range import TimeRange
 from ranvier.probes.metadata import channel_metadata
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.digital import digital_edges
+from ranvier.recordings.events import Events
 from ranvier.recordings.selection import selected_columns
 from ranvier.recordings.timing import resolve_counters
 from ranvier.rig.cache import Span
@@ -84,18 +85,17 @@ class LiveSignals:
     ) -> SignalBlock:
         """Read a range; it is clipped to what the cache holds, and the range served is returned.
 
+        With ``counts`` the samples are int16 counts where the cache holds such: not where hardware or stage 1 filters
+        act, and not with ``apply_dsp`` and stage 2 filters; those stay float32. ``SignalBlock.gain`` tells.
+
         Raises
         ------
         TimeRangeError
             Nothing of it is in the cache (any more, or yet).
         SignalSelectionError
             An unknown channel, or none at all.
-        ConfigurationError
-            ``counts`` together with ``apply_dsp``, or while hardware or stage 1 filters make floats of them.
         """
         _, columns = self._columns(select)
-        if counts and apply_dsp:
-            raise ConfigurationError("filtered samples are not counts: ask for apply_dsp or for counts, not both")
         span = self._held()
         start, stop = resolve_counters(time_range, span.start, span.stop, self._core.source.fs, "the live cache")
         return self._block(span, start, stop, columns, apply_dsp=apply_dsp, counts=counts)
@@ -154,7 +154,7 @@ class LiveSignals:
         return self._subscription(channels, columns, every_block, rows, epoch, at)
 
     def events(self, time_range: TimeRangeSpec) -> EventTable:
-        """Return the digital edges in a range of the cache, in time order."""
+        """Return the digital edges in a range of the cache, and what the source marks there, in time order."""
         core, cache = self._core, self._core.cache
         span = self._held()
         fs = core.source.fs
@@ -162,6 +162,9 @@ class LiveSignals:
         before = max(span.start, start - 1)  # an edge at the first sample shows against the one before it
         narrowed = Span(span.epoch, before, stop, cache.gaps_in(before, stop))
         edges = digital_edges(CacheRecording(cache, narrowed, fs, core.source.channels)).between(start, stop)
+        marks = core.source.marks(start, stop)
+        if len(marks):
+            edges = Events.merge(edges, marks)
         return EventTable(
             sec=edges.counter / float(fs),
             timestamp=edges.counter,
@@ -252,6 +255,7 @@ class LiveSignals:
             recording = FilteredRecording(CacheRecording(cache, span, fs, core.source.channels), view)
             found = {kind: recording.read(start, stop, wanted) for kind, wanted in columns.items()}
         else:
+            counts = counts and cache.stores_counts
             found = {
                 kind: cache.read(start, stop, wanted, counts=counts, epoch=span.epoch)
                 for kind, wanted in columns.items()
@@ -272,10 +276,9 @@ class LiveSignals:
 
     def _time_range(self, start: int, stop: int) -> TimeRange:
         fs = self._core.source.fs
-        entries = self._core.pump.clock_log.entries()
+        near = self._core.pump.clock_log.last
         wall = ""
-        if entries:
-            near = entries[-1]
+        if near is not None:
             moment = datetime.fromtimestamp(near.utc_ns / 1e9, UTC) + timedelta(
                 seconds=float((start - near.counter) / fs)
             )

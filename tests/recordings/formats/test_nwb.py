@@ -325,6 +325,7 @@ def test_a_folderless_name_and_no_suffix(tmp_path):
         (lambda g: g["starting_time"].attrs.__setitem__("rate", -5.0), "not a sampling rate"),
         (lambda g: g.__delitem__("starting_time"), "neither a rate nor timestamps"),
         (lambda g: g.__delitem__("data"), "no samples"),
+        (lambda g: claim(g, 2**50), "far more than the file holds"),
     ],
 )
 def test_damaged_series_are_named(tmp_path, change, words):
@@ -334,6 +335,19 @@ def test_damaged_series_are_named(tmp_path, change, words):
     with pytest.raises(RecordingError, match=words) as caught:
         open_session(path)
     assert "a.nwb" in str(caught.value)
+
+
+def claim(series, rows):
+    """Samples whose shape claims far more than was ever written."""
+    attributes = dict(series["data"].attrs)
+    del series["data"]
+    series.create_dataset("data", shape=(rows, 4), dtype="i2", chunks=(64, 4)).attrs.update(attributes)
+
+
+def test_a_file_that_is_open_elsewhere_in_the_process(tmp_path):
+    path = save(make_file(data=counts(), rate=1000.0), tmp_path / "a.nwb")
+    with h5py.File(path, "r"), open_session(path) as session, h5py.File(path, "r"):
+        assert session.stream().segments.rows == 500
 
 
 def test_a_stale_own_record_gives_way_to_the_file(tmp_path):

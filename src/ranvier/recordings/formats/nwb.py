@@ -19,6 +19,7 @@ from ranvier.recordings.formats.nwb_events import ToCounters, event_sources, rea
 from ranvier.recordings.formats.nwb_file import (
     UNREADABLE,
     child,
+    groups_below,
     is_hdf5,
     missing_from,
     number_of,
@@ -136,22 +137,11 @@ def _open_streams(
 
 def _find(file: Any, kinds: set[str]) -> list[str]:
     """Return the names of all groups of some types."""
-    import h5py
-
-    found: list[str] = []
-
-    def look(top: str, name: str, item: Any) -> None:
-        if isinstance(item, h5py.Group) and type_of(item) in kinds:
-            found.append(f"{top}/{name}")
-
     units = child(file, "units")
-    if isinstance(units, h5py.Group) and type_of(units) in kinds:
-        found.append("units")
-    for top in ("acquisition", "processing"):
-        group = child(file, top)
-        if isinstance(group, h5py.Group):
-            group.visititems(partial(look, top))
-    return found
+    found = ["units"] if units is not None and type_of(units) in kinds else []
+    return found + [
+        name for name, group in groups_below(file, ("acquisition", "processing")) if type_of(group) in kinds
+    ]
 
 
 def _what_is_there(file: Any, units: list[str], sources: list[str]) -> str:

@@ -11,7 +11,18 @@ import numpy.typing as npt
 
 from ranvier.exceptions import RecordingError
 from ranvier.recordings.events import Events, SpikeTrains
-from ranvier.recordings.formats.nwb_file import MAX_VALUES, child, column, number_of, numbers, text_of, texts, type_of
+from ranvier.recordings.formats.nwb_file import (
+    MAX_VALUES,
+    child,
+    column,
+    groups_below,
+    is_plausible,
+    number_of,
+    numbers,
+    text_of,
+    texts,
+    type_of,
+)
 
 #: Turns times in seconds into sample counters.
 ToCounters = Callable[[npt.ArrayLike], npt.NDArray[np.int64]]
@@ -25,19 +36,8 @@ _LABEL_COLUMNS = ("text", "label", "annotation", "event_type", "event_name", "ev
 
 def event_sources(file: Any) -> list[str]:
     """Return the names of the groups that hold events; cheap."""
-    import h5py
-
-    found: list[str] = []
-
-    def look(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Group) and _reader_of(item) is not None:
-            found.append(name)
-
-    for top in ("acquisition", "processing", "events", "stimulus/presentation"):
-        group = child(file, top)
-        if isinstance(group, h5py.Group):
-            group.visititems(lambda name, item, top=top: look(f"{top}/{name}", item))
-    return found
+    tops = ("acquisition", "processing", "events", "stimulus/presentation")
+    return [name for name, group in groups_below(file, tops) if _reader_of(group) is not None]
 
 
 def read_events(file: Any, names: list[str], to_counters: ToCounters) -> Events:
@@ -167,7 +167,7 @@ def _sampled(group: Any, to_counters: ToCounters) -> Events:
     """A sampled TTL signal: it is high above the middle between its extremes."""
     data = group["data"]
     rows = int(data.shape[0])
-    if rows < 2:
+    if rows < 2 or not is_plausible(data):
         return Events.empty()
     pieces = range(0, rows, _EDGE_ROWS)
     extremes = [(np.nanmin(v), np.nanmax(v)) for v in (data[a : a + _EDGE_ROWS] for a in pieces)]
@@ -256,7 +256,13 @@ def _spike_sites(units: Any, n: int) -> npt.NDArray[np.int32]:
 def _waveforms(units: Any, order: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
     """Return our own column of waveforms, ``(spikes, channels, points)`` in uV; None where there is none."""
     stored = child(units, "spike_waveform")
-    if stored is None or getattr(stored, "ndim", 0) != 3 or len(stored) != len(order) or stored.dtype.kind != "f":
+    if (
+        stored is None
+        or getattr(stored, "ndim", 0) != 3
+        or len(stored) != len(order)
+        or stored.dtype.kind != "f"
+        or not is_plausible(stored)
+    ):
         return None
     waveforms: npt.NDArray[np.float32] = stored[:].astype(np.float32, copy=False)[order]
     return waveforms

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: Bytes of decoded chunks that HDF5 keeps per dataset; compressed chunks are then decoded once, not per block.
 _CHUNK_CACHE_BYTES = 1 << 25
+_ALWAYS_PLAUSIBLE_BYTES = 1 << 24
 #: What HDF5 raises where a part of a file is damaged or missing.
 UNREADABLE: tuple[type[Exception], ...] = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 #: Longest table or text that is read whole.
@@ -49,9 +50,9 @@ def open_h5(path: Path) -> h5py.File:
     """
     import h5py
 
-    options: dict[str, Any] = {"rdcc_nbytes": _CHUNK_CACHE_BYTES, "locking": False}
     try:
-        return h5py.File(path, "r", **options)
+        # No say about file locking: HDF5 refuses a file that the same process has open with another setting.
+        return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES)
     except OSError as error:
         claimed = _claimed_bytes(path)
         size = path.stat().st_size
@@ -116,6 +117,15 @@ def _chunked_rows_present(dataset: h5py.Dataset, end: int) -> int:
     return total
 
 
+def is_plausible(dataset: h5py.Dataset) -> bool:
+    """Return whether a dataset can hold what its shape claims: a damaged shape may claim anything.
+
+    Compression by more than a thousand is taken for damage; small datasets always pass.
+    """
+    claimed = int(dataset.size) * int(dataset.dtype.itemsize)
+    return claimed <= _ALWAYS_PLAUSIBLE_BYTES or claimed <= 1000 * int(dataset.id.get_storage_size())
+
+
 def text_of(value: Any) -> str:
     """Return an attribute or scalar as text."""
     if isinstance(value, bytes):
@@ -126,8 +136,30 @@ def text_of(value: Any) -> str:
 
 
 def type_of(item: Any) -> str:
-    """Return the ``neurodata_type`` of a group or dataset, empty where there is none."""
-    return text_of(item.attrs["neurodata_type"]) if "neurodata_type" in item.attrs else ""
+    """Return the ``neurodata_type`` of a group or dataset, empty where there is none or it cannot be read."""
+    try:
+        return text_of(item.attrs["neurodata_type"]) if "neurodata_type" in item.attrs else ""
+    except UNREADABLE:
+        return ""
+
+
+def groups_below(file: Any, tops: Iterable[str]) -> list[tuple[str, Any]]:
+    """Return names and groups below some groups, themselves left out; what cannot be opened is left out."""
+    import h5py
+
+    found: list[tuple[str, Any]] = []
+    for top in tops:
+        group = child(file, top)
+        if not isinstance(group, h5py.Group):
+            continue
+
+        def keep(name: str, item: Any, top: str = top) -> None:
+            if isinstance(item, h5py.Group):
+                found.append((f"{top}/{name}", item))
+
+        with suppress(*UNREADABLE):
+            group.visititems(keep)
+    return found
 
 
 def number_of(attributes: Any, key: str, default: float) -> float:
@@ -156,7 +188,7 @@ def column(group: Any, name: str) -> npt.NDArray[Any] | None:
     import h5py
 
     item = child(group, name)
-    if not isinstance(item, h5py.Dataset) or item.ndim != 1 or item.size > MAX_VALUES:
+    if not isinstance(item, h5py.Dataset) or item.ndim != 1 or item.size > MAX_VALUES or not is_plausible(item):
         return None
     try:
         if h5py.check_string_dtype(item.dtype) is not None:

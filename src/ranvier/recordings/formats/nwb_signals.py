@@ -14,7 +14,15 @@ import numpy.typing as npt
 from ranvier.exceptions import RecordingError
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.formats.nwb_electrodes import Electrodes
-from ranvier.recordings.formats.nwb_file import child, missing_from, number_of, open_h5, rows_present, text_of
+from ranvier.recordings.formats.nwb_file import (
+    child,
+    is_plausible,
+    missing_from,
+    number_of,
+    open_h5,
+    rows_present,
+    text_of,
+)
 from ranvier.recordings.formats.nwb_own import table_from_json
 from ranvier.recordings.formats.nwb_time import Timing, timing_of
 from ranvier.recordings.kernels import scale
@@ -177,6 +185,8 @@ def _data_of(series: Any) -> Any:
     data = child(series, "data")
     if not isinstance(data, h5py.Dataset) or data.ndim not in (1, 2) or data.dtype.kind not in "iuf":
         raise RecordingError(f"{series.name} holds no samples that can be read")
+    if not is_plausible(data):
+        raise RecordingError(f"{series.name} claims {data.shape[0]} samples, far more than the file holds")
     if data.ndim == 2 and not 0 < data.shape[1] <= 1 << 16:
         raise RecordingError(f"{series.name}: {data.shape[1]} columns")
     return data

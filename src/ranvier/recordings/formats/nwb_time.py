@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ranvier.exceptions import RecordingError
 from ranvier.recordings.formats.counters import counters_of_rows, counters_of_seconds, exact_rate
-from ranvier.recordings.formats.nwb_file import child, number_of
+from ranvier.recordings.formats.nwb_file import child, is_plausible, number_of
 from ranvier.recordings.formats.nwb_own import rate_from_json
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Clock
@@ -61,7 +61,7 @@ def timing_of(series: Any, rows: int, own: dict[str, Any] | None) -> Timing:
         fs = exact_rate(number_of(start.attrs, "rate", 0.0), single=single, where=series.name)
         return _regular(float(start[()]), fs, rows)
     stamps = child(series, "timestamps")
-    if stamps is None or stamps.ndim != 1 or stamps.dtype.kind not in "fiu":
+    if stamps is None or stamps.ndim != 1 or stamps.dtype.kind not in "fiu" or not is_plausible(stamps):
         raise RecordingError(f"{series.name} has neither a rate nor timestamps")
     return _stamped(series.name, stamps, min(rows, int(stamps.shape[0])))
 

@@ -9,6 +9,7 @@ provisional file of one line, ``{"status": {"samp_freq": 30000}}``.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -33,12 +34,24 @@ from ranvier.recordings.sidecar import events_from_json, spike_trains_from_npz
 
 NAME = "XDAT"
 _STREAM = ""
+#: A recorder that writes nothing for so long may have died.
+_SILENT_SEC = 5.0
 
 
 class XdatRecording(FlatRecording):
     """The stream of an XDAT set; ``refresh`` follows it while it grows."""
 
     timeline: Timeline
+    #: The provisional metadata of our own recorder, which go when it ends.
+    provisional: Path | None
+
+    def is_being_written(self) -> bool:
+        """Return whether our recorder wrote samples within the last seconds and has not ended."""
+        try:
+            age_sec = time.time() - self.file.path.stat().st_mtime
+            return self.provisional is not None and self.provisional.is_file() and age_sec < _SILENT_SEC
+        except OSError:
+            return False
 
     def refresh(self) -> int:
         """Look how many whole rows both binary files hold now; return the new ``stop``."""
@@ -46,8 +59,11 @@ class XdatRecording(FlatRecording):
             self.segments = self.timeline.extend(_rows(self.file, self.timeline.file))
         return self.stop
 
-    def __init__(self, timeline: Timeline, file: FlatFile, **attributes: Any) -> None:
+    def __init__(
+        self, timeline: Timeline, file: FlatFile, *, provisional: Path | None = None, **attributes: Any
+    ) -> None:
         super().__init__(file, segments=timeline.segments, **attributes)
+        self.provisional = provisional
         self.timeline = timeline
         self._growth = threading.Lock()
 
@@ -201,6 +217,7 @@ def _recording(files: XdatSet, metadata: XdatMetadata, fs: Fraction) -> XdatReco
     return XdatRecording(
         timeline,
         data,
+        provisional=metadata.path if metadata.is_being_recorded() else None,
         fs=fs,
         channels=channels,
         path=files.canonical,

@@ -9,7 +9,7 @@ bytes    field                   meaning
 8-15     int64 monotonic_ns      the monotonic clock of the recording computer then, ns (its origin means nothing)
 16-23    int64 utc_ns            its time of day then, ns since 1970 (UTC); it may have been set meanwhile
 24-31    int64 durable_rows      rows of the set that were safe from power loss when the record was written
-32-35    uint32 uncertainty_us   quality: the sample was taken at most this long before, in us, as far as is known
+32-35    uint32 uncertainty_us   quality: the sample was taken at most this long before, in us (2**32 - 1: unknown)
 36-39    uint32 crc32            of the 36 bytes before
 ======== ======================= ===================================================================================
 

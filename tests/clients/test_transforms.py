@@ -1,0 +1,151 @@
+"""Every transform through the client, against scipy and NumPy on the same samples."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.signal import butter, iirnotch, sosfilt, sosfiltfilt, tf2sos
+
+from ranvier import CurateClient, VidereClient
+from ranvier.exceptions import DatasetError, JobCancelledError, TimeRangeError
+from ranvier.models import RadiensFileType
+from ranvier.models.dataset import TransformNode
+from ranvier.models.simulation import SimulationSpec
+from ranvier.recordings.formats.xdat import FORMAT
+
+XdatSink = FORMAT.sink
+
+FS = 30000.0
+FULL_SCALE_UV = 6389.0
+
+
+@pytest.fixture
+def curate():
+    with CurateClient() as client:
+        yield client
+
+
+@pytest.fixture
+def dataset(curate: CurateClient, tmp_path: Path):
+    return curate.simulate_recording(SimulationSpec(duration_sec=0.6), tmp_path / "rec_SIMULATED")
+
+
+def butterworth(n: int, band, kind: str):
+    return butter(n, band, kind, fs=FS, output="sos")
+
+
+NOTCH = tf2sos(*iirnotch(50.0, 50.0 / 4.0, fs=FS))
+
+
+@pytest.mark.parametrize(
+    ("call", "sos"),
+    [
+        (lambda c, d, o, **k: c.highpass(d, 300, o, **k), butterworth(4, 300, "highpass")),
+        (lambda c, d, o, **k: c.lowpass(d, 250, o, order=2, **k), butterworth(2, 250, "lowpass")),
+        (lambda c, d, o, **k: c.bandpass(d, 300, 6000, o, order=3, **k), butterworth(3, [300, 6000], "bandpass")),
+        (lambda c, d, o, **k: c.bandstop(d, 45, 55, o, order=1, **k), butterworth(1, [45, 55], "bandstop")),
+        (lambda c, d, o, **k: c.notch(d, 50, 4, o, **k), NOTCH),
+    ],
+)
+@pytest.mark.parametrize("zero_phase", [False, True])
+def test_filters(curate, dataset, tmp_path: Path, call, sos, zero_phase: bool) -> None:
+    raw = curate.get_signals(dataset).amp
+    made = call(curate, dataset, tmp_path / "out" / "filtered", zero_phase=zero_phase)
+    expected = (sosfiltfilt if zero_phase else sosfilt)(sos, raw, axis=1)
+    np.testing.assert_allclose(curate.get_signals(made).amp, expected, atol=1e-6 * FULL_SCALE_UV)
+    others = {"ain": "all", "din": "all", "dout": "all"}
+    before, after = curate.get_signals(dataset, signals=others), curate.get_signals(made, signals=others)
+    np.testing.assert_array_equal(after.gpio_ain, before.gpio_ain)
+    np.testing.assert_array_equal(after.gpio_din, before.gpio_din)
+    np.testing.assert_array_equal(after.gpio_dout, before.gpio_dout)
+    step = next(op.filter for op in curate.get_provenance(made).record.ops if op.filter is not None)
+    assert step.zero_phase is zero_phase
+    assert len(step.b) == 3 * len(sos)
+
+
+def test_references(curate, dataset, tmp_path: Path) -> None:
+    raw = curate.get_signals(dataset).amp
+    car = curate.get_signals(curate.car(dataset, tmp_path / "car")).amp
+    np.testing.assert_allclose(car, raw - raw.mean(axis=0), atol=1e-3)
+    virtual = curate.get_signals(curate.virtual_ref(dataset, 7, tmp_path / "virtual")).amp
+    np.testing.assert_allclose(virtual, raw - raw[7], atol=1e-3)
+    paired = curate.get_signals(curate.paired_ref(dataset, 2, 5, tmp_path / "paired")).amp
+    expected = raw.copy()
+    expected[5] -= raw[2]
+    expected[2] = 0
+    np.testing.assert_allclose(paired, expected, atol=1e-3)
+    with pytest.raises(DatasetError, match="999"):
+        curate.virtual_ref(dataset, 999, tmp_path / "never")
+
+
+def test_slice_time_keeps_counters_events_and_truth(curate, dataset, tmp_path: Path) -> None:
+    cut = curate.slice_time(dataset, 10.1, 10.25, tmp_path / "cut")
+    assert cut.time_range.timestamp == (303000, 307500)
+    np.testing.assert_array_equal(curate.get_signals(cut).amp, curate.get_signals(dataset, [10.1, 10.25]).amp)
+    all_events = curate.get_events(dataset)
+    inside = (all_events.timestamp >= 303000) & (all_events.timestamp < 307500)
+    np.testing.assert_array_equal(curate.get_events(cut).timestamp, all_events.timestamp[inside])
+    kinds = [op.kind.name for op in curate.get_provenance(cut).record.ops]
+    assert "SLICE_TIME" in kinds
+    with pytest.raises(TimeRangeError):
+        curate.slice_time(dataset, 99, 100, tmp_path / "never")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "file_type", "tolerance_uv"),
+    [
+        (".xdat", RadiensFileType.XDAT, 0.0),
+        (".nwb", RadiensFileType.NWB, 1e-3),
+        (".bin", RadiensFileType.KILOSORT2, 0.195 / 2 + 1e-3),
+    ],
+)
+def test_conversion(curate, dataset, tmp_path: Path, suffix: str, file_type, tolerance_uv: float) -> None:
+    made = curate.convert(dataset, tmp_path / f"converted{suffix}")
+    assert made.file_type == file_type
+    assert made.simulated
+    assert made.time_range.timestamp == dataset.time_range.timestamp
+    raw = curate.get_signals(dataset).amp
+    np.testing.assert_allclose(curate.get_signals(made).amp, raw, atol=tolerance_uv, rtol=0)
+    assert made.channel_metadata.site_positions == dataset.channel_metadata.site_positions
+
+
+def test_several_steps_in_one_pass_equal_one_after_the_other(curate, dataset, tmp_path: Path) -> None:
+    nodes = [TransformNode.bandpass(300, 6000), TransformNode.car()]
+    together = curate.apply_transforms(dataset, nodes, tmp_path / "together")
+    first = curate.bandpass(dataset, 300, 6000, tmp_path / "first")
+    then = curate.car(first, tmp_path / "then")
+    np.testing.assert_allclose(curate.get_signals(together).amp, curate.get_signals(then).amp, atol=1e-3)
+    assert [op.kind.name for op in curate.get_provenance(then).record.ops].count("FILTER") == 2
+
+
+def test_progress_is_told_and_can_cancel(dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    with VidereClient(progress=seen.append) as videre:
+        videre.bandpass(dataset, 300, 6000, tmp_path / "told")
+    assert seen[-1].fraction == 1.0
+    assert seen[-1].samples_total == 18000
+    assert [p.fraction for p in seen] == sorted(p.fraction for p in seen)
+
+    class Enough(Exception):
+        pass
+
+    def stop(_progress: object) -> None:
+        raise Enough
+
+    write = XdatSink.write
+    monkeypatch.setattr(XdatSink, "write", lambda self, block: (time.sleep(0.5), write(self, block)))  # a slow disk
+    with VidereClient(progress=stop) as videre, pytest.raises((Enough, JobCancelledError)):
+        videre.bandpass(dataset, 300, 6000, tmp_path / "stopped")
+    assert not list(tmp_path.glob("*stopped*"))
+
+
+def test_outputs_are_the_same_whatever_the_number_of_workers(curate, dataset, tmp_path: Path, monkeypatch) -> None:
+    files = []
+    for workers in (1, 2, 3):
+        monkeypatch.setattr("ranvier.curation.executor.worker_count", lambda n=workers: n)
+        curate.bandpass(dataset, 300, 6000, tmp_path / f"with_{workers}", zero_phase=True)
+        files.append((tmp_path / f"with_{workers}_data.xdat").read_bytes())
+    assert files[0] == files[1] == files[2]
