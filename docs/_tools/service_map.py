@@ -74,11 +74,13 @@ class Contract:
 def existing_methods() -> set[str]:
     """Return the full names of the service methods that the Protocols have."""
     from ranvier import services
+    from ranvier.services.rig import Rig
 
     found = set()
-    for name in (name for name, value in vars(services.Hub).items() if isinstance(value, property)):
-        service = typing.get_type_hints(getattr(services.Hub, name).fget)["return"]
-        found |= {f"hub.{name}.{method}" for method in vars(service) if not method.startswith("_")}
+    for prefix, engine in (("hub", services.Hub), ("rig", Rig)):
+        for name in (name for name, value in vars(engine).items() if isinstance(value, property)):
+            service = typing.get_type_hints(getattr(engine, name).fget)["return"]
+            found |= {f"{prefix}.{name}.{method}" for method in vars(service) if not method.startswith("_")}
     return found
 
 

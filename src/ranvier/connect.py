@@ -81,6 +81,17 @@ def open_rig(address: str | None = None, *, embedded: bool = False) -> Rig:
     return cast("Rig", transport.join_process("rig", "ranvier.rig.process:entry", Rig, home()))
 
 
+def find_rig() -> str | None:
+    """Return the address of the rig that :func:`open_rig` would join; None where it would start a process."""
+    named = os.environ.get("RANVIER_ADDRESS")
+    if named:
+        return named
+    from ranvier import transport
+
+    found = transport.find_process("rig", home())
+    return None if found is None else found.address
+
+
 def leave(engine: Rig) -> None:
     """Let go of what :func:`open_rig` gave: it streams and records on; safe to call twice."""
     from ranvier.rig.rig import Rig as EmbeddedRig

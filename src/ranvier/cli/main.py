@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ranvier._version import __version__
+from ranvier.cli.rig import app as rig_app
 from ranvier.exceptions import RadiensError
 
 app = typer.Typer(
@@ -20,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(rig_app)
 
 #: What a wrong call raises: click's class, which newer typers carry themselves.
 _WRONG_CALL: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
