@@ -16,6 +16,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """Give every test an engine store of its own."""
     monkeypatch.setenv("RANVIER_HOME", str(tmp_path_factory.mktemp("home")))
     yield
+    connect.close_embedded_rigs()
     connect.close_embedded_hubs()
 
 

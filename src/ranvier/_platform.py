@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -37,6 +38,47 @@ def worker_count() -> int:
     return os.cpu_count() or 1
 
 
+def prefer_thread() -> bool:
+    """Ask the scheduler to prefer the calling thread to others; return whether it will.
+
+    Linux only, and only where the user may (root, or a limit on ``nice`` in /etc/security/limits.conf); elsewhere
+    nothing changes.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -20)
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def memory_bytes() -> int:
+    """Return how much memory this machine has (or a container may use, where it says so); 4 GiB where nobody tells."""
+    if sys.platform == "win32":
+        import ctypes
+
+        class Status(ctypes.Structure):  # MEMORYSTATUSEX
+            _fields_ = [
+                ("length", ctypes.c_ulong),
+                ("load", ctypes.c_ulong),
+                *((n, ctypes.c_ulonglong) for n in "abcdefg"),
+            ]
+
+        status = Status(length=ctypes.sizeof(Status))
+        found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(status.a) if found else 4 << 30
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 4 << 30
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return size
+    return min(size, int(limit)) if limit.isdigit() else size
+
+
 @cache
 def cpu_name() -> str:
     """Return the CPU type, as provenance names it."""
@@ -54,6 +96,38 @@ def flush_to_disk(path: Path) -> None:
     """Force a file's content to the disk (fsync)."""
     with open(path, "rb+") as handle:
         os.fsync(handle.fileno())
+
+
+def flush_handle(handle: int) -> None:
+    """Force what was written to an open file to the disk (macOS: past the disk's own cache)."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        try:
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+        except OSError:  # file systems without it
+            os.fsync(handle)
+        return
+    os.fsync(handle)
+
+
+def claim_space(handle: int, start: int, length: int) -> bool:
+    """Set disk space aside for ``[start, start + length)`` of an open file without changing its size.
+
+    Returns False where the platform or the file system cannot do that, or has not so much: the file then grows as it
+    is written. ``truncate`` gives back what is not needed.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    keep_size = 1  # FALLOC_FL_KEEP_SIZE, linux/falloc.h
+    try:
+        call = ctypes.CDLL(None).fallocate64
+    except (OSError, AttributeError):
+        return False
+    call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return int(call(handle, keep_size, start, length)) == 0
 
 
 def flush_folder(folder: Path) -> None:
@@ -123,3 +197,37 @@ def try_lock(handle: IO[Any]) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only this user can look into (POSIX; elsewhere the user's profile protects it)."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.name == "posix":
+        os.chmod(folder, 0o700)
+
+
+def is_private(folder: Path) -> bool:
+    """Return whether only this user can look into a folder (POSIX; elsewhere the user's profile protects it)."""
+    if os.name != "posix":
+        return True
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user can read, replacing one that is there."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def detached() -> dict[str, Any]:
+    """Return what makes ``subprocess.Popen`` start a process that outlives its parent, its Ctrl-C and its terminal."""
+    if sys.platform == "win32":
+        import subprocess
+
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}

@@ -1,4 +1,4 @@
-"""The one place that builds a hub."""
+"""The one place that builds a hub, and starts or joins a rig."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ranvier._platform import home
-from ranvier.exceptions import ServerDiscoveryError
+from ranvier.exceptions import ConfigurationError, ServerDiscoveryError
 from ranvier.services import Hub
+from ranvier.services.rig import Rig
 
 if TYPE_CHECKING:
     from ranvier.hub.hub import Hub as EmbeddedHub
+    from ranvier.rig.rig import Rig as EmbeddedRig
 
 _EMBEDDED: dict[Path, EmbeddedHub] = {}
+_RIGS: dict[Path, EmbeddedRig] = {}
 _LOCK = threading.Lock()
 
 
@@ -46,6 +49,59 @@ def open_hub(address: str | None = None) -> Hub:
         return hub
 
 
+def open_rig(address: str | None = None, *, embedded: bool = False) -> Rig:
+    """Return the rig to use: ``address`` > ``RANVIER_ADDRESS`` > the rig process of this RANVIER_HOME > a new one.
+
+    A rig process lives while it has a client, streams or records, and 60 s longer. Hand a rig back with :func:`leave`.
+
+    Parameters
+    ----------
+    address
+        ``127.0.0.1:PORT`` or ``unix:PATH`` of a rig process; ``embedded`` for a rig inside this process, which the
+        clients of one process and one RANVIER_HOME share.
+    embedded
+        The same as the address ``embedded``.
+
+    Raises
+    ------
+    ServerDiscoveryError
+        Nobody answers at the address that was given (there is no falling back), or no process could be started.
+    ConfigurationError
+        An address and ``embedded`` that contradict each other.
+    """
+    if embedded and address not in (None, "embedded"):
+        raise ConfigurationError(f"address={address!r} and embedded=True contradict each other; give one of them")
+    wanted = "embedded" if embedded else address if address is not None else os.environ.get("RANVIER_ADDRESS")
+    if wanted == "embedded":
+        return _embedded_rig(home().expanduser().absolute())
+    from ranvier import transport
+
+    if wanted:
+        return cast("Rig", transport.connect(wanted, Rig))
+    return cast("Rig", transport.join_process("rig", "ranvier.rig.process:entry", Rig, home()))
+
+
+def leave(engine: Rig) -> None:
+    """Let go of what :func:`open_rig` gave: it streams and records on; safe to call twice."""
+    from ranvier.rig.rig import Rig as EmbeddedRig
+
+    if isinstance(engine, EmbeddedRig):
+        return
+    from ranvier import transport
+
+    transport.disconnect(engine)
+
+
+def _embedded_rig(where: Path) -> Rig:
+    with _LOCK:
+        rig = _RIGS.get(where)
+        if rig is None:
+            from ranvier.rig.rig import Rig as EmbeddedRig
+
+            rig = _RIGS[where] = EmbeddedRig(where)
+        return rig
+
+
 def warm_kernels(compiling: Callable[[str, int, int], None]) -> tuple[int, int]:
     """Compile every kernel into the cache; return how many were compiled now, and how many there are."""
     from ranvier.kernels import all_kernels, on_compile, warm
@@ -68,3 +124,12 @@ def close_embedded_hubs() -> None:
         for hub in _EMBEDDED.values():
             hub.close()
         _EMBEDDED.clear()
+
+
+@atexit.register
+def close_embedded_rigs() -> None:
+    """Close the rigs of this process: recordings are finished, outputs turned off."""
+    with _LOCK:
+        for rig in _RIGS.values():
+            rig.close()
+        _RIGS.clear()

@@ -18,6 +18,7 @@ The tree (each class also is the standard-library exception in brackets)::
     │   └── NotARecordingError                  nothing recognises it
     ├── OutputError (OSError)                   an output that cannot be written
     │   └── OutputExistsError (FileExistsError) it is there already and force was not given
+    ├── SourceError (OSError)                   an instrument that failed, stalls or was unplugged
     ├── ClientClosedError (RuntimeError)        a client that was closed and used again
     └── ProbeError (ValueError)                 a probe, headstage or map that is unknown or wrong
 
@@ -89,6 +90,10 @@ class OutputError(RadiensError, OSError):
 
 class OutputExistsError(OutputError, FileExistsError):
     """An output that exists already, where ``force=True`` was not given."""
+
+
+class SourceError(RadiensError, OSError):
+    """An instrument that failed, stalls or was unplugged; it can be restarted."""
 
 
 class ClientClosedError(RadiensError, RuntimeError):

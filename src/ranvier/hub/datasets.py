@@ -207,7 +207,7 @@ class Datasets:
         """Return whether the file is still growing, and how far it reaches."""
         linked = self.linked(dataset_id)
         before = linked.recording.stop
-        grown = linked.recording.refresh() > before
+        grown = linked.recording.refresh() > before or linked.recording.is_being_written()
         return TailingState(
             dataset_id=linked.id,
             liveness=LivenessState.LIVE if grown else LivenessState.IDLE,

@@ -11,13 +11,13 @@ from ranvier.exceptions import SignalSelectionError
 from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
-from ranvier.hub.signals import selected_columns
 from ranvier.hub.timing import resolve
 from ranvier.metrics import ChannelStatistics, measure, quality_table
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.quality import ChannelQualityTable
 from ranvier.models.signals import SignalType, SigSelect
 from ranvier.recordings import Recording
+from ranvier.recordings.selection import selected_columns
 from ranvier.services.progress import Progress
 
 

@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 from ranvier.curation.plan import chain_of
 from ranvier.dsp.view import FilteredRecording
-from ranvier.exceptions import DatasetError, SignalSelectionError
+from ranvier.exceptions import SignalSelectionError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.timing import resolve, time_range
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.events import EventTable
-from ranvier.models.signals import KeyIndex, SignalType, SigSelect
-from ranvier.recordings import ChannelTable, Events, Recording
+from ranvier.models.signals import SignalType, SigSelect
+from ranvier.recordings import Events, Recording
+from ranvier.recordings.selection import selected_columns
 from ranvier.services.signals import SignalBlock
 
 
@@ -85,30 +86,3 @@ def stream_events(linked: Linked) -> Events:
     """Return the events of the dataset's stream."""
     name = linked.session.stream_name(linked.recording)
     return linked.session.events.get(name, Events.empty())
-
-
-def selected_columns(channels: ChannelTable, select: SigSelect) -> dict[SignalType, npt.NDArray[np.int64]]:
-    """Return the columns of each wanted type; SignalSelectionError names channels that are not there."""
-    wanted = {
-        SignalType.AMP: select.amp,
-        SignalType.AIN: select.gpio_ain,
-        SignalType.DIN: select.gpio_din,
-        SignalType.DOUT: select.gpio_dout,
-    }
-    return {kind: _columns(channels, kind, ids, select.key_idx) for kind, ids in wanted.items() if len(ids)}
-
-
-def _columns(
-    channels: ChannelTable, kind: SignalType, indices: npt.NDArray[np.int64], space: KeyIndex
-) -> npt.NDArray[np.int64]:
-    try:
-        if space == KeyIndex.NTV:
-            return channels.columns_for_ntv(kind, indices)
-        of_type = channels.columns_of(kind)
-        if space == KeyIndex.DATA:
-            return of_type[indices]
-        by_sys = {channels[int(c)].sys: int(c) for c in of_type}
-        return np.array([by_sys[int(i)] for i in indices], dtype=np.int64)
-    except (DatasetError, IndexError, KeyError) as error:
-        reason = str(error) if isinstance(error, DatasetError) else f"no {kind.name} channel with {space.name} {error}"
-        raise SignalSelectionError(reason) from error

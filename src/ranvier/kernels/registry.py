@@ -18,9 +18,11 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.recordings.kernels",
     "ranvier.recordings.formats.rhd_kernels",
     "ranvier.simulation.kernels",
+    "ranvier.simulation.live_kernels",
     "ranvier.metrics.kernels",
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
+    "ranvier.detect.kernels",
 )
 
 _REGISTRY: dict[str, Kernel[Any, Any]] = {}

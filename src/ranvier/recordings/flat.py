@@ -132,7 +132,7 @@ class FlatRecording(Recording):
         if self._is_physical and whole:
             self.file.read_into(start, out)
             return
-        scaler = _Scaler(self._gains[columns], self._offsets[columns], None if whole else columns, self._is_physical)
+        scaler = Scaler(self._gains[columns], self._offsets[columns], None if whole else columns, self._is_physical)
         for row, tile in self.file.tiles(start, stop):
             scaler.scale(tile, out[row - start : row - start + len(tile)])
 
@@ -147,8 +147,11 @@ class FlatRecording(Recording):
         return len(columns) == self.file.columns and bool(np.all(columns == np.arange(self.file.columns)))
 
 
-class _Scaler:
-    """Turns stored rows into physical float32 rows."""
+class Scaler:
+    """Turns rows of counts into physical float32 rows.
+
+    ``gain`` and ``offset`` belong to the ``columns`` that are taken (None: all); ``is_physical`` rows are only copied.
+    """
 
     def __init__(
         self,
@@ -164,6 +167,7 @@ class _Scaler:
         self.uniform = len(gain) > 0 and bool(np.all(gain == gain[0]) and np.all(offset == offset[0]))
 
     def scale(self, tile: npt.NDArray[Any], out: npt.NDArray[np.float32]) -> None:
+        """Fill ``out`` (C order, one row per row of ``tile``); int16 tiles must be writeable memory in C order."""
         if self.is_physical and self.columns is not None:
             np.take(tile, self.columns, axis=1, out=out, mode="clip")
         elif tile.dtype == np.dtype("<i2"):

@@ -65,6 +65,10 @@ class Recording(ABC):
         """Counter after the last sample (may grow; see ``refresh``)."""
         return self.segments.stop
 
+    def is_being_written(self) -> bool:
+        """Return whether somebody is known to be writing it now; False also where nobody can tell."""
+        return False
+
     @property
     def duration_sec(self) -> float:
         """Stop minus start, in seconds, gaps included."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +27,18 @@ class SignalBlock:
     time_range
         The range served; ``time_range.n`` rows. Row ``i`` has the counter ``time_range.timestamp[0] + i``.
     gaps
-        Counter ranges ``[start, stop)`` inside the served range that the files do not hold.
+        Counter ranges ``[start, stop)`` inside the served range that the files do not hold. Of blocks that follow each
+        other (``read_new``, ``subscribe``) also what lies between two of them and was lost or skipped.
+    gain, offset
+        By signal type, float64 ``(channels,)``: of the types whose samples are int16 counts (asked for with
+        ``counts=True``); physical = gain * count + offset, and missing samples are count 0. Empty otherwise.
     """
 
-    samples: Mapping[SignalType, npt.NDArray[np.float32]]
+    samples: Mapping[SignalType, npt.NDArray[Any]]
     time_range: TimeRange
     gaps: tuple[tuple[int, int], ...] = field(default=())
+    gain: Mapping[SignalType, npt.NDArray[np.float64]] = field(default_factory=dict)
+    offset: Mapping[SignalType, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 class HubSignals(Protocol):

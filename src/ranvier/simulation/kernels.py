@@ -77,6 +77,7 @@ def background(
     total = np.empty(tile, np.float32)
     for first in range(0, out.shape[0], tile):
         n = min(tile, out.shape[0] - first)
+        noise_at = (start + first) % noise_period
         slow_at = (start + first) % slow_period
         hum_at = (start + first) % hum_period
         for i in range(channels.shape[0]):
@@ -85,7 +86,9 @@ def background(
             for k in range(neighbors.shape[1]):
                 weight = weights[channel, k]
                 if weight != 0.0:
-                    at = (start + first + offsets[neighbors[channel, k]]) % noise_period
+                    at = noise_at + offsets[neighbors[channel, k]]
+                    if at >= noise_period:  # offsets are below the period; a division would cost more than the sum
+                        at -= noise_period
                     source = noise[at : at + n]
                     for t in range(n):
                         total[t] += weight * source[t]

@@ -23,13 +23,11 @@ from ranvier.recordings.provenance import new_record
 from ranvier.recordings.recording import Recording
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
-from ranvier.simulation.kernels import add_spikes, background
-from ranvier.simulation.noise import make_background
+from ranvier.simulation.amplifier import RAIL_UV, AmplifierSignal
 from ranvier.simulation.ttl import ANALOG_INPUTS, DIGITAL_LINES, Lines
-from ranvier.simulation.units import Population, SimulatedUnit
+from ranvier.simulation.units import SimulatedUnit
 
-#: Largest value of the amplifier (Intan RHD: 32767 counts of 0.195 uV).
-RAIL_UV = 6389.0
+__all__ = ["RAIL_UV", "SimulatedRecording"]
 
 
 class SimulatedRecording(Recording):
@@ -61,9 +59,8 @@ class SimulatedRecording(Recording):
         self.path = Path(f"SIMULATED_{parse_probe_name(self.spec.probe).id}_seed{self.spec.seed}")
         self.name = f"SIMULATED seed {self.spec.seed}"
         self.notes = (f"simulated, seed {self.spec.seed}",)
-        places = _places(self.channels)
-        self._background = make_background(self.spec, places, RAIL_UV)
-        self._population = Population(self.spec, places)
+        self._amplifier = AmplifierSignal(self.spec, _places(self.channels))
+        self._population = self._amplifier.population
         self._lines = Lines(self.spec)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -104,16 +101,9 @@ class SimulatedRecording(Recording):
         """
         first = self.start if start is None else start
         last = self.stop if stop is None else stop
-        spikes = self._population.spikes(first, last)
-        templates = self._population.templates
-        site = templates.peak[spikes.unit, templates.drift_step(spikes.counter)] if len(self.units) else spikes.unit
-        kept = self._stored(spikes.counter)
-        return SpikeTrains(
-            spikes.counter[kept],
-            (spikes.unit[kept] + 1).astype(np.int32),
-            site[kept].astype(np.int32),
-            unit_names={u.id: f"unit {u.id}" for u in self.units},
-        )
+        truth = self._amplifier.ground_truth(first, last)
+        kept = self._stored(truth.counter)
+        return SpikeTrains(truth.counter[kept], truth.unit[kept], truth.site[kept], unit_names=truth.unit_names)
 
     def amplitudes(self, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Return the amplitude of each spike of ``ground_truth(start, stop)``, relative to its unit's mean."""
@@ -167,33 +157,9 @@ class SimulatedRecording(Recording):
         amp = self.channels.count(SignalType.AMP)
         wanted = np.flatnonzero(columns < amp).astype(np.int64)
         if len(wanted):
-            self._fill_amp(start, stop, columns[wanted], wanted, out)
+            self._amplifier.fill(start, columns[wanted], out, wanted)
         for position in np.flatnonzero(columns >= amp):
             out[:, position] = self._auxiliary(int(columns[position]), start, stop)
-
-    def _fill_amp(
-        self,
-        start: int,
-        stop: int,
-        channels: npt.NDArray[np.int64],
-        positions: npt.NDArray[np.int64],
-        out: npt.NDArray[np.float32],
-    ) -> None:
-        b = self._background
-        background(
-            out, start, channels, positions, b.noise, b.offsets, b.neighbors, b.weights, b.slow, b.slow_gains, b.hum,
-            b.hum_gains,
-        )  # fmt: skip
-        templates = self._population.templates
-        spikes = self._population.spikes(start - templates.points, stop + templates.before)
-        rows = templates.rows(spikes.unit, spikes.counter, spikes.phase)
-        for channel_at in _column_maps(channels, positions, self.channels.count(SignalType.AMP)):
-            add_spikes(
-                out, start, templates.before, spikes.counter, rows, spikes.amplitude, templates.values,
-                templates.support, channel_at,
-            )  # fmt: skip
-        if self.spec.saturated_channels:
-            out[:, positions] = np.clip(out[:, positions], -RAIL_UV, RAIL_UV)
 
     def _auxiliary(self, column: int, start: int, stop: int) -> npt.NDArray[np.float32]:
         channel = self.channels[column]
@@ -230,17 +196,3 @@ def _segments(spec: SimulationSpec, fs: Fraction) -> Segments:
 def _places(channels: ChannelTable) -> npt.NDArray[np.float64]:
     sites = [c.site for c in channels if c.type == SignalType.AMP and c.site is not None]
     return np.array([(s.x_um, s.y_um, s.z_um) for s in sites], dtype=np.float64).reshape(-1, 3)
-
-
-def _column_maps(
-    channels: npt.NDArray[np.int64], positions: npt.NDArray[np.int64], count: int
-) -> list[npt.NDArray[np.int64]]:
-    """Return maps from channel to column of ``out`` (-1: none); more than one where a channel is asked for twice."""
-    maps: list[npt.NDArray[np.int64]] = []
-    while len(channels):
-        _, first = np.unique(channels, return_index=True)
-        column_of = np.full(count, -1, np.int64)
-        column_of[channels[first]] = positions[first]
-        maps.append(column_of)
-        channels, positions = np.delete(channels, first), np.delete(positions, first)
-    return maps

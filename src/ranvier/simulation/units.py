@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ _REMEMBERED = 32
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Population:
         self._shift = _window_shifts(spec, len(self.units), self.window)
         self._known: dict[tuple[int, int], tuple[F64, F32]] = {}
         self._merged: dict[int, Spikes] = {}
+        self._ahead: tuple[int, list[tuple[F64, F32]]] = (-1, [])
         self._lock = threading.Lock()
 
     def spikes(self, start: int, stop: int) -> Spikes:
@@ -121,13 +125,31 @@ class Population:
         if known is None:
             known = self._merge(window * self.window, (window + 1) * self.window)
             with self._lock:
-                if len(self._merged) >= _REMEMBERED:
-                    self._merged.clear()
-                self._merged[window] = known
+                _remember(self._merged, window, known, _REMEMBERED)
         return known
 
+    def look_ahead(self, start: int, n: int) -> None:
+        """Do a share of what the next window needs: with each block ``[start, start + n)`` so much that all is done
+        in half a window. Without it one block in every 2 s would have to draw the spikes of all units.
+        """
+        window = start // self.window + 1
+        if window in self._merged:
+            return
+        if self._ahead[0] != window:
+            self._ahead = (window, [])
+        parts = self._ahead[1]
+        share = -(-2 * len(self.units) * n // self.window)
+        for unit in range(len(parts), min(len(parts) + share, len(self.units))):
+            parts.append(self._unit_spikes(unit, window * self.window, (window + 1) * self.window))
+        if len(parts) == len(self.units):
+            with self._lock:
+                _remember(self._merged, window, self._join(parts), _REMEMBERED)
+
     def _merge(self, start: int, stop: int) -> Spikes:
-        parts = [self._unit_spikes(u, start, stop) for u in range(len(self.units))]
+        return self._join([self._unit_spikes(u, start, stop) for u in range(len(self.units))])
+
+    def _join(self, parts: list[tuple[F64, F32]]) -> Spikes:
+        """Join the spikes of each unit."""
         moments = np.concatenate([p[0] for p in parts]) if parts else np.empty(0)
         amplitude = np.concatenate([p[1] for p in parts]) if parts else np.empty(0, np.float32)
         unit = np.repeat(np.arange(len(parts)), [len(p[0]) for p in parts])
@@ -160,9 +182,7 @@ class Population:
         if known is None:
             known = self._draw(unit, window)
             with self._lock:
-                if len(self._known) >= _REMEMBERED * len(self.units):
-                    self._known.clear()
-                self._known[key] = known
+                _remember(self._known, key, known, _REMEMBERED * len(self.units))
         return known
 
     def _draw(self, unit: int, window: int) -> tuple[F64, F32]:
@@ -213,6 +233,13 @@ class Population:
         amplitudes = np.concatenate((amplitudes[free], np.ones(len(forced))))
         order = np.argsort(moments, kind="stable")
         return moments[order], amplitudes[order]
+
+
+def _remember(known: dict[K, V], key: K, value: V, limit: int) -> None:
+    """Keep a value, and forget the oldest ones beyond a limit."""
+    while len(known) >= limit:
+        del known[next(iter(known))]
+    known[key] = value
 
 
 def _run_length(in_burst: npt.NDArray[np.bool_]) -> I64:

@@ -16,7 +16,9 @@ from ranvier.store.datasets import DatasetRecord, Datasets, dataset_id
 from ranvier.store.jobs import JobRecord, Jobs
 from ranvier.store.owners import Owners
 from ranvier.store.provenance import Provenance
+from ranvier.store.rig_log import Impedances, ImpedanceScan, SafetyChange, SafetyLog
 from ranvier.store.settings import Settings
+from ranvier.store.workspaces import WorkspaceRecord, WorkspaceStore
 
 #: Name of the database in the engine's home.
 FILE_NAME = "ranvier.sqlite"
@@ -32,7 +34,7 @@ class Store:
 
     Attributes
     ----------
-    datasets, jobs, provenance, settings
+    datasets, jobs, provenance, settings, workspaces, impedances, safety_log
         One typed repository each.
     owners
         Which processes run jobs, and which of them still live.
@@ -45,6 +47,9 @@ class Store:
         self.jobs = Jobs(self.database)
         self.provenance = Provenance(self.database)
         self.settings = Settings(self.database)
+        self.workspaces = WorkspaceStore(self.database)
+        self.impedances = Impedances(self.database)
+        self.safety_log = SafetyLog(self.database)
         self.owners = Owners(self.home / "owners")
 
     @property
@@ -66,4 +71,19 @@ class Store:
         return f"<Store {self.path}>"
 
 
-__all__ = ["FILE_NAME", "DatasetRecord", "Datasets", "JobRecord", "Jobs", "Owners", "Store", "dataset_id"]
+__all__ = [
+    "FILE_NAME",
+    "DatasetRecord",
+    "Datasets",
+    "ImpedanceScan",
+    "Impedances",
+    "JobRecord",
+    "Jobs",
+    "Owners",
+    "SafetyChange",
+    "SafetyLog",
+    "Store",
+    "WorkspaceRecord",
+    "WorkspaceStore",
+    "dataset_id",
+]

@@ -35,4 +35,20 @@ def _first(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX jobs_by_state ON jobs (state)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _rig(connection: sqlite3.Connection) -> None:
+    for name, columns in {
+        "workspaces": """
+            id TEXT PRIMARY KEY, name TEXT NOT NULL, document TEXT NOT NULL, saved_utc TEXT NOT NULL,
+            used_utc TEXT NOT NULL, tags TEXT NOT NULL, notes TEXT NOT NULL""",
+        "impedances": """
+            id INTEGER PRIMARY KEY, measured_utc TEXT NOT NULL, port TEXT NOT NULL, probe_id TEXT NOT NULL,
+            headstage_id TEXT NOT NULL, source TEXT NOT NULL, scan TEXT NOT NULL""",
+        "safety_changes": """
+            id INTEGER PRIMARY KEY, changed_utc TEXT NOT NULL, reason TEXT NOT NULL, old TEXT NOT NULL,
+            new TEXT NOT NULL""",
+    }.items():
+        connection.execute(f"CREATE TABLE {name} ({columns}){_STRICT}")
+    connection.execute("CREATE INDEX impedances_by_probe ON impedances (probe_id)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig)

@@ -9,6 +9,7 @@ provisional file of one line, ``{"status": {"samp_freq": 30000}}``.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import digital_edges
 from ranvier.recordings.events import Events
 from ranvier.recordings.flat import FlatFile, FlatRecording
+from ranvier.recordings.formats.xdat_clock import clocks_of, read_records
 from ranvier.recordings.formats.xdat_metadata import MOST_COLUMNS, XdatMetadata, load_document
 from ranvier.recordings.formats.xdat_names import XdatSet, find_set, sets_in
 from ranvier.recordings.formats.xdat_sink import XdatSink
@@ -32,12 +34,24 @@ from ranvier.recordings.sidecar import events_from_json, spike_trains_from_npz
 
 NAME = "XDAT"
 _STREAM = ""
+#: A recorder that writes nothing for so long may have died.
+_SILENT_SEC = 5.0
 
 
 class XdatRecording(FlatRecording):
     """The stream of an XDAT set; ``refresh`` follows it while it grows."""
 
     timeline: Timeline
+    #: The provisional metadata of our own recorder, which go when it ends.
+    provisional: Path | None
+
+    def is_being_written(self) -> bool:
+        """Return whether our recorder wrote samples within the last seconds and has not ended."""
+        try:
+            age_sec = time.time() - self.file.path.stat().st_mtime
+            return self.provisional is not None and self.provisional.is_file() and age_sec < _SILENT_SEC
+        except OSError:
+            return False
 
     def refresh(self) -> int:
         """Look how many whole rows both binary files hold now; return the new ``stop``."""
@@ -45,8 +59,11 @@ class XdatRecording(FlatRecording):
             self.segments = self.timeline.extend(_rows(self.file, self.timeline.file))
         return self.stop
 
-    def __init__(self, timeline: Timeline, file: FlatFile, **attributes: Any) -> None:
+    def __init__(
+        self, timeline: Timeline, file: FlatFile, *, provisional: Path | None = None, **attributes: Any
+    ) -> None:
         super().__init__(file, segments=timeline.segments, **attributes)
+        self.provisional = provisional
         self.timeline = timeline
         self._growth = threading.Lock()
 
@@ -83,6 +100,7 @@ def open_xdat(path: str | Path, *, fs: float | Fraction | None = None) -> Sessio
         streams={_STREAM: recording},
         events=LazyDict({_STREAM: _events_maker(recording, metadata)}),
         spike_trains=LazyDict({name: _spikes_maker(files, name) for name in _spike_names(metadata)}),
+        clocks=clocks_of(read_records(files.clock)),
         provenance=own["provenance"] if isinstance(own.get("provenance"), dict) else None,
         notes=recording.notes,
         extra={"uid": metadata.uid(), "xdat": metadata.extra(recording.channels)},
@@ -181,16 +199,25 @@ def _recording(files: XdatSet, metadata: XdatMetadata, fs: Fraction) -> XdatReco
     total = _column_count(files, metadata, None if counters is None else counters.rows())
     data = FlatFile(files.data, np.dtype("<f4"), total)
     rows = _rows(data, counters)
-    timeline = Timeline(counters, rows, fs, metadata.promised_start())
+    records = read_records(files.clock)
+    # While a set is recorded, its clock file tells how much of it was safe; a finished set is safe as a whole.
+    durable = int(records["durable_rows"].max(initial=0)) if metadata.is_being_recorded() else None
+    timeline = Timeline(counters, rows, fs, metadata.promised_start(), durable)
     if timeline.rows == 0 and not metadata.provisional:
         raise RecordingError(f"{files.data} holds no samples ({files.data.stat().st_size} bytes)")
     channels = metadata.channels(total)
     walltime = metadata.walltime()
     promised = metadata.promised_rows()
-    notes = [*metadata.notes, *timeline.notes, *_size_notes(data, counters, timeline.rows, promised, metadata)]
+    notes = [
+        *metadata.notes,
+        *metadata.stated_notes(),
+        *timeline.notes,
+        *_size_notes(data, counters, timeline.rows, promised, metadata),
+    ]
     return XdatRecording(
         timeline,
         data,
+        provisional=metadata.path if metadata.is_being_recorded() else None,
         fs=fs,
         channels=channels,
         path=files.canonical,
@@ -245,6 +272,8 @@ def _size_notes(
         notes.append(f"{promised - rows} of {promised} samples are lost: the files end after {rows}")
     if promised is not None and rows > promised:
         notes.append(f"the files hold {rows} samples, {rows - promised} more than the metadata say: all are read")
+    if metadata.provisional and counters is not None and data.rows() > rows:
+        notes.append(f"{data.rows() - rows} samples at the end were not flushed yet: left out")
     if metadata.provisional:
         return notes  # one file ahead of the other, or half a row, is how a set grows
     if data.leftover_bytes():

@@ -6,7 +6,8 @@ format has no place for stands under the key ``ranvier``::
 
     {"version": 1, "fs": [numerator, denominator], "provenance": {...}, "simulated": false, "geometry_source": "file",
      "wiring_verified": true, "walltime_known": true, "uid": "...", "events": {columns},
-     "spike_trains": ["name", ...], "channels": {"shank": [...], "contact_id": [...], ...}}
+     "spike_trains": ["name", ...], "channels": {"shank": [...], "contact_id": [...], ...}, "notes": ["..."],
+     "recording": {of the recorder: "counter_offset", "unwritten": [[start, stop, why], ...], "clock": {...}, ...}}
 """
 
 from __future__ import annotations
@@ -112,6 +113,15 @@ class XdatMetadata:
     def own(self) -> Mapping[str, Any]:
         """What Ranvier wrote."""
         return _section(self.document, OWN_KEY)
+
+    def is_being_recorded(self) -> bool:
+        """Return whether our own recorder writes the set, or wrote it until it died."""
+        return self.provisional and isinstance(self.own.get("recording"), dict)
+
+    def stated_notes(self) -> list[str]:
+        """Return what the writer of the set wanted its users to know."""
+        notes = self.own.get("notes")
+        return [n for n in notes if isinstance(n, str)] if isinstance(notes, list) else []
 
     def fs(self) -> Fraction | None:
         """Return the sampling rate; None where the document has none that can be meant."""

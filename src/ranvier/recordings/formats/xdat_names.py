@@ -47,17 +47,22 @@ class XdatSet:
         return self.folder / f"{self.base}_ranvier_spikes.npz"
 
     @property
+    def clock(self) -> Path:
+        """Clocks of the recording computer: our own addition, written by the recorder only."""
+        return self.folder / f"{self.base}_ranvier_clock.bin"
+
+    @property
     def canonical(self) -> Path:
         """What names the set: its metadata, or its samples where they are missing."""
         return self.metadata if self.metadata.is_file() else self.data
 
     def files(self) -> list[Path]:
         """Return the files that exist."""
-        known = (self.data, self.timestamps, self.spikes, *self.provisional, self.metadata)
+        known = (self.data, self.timestamps, self.spikes, self.clock, *self.provisional, self.metadata)
         return [p for p in known if p.is_file()]
 
     def exists(self) -> bool:
-        """Return whether there is anything of the set but spikes."""
+        """Return whether there is samples or finished metadata."""
         return self.metadata.is_file() or self.data.is_file()
 
 

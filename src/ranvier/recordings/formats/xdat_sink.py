@@ -108,7 +108,7 @@ class XdatSink(Sink):
         document = make_document(self.header, segments, Events.merge(*self._events), list(self._trains))
         self.staged.write_bytes(self._files.metadata, json_bytes(document))
         order.append(self._files.metadata)
-        self.staged.commit(order, remove=[self._files.spikes, *self._files.provisional])
+        self.staged.commit(order, remove=[self._files.spikes, self._files.clock, *self._files.provisional])
         return self._files.metadata
 
     def _physical(self, block: Block) -> npt.NDArray[np.float32]:

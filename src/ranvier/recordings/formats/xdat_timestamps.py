@@ -41,6 +41,8 @@ class Timeline:
     """Which counters the rows of a set have; it can grow.
 
     Where the stored counters cannot be counters, rows are counted from the first one instead, and ``notes`` says so.
+    ``durable_rows``, where it is known, is how many rows the writer had made safe from power loss: damage behind them
+    is what the power failure left, and is cut off.
 
     Attributes
     ----------
@@ -50,7 +52,14 @@ class Timeline:
         Rows that can be used; a tail of zeros, which a power failure leaves, is cut off.
     """
 
-    def __init__(self, file: FlatFile | None, rows: int, fs: Fraction, expected_start: int | None) -> None:
+    def __init__(
+        self,
+        file: FlatFile | None,
+        rows: int,
+        fs: Fraction,
+        expected_start: int | None,
+        durable_rows: int | None = None,
+    ) -> None:
         self.file = file
         self.fs = fs
         self.rows = 0
@@ -58,6 +67,7 @@ class Timeline:
         self._runs: Runs = []
         self._counted = file is None
         self._expected_start = expected_start
+        self._durable_rows = durable_rows
         if file is None:
             self.notes.append("the file of sample counters is missing: gaps cannot be seen, none is assumed")
         self.segments = Segments.single(0, 0)
@@ -80,6 +90,9 @@ class Timeline:
         try:
             self._take(rows)
         except BadCounters as bad:
+            if self._durable_rows is not None and bad.row >= self._durable_rows:
+                self._cut_off(bad.row, rows)
+                return
             end = self._start_of_zero_tail(bad.row, rows)
             if end is None or end <= self.rows:
                 self._count_rows(bad)
@@ -89,6 +102,17 @@ class Timeline:
                 self.notes.append(f"the counters of the last {rows - end} rows are zero (power failure?): cut off")
             except BadCounters as worse:
                 self._count_rows(worse)
+
+    def _cut_off(self, row: int, rows: int) -> None:
+        """Take the rows before the first bad counter; those before it that are zero belong to the damage."""
+        end = row
+        while end > max(self.rows, self._durable_rows or 0) and not self._read(end - 1, end)[0]:
+            end -= 1
+        if end > self.rows:
+            self._take(end)
+        note = f"the counters behind row {end} were being written when the power failed: {rows - end} rows cut off"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _take(self, rows: int) -> None:
         self._runs = _join(self._runs, self._find(self.rows, rows), rows, self.fs)

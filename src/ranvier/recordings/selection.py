@@ -1,0 +1,37 @@
+"""From channels in any index space to columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.exceptions import DatasetError, SignalSelectionError
+from ranvier.models.signals import KeyIndex, SignalType, SigSelect
+from ranvier.recordings.channels import ChannelTable
+
+
+def selected_columns(channels: ChannelTable, select: SigSelect) -> dict[SignalType, npt.NDArray[np.int64]]:
+    """Return the columns of each wanted type; SignalSelectionError names channels that are not there."""
+    wanted = {
+        SignalType.AMP: select.amp,
+        SignalType.AIN: select.gpio_ain,
+        SignalType.DIN: select.gpio_din,
+        SignalType.DOUT: select.gpio_dout,
+    }
+    return {kind: _columns(channels, kind, ids, select.key_idx) for kind, ids in wanted.items() if len(ids)}
+
+
+def _columns(
+    channels: ChannelTable, kind: SignalType, indices: npt.NDArray[np.int64], space: KeyIndex
+) -> npt.NDArray[np.int64]:
+    try:
+        if space == KeyIndex.NTV:
+            return channels.columns_for_ntv(kind, indices)
+        of_type = channels.columns_of(kind)
+        if space == KeyIndex.DATA:
+            return of_type[indices]
+        by_sys = {channels[int(c)].sys: int(c) for c in of_type}
+        return np.array([by_sys[int(i)] for i in indices], dtype=np.int64)
+    except (DatasetError, IndexError, KeyError) as error:
+        reason = str(error) if isinstance(error, DatasetError) else f"no {kind.name} channel with {space.name} {error}"
+        raise SignalSelectionError(reason) from error

@@ -1,0 +1,107 @@
+"""A consumer with a thread and a bounded queue of its own: what most consumers of live blocks are built on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ranvier.models.rig import ConsumerStatus
+from ranvier.recordings import Block
+from ranvier.rig.consumer import BackPressure, Consumer
+
+
+class QueueConsumer(Consumer):
+    """Hands blocks to ``work`` in a thread of its own; what it has no time for, it sheds as ``policy`` says, counted.
+
+    Parameters
+    ----------
+    work
+        Called with one block at a time, in order. What it raises ends the consumer; ``failure`` then says why.
+    max_blocks
+        Length of the queue.
+
+    Attributes
+    ----------
+    failure
+        Why it takes no more blocks, "" while it does. A KEEP_ALL consumer fails where its queue is full: nothing is
+        lost without a word.
+    """
+
+    def __init__(
+        self, name: str, policy: BackPressure, work: Callable[[Block], None], *, max_blocks: int = 256
+    ) -> None:
+        self.name = name
+        self.policy = policy
+        self.failure = ""
+        self._work = work
+        self._max_blocks = 1 if policy == BackPressure.NEWEST_ONLY else max_blocks
+        self._queue: deque[Block] = deque()
+        self._ready = threading.Condition()
+        self._closing = False
+        self._blocks = self._shed = self._waiting = 0
+        self._busy_sec = 0.0
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=f"ranvier-{name}", daemon=True)
+        self._thread.start()
+
+    def offer(self, block: Block) -> None:
+        with self._ready:  # held for a few instructions only, by everyone
+            if self.failure or self._closing:
+                self._shed += len(block)
+                return
+            if len(self._queue) >= self._max_blocks:
+                if self.policy == BackPressure.KEEP_ALL:
+                    self._shed += len(block)
+                    self.failure = f"{self.name} fell {self._max_blocks} blocks behind"
+                    return
+                old = self._queue.popleft()
+                self._shed += len(old)
+                self._waiting -= len(old)
+            self._queue.append(block)
+            self._waiting += len(block)
+            self._ready.notify()
+
+    def status(self) -> ConsumerStatus:
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        return ConsumerStatus(
+            name=self.name,
+            policy=self.policy.value,
+            blocks=self._blocks,
+            shed_samples=self._shed,
+            behind_samples=self._waiting,
+            busy_fraction=min(1.0, self._busy_sec / elapsed),
+        )
+
+    def close(self, timeout_sec: float = 10.0) -> None:
+        """Work off what was taken, then end; harmless where it has ended."""
+        with self._ready:
+            self._closing = True
+            self._ready.notify()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout_sec)
+
+    def _run(self) -> None:
+        while True:
+            with self._ready:
+                while not self._queue and not self._closing:
+                    self._ready.wait()
+                if not self._queue:
+                    return
+                block = self._queue.popleft()
+            began = time.thread_time()
+            try:
+                self._work(block)
+            except Exception as error:  # noqa: BLE001  # any failure of a consumer is its own: the stream goes on
+                with self._ready:
+                    self.failure = f"{self.name} failed: {type(error).__name__}: {error}"
+                    self._shed += self._waiting
+                    self._queue.clear()
+                    self._waiting = 0
+                return
+            finally:
+                self._busy_sec += time.thread_time() - began
+            with self._ready:
+                self._blocks += 1
+                self._waiting -= len(block)

@@ -1,0 +1,37 @@
+"""The process of a rig: acquisition never shares an interpreter with user code."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from ranvier.models.status import BackboneMode
+from ranvier.rig.core import warm
+from ranvier.rig.rig import Rig
+from ranvier.services.rig import Rig as RigProtocol
+from ranvier.transport import Hosted
+
+#: How long a thread may run Python code while the pump waits for its turn, in seconds (Python's default is 5 ms).
+SWITCH_INTERVAL_SEC = 0.0005
+
+
+def entry(home: Path, options: Mapping[str, str]) -> Hosted:
+    """Build the rig of an engine process; ``options``: ``mode`` (name of the first source's mode), ``seed``."""
+    sys.setswitchinterval(SWITCH_INTERVAL_SEC)
+    mode = BackboneMode[options.get("mode", BackboneMode.SMARTBOX_SIM_GEN_SPIKES.name)]
+    rig = Rig(home, mode=mode, seed=int(options.get("seed", "1")))
+    threading.Thread(target=warm, name="ranvier-warm", daemon=True).start()  # streaming waits for it, clients need not
+    # What lives as long as the process is never looked at again: a collection takes microseconds, not tens of ms.
+    gc.collect()
+    gc.freeze()
+    return Hosted(
+        engine=rig,
+        protocol=RigProtocol,
+        busy=rig.busy,
+        caller_gone=rig.caller_gone,
+        close=rig.close,
+        serving=rig.count_clients,
+    )

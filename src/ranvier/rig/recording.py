@@ -1,0 +1,90 @@
+"""Recording as a service: the recorder, kept to the table of states."""
+
+from __future__ import annotations
+
+from ranvier.models.ports import Port
+from ranvier.models.rig import RigState
+from ranvier.models.status import RecordingConfig
+from ranvier.rig.core import Core
+from ranvier.rig.recorder import Recorder
+from ranvier.rig.state import Action
+from ranvier.rig.stream import StreamInfo
+from ranvier.services.caller import current_caller
+
+
+class Context:
+    """What the recorder may ask of the rig."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def ensure_streaming(self) -> None:
+        """Start streaming where it is off."""
+        core = self._core
+        if not core.machine.streams:
+            with core.machine.during(Action.START_STREAMING):
+                core.start()
+
+    def stream(self) -> StreamInfo:
+        """Describe what streams, or would."""
+        return self._core.stream()
+
+    def client_name(self) -> str:
+        """Return who calls."""
+        return current_caller().name
+
+
+class Recording:
+    """Service ``RigRecording``."""
+
+    def __init__(self, core: Core) -> None:
+        self._machine = core.machine
+        self.recorder = Recorder(core.store, Context(core), core.clock, on_ended=self._ended)
+        core.pump.add_consumer(self.recorder)
+        core.on_fault.append(self.recorder.interrupt)
+
+    def config(self) -> RecordingConfig:
+        """Return where and how recordings are written."""
+        return self.recorder.config()
+
+    def set_config(self, config: RecordingConfig) -> None:
+        """Change that, all or nothing; refused while something records."""
+        with self._machine.during(Action.SET_RECORDING_CONFIG):
+            self.recorder.set_config(config)
+
+    def start(self, *, port: Port | None = None, client: str = "") -> None:
+        """Record one port or everything; starts streaming where it is off."""
+        who = client or current_caller().name
+        first = self._machine.state != RigState.RECORDING
+        with self._machine.control:
+            with self._machine.during(Action.START_RECORDING, who=who if first else ""):
+                self.recorder.start(port=port, client=who)
+            self._settle()
+
+    def stop(self, *, port: Port | None = None) -> None:
+        """Finish the files of one port, or all; harmless where nothing records."""
+        # not inside machine.control: a disk that stalls must not hold up an emergency stop or another control call
+        self._machine.require(Action.STOP_RECORDING)
+        try:
+            self.recorder.stop(port=port)
+        finally:
+            self._settle()
+
+    def files(self) -> list[str]:
+        """Return the paths of the recordings that are being written."""
+        return self.recorder.files()
+
+    def close(self) -> None:
+        """Finish what is recorded."""
+        try:
+            self.recorder.close()
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Leave RECORDING where nothing is recorded any more (a disk may fail while the call that began it ends)."""
+        if self._machine.state == RigState.RECORDING and not self.recorder.is_recording:
+            self._machine.to(Action.STOP_RECORDING)
+
+    def _ended(self, reason: str) -> None:
+        self._settle()
