@@ -11,6 +11,7 @@ from ranvier.dsp import Chain, CommonAverageReference
 from ranvier.exceptions import SourceError
 from ranvier.models.rig import ConsumerStatus
 from ranvier.recordings import Block
+from ranvier.rig import pump as pump_module
 from ranvier.rig.cache import SignalCache
 from ranvier.rig.clock import FakeClock
 from ranvier.rig.consumer import BackPressure, Consumer
@@ -143,6 +144,38 @@ def test_source_that_does_not_start() -> None:
         bench.pump.start(bench.source)
     assert not bench.pump.runs
     assert bench.failures == []
+
+
+def test_a_source_that_hangs_and_comes_back_late_disturbs_no_later_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "START_TIMEOUT_SEC", 0.2)
+    bench = Bench(block(0), then="samples")
+    hanging = threading.Event()
+    come_back = threading.Event()
+
+    def hang() -> None:
+        hanging.set()
+        assert come_back.wait(20)
+
+    bench.source.on_read = hang
+    bench.pump.start(bench.source)
+    assert hanging.wait(10)
+    old = next(t for t in threading.enumerate() if t.name == "ranvier-pump")
+    bench.pump.stop()
+    other = ScriptedSource(bench.clock, steps=[block(500)])
+    other.on_read = lambda: time.sleep(0.001)
+    bench.pump.start(other)
+    come_back.set()
+    old.join(10)
+    assert not old.is_alive()
+    until = time.monotonic() + 10
+    while bench.cache.first is None and time.monotonic() < until:
+        time.sleep(0.001)
+    assert bench.pump.runs
+    assert not bench.cache.ended
+    assert bench.failures == []
+    bench.pump.stop()
+    assert bench.pump.counts.lost_samples == 0
+    assert bench.cache.first == 500
 
 
 def test_consumers_get_every_block_in_order() -> None:

@@ -38,6 +38,12 @@ class ClockLog:
         self._entries.append(entry)
         return entry
 
+    @property
+    def last(self) -> ClockTriple | None:
+        """The newest entry."""
+        entries = self._entries
+        return entries[-1] if entries else None
+
     def entries(self, start: int | None = None, stop: int | None = None) -> list[ClockTriple]:
         """Return the entries with ``start <= counter < stop``, in order."""
         return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,10 +45,8 @@ class Core:
     ----------
     on_new_source
         Called after another source, other ports or another rate: stimulation, triggers, and filters start anew.
-    on_start, on_stop
-        Called before streaming starts and after it ended.
     on_fault
-        Called with the reason after the source failed, in a thread of its own.
+        Called with the reason after the source failed, in the pump's thread: must not wait.
     on_caller_gone
         Called with every client that left or died.
     replay, replay_loops
@@ -70,8 +67,6 @@ class Core:
         self.loop_ms = LOOP_MS
         self.warnings: dict[str, str] = {}
         self.on_new_source: list[Listener] = []
-        self.on_start: list[Listener] = []
-        self.on_stop: list[Listener] = []
         self.on_fault: list[Callable[[str], None]] = []
         self.on_caller_gone: list[Callable[[Caller], None]] = []
         self.cache = SignalCache(int(MEMORY_SHARE * _platform.memory_bytes()))
@@ -96,8 +91,6 @@ class Core:
         self.dsp.fresh()
         source, counts = self.source, self.dsp.live is None
         self.cache.prepare(source.channels, source.fs, self.persistence_sec, counts=counts)
-        for listener in self.on_start:
-            listener()
         try:
             self.pump.start(self.source)
         except Exception as error:
@@ -107,8 +100,6 @@ class Core:
     def stop(self) -> None:
         """End the stream; harmless where none runs."""
         self.pump.stop()
-        for listener in self.on_stop:
-            listener()
 
     def take(self, source: Source, prepare: Callable[[], object]) -> None:
         """Replace the source once ``prepare`` gave the new one its channels; the old one is released.
@@ -160,10 +151,6 @@ class Core:
 
     def _failed(self, text: str) -> None:
         self.machine.fail(text)
-        # the pump's thread must end: a control call may be waiting for it
-        threading.Thread(target=self._tell_fault, args=(text,), name="ranvier-fault", daemon=True).start()
-
-    def _tell_fault(self, text: str) -> None:
         for listener in self.on_fault:
             listener(text)
 

@@ -189,6 +189,8 @@ class Pump:
             source.stop()
         except Exception as error:  # noqa: BLE001  # it is being given up anyway
             failure = failure or str(_as_source_error(source, error))
+        if self._stopping is not stopping:  # this source hung, was given up, and another stream runs by now
+            return
         self.cache.end()
         if failure:
             self._failed(failure)
@@ -201,6 +203,8 @@ class Pump:
         while not stopping.is_set():
             block = source.read(READ_TIMEOUT_SEC)
             arrival = clock.monotonic()
+            if stopping.is_set():
+                return
             if block is None or len(block) == 0:
                 if arrival - last > limit:
                     raise SourceError(

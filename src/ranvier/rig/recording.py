@@ -55,8 +55,8 @@ class Recording:
     def start(self, *, port: Port | None = None, client: str = "") -> None:
         """Record one port or everything; starts streaming where it is off."""
         who = client or current_caller().name
-        first = self._machine.state != RigState.RECORDING
         with self._machine.control:
+            first = self._machine.state != RigState.RECORDING
             with self._machine.during(Action.START_RECORDING, who=who if first else ""):
                 self.recorder.start(port=port, client=who)
             self._settle()
@@ -82,9 +82,12 @@ class Recording:
             self._settle()
 
     def _settle(self) -> None:
-        """Leave RECORDING where nothing is recorded any more (a disk may fail while the call that began it ends)."""
-        if self._machine.state == RigState.RECORDING and not self.recorder.is_recording:
+        """Let state and recorder agree: a disk or a source may fail while the call ends that began a recording."""
+        state, records = self._machine.state, self.recorder.is_recording
+        if state == RigState.RECORDING and not records:
             self._machine.to(Action.STOP_RECORDING)
+        elif records and not self._machine.streams:
+            self.recorder.interrupt(f"the source failed while the recording began: {self._machine.fault}")
 
     def _ended(self, reason: str) -> None:
         self._settle()

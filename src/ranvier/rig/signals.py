@@ -85,18 +85,17 @@ class LiveSignals:
     ) -> SignalBlock:
         """Read a range; it is clipped to what the cache holds, and the range served is returned.
 
+        With ``counts`` the samples are int16 counts where the cache holds such: not where hardware or stage 1 filters
+        act, and not with ``apply_dsp`` and stage 2 filters; those stay float32. ``SignalBlock.gain`` tells.
+
         Raises
         ------
         TimeRangeError
             Nothing of it is in the cache (any more, or yet).
         SignalSelectionError
             An unknown channel, or none at all.
-        ConfigurationError
-            ``counts`` together with ``apply_dsp``, or while hardware or stage 1 filters make floats of them.
         """
         _, columns = self._columns(select)
-        if counts and apply_dsp:
-            raise ConfigurationError("filtered samples are not counts: ask for apply_dsp or for counts, not both")
         span = self._held()
         start, stop = resolve_counters(time_range, span.start, span.stop, self._core.source.fs, "the live cache")
         return self._block(span, start, stop, columns, apply_dsp=apply_dsp, counts=counts)
@@ -256,6 +255,7 @@ class LiveSignals:
             recording = FilteredRecording(CacheRecording(cache, span, fs, core.source.channels), view)
             found = {kind: recording.read(start, stop, wanted) for kind, wanted in columns.items()}
         else:
+            counts = counts and cache.stores_counts
             found = {
                 kind: cache.read(start, stop, wanted, counts=counts, epoch=span.epoch)
                 for kind, wanted in columns.items()
@@ -276,10 +276,9 @@ class LiveSignals:
 
     def _time_range(self, start: int, stop: int) -> TimeRange:
         fs = self._core.source.fs
-        entries = self._core.pump.clock_log.entries()
+        near = self._core.pump.clock_log.last
         wall = ""
-        if entries:
-            near = entries[-1]
+        if near is not None:
             moment = datetime.fromtimestamp(near.utc_ns / 1e9, UTC) + timedelta(
                 seconds=float((start - near.counter) / fs)
             )
