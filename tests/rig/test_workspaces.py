@@ -107,6 +107,23 @@ def test_a_part_that_refuses_undoes_everything(bench: Bench, failing: str) -> No
     assert current.id == "one"
 
 
+def test_an_unforeseen_error_undoes_everything_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.set(1)
+    bench.workspaces.save("one")
+    bench.set(2)
+    restore = bench.parts["sensors"].restore
+
+    def broken(document: Mapping[str, Any]) -> None:
+        if document["value"] == 1:
+            raise ZeroDivisionError("a mistake of ours")
+        restore(document)
+
+    monkeypatch.setattr(bench.parts["sensors"], "restore", broken)
+    with pytest.raises(ConfigurationError, match="a mistake of ours"):
+        bench.workspaces.switch("one")
+    assert bench.values() == [2, 2, 2]
+
+
 def test_what_cannot_be_brought_back_is_told(bench: Bench) -> None:
     bench.set(1)
     bench.workspaces.save("one")

@@ -142,7 +142,7 @@ def check_pulse(
         *_imbalance_problem(charges, imbalance, limits),
     ]
     if problems:
-        raise ConfigurationError(f"stimulation of {channel} refused: {'; '.join(problems)}. {_CHANGE}")
+        raise ConfigurationError(f"stimulation of {channel} refused: {'; '.join(problems)}; {_CHANGE}")
     return Verdict(charge, limit, imbalance, tuple(_notes(charge, area_um2, limits, channel)))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ranvier._version import __version__
-from ranvier.exceptions import ConfigurationError, DataProcessingError, RadiensError
+from ranvier.exceptions import ConfigurationError, DataProcessingError
 from ranvier.models.rig import Workspace
 from ranvier.rig.state import Action, StateMachine
 from ranvier.store import Store, WorkspaceRecord
@@ -95,12 +95,10 @@ class Workspaces:
             record = self._store.workspaces.get(workspace_id)
             documents = self._checked(record)
             before = {key: copy.deepcopy(self._parts[key].snapshot()) for key in documents}
-            done: list[str] = []
             for key, document in documents.items():
-                done.append(key)
                 try:
                     self._parts[key].restore(document)
-                except RadiensError as error:
+                except Exception as error:  # noqa: BLE001  # whatever it is: all or nothing
                     self._roll_back(record, key, error, before)
             self._current = record.id
             self._store.workspaces.used(record.id)
@@ -122,18 +120,22 @@ class Workspaces:
                 f"workspace {record.id!r} holds {', '.join(unknown)}, which this rig does not have; update Ranvier"
             )
         for key, document in parts.items():
+            if not isinstance(document, dict):
+                raise ConfigurationError(
+                    f"{key} of workspace {record.id!r} cannot be read; delete it and save it again"
+                )
             self._parts[key].validate(document)
         return {key: parts[key] for key in self._parts if key in parts}
 
     def _roll_back(
-        self, record: WorkspaceRecord, failed: str, error: RadiensError, before: Mapping[str, Mapping[str, Any]]
+        self, record: WorkspaceRecord, failed: str, error: Exception, before: Mapping[str, Mapping[str, Any]]
     ) -> None:
         """Bring every part back, then raise. All of them: restoring the source may have reset parts not yet touched."""
         lost = []
         for key, document in before.items():
             try:
                 self._parts[key].restore(document)
-            except RadiensError as again:
+            except Exception as again:  # noqa: BLE001  # the other parts are still to be brought back
                 lost.append(f"{key} ({again})")
         what = f"workspace {record.id!r} was not taken over: {failed}: {error}"
         if lost:
