@@ -65,6 +65,12 @@ def test_read_in_request_order_units_and_index_spaces(stepped: Stepped) -> None:
     np.testing.assert_array_equal(by_sys.samples[AIN], block.samples[AIN])
 
 
+def test_a_read_right_after_the_start_waits_for_the_first_samples(stepped: Stepped) -> None:
+    assert stepped.source.gate is not None
+    threading.Timer(0.1, stepped.source.gate.release).start()
+    assert stepped.rig.signals.read(TimeRangeSpec.lookback(1.0), select(amp=[0])).time_range.timestamp == (0, 10)
+
+
 def test_read_as_counts(stepped: Stepped) -> None:
     stepped.feed(5)
     block = stepped.rig.signals.read(TimeRangeSpec.lookback(0.02), select(amp=[3, 1]), counts=True)

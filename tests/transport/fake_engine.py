@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +75,7 @@ class Fake(Protocol):
 
     def who(self) -> str: ...
 
-    def read(self, n: int, *, out: Mapping[SignalType, npt.NDArray[np.float32]] | None = None) -> SignalBlock: ...
+    def read(self, n: int, *, out: Mapping[SignalType, npt.NDArray[Any]] | None = None) -> SignalBlock: ...
 
     def work(self, steps: int, step_sec: float = 0.0, *, progress: Progress | None = None) -> npt.NDArray[np.int64]: ...
 
@@ -151,7 +151,7 @@ class FakeEngine:
     def who(self) -> str:
         return f"{current_caller().pid} {current_caller().id}"
 
-    def read(self, n: int, *, out: Mapping[SignalType, npt.NDArray[np.float32]] | None = None) -> SignalBlock:
+    def read(self, n: int, *, out: Mapping[SignalType, npt.NDArray[Any]] | None = None) -> SignalBlock:
         made = {
             SignalType.AMP: np.arange(n * 4, dtype=np.float32).reshape(n, 4),
             SignalType.DIN: np.ones((n, 1), dtype=np.float32),

@@ -38,6 +38,9 @@ MAX_READERS = 1024
 #: How long a subscriber waits before it looks again.
 _POLL_SEC = 0.25
 
+#: How long a read waits for the first samples of a stream that has just been started.
+_FIRST_SAMPLES_SEC = 1.0
+
 Columns = Mapping[SignalType, npt.NDArray[np.int64]]
 
 
@@ -184,7 +187,11 @@ class LiveSignals:
         return channels, columns
 
     def _held(self) -> Span:
-        span = self._core.cache.span()
+        cache = self._core.cache
+        span = cache.span()
+        if span.stop <= span.start and self._core.machine.streams:  # it has just been started
+            cache.wait_beyond(0, span.epoch, _FIRST_SAMPLES_SEC)
+            span = cache.span()
         if span.stop <= span.start:
             raise TimeRangeError("the live cache holds no samples; start_streaming() fills it")
         return span

@@ -51,7 +51,7 @@ class HubSignals(Protocol):
         select: SigSelect,
         *,
         apply_dsp: bool = False,
-        out: Mapping[SignalType, npt.NDArray[np.float32]] | None = None,
+        out: Mapping[SignalType, npt.NDArray[Any]] | None = None,
     ) -> SignalBlock:
         """Read a time range of some channels.
 
