@@ -42,10 +42,12 @@ def compute(stop: Event) -> None:
 def measure(seconds: float, block_ms: float, highpass_hz: float) -> None:
     """Run the rig in this process; print one line of JSON."""
     from ranvier.models.rig import LatePolicy
+    from ranvier.rig.process import entry
     from ranvier.rig.rig import Rig
 
     with tempfile.TemporaryDirectory(prefix="ranvier-bench-") as home:
-        rig = Rig(Path(home))
+        rig = entry(Path(home), {}).engine  # as a rig process begins
+        assert isinstance(rig, Rig)
         try:
             rig.control.set_core_config(loop_dur=block_ms)
             rig.control.start_streaming()

@@ -106,6 +106,7 @@ def test_latency_is_from_the_sample_to_the_return_of_the_command(bench: Bench) -
 
 def test_a_source_that_knows_when_samples_were_taken_is_believed(bench: Bench) -> None:
     armed(bench)
+    bench.clock.advance(1.0)
     now = bench.clock.monotonic()
     bench.source.sample_time = lambda counter: now - 0.010  # type: ignore[method-assign]
     bench.run(1, amp={0: {0: -60.0}})
@@ -124,6 +125,15 @@ def test_late_events(bench: Bench, policy: LatePolicy, edges: int, stays: bool) 
     assert (status.edges, status.armed, status.latency.missed) == (edges, stays, 1)
     assert bench.source.level(1) is (edges == 1)
     assert ("missed its deadline" in bench.loop.note) is not stays
+
+
+def test_samples_from_before_it_was_armed_are_not_answered(bench: Bench) -> None:
+    armed(bench)
+    before = bench.clock.monotonic() - 0.5
+    bench.source.sample_time = lambda counter: before  # type: ignore[method-assign]
+    bench.run(amp={0: {5: -60.0}})
+    assert bench.source.outs == []
+    assert bench.status().latency.count == 0
 
 
 def test_nothing_happens_while_it_is_off(bench: Bench) -> None:
@@ -183,7 +193,7 @@ def test_counts_are_answered_like_microvolts(bench: Bench) -> None:
     counts = np.zeros((30, len(bench.source.channels)), np.int16)
     counts[7, 0] = -300
     gain = np.full(counts.shape[1], 0.195)
-    bench.loop.on_block(Block(counts, bench.source.head, gain, np.zeros(counts.shape[1])), 0.0)
+    bench.loop.on_block(Block(counts, bench.source.head, gain, np.zeros(counts.shape[1])), 1.0)
     assert bench.source.level(1)
 
 

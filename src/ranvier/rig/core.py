@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,11 @@ class Core:
 
 
 def warm() -> None:
-    """Load or compile the kernels that streams run; quick where that was done before."""
+    """Load or compile what streams run; quick where that was done before.
+
+    That includes SciPy, which designs filters: importing it holds up every thread for a third of a second.
+    """
+    importlib.import_module("scipy.signal")
     for item in all_kernels():
         if item.name.rpartition(".")[0] in KERNELS:
             item.compile()

@@ -207,7 +207,8 @@ class _Running:
         self._refractory = math.ceil(settings.refractory_sec * self._fs)
         self._ready_at = self._settled_at = -(2**62)
         self._low_at: int | None = None
-        self._warm_up(source)
+        self._warm_up()
+        self._since = clock.monotonic()
 
     def on_block(self, block: Block, arrival: float) -> bool:
         """Answer the events of a block; return False where the loop has to end."""
@@ -238,6 +239,8 @@ class _Running:
         taken = self._source.sample_time(counter)
         if taken is None:
             taken = arrival - (block.stop - 1 - counter) / self._fs
+        if taken < self._since:
+            return True  # samples that waited while the loop was armed: nobody asked to answer them
         age_ms = (self._clock.monotonic() - taken) * 1e3
         if age_ms > self.settings.deadline_ms and self.settings.late != LatePolicy.LATE:
             self.latency.add(age_ms)  # missed: nothing was put out
@@ -250,7 +253,7 @@ class _Running:
         self._ready_at = max(counter, begun) + self._refractory
         return True
 
-    def _warm_up(self, source: Source) -> None:
+    def _warm_up(self) -> None:
         """Load the compiled kernels before the stream needs them."""
         silence = Block(np.zeros((1, len(self._columns)), np.float32), 0)
         if self._filter is not None:

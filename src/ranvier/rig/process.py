@@ -23,10 +23,8 @@ def entry(home: Path, options: Mapping[str, str]) -> Hosted:
     sys.setswitchinterval(SWITCH_INTERVAL_SEC)
     mode = BackboneMode[options.get("mode", BackboneMode.SMARTBOX_SIM_GEN_SPIKES.name)]
     rig = Rig(home, mode=mode, seed=int(options.get("seed", "1")))
-    threading.Thread(target=warm, name="ranvier-warm", daemon=True).start()  # streaming waits for it, clients need not
-    # What lives as long as the process is never looked at again: a collection takes microseconds, not tens of ms.
-    gc.collect()
-    gc.freeze()
+    rig.core.pump.in_a_hurry = True
+    threading.Thread(target=_prepare, name="ranvier-warm", daemon=True).start()  # streaming waits, clients need not
     return Hosted(
         engine=rig,
         protocol=RigProtocol,
@@ -35,3 +33,12 @@ def entry(home: Path, options: Mapping[str, str]) -> Hosted:
         close=rig.close,
         serving=rig.count_clients,
     )
+
+
+def _prepare() -> None:
+    """Load what streams run. What lives as long as the process is then never looked at again by the collector: a
+    collection takes microseconds, not tens of milliseconds.
+    """
+    warm()
+    gc.collect()
+    gc.freeze()

@@ -60,6 +60,11 @@ class Pump:
         Returns for how long the cache shall remember.
     failed
         Told once when the source failed, in the pump's thread; the stream has ended then.
+
+    Attributes
+    ----------
+    in_a_hurry
+        Whether the thread asks the scheduler to be preferred: for a rig in a process of its own, on real time.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Pump:
     ) -> None:
         self.cache = cache
         self.counts = Counts()
+        self.in_a_hurry = False
         self.clock_log = ClockLog()
         self.warnings: dict[str, str] = {}
         self._clock = clock
@@ -168,7 +174,8 @@ class Pump:
     def _run(
         self, source: Source, started: list[Exception | None], ready: threading.Event, stopping: threading.Event
     ) -> None:
-        _platform.prefer_thread()
+        if self.in_a_hurry:
+            _platform.prefer_thread()
         try:
             source.start()
         except Exception as error:  # noqa: BLE001  # handed to whoever called start()
