@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from ranvier._version import __version__
 
 if TYPE_CHECKING:
+    from ranvier.clients.allego import AllegoClient
     from ranvier.clients.curate import CurateClient
     from ranvier.clients.videre import VidereClient
 
 _LAZY = {
+    "AllegoClient": "ranvier.clients.allego",
     "CurateClient": "ranvier.clients.curate",
     "VidereClient": "ranvier.clients.videre",
 }
 
-__all__ = ["CurateClient", "VidereClient", "__version__"]
+__all__ = ["AllegoClient", "CurateClient", "VidereClient", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,13 +12,14 @@ from ranvier import __version__
 from ranvier.clash import refuse_beside_vendor
 
 if TYPE_CHECKING:
+    from ranvier import AllegoClient as AllegoClient
     from ranvier import CurateClient as CurateClient
     from ranvier import VidereClient as VidereClient
 
 refuse_beside_vendor(__name__)
 
 #: Loaded from ranvier at first use.
-_CLIENTS = ("CurateClient", "VidereClient")
+_CLIENTS = ("AllegoClient", "CurateClient", "VidereClient")
 _MODULES = ("exceptions", "models")
 
 __all__ = ["__version__"]

@@ -1,32 +1,21 @@
-"""What every client is: a connection to an engine that can be closed."""
+"""A client of a hub, and what it means by a dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
+from ranvier.clients._engine import EngineClient
 from ranvier.clients._progress import Progress, say_compiling
 from ranvier.connect import announce_compiling, open_hub
-from ranvier.exceptions import ClientClosedError, DatasetError
+from ranvier.exceptions import DatasetError
 from ranvier.models.common import ServiceEndpoint
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.flex import FlexDataset
 from ranvier.services import Hub
 
 
-class ServerVersion(NamedTuple):
-    """Version of an engine: major, minor, patch."""
-
-    major: int
-    minor: int
-    patch: int
-
-
-#: The API level that this engine answers as (the documented releases gate features by it).
-API_LEVEL = ServerVersion(5, 7, 0)
-
-
-class BaseClient:
+class BaseClient(EngineClient[Hub]):
     """A client of one hub.
 
     Parameters
@@ -45,7 +34,7 @@ class BaseClient:
     def __init__(
         self, *, address: str | None = None, embedded: bool = False, progress: bool | Progress | None = None
     ) -> None:
-        self._opened: Hub | None = open_hub("embedded" if embedded else address)
+        super().__init__(open_hub("embedded" if embedded else address))
         self._progress = progress
         if progress is not False:
             announce_compiling(say_compiling)
@@ -53,14 +42,7 @@ class BaseClient:
 
     @property
     def _hub(self) -> Hub:
-        if self._opened is None:
-            raise ClientClosedError(f"this {type(self).__name__} was closed; make a new one")
-        return self._opened
-
-    @property
-    def server_version(self) -> ServerVersion:
-        """API level of the engine, ``(major, minor, patch)``."""
-        return API_LEVEL
+        return self._engine
 
     def healthcheck(self, service: ServiceEndpoint = ServiceEndpoint.RADIENS_LIFECYCLE) -> None:
         """Return if the engine answers; otherwise raise ServerCommunicationError."""
@@ -69,16 +51,7 @@ class BaseClient:
 
     def close(self) -> None:
         """Close the client. Nothing is unlinked and nothing stops; the client cannot be used afterwards."""
-        self._opened = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'closed' if self._opened is None else 'embedded engine'}>"
+        super().close()
 
     def _metadata(self, dataset: FlexDataset) -> DatasetMetadata:
         """Return the current metadata of what a caller means by a dataset: metadata, id, or path (linked on demand)."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.clients._arrays import by_type, widened
 from ranvier.clients._files import BaseFileClient
 from ranvier.clients._progress import shown
-from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
 from ranvier.models.dsp import DSPGroup, coerce_filter_stage
 from ranvier.models.events import EventTable
@@ -28,15 +27,8 @@ from ranvier.models.flex import (
 )
 from ranvier.models.ports import coerce_port
 from ranvier.models.quality import ChannelQualityTable
-from ranvier.models.signals import SignalArrays, SignalSpec, SignalType, SigSelect
+from ranvier.models.signals import SignalArrays, SignalSpec, SignalType
 from ranvier.models.simulation import SimulationSpec
-
-_FIELDS = {
-    SignalType.AMP: "amp",
-    SignalType.AIN: "gpio_ain",
-    SignalType.DIN: "gpio_din",
-    SignalType.DOUT: "gpio_dout",
-}
 
 
 class SignalsClient(BaseFileClient):
@@ -86,11 +78,7 @@ class SignalsClient(BaseFileClient):
         wanted = SignalSpec.all_amp() if signals is None else coerce_signal_spec(signals)
         select = wanted.to_sig_select(metadata.channel_metadata)
         block = self._hub.signals.read(metadata.id, spec, select, apply_dsp=apply_dsp)
-        arrays: dict[str, Any] = {
-            _FIELDS[kind]: _widened(samples, None if out is None else out.get(_FIELDS[kind]))
-            for kind, samples in block.samples.items()
-        }
-        return SignalArrays(**arrays, time_range=block.time_range)
+        return SignalArrays(**widened(block, out), time_range=block.time_range)
 
     def get_events(
         self,
@@ -130,13 +118,16 @@ class SignalsClient(BaseFileClient):
     def set_selected_channels(self, dataset: FlexDataset, signals: FlexSignalSpec) -> DatasetMetadata:
         """Select exactly these channels of the types named; other types keep their selection."""
         metadata = self._metadata(dataset)
-        return self._hub.datasets.set_selected(metadata.id, _by_type(signals, metadata))
+        return self._hub.datasets.set_selected(metadata.id, by_type(signals, metadata.channel_metadata))
 
     def select_channels(self, dataset: FlexDataset, signals: FlexSignalSpec) -> DatasetMetadata:
         """Add channels to the selection."""
         metadata = self._metadata(dataset)
         now = self.get_selected_channels(metadata)
-        more = {kind: sorted({*now.get(kind, []), *ntv}) for kind, ntv in _by_type(signals, metadata).items()}
+        more = {
+            kind: sorted({*now.get(kind, []), *ntv})
+            for kind, ntv in by_type(signals, metadata.channel_metadata).items()
+        }
         return self._hub.datasets.set_selected(metadata.id, more)
 
     def deselect_channels(self, dataset: FlexDataset, signals: FlexSignalSpec) -> DatasetMetadata:
@@ -145,14 +136,16 @@ class SignalsClient(BaseFileClient):
         now = self.get_selected_channels(metadata)
         less = {
             kind: [i for i in now.get(kind, []) if i not in set(ntv)]
-            for kind, ntv in _by_type(signals, metadata).items()
+            for kind, ntv in by_type(signals, metadata.channel_metadata).items()
         }
         return self._hub.datasets.set_selected(metadata.id, less)
 
     def set_channel_groups(self, dataset: FlexDataset, groups: Sequence[FlexSignalSpec]) -> DatasetMetadata:
         """Give each group of (selected) channels its color group, in order; all other channels lose theirs."""
         metadata = self._metadata(dataset)
-        return self._hub.datasets.set_groups(metadata.id, [_by_type(group, metadata) for group in groups])
+        return self._hub.datasets.set_groups(
+            metadata.id, [by_type(group, metadata.channel_metadata) for group in groups]
+        )
 
     def set_probe(
         self,
@@ -190,26 +183,3 @@ class SignalsClient(BaseFileClient):
             found = self._hub.simulation.simulate(spec, Path(output_path), force=force, progress=progress)
         self._mine[found.id] = None
         return found
-
-
-def _widened(samples: npt.NDArray[np.float32], out: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
-    """Return time-major float32 as float64 ``(channels, samples)``, C order, in the caller's memory where given."""
-    shape = samples.shape[::-1]
-    if out is None:
-        out = np.empty(shape, dtype=np.float64)
-    elif out.shape != shape or out.dtype != np.float64:
-        raise ConfigurationError(f"out must be float64 of shape {shape}, not {out.dtype} {out.shape}")
-    out[...] = samples.T
-    return out
-
-
-def _by_type(signals: FlexSignalSpec, metadata: DatasetMetadata) -> dict[SignalType, list[int]]:
-    """Return native indices of the types that a selection names (a named type may be empty)."""
-    spec = coerce_signal_spec(signals)
-    select: SigSelect = spec.to_sig_select(metadata.channel_metadata)
-    named = set(spec.multi_select) if spec.multi_select is not None else {spec.sig_type}
-    return {
-        kind: [int(i) for i in cast("npt.NDArray[np.int64]", getattr(select, field))]
-        for kind, field in _FIELDS.items()
-        if kind in named
-    }

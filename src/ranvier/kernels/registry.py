@@ -23,6 +23,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
     "ranvier.detect.kernels",
+    "ranvier.clients._widen_kernels",
 )
 
 _REGISTRY: dict[str, Kernel[Any, Any]] = {}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ranvier.models.ports import *
     from ranvier.models.provenance import *
     from ranvier.models.quality import *
+    from ranvier.models.rig import *
     from ranvier.models.signals import *
     from ranvier.models.simulation import *
     from ranvier.models.spectral import *
@@ -97,6 +98,10 @@ _NAMES = {
     """,
     "quality": """
         ChannelQuality ChannelQualityTable ChannelVerdict
+    """,
+    "rig": """
+        ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopStatus OutputStatus
+        PulseRecord RigState RigStatus SafetyLimits SensorAssignmentInfo SourceStatus Workspace
     """,
     "signals": """
         KeyIndex SigSelect SignalArrays SignalSpec SignalType

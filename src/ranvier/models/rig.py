@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from ranvier.models._base import OwnModel
 from ranvier.models.ports import Port
+from ranvier.models.signals import SignalArrays
 from ranvier.models.status import BackboneMode
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DiskStatus",
     "LatePolicy",
     "LatencyReport",
+    "LiveSignalArrays",
     "LoopStatus",
     "OutputStatus",
     "PulseRecord",
@@ -112,6 +114,19 @@ class LoopStatus(OwnModel):
     policy: LatePolicy = LatePolicy.LATE
     deadline_ms: float = 5.0
     latency: LatencyReport = LatencyReport()
+
+
+class LiveSignalArrays(SignalArrays):
+    """Signals that follow earlier ones of the same reader; and what is missing between.
+
+    Attributes
+    ----------
+    gaps
+        Counter ranges ``[start, stop)`` that the reader does not get, before ``time_range`` or inside: lost on the way
+        from the instrument, skipped because a newer block was there (newest wins), or forgotten by the cache.
+    """
+
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 class SafetyLimits(OwnModel):

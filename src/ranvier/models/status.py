@@ -118,13 +118,14 @@ class RecordingStatus(Model):
 
 
 class BackboneStatus(Model):
-    """How an acquisition system stands."""
+    """How an acquisition system stands; ``simulated`` (an addition) where its source is no instrument."""
 
     streaming: StreamingStatus
     recording: RecordingStatus
     ports: list[PortChannelCount]
     is_connected: bool
     gpio_channel_count: GPIOChannelCount
+    simulated: bool = False
 
 
 class RecordingConfig(Model):

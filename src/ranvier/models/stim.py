@@ -94,6 +94,7 @@ class StimStep(IntEnum):
 
 
 coerce_stim_keypress_index = EnumInput(StimKeypressIndex, "a key", ints=True)
+coerce_stim_step = EnumInput(StimStep, "a step size", ints=True)
 _keypress_name = EnumInput(StimKeypressIndex, "a trigger source")
 
 

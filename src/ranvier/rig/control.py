@@ -85,6 +85,7 @@ class Control:
                 n_din=source.channels.count(SignalType.DIN),
                 n_dout=source.channels.count(SignalType.DOUT),
             ),
+            simulated=source.info.simulated,
         )
 
     def details(self) -> RigStatus:

@@ -119,6 +119,7 @@ class Recorder(Consumer):
                 raise ConfigurationError(
                     f"{self.recorded_by or 'a client'} is recording; stop the recording, then change its configuration"
                 )
+            self._make_default_folder(config)
             self._save(naming.check_config(config))
 
     def _save(self, config: RecordingConfig) -> None:
@@ -203,12 +204,15 @@ class Recorder(Consumer):
     def _usable_config(self) -> RecordingConfig:
         """Return the configuration, checked again: a folder may be gone. The default folder is made on first use."""
         config = self.config()
+        self._make_default_folder(config)
+        return naming.check_config(config)
+
+    def _make_default_folder(self, config: RecordingConfig) -> None:
         if config.base_file_path == self._default().base_file_path:
             try:
                 Path(config.base_file_path).mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise OutputError(f"cannot make {config.base_file_path}: {error.strerror or error}") from error
-        return naming.check_config(config)
 
     def _check_port(self, config: RecordingConfig, port: Port | None) -> None:
         if port is not None and not config.split_files_by_port:

@@ -1,0 +1,221 @@
+"""Channels, signals, events and filters of the live stream."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from ranvier.clients._arrays import Out, by_type, widened
+from ranvier.clients._rig_arguments import LIVE, flag, live, number, whole
+from ranvier.clients._rig_base import RigClient
+from ranvier.clients._rig_stream import Subscription, arrays
+from ranvier.exceptions import ConfigurationError
+from ranvier.models.channels import ChannelMetadata
+from ranvier.models.dataset import TimeRangeSpec
+from ranvier.models.dsp import DSPGroup, coerce_filter_stage
+from ranvier.models.events import EventTable
+from ranvier.models.flex import (
+    FlexDSPParams,
+    FlexFilterStage,
+    FlexSignalSpec,
+    FlexTimeRange,
+    coerce_dsp_params,
+    coerce_signal_spec,
+    coerce_time_range,
+)
+from ranvier.models.rig import LiveSignalArrays
+from ranvier.models.signals import SignalArrays, SignalSpec, SignalType, SigSelect
+from ranvier.services.signals import SignalBlock
+
+
+class LiveClient(RigClient):
+    """Calls on the live stream."""
+
+    _reader = ""
+
+    def get_channel_metadata(self) -> ChannelMetadata:
+        """Return the channels of the stream in the three index spaces; what is selected and grouped shows."""
+        return self._rig.signals.channel_metadata()
+
+    def get_signals(
+        self,
+        time_range: FlexTimeRange,
+        signals: FlexSignalSpec | None = None,
+        *,
+        apply_dsp: bool = False,
+        out: Out | None = None,
+    ) -> SignalArrays:
+        """Read signals from the live cache.
+
+        Parameters
+        ----------
+        time_range
+            ``[start, end]`` in stream seconds, half-open; ``[duration, nan]`` or ``TimeRangeSpec.lookback(duration)``
+            the last seconds; any other TimeRangeSpec. What the cache does not hold is clipped: ``time_range`` of the
+            result is what was served.
+        signals
+            ``"all"`` (every AMP channel), native indices, ``{"amp": ..., "ain": ..., "din": ..., "dout": ...}`` with
+            lists, ``"all"`` or ``"selected"``, or a SignalSpec; None every AMP channel. Rows come in request order.
+        apply_dsp
+            Filter through stage 2 (hardware and stage 1 have acted already).
+        out
+            Memory to fill, by field name (``{"amp": array}``): float64 ``(channels, samples)`` of the exact shape, so
+            that a loop over equal ranges allocates nothing (an addition to the documented API).
+
+        Returns
+        -------
+        SignalArrays
+            float64 ``(channels, samples)``: ``amp`` in uV, ``gpio_ain`` in V, ``gpio_din`` and ``gpio_dout`` 0/1; None
+            for types not asked for. Missing samples are NaN (0 for digital).
+
+        Raises
+        ------
+        TimeRangeError
+            Nothing of the range is in the cache: it has gone, or has not come.
+        SignalSelectionError
+            A channel that the stream does not have.
+        """
+        spec, select = coerce_time_range(time_range), self._select(signals)
+        self._check_hardware()
+        block = self._read(spec, select, apply_dsp=flag("apply_dsp", apply_dsp))
+        return SignalArrays(**widened(block, out), time_range=block.time_range)
+
+    def get_new_signals(self, signals: FlexSignalSpec | None = None) -> LiveSignalArrays:
+        """Return what came since this client last called it, in order and complete (an addition).
+
+        The first call returns no samples, and starts at the head. What was lost, or has left the cache because nobody
+        asked in time, stands in ``gaps``.
+        """
+        select = self._select(signals)
+        self._check_hardware()
+        return arrays(self._rig.signals.read_new(self._reader_id(), select))
+
+    def skip_to_head(self) -> None:
+        """Let :meth:`get_new_signals` go on at the head, leaving out what has not been read (an addition)."""
+        self._rig.signals.to_head(self._reader_id())
+
+    def subscribe(
+        self,
+        signals: FlexSignalSpec | None = None,
+        *,
+        every_block: bool = False,
+        start_counter: int | None = None,
+        block_sec: float = 0.05,
+    ) -> Subscription:
+        """Return an iterator over blocks as they come, until the stream ends (an addition to the documented API).
+
+        Parameters
+        ----------
+        every_block
+            True leaves nothing out as long as the reader is not further behind than the cache is long; False gives the
+            newest block, and skips what the reader had no time for. Either way ``gaps`` says what is missing.
+        start_counter
+            Resume at this sample counter, after a broken connection say.
+        block_sec
+            Length of the blocks.
+
+        Raises
+        ------
+        ConfigurationError
+            Nothing streams.
+        """
+        select = self._select(signals)
+        self._check_hardware()
+        blocks = self._rig.signals.subscribe(
+            select,
+            every_block=flag("every_block", every_block),
+            start_counter=None if start_counter is None else whole("start_counter", start_counter),
+            block_sec=number("block_sec", block_sec),
+        )
+        return Subscription(blocks, lambda: self._engine)
+
+    def get_events(
+        self,
+        time_range: FlexTimeRange | None = None,
+        *,
+        sources: Sequence[str] | None = None,
+        lines: Sequence[int] | None = None,
+    ) -> EventTable:
+        """Return the digital edges in the cache (None = all of it) in time order (an addition)."""
+        spec = TimeRangeSpec.full() if time_range is None else coerce_time_range(time_range)
+        return self._rig.signals.events(spec).filter(source=sources, line=lines)
+
+    def get_ground_truth(self, time_range: FlexTimeRange | None = None) -> EventTable:
+        """Return the true spikes of a simulated source since streaming began (an addition).
+
+        ``line`` is the unit, ``timestamp`` the sample counter of the trough. CapabilityError for sources that do not
+        know them.
+        """
+        spec = TimeRangeSpec.full() if time_range is None else coerce_time_range(time_range)
+        return self._rig.control.ground_truth(spec)
+
+    # --- selection and groups ------------------------------------------------------------------------------------
+
+    def get_selected_channels(self) -> dict[SignalType, list[int]]:
+        """Return the selected channels, native indices per type (an addition to the documented API)."""
+        return {kind: list(found.ntv) for kind, found in self.get_channel_metadata().selected_sig_map.items()}
+
+    def set_selected_channels(self, signals: FlexSignalSpec) -> ChannelMetadata:
+        """Select exactly these channels of the types named; other types keep their selection."""
+        return self._rig.signals.set_selected(by_type(signals, self.get_channel_metadata()))
+
+    def select_channels(self, signals: FlexSignalSpec) -> ChannelMetadata:
+        """Add channels to the selection."""
+        channels = self.get_channel_metadata()
+        more = {
+            kind: sorted({*channels.selected_index(kind).ntv, *ntv}) for kind, ntv in by_type(signals, channels).items()
+        }
+        return self._rig.signals.set_selected(more)
+
+    def deselect_channels(self, signals: FlexSignalSpec) -> ChannelMetadata:
+        """Take channels out of the selection."""
+        channels = self.get_channel_metadata()
+        less = {
+            kind: [i for i in channels.selected_index(kind).ntv if i not in set(ntv)]
+            for kind, ntv in by_type(signals, channels).items()
+        }
+        return self._rig.signals.set_selected(less)
+
+    def set_channel_groups(self, groups: Sequence[FlexSignalSpec]) -> ChannelMetadata:
+        """Give each group of (selected) channels its color group, in order; all other channels lose theirs."""
+        channels = self.get_channel_metadata()
+        return self._rig.signals.set_groups([by_type(group, channels) for group in groups])
+
+    # --- filters -------------------------------------------------------------------------------------------------
+
+    def get_dsp_group(self, stream_group_id: str = LIVE) -> DSPGroup:
+        """Return the filters of the live stream, per stage."""
+        live(stream_group_id)
+        return self._rig.dsp.get()
+
+    def set_dsp_group(
+        self, *, stage: FlexFilterStage, params: Sequence[FlexDSPParams], stream_group_id: str = LIVE
+    ) -> None:
+        """Replace the filters of one stage; the others stay.
+
+        Hardware and stage 1 change what is cached and recorded, and are refused while recording; stage 2 is what
+        ``get_signals(apply_dsp=True)`` shows. ``params`` are DSPParams or dicts.
+        """
+        live(stream_group_id)
+        chosen = coerce_filter_stage(stage)
+        self._rig.dsp.set(chosen, [coerce_dsp_params(item, chosen) for item in params])
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _select(self, signals: FlexSignalSpec | None) -> SigSelect:
+        spec = SignalSpec.all_amp() if signals is None else coerce_signal_spec(signals)
+        return spec.to_sig_select(self.get_channel_metadata())
+
+    def _read(self, spec: TimeRangeSpec, select: SigSelect, *, apply_dsp: bool) -> SignalBlock:
+        """Read counts where they are held: a quarter of the bytes that cross to this process."""
+        if not apply_dsp:
+            try:
+                return self._rig.signals.read(spec, select, counts=True)
+            except ConfigurationError:
+                pass  # filtered on the way into the cache: there are no counts
+        return self._rig.signals.read(spec, select, apply_dsp=apply_dsp)
+
+    def _reader_id(self) -> str:
+        if not self._reader:
+            self._reader = secrets.token_hex(8)
+        return self._reader
