@@ -186,7 +186,7 @@ def test_a_client_that_leaves_lets_it_stream(allego: AllegoClient) -> None:
 
 
 def test_an_address_that_fails_never_falls_back() -> None:
-    with pytest.raises(ServerDiscoveryError, match="127.0.0.1:1"):
+    with pytest.raises(ServerDiscoveryError, match=r"127\.0\.0\.1:1"):
         AllegoClient(address="127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="contradict"):
         AllegoClient(address="127.0.0.1:1", embedded=True)
