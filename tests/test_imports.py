@@ -20,7 +20,7 @@ def test_import_ranvier_loads_nothing_heavy() -> None:
 
 def test_the_clients_and_models_load_nothing_heavy() -> None:
     code = (
-        "import sys, ranvier.models; from ranvier import VidereClient, CurateClient;"
+        "import sys, ranvier.models; from ranvier import AllegoClient, CurateClient, VidereClient;"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     assert (

@@ -214,6 +214,26 @@ def test_selection_and_groups(allego: AllegoClient) -> None:
         allego.select_channels([99])
 
 
+def test_channels_cross_only_where_they_changed(allego: AllegoClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    real = allego.get_channel_metadata
+    monkeypatch.setattr(allego, "get_channel_metadata", lambda: asked.append(1) or real())
+    allego.start_streaming()
+    for _ in range(3):
+        allego.get_signals([0.05, float("nan")], [0])
+    assert len(asked) == 1
+    allego.set_selected_channels([5])
+    selected = allego.get_signals([0.05, float("nan")], {"amp": "selected"}).amp
+    assert selected is not None
+    assert len(selected) == 1
+    allego.stop_streaming()
+    allego.set_sensor(port="B", headstage="passthrough_32", probe="a1x32_poly3_8mm50s_177")
+    allego.start_streaming()
+    everything = allego.get_signals([0.05, float("nan")]).amp
+    assert everything is not None
+    assert len(everything) == 64
+
+
 def test_filters(live: AllegoClient) -> None:
     live.set_dsp_group(stage="stage2", params=[{"type": "car"}])
     group = live.get_dsp_group()

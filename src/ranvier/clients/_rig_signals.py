@@ -32,6 +32,7 @@ class LiveClient(RigClient):
     """Calls on the live stream."""
 
     _reader = ""
+    _known: tuple[int, ChannelMetadata] | None = None  # the channels, and their revision
 
     def get_channel_metadata(self) -> ChannelMetadata:
         """Return the channels of the stream in the three index spaces; what is selected and grouped shows."""
@@ -153,15 +154,15 @@ class LiveClient(RigClient):
 
     def get_selected_channels(self) -> dict[SignalType, list[int]]:
         """Return the selected channels, native indices per type (an addition to the documented API)."""
-        return {kind: list(found.ntv) for kind, found in self.get_channel_metadata().selected_sig_map.items()}
+        return {kind: list(found.ntv) for kind, found in self._channels().selected_sig_map.items()}
 
     def set_selected_channels(self, signals: FlexSignalSpec) -> ChannelMetadata:
         """Select exactly these channels of the types named; other types keep their selection."""
-        return self._rig.signals.set_selected(by_type(signals, self.get_channel_metadata()))
+        return self._rig.signals.set_selected(by_type(signals, self._channels()))
 
     def select_channels(self, signals: FlexSignalSpec) -> ChannelMetadata:
         """Add channels to the selection."""
-        channels = self.get_channel_metadata()
+        channels = self._channels()
         more = {
             kind: sorted({*channels.selected_index(kind).ntv, *ntv}) for kind, ntv in by_type(signals, channels).items()
         }
@@ -169,7 +170,7 @@ class LiveClient(RigClient):
 
     def deselect_channels(self, signals: FlexSignalSpec) -> ChannelMetadata:
         """Take channels out of the selection."""
-        channels = self.get_channel_metadata()
+        channels = self._channels()
         less = {
             kind: [i for i in channels.selected_index(kind).ntv if i not in set(ntv)]
             for kind, ntv in by_type(signals, channels).items()
@@ -178,7 +179,7 @@ class LiveClient(RigClient):
 
     def set_channel_groups(self, groups: Sequence[FlexSignalSpec]) -> ChannelMetadata:
         """Give each group of (selected) channels its color group, in order; all other channels lose theirs."""
-        channels = self.get_channel_metadata()
+        channels = self._channels()
         return self._rig.signals.set_groups([by_type(group, channels) for group in groups])
 
     # --- filters -------------------------------------------------------------------------------------------------
@@ -204,7 +205,15 @@ class LiveClient(RigClient):
 
     def _select(self, signals: FlexSignalSpec | None) -> SigSelect:
         spec = SignalSpec.all_amp() if signals is None else coerce_signal_spec(signals)
-        return spec.to_sig_select(self.get_channel_metadata())
+        return spec.to_sig_select(self._channels())
+
+    def _channels(self) -> ChannelMetadata:
+        """Return the channels; they cross from the engine only where they changed (they are large)."""
+        revision = self._rig.signals.channels_revision()
+        known = self._known
+        if known is None or known[0] != revision:
+            known = self._known = (revision, self.get_channel_metadata())
+        return known[1]
 
     def _read(self, spec: TimeRangeSpec, select: SigSelect, *, apply_dsp: bool) -> SignalBlock:
         """Read counts where they are held: a quarter of the bytes that cross to this process."""

@@ -15,8 +15,8 @@ Counts = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-#: Rows and channels of a tile.
-_TILE = 64
+#: Rows and channels of a tile: some cache lines of input per row, half a page of output per channel.
+_ROWS, _CHANNELS = 256, 64
 
 
 def widen_reference(samples: Floats, out: Doubles, first: int, last: int) -> None:
@@ -28,10 +28,10 @@ def widen_reference(samples: Floats, out: Doubles, first: int, last: int) -> Non
 def widen(samples: Floats, out: Doubles, first: int, last: int) -> None:
     """Write channels ``[first, last)`` of ``samples (n, channels)`` into ``out (channels, n)``."""
     n = samples.shape[0]
-    for row in range(0, n, _TILE):
-        for channel in range(first, last, _TILE):
-            for c in range(channel, min(channel + _TILE, last)):
-                for r in range(row, min(row + _TILE, n)):
+    for row in range(0, n, _ROWS):
+        for channel in range(first, last, _CHANNELS):
+            for c in range(channel, min(channel + _CHANNELS, last)):
+                for r in range(row, min(row + _ROWS, n)):
                     out[c, r] = samples[r, c]
 
 
@@ -46,8 +46,8 @@ def widen_counts_reference(counts: Counts, gain: Doubles, offset: Doubles, out: 
 def widen_counts(counts: Counts, gain: Doubles, offset: Doubles, out: Doubles, first: int, last: int) -> None:
     """Write ``gain * counts + offset`` of channels ``[first, last)`` into ``out (channels, n)``."""
     n = counts.shape[0]
-    for row in range(0, n, _TILE):
-        for channel in range(first, last, _TILE):
-            for c in range(channel, min(channel + _TILE, last)):
-                for r in range(row, min(row + _TILE, n)):
+    for row in range(0, n, _ROWS):
+        for channel in range(first, last, _CHANNELS):
+            for c in range(channel, min(channel + _CHANNELS, last)):
+                for r in range(row, min(row + _ROWS, n)):
                     out[c, r] = gain[c] * counts[r, c] + offset[c]

@@ -51,6 +51,8 @@ class LiveSignals:
         self._core = core
         self._readers: OrderedDict[str, tuple[int, int]] = OrderedDict()  # epoch and next counter by reader
         self._lock = threading.Lock()
+        self._revision = 0
+        self._described: tuple[object, ...] = ()
 
     # --- channels -----------------------------------------------------------------------------------------------
 
@@ -63,6 +65,19 @@ class LiveSignals:
             dataset_uid=LIVE_ID,
             source_label=f"{'SIMULATED ' if source.info.simulated else ''}{source.info.name}",
         )
+
+    def channels_revision(self) -> int:
+        """Return a number that changes whenever ``channel_metadata`` does."""
+        source, selection = self._core.source, self._core.selection
+        # each of these is replaced, never changed; they are held, so that no later one can have the same identity
+        now = (source.channels, selection.selected, selection.groups, source.info.name, source.fs)
+        with self._lock:
+            before = self._described
+            same = len(before) == len(now) and all(a is b for a, b in zip(before[:3], now[:3], strict=True))
+            if not (same and before[3:] == now[3:]):
+                self._described = now
+                self._revision += 1
+            return self._revision
 
     def set_selected(self, channels: Mapping[SignalType, Sequence[int]]) -> ChannelMetadata:
         """Select channels (NTV) of the types named; SignalSelectionError names unknown ones."""

@@ -107,6 +107,10 @@ class RigSignals(Protocol):
         """Return the channels with their index spaces."""
         ...
 
+    def channels_revision(self) -> int:
+        """Return a number that changes whenever ``channel_metadata`` does: cheap to ask before every read."""
+        ...
+
     def cached(self) -> tuple[int, int]:
         """Return the counters ``[start, stop)`` that the cache holds."""
         ...
