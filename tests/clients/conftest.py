@@ -36,15 +36,19 @@ def allego(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
             config.model_copy(update={"base_file_path": str(tmp_path), "base_file_name": "rec", "time_stamp": False})
         )
         yield client
-    with AllegoClient(embedded=embedded) as client:
-        make_new(client)
+    with AllegoClient(embedded=embedded) as client:  # the test may have closed its own
+        stop(client)
+
+
+def stop(client: AllegoClient) -> None:
+    client.emergency_stop()
+    client.stop_recording()
+    client.stop_streaming()
 
 
 def make_new(client: AllegoClient) -> None:
     """Bring a rig back to what it is at the beginning; what a test left on is off."""
-    client.emergency_stop()
-    client.stop_recording()
-    client.stop_streaming()
+    stop(client)
     client.disable_all_triggers()
     client.restart(mode=MODE)
     if {s.port.name: s.num_channels for s in client.get_sensors()} != {"A": 32}:

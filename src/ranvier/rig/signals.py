@@ -63,7 +63,7 @@ class LiveSignals:
             self._core.selection.apply(source.channels),
             fs=source.fs,
             dataset_uid=LIVE_ID,
-            source_label=f"{'SIMULATED ' if source.info.simulated else ''}{source.info.name}",
+            source_label=_marked(source.info.name, source.info.simulated),
         )
 
     def channels_revision(self) -> int:
@@ -306,6 +306,10 @@ class LiveSignals:
             )
             wall = moment.isoformat()
         return TimeRange.from_samples(start, stop, fs, wall)
+
+
+def _marked(name: str, simulated: bool) -> str:
+    return f"SIMULATED {name}" if simulated and "SIMULATED" not in name else name
 
 
 def _next_block(span: Span, at: int, rows: int, every_block: bool, oldest: int) -> tuple[int, int]:
