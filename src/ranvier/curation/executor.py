@@ -1,12 +1,14 @@
 """Runs a chain from a recording into sinks.
 
 Reading, computing and writing overlap: while block k is computed, block k + 1 is read and block k - 1 written, each
-in a thread of its own; the stages of the chain share the columns and rows of a block among ``workers`` threads.
-Writes happen in order. With one worker everything runs in the caller's thread. The result is the same to the last bit
-in any case.
+in a thread of its own. A chain that can be divided is computed by two threads: one takes blocks through the first
+stages (of a zero-phase filter, the forward pass), the other one completes what came before (the backward pass, and the
+stages behind). Threads with rows of their own leave each other's caches alone; those that share the columns of a row
+do not, and so only workers beyond two do that. Writes happen in order. With one worker everything runs in the
+caller's thread. The result is the same to the last bit in any case.
 
-At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output exist at a time, in memory that is used
-again.
+At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output (or of what becomes it) exist at a time,
+in memory that is used again.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from ranvier.curation.progress import Meter
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.parallel import ALONE, Team
+from ranvier.dsp.stage import Rest
 from ranvier.exceptions import ConfigurationError, JobCancelledError, TimeRangeError
 from ranvier.models.jobs import JobProgress
 from ranvier.recordings.block import Block
@@ -212,12 +216,12 @@ def _run(
         raise TimeRangeError(f"{recording.path.name} stores no sample in [{first}, {last}): the range lies in a gap")
     width = len(_taken(recording, columns))
     rows = block_rows or max(256, BLOCK_BYTES // (4 * max(width, 1)))
-    team = Team(worker_count() if workers is None else workers)
+    team, overlap = _team(worker_count() if workers is None else workers, chain)
     reader = _Reader(recording, columns, width, counts=chain is None and recording.stores_counts)
     carried = Events.empty() if events is None else events.between(first, last)
 
     meter.begin(sum(b - a for a, b in pieces))
-    with _Pipeline(reader.read, lambda block: _write(sinks, block), overlap=team.workers > 1) as pipeline:
+    with _Pipeline(reader.read, lambda block: _write(sinks, block), overlap=overlap) as pipeline:
         _compute(chain, pipeline, _cut(pieces, rows), team, meter, cancelled)
     meter.phase("finishing")
     if len(carried):
@@ -237,6 +241,15 @@ def _run(
         elapsed_sec=meter.elapsed_sec,
         samples_per_sec=meter.rate,
     )
+
+
+def _team(workers: int, chain: Chain | None) -> tuple[Team, bool]:
+    """Return who shares the work of a stage, and whether there are other threads at all.
+
+    In a chain that is divided both halves have one thread of their own, and share the team's others.
+    """
+    divided = chain is not None and chain.divisible
+    return Team(workers - 1 if divided and workers > 1 else workers), workers > 1
 
 
 def _stop_if(cancelled: Callable[[], bool] | None) -> None:
@@ -259,12 +272,15 @@ def _compute(
     try:
         for block in pipeline.blocks(ranges):
             _stop_if(cancelled)
-            for done in [block] if chain is None else chain.process(block, state):  # type: ignore[arg-type]
-                pipeline.write(done)
+            if chain is None or state is None:
+                pipeline.write(partial(list, [block]))
+            else:
+                for rest in chain.begin(block, state):
+                    pipeline.write(rest)
             meter.advance(len(block))
         if chain is not None and state is not None:
-            for done in chain.finish(state):
-                pipeline.write(done)
+            pipeline.complete()
+            pipeline.write(partial(list, chain.finish(state)))
     finally:
         if chain is not None:
             chain.use(ALONE)
@@ -285,12 +301,14 @@ class _Reader:
 
 
 class _Pipeline:
-    """Reads ahead and writes behind, each in a thread of its own; in the caller's thread without ``overlap``."""
+    """Reads ahead, completes and writes behind, each in a thread of its own; or in the caller's."""
 
     def __init__(self, read: Callable[[int, int], Block], write: Callable[[Block], None], *, overlap: bool) -> None:
         self._read, self._write = read, write
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ranvier-read") if overlap else None
+        self._completer = ThreadPoolExecutor(1, thread_name_prefix="ranvier-complete") if overlap else None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ranvier-write") if overlap else None
+        self._completing: Future[list[Block]] | None = None
         self._writing: deque[Future[None]] = deque()
 
     def blocks(self, ranges: Iterator[tuple[int, int]]) -> Iterator[Block]:
@@ -306,20 +324,31 @@ class _Pipeline:
         while ahead:
             yield ahead.popleft().result()
 
-    def write(self, block: Block) -> None:
-        if self._writer is None:
-            self._write(block)
+    def write(self, rest: Rest) -> None:
+        """Complete blocks and write them, in the order of the calls."""
+        if self._writer is None or self._completer is None:
+            self._write_all(rest)
             return
         while len(self._writing) >= WRITE_BEHIND:
             self._writing.popleft().result()
-        self._writing.append(self._writer.submit(self._write, block))
+        self._completing = self._completer.submit(rest)
+        self._writing.append(self._writer.submit(self._write_all, self._completing.result))
+
+    def complete(self) -> None:
+        """Wait until all is completed, if not written."""
+        if self._completing is not None:
+            self._completing.result()
+
+    def _write_all(self, completed: Rest) -> None:
+        for block in completed():
+            self._write(block)
 
     def __enter__(self) -> _Pipeline:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Wait for what is under way; raise what a write raised."""
-        for pool in (self._reader, self._writer):
+        for pool in (self._reader, self._completer, self._writer):
             if pool is not None:
                 pool.shutdown(wait=True, cancel_futures=kind is not None)
         if kind is None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from ranvier.dsp.operations import Operation
 from ranvier.dsp.parallel import Team
-from ranvier.dsp.stage import Stage
+from ranvier.dsp.stage import Rest, Stage
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
@@ -56,6 +57,7 @@ class Chain(Stage):
                 )
         self.stages = tuple(stages)
         self._modes = _modes(self.stages)
+        self._split = _split(self.stages)
         self.in_fs, self.in_channels = stages[0].in_fs, stages[0].in_channels
         self.out_fs, self.out_channels = stages[-1].out_fs, stages[-1].out_channels
         self.latency = sum(int(stage.latency * self.in_fs / stage.in_fs) for stage in stages)
@@ -75,6 +77,12 @@ class Chain(Stage):
         """The sum over its stages."""
         return sum(int(stage.settling_samples * self.in_fs / stage.in_fs) for stage in self.stages)
 
+    @property
+    def divisible(self) -> bool:
+        """Whether ``begin`` leaves work that another thread can do meanwhile."""
+        stage = self.stages[self._split]
+        return self._behind(self._split) < len(self.stages) or type(stage).begin is not Stage.begin
+
     def use(self, team: Team) -> None:
         """Share the work of every stage among these threads."""
         self.team = team
@@ -87,13 +95,26 @@ class Chain(Stage):
 
     def process(self, block: Block, state: ChainState) -> list[Block]:
         """Send a block through all stages."""
-        return self._through([block], 0, state)
+        return self._through([block], 0, len(self.stages), state)
+
+    def begin(self, block: Block, state: ChainState) -> list[Rest]:
+        """Send a block through the first stages; the rest is the backward pass of a filter, and the stages behind.
+
+        All rests must be done before ``finish``, or before the state is saved.
+        """
+        rests: list[Rest] = []
+        for passed in self._through([block], 0, self._split, state):
+            if self._modes[self._split] == ALONE:
+                rests += self.stages[self._split].begin(passed, state.stages[self._split])
+            elif done := self._step(self._split, passed, state):
+                rests.append(partial(list, done))
+        return [partial(self._complete, rest, state) for rest in rests]
 
     def finish(self, state: ChainState) -> list[Block]:
         """Return what is left at the end of the stream."""
         finished: list[Block] = []
         for i, stage in enumerate(self.stages):
-            finished += self._through(stage.finish(state.stages[i]), i + 1, state)
+            finished += self._through(stage.finish(state.stages[i]), i + 1, len(self.stages), state)
         return finished
 
     def describe(self) -> dict[str, Any]:
@@ -104,12 +125,18 @@ class Chain(Stage):
         """Return what provenance says about each stage."""
         return [stage.describe() for stage in self.stages]
 
-    def _through(self, blocks: list[Block], first: int, state: ChainState) -> list[Block]:
-        """Send finished blocks through the stages from number ``first`` on."""
+    def _complete(self, rest: Rest, state: ChainState) -> list[Block]:
+        return self._through(rest(), self._behind(self._split), len(self.stages), state)
+
+    def _behind(self, i: int) -> int:
+        return i + (2 if self._modes[i] == FUSED else 1)
+
+    def _through(self, blocks: list[Block], first: int, stop: int, state: ChainState) -> list[Block]:
+        """Send blocks through the stages ``[first, stop)``."""
         i = first
-        while blocks and i < len(self.stages):
+        while blocks and i < stop:
             blocks = [done for block in blocks for done in self._step(i, block, state)]
-            i += 2 if self._modes[i] == FUSED else 1
+            i = self._behind(i)
         return blocks
 
     def _step(self, i: int, block: Block, state: ChainState) -> list[Block]:
@@ -122,6 +149,14 @@ class Chain(Stage):
         else:
             done = stage.process(block, state.stages[i])
         return list(done)
+
+
+def _split(stages: tuple[Stage, ...]) -> int:
+    """Return the stage behind (or within) which a chain is cut: the first that can be, else the first one."""
+    for i, stage in enumerate(stages):
+        if type(stage).begin is not Stage.begin:
+            return i
+    return 0
 
 
 def _modes(stages: tuple[Stage, ...]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +14,9 @@ from ranvier.dsp.parallel import ALONE, Team
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
+
+#: Work that was left for later, maybe in another thread: gives finished output blocks, in order.
+Rest = Callable[[], list[Block]]
 
 
 class Stage(ABC):
@@ -56,6 +60,15 @@ class Stage(ABC):
     @abstractmethod
     def process(self, block: Block, state: Any) -> list[Block]:
         """Take a block; return the finished output so far (none, one or several blocks, in order)."""
+
+    def begin(self, block: Block, state: Any) -> list[Rest]:
+        """Do the part of ``process`` that needs the state; return the rest of the work.
+
+        The rests together give what ``process`` would. Call each once, in their order, in any one thread; the stage may
+        take further blocks (and finish) before that.
+        """
+        done = self.process(block, state)
+        return [lambda: done] if done else []
 
     def finish(self, state: Any) -> list[Block]:
         """Return what is left at the end of the stream; the state is then as at the start."""

@@ -20,7 +20,7 @@ cut into blocks or on the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
 from typing import Any
@@ -33,7 +33,7 @@ from ranvier.dsp.causal import COLUMN_UNIT, finite_columns, runs_of
 from ranvier.dsp.design import FilterDesign
 from ranvier.dsp.kernels import filter_rows
 from ranvier.dsp.run_ends import state_at_end, state_at_start
-from ranvier.dsp.stage import Stage, stage_input
+from ranvier.dsp.stage import Rest, Stage, stage_input
 from ranvier.dsp.tiles import TILE_ROWS, Tile, TileQueue
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
@@ -108,12 +108,17 @@ class ZeroPhaseFilter(Stage):
 
     def process(self, block: Block, state: ZeroPhaseState) -> list[Block]:
         """Filter a block."""
+        return [done for rest in self.begin(block, state) for done in rest()]
+
+    def begin(self, block: Block, state: ZeroPhaseState) -> list[Rest]:
+        """Filter a block forward; the rest is the backward pass, which changes nothing that the forward pass needs."""
         if len(block) == 0:
             return []
         x = stage_input(block, self.in_channels)
-        done: list[Block] = []
+        done: list[Rest] = []
         if state.next != block.start:
-            done += self.finish(state)
+            left = self.finish(state)
+            done.append(lambda: left)
             state.next = state.front = block.start
         window = _Window(state.recent, x, state.next)
         state.next = block.stop
@@ -126,7 +131,7 @@ class ZeroPhaseFilter(Stage):
         if state.next is None:
             return []
         window = _Window(state.recent, state.recent[:0], state.next)
-        done = self._forward(window, state.next, state)
+        done = [block for rest in self._forward(window, state.next, state) for block in rest()]
         entering = np.zeros_like(state.sections)
         alive = np.flatnonzero(state.alive)
         entering[:, alive] = self._ends(window, alive, state.next - 1, state)
@@ -143,43 +148,29 @@ class ZeroPhaseFilter(Stage):
 
     # Forward -------------------------------------------------------------------------------------------------------
 
-    def _forward(self, window: _Window, until: int, state: ZeroPhaseState) -> list[Block]:
-        """Take the forward pass up to ``until``, piece by piece; return the tiles that can be finished."""
-        done: list[Block] = []
+    def _forward(self, window: _Window, until: int, state: ZeroPhaseState) -> list[Rest]:
+        """Take the forward pass up to ``until``, piece by piece; return what is left for complete tiles."""
+        done: list[Rest] = []
         while state.front < until:
             start = state.front
             tile = state.queue.at(start)
             stop = min(until, tile.start + TILE_ROWS)
             tile.stop = stop
             first = state.queue.tiles[0]
-            finishable = stop >= first.start + TILE_ROWS + self.margin
-            if self.margin <= TILE_ROWS and finishable:
-                done.append(self._forward_and_finish(window, tile, start, stop, state))
-            else:
-                self._by_columns(partial(self._forward_share, window, tile, start, stop, state))
-                if self.margin > TILE_ROWS and tile.complete:
-                    self._find_carry(tile)
-                    state.queue.park(tile)
-                if finishable:
-                    done.append(self._finish_first_by_carry(state.queue))
+            self._by_columns(partial(self._forward_share, window, tile, start, stop, state))
+            if self.margin > TILE_ROWS and tile.complete:
+                self._find_carry(tile)
+                state.queue.park(tile)
+            if stop >= first.start + TILE_ROWS + self.margin:
+                if self.margin > TILE_ROWS:
+                    finished = [self._finish_first_by_carry(state.queue)]
+                    done.append(partial(list, finished))
+                else:
+                    behind = state.queue.tiles[1]
+                    done.append(partial(self._finish_by_margin, _as_it_is(first), _as_it_is(behind)))
+                    state.queue.tiles.popleft()
             state.front = stop
         return done
-
-    def _forward_and_finish(self, window: _Window, tile: Tile, start: int, stop: int, state: ZeroPhaseState) -> Block:
-        """Filter ``[start, stop)`` forward, and the first tile backward: column by column, one depends on the other."""
-        first, behind = state.queue.tiles[0], state.queue.tiles[1]
-        entering = np.zeros_like(state.sections)
-        scratch = aligned_empty((self.margin, len(self.in_channels)))
-        out = aligned_empty((first.stop - first.first, len(self.in_channels)))
-
-        def share(a: int, b: int) -> None:
-            self._forward_share(window, tile, start, stop, state, a, b)
-            self._backward_share(behind, behind.start, behind.start + self.margin, entering, scratch, a, b)
-            self._backward_share(first, first.first, first.stop, entering, out, a, b)
-
-        self._by_columns(share)
-        state.queue.tiles.popleft()
-        return self._finished(first, out)
 
     def _forward_share(
         self, window: _Window, tile: Tile, start: int, stop: int, state: ZeroPhaseState, first: int, last: int
@@ -255,6 +246,19 @@ class ZeroPhaseFilter(Stage):
         return states
 
     # Backward ------------------------------------------------------------------------------------------------------
+
+    def _finish_by_margin(self, first: Tile, behind: Tile) -> list[Block]:
+        """Finish a tile, from the first ``margin`` samples of the one behind it. No state is touched."""
+        entering = np.zeros((2 * len(self.design.coefficients), self.amplifiers))
+        scratch = aligned_empty((self.margin, len(self.in_channels)))
+        out = aligned_empty((first.stop - first.first, len(self.in_channels)))
+
+        def share(a: int, b: int) -> None:
+            self._backward_share(behind, behind.start, behind.start + self.margin, entering, scratch, a, b)
+            self._backward_share(first, first.first, first.stop, entering, out, a, b)
+
+        self._by_columns(share)
+        return [self._finished(first, out)]
 
     def _finish_first_by_carry(self, queue: TileQueue) -> Block:
         """Finish the first tile, from the complete tiles behind it that the margin spans."""
@@ -381,6 +385,11 @@ class _Window:
         """Return a copy of the rows from ``start`` (or what there is) on."""
         every = np.arange(self.recent.shape[1])
         return self.rows(max(start, self.start), self.stop, every)
+
+
+def _as_it_is(tile: Tile) -> Tile:
+    """Return a tile that the forward pass no longer changes: it goes on in rows behind those that are filled now."""
+    return replace(tile, broken=tile.broken.copy(), ends=dict(tile.ends))
 
 
 def _held(tile: Tile) -> F32:
