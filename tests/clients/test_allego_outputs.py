@@ -206,9 +206,9 @@ def test_pulses_show_on_the_digital_outputs(allego: AllegoClient) -> None:
     falling = edges.timestamp[edges.state == 0]
     assert len(rising) >= 5
     widths = falling[: len(rising)] - rising[: len(falling)]
-    # the software sets the lines when a block is due: as exact as that, and never drifting away
+    # an edge is set when a block of 150 samples is due: good to one block, the distance of two edges to two; no drift
     assert np.abs(rising - rising[0] - 3000 * np.arange(len(rising))).max() <= 300
-    assert np.abs(widths - 600).max() <= 300  # each edge is good to a block of 150
+    assert np.abs(widths - 600).max() <= 300
 
 
 def test_impedance(allego: AllegoClient) -> None:

@@ -125,12 +125,10 @@ def _refuse_own_source(linked: Linked, destination: Path, known: Format) -> None
     """Refuse an output that would replace a file of its own source."""
     if known.file_type != linked.format.file_type:
         return
-    mine = {f.resolve() for f in linked.format.files(linked.canonical)}
     suffix = known.sink.suffixes[0] if known.sink is not None else ""
     candidate = destination.with_name(destination.name + suffix)
-    if known.base_name(linked.canonical) == destination.name and linked.canonical.parent.resolve() == (
-        destination.parent.resolve()
-    ):
-        raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
-    if candidate.resolve() in mine:
+    same_base = linked.canonical.parent.resolve() / known.base_name(linked.canonical) == (
+        destination.parent.resolve() / destination.name
+    )
+    if same_base or candidate.resolve() in {f.resolve() for f in linked.format.files(linked.canonical)}:
         raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
