@@ -66,6 +66,7 @@ FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.rhd",
     "ranvier.recordings.formats.nwb",
     "ranvier.recordings.formats.openephys",
+    "ranvier.recordings.formats.spikeglx",
     "ranvier.recordings.formats.kilosort",
     "ranvier.recordings.formats.raw",
 )
