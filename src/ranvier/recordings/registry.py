@@ -65,6 +65,8 @@ FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.xdat",
     "ranvier.recordings.formats.rhd",
     "ranvier.recordings.formats.nwb",
+    "ranvier.recordings.formats.hdf5",
+    "ranvier.recordings.formats.mearec",
     "ranvier.recordings.formats.openephys",
     "ranvier.recordings.formats.kilosort",
     "ranvier.recordings.formats.raw",
