@@ -36,6 +36,7 @@ import numpy as np
 from ranvier.exceptions import RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.channels import ChannelTable
+from ranvier.recordings.digital import with_digital_edges
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.formats.hdf5_columns import Hdf5Recording, StoredColumns
 from ranvier.recordings.formats.hdf5_sink import FORMAT_MARK, LAYOUT_VERSION, Hdf5Sink
@@ -106,6 +107,8 @@ def _open(path: Path, file: Any) -> Session:
     if rows < claimed:
         notes.append(f"the file was cut; {claimed - rows} of {claimed} samples at the end are lost")
     spike_makers = _spike_makers(path, file, notes)
+    if missing_from(path) is not None and child(file, "events") is None:
+        notes.append("the file was cut; its events are lost")
     recording = Hdf5Recording(path, text_of(file.attrs.get("name", "")), channels, [stored], fs, segments)
     recording.walltime = _walltime(text_of(file.attrs.get("walltime", "")))
     recording.simulated = bool(file.attrs.get("simulated", False))
@@ -116,7 +119,7 @@ def _open(path: Path, file: Any) -> Session:
         file_type=RadiensFileType.HDF5,
         format=NAME,
         streams={"": recording},
-        events=LazyDict({"": partial(_events, path)}),
+        events=LazyDict({"": partial(_events, path, recording)}),
         spike_trains=LazyDict(spike_makers),
         provenance=_json(file, "provenance"),
         extra={**(_json(file, "extra") or {}), "uid": text_of(file.attrs.get("uid", ""))},
@@ -179,12 +182,11 @@ def _spike_makers(path: Path, file: Any, notes: list[str]) -> dict[str, Callable
     return {name: partial(_spikes, path, key) for name, key in names.items()}
 
 
-def _events(path: Path) -> Events:
+def _events(path: Path, recording: Hdf5Recording) -> Events:
     with opened(path) as file:
         group = child(file, "events")
-        if group is None and missing_from(path) is not None:
-            raise RecordingError(f"{path}: the file was cut, and its events are lost; signals can still be read")
-        return Events.empty() if group is None else read_events(group, path)
+        stored = Events.empty() if group is None else read_events(group, path)
+    return with_digital_edges(stored, recording)
 
 
 def _spikes(path: Path, key: str) -> SpikeTrains:

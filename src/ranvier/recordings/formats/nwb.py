@@ -10,8 +10,7 @@ from typing import Any
 
 from ranvier.exceptions import RadiensError, RecordingError
 from ranvier.models.dataset import RadiensFileType
-from ranvier.models.signals import SignalType
-from ranvier.recordings.digital import digital_edges, drop_stored_edges
+from ranvier.recordings.digital import with_digital_edges
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.formats.counters import counters_of_seconds
 from ranvier.recordings.formats.nwb_electrodes import Electrodes
@@ -194,11 +193,7 @@ def _events(path: Path, names: list[str], to_counters: ToCounters) -> Events:
 
 def _stream_events(path: Path, names: list[str], stream: NwbRecording) -> Events:
     """Return tabled events and the edges of digital columns; what both tell is given once."""
-    digital = (SignalType.DIN, SignalType.DOUT)
-    recorded = {(c.type.name, c.ntv) for c in stream.channels if c.type in digital}
-    return Events.merge(
-        drop_stored_edges(_events(path, names, stream.timing.counters), recorded), digital_edges(stream)
-    )
+    return with_digital_edges(_events(path, names, stream.timing.counters), stream)
 
 
 def _units(path: Path, name: str, to_counters: ToCounters) -> SpikeTrains:
