@@ -17,7 +17,7 @@ from ranvier.recordings.formats.nwb_file import UNREADABLE, child, column, is_pl
 
 _TEXTS = ("type", "name", "ntv_name", "unit", "unit_source", "port", "headstage_id", "probe_id", "contact_id")
 _WHOLE = ("ntv", "sys", "shank", "site_num", "color_group", "probe_idx")
-_REAL = ("gain", "offset", "impedance_ohm")
+_REAL = ("gain", "offset", "impedance_ohm", "skew_samples")
 #: Numbers of a site, as columns of the channels table; NaN where a channel has no site.
 _SITE = ("x_um", "y_um", "z_um", "area_um2", "width_um", "height_um")
 _SHIFT = ("tissue_shift_x_um", "tissue_shift_y_um", "tissue_shift_z_um")

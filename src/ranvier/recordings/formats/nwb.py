@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ranvier.exceptions import RadiensError, RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import with_digital_edges
@@ -81,6 +83,8 @@ def _open(path: Path) -> Session:
         own = read_own_record(file)
         notes: list[str] = []
         electrodes = Electrodes(file)
+        n = electrodes.rows
+        table, _ = electrodes.channels(np.arange(n, dtype=np.int64), np.ones(n), np.zeros(n))
         units = _find(file, {"Units"})
         sources = event_sources(file)
         extra: dict[str, Any] = {"nwb": _extra(file, electrodes)}
@@ -110,6 +114,8 @@ def _open(path: Path) -> Session:
         provenance=provenance if isinstance(provenance, dict) else None,
         notes=tuple(notes),
         extra=extra,
+        fs=None if streams or not rates else Fraction(next(iter(rates.values()))).limit_denominator(10**6),
+        channels=None if streams else table,
     )
 
 
