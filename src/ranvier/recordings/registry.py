@@ -65,11 +65,13 @@ class Format:
 FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.xdat",
     "ranvier.recordings.formats.rhd",
+    "ranvier.recordings.formats.rhs",
     "ranvier.recordings.formats.nwb",
     "ranvier.recordings.formats.hdf5",
     "ranvier.recordings.formats.mearec",
     "ranvier.recordings.formats.csv_files",
     "ranvier.recordings.formats.openephys",
+    "ranvier.recordings.formats.openephys_legacy",
     "ranvier.recordings.formats.spikeglx",
     "ranvier.recordings.formats.phy",
     "ranvier.recordings.formats.kilosort",

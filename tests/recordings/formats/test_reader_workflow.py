@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from ranvier import VidereClient
 from ranvier.checks.files_openephys import write_openephys
+from ranvier.checks.files_openephys_legacy import write_openephys_legacy
 from ranvier.checks.files_rhd import write_rhd
+from ranvier.checks.files_rhs import write_rhs
 from ranvier.checks.files_spikeglx import write_imec, write_nidq
 from ranvier.cli.main import app
 from ranvier.exceptions import NotARecordingError
@@ -45,7 +47,38 @@ def openephys_folder(root: Path) -> Path:
     return root / "oe"
 
 
-CASES: list[Callable[[Path], Path]] = [spikeglx_file, spikeglx_run, nidq_file, rhd_session, openephys_folder]
+def rhd_per_signal(root: Path) -> Path:
+    return write_rhd(root / "rec", layout="signal", din_lines=(0, 3)).path
+
+
+def rhd_per_channel(root: Path) -> Path:
+    return write_rhd(root / "rec", layout="channel", din_lines=(0, 3)).path
+
+
+def rhs_file(root: Path) -> Path:
+    return write_rhs(root / "a.rhs").path
+
+
+def rhs_per_channel(root: Path) -> Path:
+    return write_rhs(root / "rec", layout="channel").path
+
+
+def openephys_legacy(root: Path) -> Path:
+    return write_openephys_legacy(root / "old", messages=[(3100, "go")], spikes=20).folder
+
+
+CASES: list[Callable[[Path], Path]] = [
+    spikeglx_file,
+    spikeglx_run,
+    nidq_file,
+    rhd_session,
+    rhd_per_signal,
+    rhd_per_channel,
+    rhs_file,
+    rhs_per_channel,
+    openephys_folder,
+    openephys_legacy,
+]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.__name__)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,26 @@ def unsigned_field(part: int, column: int) -> Field:
 def line_field(part: int, column: int, bit: int) -> Field:
     """Return the field of one digital line."""
     return Field(part, column, bit, 1, 0)
+
+
+class WordSource(Protocol):
+    """Files whose words make columns: see :class:`Part`."""
+
+    @property
+    def files(self) -> tuple[FlatFile, ...]:
+        """The files."""
+
+    @property
+    def hold(self) -> int:
+        """Each stored row serves ``2**hold`` samples."""
+
+    def rows(self) -> int:
+        """Return how many samples of the recording all files hold."""
+
+    def tiles(
+        self, start: int, stop: int, columns: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[int, npt.NDArray[np.int16], npt.NDArray[np.int64]]]:
+        """Yield ``(row, words, where)`` of stored rows ``[start, stop)``, as :meth:`Part.tiles` does."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +138,7 @@ class WordRecording(Recording):
 
     def __init__(
         self,
-        parts: Sequence[Part],
+        parts: Sequence[WordSource],
         fields: Sequence[Field],
         *,
         fs: Fraction,
