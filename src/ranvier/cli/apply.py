@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from ranvier.clients import CurateClient
-from ranvier.exceptions import ConfigurationError, DataProcessingError, NotARecordingError, RadiensError
+from ranvier.exceptions import ConfigurationError, DataProcessingError, RadiensError
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
 
 
@@ -31,14 +31,12 @@ def run(
 
 def _recordings(curate: CurateClient, source: Path) -> tuple[list[DatasetMetadata], list[str]]:
     """Return the recordings of a folder (or the one that the path is), and what is wrong with the others."""
-    try:
+    listing = curate.list_directory(source) if source.expanduser().is_dir() else []
+    if not listing:
         return [curate.link_data_file(stream) for stream in curate.list_streams(source)], []
-    except NotARecordingError:
-        if not source.expanduser().is_dir():
-            raise
     found: list[DatasetMetadata] = []
     unread: list[str] = []
-    for info in curate.list_directory(source):
+    for info in listing:
         path = Path(info.path) / info.base_name
         try:
             found.append(curate.link_data_file(path, RadiensFileType(info.file_type)))

@@ -391,6 +391,8 @@ class _Run:
                 self._complete(crew, node, lambda: node.chain.finish(node.state), flight)  # type: ignore[union-attr,arg-type]
             for child in node.children:
                 crew.post(child.begun, _call(self._finish, crew, child, flight), flight)
+            for box in node.written:
+                crew.post(box, _nothing, flight)  # lands when all that was given to the output is written
 
         crew.post(node.completed, end, flight)
 
@@ -419,6 +421,10 @@ class _Run:
 
 def _gives(chain: Chain | None, fs: Fraction, channels: ChannelTable) -> tuple[Fraction, ChannelTable]:
     return (fs, channels) if chain is None else (chain.out_fs, chain.out_channels)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _call(function: Callable[..., None], *arguments: object) -> Callable[[], None]:

@@ -49,10 +49,13 @@ class Crew:
     """Threads for mailboxes; with no thread, work is done at once by who posts it.
 
     Work must not raise: what can go wrong is noted by the work itself. Should it raise all the same, ``failure`` tells.
+    Leaving the context waits until every mailbox is empty; after an exception, what waits there is dropped.
     """
 
     def __init__(self, threads: int) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._busy = 0  # mailboxes that are served
+        self._dropping = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ranvier-branch") if threads else None
         self.failure: BaseException | None = None
 
@@ -64,6 +67,7 @@ class Crew:
             if box.served:
                 return
             box.served = True
+            self._busy += 1
         if self._pool is None:
             while self._serve_one(box):
                 pass
@@ -79,13 +83,17 @@ class Crew:
         with self._lock:
             work, flight = box.waiting.popleft()
         try:
-            work()
+            if not self._dropping:
+                work()
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits
             self.failure = self.failure or error
         finally:
             flight.leave()
         with self._lock:
             box.served = bool(box.waiting)
+            if not box.served:
+                self._busy -= 1
+                self._lock.notify_all()
             return box.served
 
     def __enter__(self) -> Crew:
@@ -94,5 +102,9 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        with self._lock:
+            self._dropping = kind is not None
+            while self._busy:
+                self._lock.wait()
         if self._pool is not None:
             self._pool.shutdown(wait=True)

@@ -96,7 +96,7 @@ def refuse_own_source(source: Format, canonical: Path, destination: Path, known:
         return
     suffix = known.sink.suffixes[0] if known.sink is not None else ""
     candidate = destination.with_name(destination.name + suffix)
-    same_base = canonical.parent.resolve() / known.base_name(canonical) == (
+    same_base = canonical.parent.resolve() / source.base_name(canonical) == (
         destination.parent.resolve() / destination.name
     )
     if same_base or candidate.resolve() in {f.resolve() for f in source.files(canonical)}:

@@ -230,10 +230,13 @@ def collision_faults(tasks: Sequence[Task], inputs: Sequence[Input], faults: Fau
             key = (_place(to_path(output.uri)), output.file_type)
             if key in read:
                 faults.add(output.node, f"{output.name} is a source of this protocol; choose another name or folder")
-            if key in taken:
-                who = "itself, for another source" if taken[key] == output.node else repr(taken[key])
-                faults.add(output.node, f"{output.name} is written by {who} too; outputs need names of their own")
+            other = taken.get(key)
             taken.setdefault(key, output.node)
+            if other == output.node:
+                faults.add(other, f"{output.name} is written for two sources; outputs need names of their own")
+            elif other is not None:
+                for one, two in ((output.node, other), (other, output.node)):
+                    faults.add(one, f"{output.name} is written by {two!r} too; outputs need names of their own")
 
 
 def refuse_existing(tasks: Sequence[Task]) -> None:
