@@ -37,7 +37,9 @@ def sink(node_id: str, name: str | None = None, folder: str = "/out", kind: Radi
 
 def edges(*ways: str) -> list[TransformEdge]:
     """Return the edges of ways like ``"source line clean"``."""
-    return [TransformEdge(source=a, target=b) for way in ways for a, b in zip(way.split(), way.split()[1:], strict=False)]
+    return [
+        TransformEdge(source=a, target=b) for way in ways for a, b in zip(way.split(), way.split()[1:], strict=False)
+    ]
 
 
 def as_input(recording: ArrayRecording, node_id: str = "source", path: str = "/data/rec.xdat.json") -> Input:

@@ -90,7 +90,8 @@ def test_a_tree_is_its_paths_run_step_by_step(tree, gaps: bool, workers: int, ro
     try:
         made, report, _ = ran(nodes, ways, recording, workers=workers, block_rows=rows)
     except GraphError as error:
-        assert all("outside the data" in m for messages in error.faults.values() for m in messages)
+        if not all("outside the data" in m for messages in error.faults.values() for m in messages):
+            raise
         return
     in_gap = {o.ref.node for o in report.outputs if o.error is not None}
     for name, path in paths.items():
@@ -118,7 +119,8 @@ def test_a_damaged_tree_is_reported_or_runs(tree, data) -> None:
     try:
         made, report, _ = ran(nodes, ways, recording, workers=1)
     except GraphError as error:
-        assert error.faults
+        if not error.faults:
+            raise
     else:
         assert {o.ref.node for o in report.outputs} == {n for n in names if n.startswith("s") and n != "source"}
         assert not report.failures
@@ -162,7 +164,9 @@ def test_shared_steps_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_counts_go_to_a_copy_untouched_while_branches_get_physical_samples() -> None:
     counts = np.random.default_rng(3).integers(-3000, 3000, (9000, 6)).astype(np.int16)
     recording = ArrayRecording(counts, FS, plain_channels(amp=5, ain=1))
-    made, _, _ = ran([*FORK, node("part", N.slice_time(0.1, 0.2)), sink("cut")], [*WAYS, *edges("source part cut")], recording)
+    made, _, _ = ran(
+        [*FORK, node("part", N.slice_time(0.1, 0.2)), sink("cut")], [*WAYS, *edges("source part cut")], recording
+    )
     assert made["raw"].blocks[0].is_counts
     np.testing.assert_array_equal(made["raw"].samples(), counts)
     np.testing.assert_array_equal(made["cut"].samples(), counts[3000:6000])
@@ -265,9 +269,7 @@ def test_cancelled_leaves_nothing(workers: int) -> None:
     task, _ = planned(FORK, WAYS, recording := make_recording())
     sinks = MemorySinks()
     with pytest.raises(JobCancelledError):
-        run_tree(
-            recording, task.root, sinks, workers=workers, block_rows=1000, cancelled=lambda: next(asked) > 8
-        )
+        run_tree(recording, task.root, sinks, workers=workers, block_rows=1000, cancelled=lambda: next(asked) > 8)
     assert len(sinks.made) == 3
     assert all(s.state == "aborted" for s in sinks.made.values())
     assert not [t for t in threading.enumerate() if t.name.startswith("ranvier-branch")]

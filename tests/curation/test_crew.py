@@ -46,10 +46,10 @@ def test_leaving_waits_for_all_and_an_exception_drops_the_rest() -> None:
         for i in range(20):
             crew.post(box, lambda i=i: (time.sleep(0.001), seen.append(i)), Flight(lambda: None))
     assert seen == list(range(20))
-    with pytest.raises(KeyError), Crew(1) as crew:
-        for i in range(20):
-            crew.post(box, lambda i=i: (time.sleep(0.01), seen.append(i)), Flight(lambda: None))
-        raise KeyError
+    crew = Crew(1)
+    for i in range(20):
+        crew.post(box, lambda i=i: (time.sleep(0.01), seen.append(i)), Flight(lambda: None))
+    crew.__exit__(KeyError, KeyError(), None)
     assert len(seen) < 40
     assert not box.served
 

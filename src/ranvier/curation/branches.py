@@ -46,13 +46,17 @@ OpenSink = Callable[[OutputRef], Sink]
 
 @dataclass
 class Output:
-    """One output of a run: its sink, how far it is, and what went wrong with it."""
+    """One output of a run: its sink, how far it is, and what went wrong with it.
+
+    Any thread may give it up, also while another one writes; a sink belongs to one thread at a time.
+    """
 
     ref: OutputRef
     sink: Sink | None = None
     error: Exception | None = None
     reached: int = 0
     path: Path | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @property
     def live(self) -> bool:
@@ -61,9 +65,22 @@ class Output:
 
     def fail(self, error: Exception) -> None:
         """Give it up, and remove what was written."""
-        self.error = self.error or error
-        if self.sink is not None:
-            self.sink.abort()
+        with self.lock:
+            self.error = self.error or error
+            if self.sink is not None:
+                self.sink.abort()
+
+    def write(self, block: Block) -> None:
+        """Write a block, unless it was given up."""
+        with self.lock:
+            if self.sink is None or not self.live:
+                return
+            try:
+                self.sink.write(block)
+            except Exception as error:  # noqa: BLE001 - the report tells
+                self.fail(error)
+            else:
+                self.reached = block.stop
 
     def progress(self) -> PartProgress:
         """Return how far it is."""
@@ -371,17 +388,7 @@ class _Run:
         written = block if counts is None else counts
         if written is not None:
             for output, box in zip(node.outputs, node.written, strict=True):
-                crew.post(box, _call(self._write, output, written), flight)
-
-    def _write(self, output: Output, block: Block) -> None:
-        if not output.live or output.sink is None:
-            return
-        try:
-            output.sink.write(block)
-        except Exception as error:  # noqa: BLE001 - the report tells
-            output.fail(error)
-        else:
-            output.reached = block.stop
+                crew.post(box, _call(output.write, written), flight)
 
     def _finish(self, crew: Crew, node: Node, flight: Flight) -> None:
         """Empty a node once all that was given to it is done, then what is behind it."""

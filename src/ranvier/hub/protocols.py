@@ -42,9 +42,10 @@ MOST_PARTS = 64
 
 @dataclass
 class _Plan:
-    """What will be done: tasks, and what is known to fail already, by name of the source."""
+    """What will be done: tasks, those that cannot be, and what is known to fail already, by name of the source."""
 
     tasks: list[Task] = field(default_factory=list)
+    faulty: list[Task] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -156,7 +157,7 @@ class Protocols:
         before = set(self._datasets.ids())
         for node in graph.of_kind(SOURCES):
             inputs += self._plan_source(graph, node, faults, planned, force=force)
-        collision_faults(planned.tasks, inputs, faults)
+        collision_faults([*planned.tasks, *planned.faulty], inputs, faults)
         known = {source.dataset_id for node in model.nodes for source in _sources_of(node)}
         self._datasets.clear([i for i in self._datasets.ids() if i not in before and i not in known])
         faults.raise_any()
@@ -179,8 +180,7 @@ class Protocols:
                 own.add(node.id, f"{name}: {error}")
             else:
                 inputs.append(source)
-                if not own.by_node:
-                    planned.tasks.append(task)
+                (planned.faulty if own.by_node else planned.tasks).append(task)
             if own.by_node:
                 broken[name] = own
         if broken and len(broken) == len(sources):
