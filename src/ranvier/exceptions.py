@@ -64,10 +64,15 @@ class GraphError(ConfigurationError):
         What is wrong, by id of the node (or of the edge, where no node is to blame); the message prints all of it.
     """
 
-    def __init__(self, faults: Mapping[str, Sequence[str]]) -> None:
-        self.faults = {node: tuple(messages) for node, messages in faults.items()}
-        lines = [f"{node}: {message}" for node, messages in self.faults.items() for message in messages]
-        super().__init__("\n  ".join(["the protocol cannot run:", *lines]))
+    def __init__(self, message: str, faults: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(message)
+        self.faults = {node: tuple(messages) for node, messages in (faults or {}).items()}
+
+    @classmethod
+    def of(cls, faults: Mapping[str, Sequence[str]]) -> Self:
+        """Return the error that prints all of these."""
+        lines = [f"{node}: {message}" for node, messages in faults.items() for message in messages]
+        return cls("\n  ".join(["the protocol cannot run:", *lines]), faults)
 
     @property
     def details(self) -> dict[str, Any]:
@@ -77,10 +82,10 @@ class GraphError(ConfigurationError):
     @classmethod
     def restored(cls, message: str, details: Mapping[str, Any]) -> Self:
         """Return the error with its faults."""
-        return cls(details.get("faults") or {"protocol": [message]})
+        return cls(message, details.get("faults"))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.faults,))
+        return (type(self), (str(self), self.faults))
 
 
 class DatasetError(RadiensError, LookupError):
@@ -122,12 +127,17 @@ class PartialFailureError(DataProcessingError):
         The paths that were written whole.
     """
 
-    def __init__(self, failures: Mapping[str, str], outputs: Sequence[str] = ()) -> None:
-        self.failures = dict(failures)
+    def __init__(self, message: str, failures: Mapping[str, str] | None = None, outputs: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.failures = dict(failures or {})
         self.outputs = tuple(outputs)
-        lines = [f"{name}: {message}" for name, message in self.failures.items()]
-        whole = f"{len(self.outputs)} other outputs are whole" if self.outputs else "no output was written"
-        super().__init__("\n  ".join([f"{len(lines)} failed, {whole}:", *lines]))
+
+    @classmethod
+    def of(cls, failures: Mapping[str, str], outputs: Sequence[str]) -> Self:
+        """Return the error that prints all failures."""
+        lines = [f"{name}: {message}" for name, message in failures.items()]
+        whole = f"{len(outputs)} other outputs are whole" if outputs else "no output was written"
+        return cls("\n  ".join([f"{len(lines)} failed, {whole}:", *lines]), failures, outputs)
 
     @property
     def details(self) -> dict[str, Any]:
@@ -137,10 +147,10 @@ class PartialFailureError(DataProcessingError):
     @classmethod
     def restored(cls, message: str, details: Mapping[str, Any]) -> Self:
         """Return the error with its failures."""
-        return cls(details.get("failures") or {"engine": message}, details.get("outputs") or ())
+        return cls(message, details.get("failures"), details.get("outputs") or ())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.failures, self.outputs))
+        return (type(self), (str(self), self.failures, self.outputs))
 
 
 class StoreError(DataProcessingError):

@@ -42,7 +42,7 @@ class Faults:
     def raise_any(self) -> None:
         """Raise GraphError with all of them, where there are any."""
         if self.by_node:
-            raise GraphError(self.by_node)
+            raise GraphError.of(self.by_node)
 
 
 @dataclass

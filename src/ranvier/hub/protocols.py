@@ -242,7 +242,7 @@ class Protocols:
                 self._store.provenance.put(path, result.records[name])
                 outputs.append(Path(path))
         if failures:
-            raise PartialFailureError(failures, [str(path) for path in outputs])
+            raise PartialFailureError.of(failures, [str(path) for path in outputs])
         return outputs
 
 
