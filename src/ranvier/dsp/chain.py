@@ -87,7 +87,7 @@ class Chain(Stage):
         """Share the work of every stage among these threads."""
         self.team = team
         for stage in self.stages:
-            stage.team = team
+            stage.use(team)
 
     def start(self) -> ChainState:
         """Return the state before the first block."""
