@@ -13,7 +13,7 @@ remove.
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil, inf
@@ -39,6 +39,9 @@ PASS_EDGE = 0.8
 
 #: What could alias is weaker than this afterwards; the step between two numbers of 16 bits.
 ATTENUATION_DB = 96.0
+
+#: What the design asks for, so that all steps together keep ATTENUATION_DB.
+DESIGN_DB = ATTENUATION_DB + 2
 
 #: The longest filter of one step; a prime factor near 700 needs it.
 MAX_TAPS = 40_001
@@ -88,7 +91,10 @@ def steps_for(factor: int) -> tuple[Step, ...]:
 
 @lru_cache(maxsize=1024)
 def _cheapest(left: int, rate: int) -> tuple[float, tuple[int, ...]]:
-    """Return cost (products per input sample; infinite: impossible) and parts of the steps after a division by ``rate``."""
+    """Return cost and factors of the steps that are left behind a division by ``rate``.
+
+    The cost is in products per input sample; infinite where it cannot be done.
+    """
     if left == 1:
         return 0.0, ()
     best: tuple[float, tuple[int, ...]] = (inf, ())
@@ -110,7 +116,7 @@ def _tap_count(part: int, rate: int, factor: int) -> tuple[int, float]:
     from scipy.signal import kaiserord
 
     passed, stopped = _band(part, rate, factor)
-    count, beta = kaiserord(ATTENUATION_DB, stopped - passed)
+    count, beta = kaiserord(DESIGN_DB, stopped - passed)
     return UNROLL * ceil((count - 1) / UNROLL) + 1, float(beta)
 
 
@@ -159,7 +165,7 @@ class Decimator(Stage):
         self.taps = np.array(step.taps, dtype=np.float32)
         self.reach = len(self.taps) // 2
         self.in_fs, self.out_fs = fs, fs / step.factor
-        self.in_channels = self.out_channels = channels
+        self.in_channels, self.out_channels = channels, _seen_at(channels, step.factor)
         self.analog = channels.count(SignalType.AMP) + channels.count(SignalType.AIN)
         self.latency = self.reach
 
@@ -199,7 +205,7 @@ class Decimator(Stage):
         }
 
     def _outputs(self, x: F32, until: int, state: DecimationState) -> list[Block]:
-        """Return the outputs that are due before ``until``; ``x`` follows the recent rows and ends at ``state.next``."""
+        """Return the outputs due before ``until``; ``x`` follows the recent rows and ends at ``state.next``."""
         if until <= state.due or state.next is None:
             return []
         first = state.next - len(x) - len(state.recent)  # counter of the first row
@@ -228,12 +234,11 @@ class EveryNth(Stage):
     def __init__(self, factor: int, fs: Fraction, channels: ChannelTable, description: dict[str, Any]) -> None:
         self.factor = factor
         self.in_fs, self.out_fs = fs, fs / factor
-        self.in_channels = self.out_channels = channels
+        self.in_channels, self.out_channels = channels, _seen_at(channels, factor)
         self._description = description
 
     def start(self) -> None:
-        """Return None: nothing is remembered."""
-        return None
+        """Nothing is remembered."""
 
     def process(self, block: Block, state: None) -> list[Block]:
         """Keep samples of a block."""
@@ -244,7 +249,7 @@ class EveryNth(Stage):
 
     def describe(self) -> dict[str, Any]:
         """Return kind and parameters, as JSON data."""
-        return dict(self._description)
+        return {**self._description, "out_fs_hz": float(self.out_fs)}
 
 
 class Downsampler(Chain):
@@ -256,7 +261,7 @@ class Downsampler(Chain):
         stages: list[Stage] = []
         for step in steps:
             stages.append(Decimator(step, fs, channels))
-            fs = stages[-1].out_fs
+            fs, channels = stages[-1].out_fs, stages[-1].out_channels
         super().__init__(stages)
         self._description = description
 
@@ -271,6 +276,13 @@ class Downsampler(Chain):
             "attenuation_db": ATTENUATION_DB,
             "steps": self.describe_stages(),
         }
+
+
+def _seen_at(channels: ChannelTable, factor: int) -> ChannelTable:
+    """Return the channels of the output: what they were sampled late is a smaller share of its longer period."""
+    if not channels.skew_samples.any():
+        return channels
+    return channels.with_channels(replace(c, skew_samples=c.skew_samples / factor) for c in channels)
 
 
 def _tail(recent: F32, x: F32, rows: int) -> F32:

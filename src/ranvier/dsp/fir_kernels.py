@@ -1,8 +1,8 @@
 """Finite impulse responses over time-major blocks.
 
-``y[j] = sum_i h[i] w_j[i]`` with the window ``w_j`` around the input sample of output j. Products are added in float32 in
-an order that the taps alone fix: sums of ``UNROLL`` neighbours, added up one after the other. Up to ``GROUP`` channels are
-copied side by side first, rows at a constant distance, so that the compiler knows what cannot overlap.
+``y[j] = sum_i h[i] w_j[i]`` with the window ``w_j`` around the input sample of output j. Products are added in float32,
+in an order that the taps alone fix: sums of ``UNROLL`` neighbours, added up one after the other. Up to ``GROUP``
+channels are copied side by side first, rows at a constant distance, so that the compiler knows what cannot overlap.
 
 A window that leaves its run of samples (a gap, the end of the recording, a sample that is not finite) sees the run
 reflected at its last sample: ``x[b + m] = x[b - m]``; beyond what a short run has, its other end is held.
