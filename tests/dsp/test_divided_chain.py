@@ -58,3 +58,4 @@ def test_rests_that_are_done_late_give_the_same(operations: list[Operation]) -> 
 
 def test_a_single_causal_filter_is_not_divided() -> None:
     assert not Chain.bind([BandPass(300, 6000, 5)], FS, plain_channels(amp=CHANNELS)).divisible
+    assert not Chain.bind([Downsample(10)], FS, plain_channels(amp=CHANNELS)).divisible

@@ -253,7 +253,9 @@ class EveryNth(Stage):
 
 
 class Downsampler(Chain):
-    """All steps of one downsampling; told as one stage."""
+    """All steps of one downsampling; told, and run, as one stage."""
+
+    begin = Stage.begin
 
     def __init__(
         self, steps: tuple[Step, ...], fs: Fraction, channels: ChannelTable, description: dict[str, Any]
