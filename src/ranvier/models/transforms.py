@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import Field, ValidationError, model_validator
 
 from ranvier.exceptions import ConfigurationError
-from ranvier.models._base import Model
+from ranvier.models._base import Model, OwnModel
 from ranvier.models.file_types import RadiensFileType
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "HighLowPassParams",
     "NotchParams",
     "PairedRefParams",
+    "ProtocolGraph",
     "ProtocolSpec",
     "SinkParams",
     "SliceChannelsParams",
@@ -64,6 +65,7 @@ class HighLowPassParams(Model):
 
     frequency: float
     order: int | None = None
+    zero_phase: bool = False
 
 
 class BandParams(Model):
@@ -72,6 +74,7 @@ class BandParams(Model):
     low_frequency: float
     high_frequency: float
     order: int | None = None
+    zero_phase: bool = False
 
 
 class NotchParams(Model):
@@ -79,6 +82,7 @@ class NotchParams(Model):
 
     notch_frequency: float
     bandwidth: Annotated[float, Field(gt=0)]
+    zero_phase: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -134,12 +138,16 @@ class DownsampleParams(Model):
 
 
 class SourceParams(Model):
-    """A recording to read: directory, base name, type; ``dataset_id`` is empty where it is not linked yet."""
+    """A recording to read: directory, base name, type; ``dataset_id`` is empty where it is not linked yet.
+
+    ``stream`` names one of several streams of the path.
+    """
 
     dataset_id: str = ""
     base_name: str
     path: str
     file_type: RadiensFileType
+    stream: str = ""
 
 
 class SinkParams(Model):
@@ -232,38 +240,45 @@ class TransformNode(Model):
         return {**data, "params": PARAMS_OF[TransformNodeType(kind)].model_validate(data["params"])}
 
     @classmethod
-    def highpass(cls, frequency: float, order: int | None = None) -> TransformNode:
+    def highpass(cls, frequency: float, order: int | None = None, *, zero_phase: bool = False) -> TransformNode:
         """Keep what lies above ``frequency`` Hz."""
-        return cls._of(TransformNodeType.HIGHPASS_FILTER, frequency=frequency, order=order)
+        return cls._of(TransformNodeType.HIGHPASS_FILTER, frequency=frequency, order=order, zero_phase=zero_phase)
 
     @classmethod
-    def lowpass(cls, frequency: float, order: int | None = None) -> TransformNode:
+    def lowpass(cls, frequency: float, order: int | None = None, *, zero_phase: bool = False) -> TransformNode:
         """Keep what lies below ``frequency`` Hz."""
-        return cls._of(TransformNodeType.LOWPASS_FILTER, frequency=frequency, order=order)
+        return cls._of(TransformNodeType.LOWPASS_FILTER, frequency=frequency, order=order, zero_phase=zero_phase)
 
     @classmethod
-    def bandpass(cls, low_frequency: float, high_frequency: float, order: int | None = None) -> TransformNode:
+    def bandpass(
+        cls, low_frequency: float, high_frequency: float, order: int | None = None, *, zero_phase: bool = False
+    ) -> TransformNode:
         """Keep what lies between two frequencies in Hz."""
         band = {"low_frequency": low_frequency, "high_frequency": high_frequency}
-        return cls._of(TransformNodeType.BANDPASS_FILTER, **band, order=order)
+        return cls._of(TransformNodeType.BANDPASS_FILTER, **band, order=order, zero_phase=zero_phase)
 
     @classmethod
-    def bandstop(cls, low_frequency: float, high_frequency: float, order: int | None = None) -> TransformNode:
+    def bandstop(
+        cls, low_frequency: float, high_frequency: float, order: int | None = None, *, zero_phase: bool = False
+    ) -> TransformNode:
         """Remove what lies between two frequencies in Hz."""
         band = {"low_frequency": low_frequency, "high_frequency": high_frequency}
-        return cls._of(TransformNodeType.BANDSTOP_FILTER, **band, order=order)
+        return cls._of(TransformNodeType.BANDSTOP_FILTER, **band, order=order, zero_phase=zero_phase)
 
     @classmethod
     def notch(
-        cls, notch_frequency: float | None = None, bandwidth: float | None = None, *, frequency: float | None = None
-    ) -> TransformNode:
+        cls, notch_frequency: float | None = None, bandwidth: float | None = None, *, frequency: float | None = None,
+        zero_phase: bool = False,
+    ) -> TransformNode:  # fmt: skip
         """Remove a narrow band; ``frequency`` is the newer name of ``notch_frequency``. Both in Hz, both required."""
         centres = {f for f in (notch_frequency, frequency) if f is not None}
         if len(centres) != 1 or bandwidth is None:
             raise ConfigurationError(
                 "a notch needs notch_frequency (or its newer name, frequency) and bandwidth, in Hz"
             )
-        return cls._of(TransformNodeType.NOTCH_FILTER, notch_frequency=centres.pop(), bandwidth=bandwidth)
+        return cls._of(
+            TransformNodeType.NOTCH_FILTER, notch_frequency=centres.pop(), bandwidth=bandwidth, zero_phase=zero_phase
+        )
 
     @classmethod
     def car(cls) -> TransformNode:
@@ -328,7 +343,11 @@ class TransformNode(Model):
 
 def _source_of(dataset: DatasetMetadata) -> SourceParams:
     return SourceParams(
-        dataset_id=dataset.id, base_name=dataset.base_name, path=dataset.path, file_type=dataset.file_type
+        dataset_id=dataset.id,
+        base_name=dataset.base_name,
+        path=dataset.path,
+        file_type=dataset.file_type,
+        stream=dataset.stream,
     )
 
 
@@ -337,3 +356,11 @@ class ProtocolSpec(Model):
 
     id: str
     node_count: int
+
+
+class ProtocolGraph(OwnModel):
+    """A whole protocol: nodes, and edges that join them by id."""
+
+    id: str = ""
+    nodes: list[TransformNode]
+    edges: list[TransformEdge]
