@@ -126,7 +126,7 @@ def filter_and_find_broken(
     first, stop = columns
     before = sections[:, first:stop].copy()
     kernels.filter_rows(design, x, x_row, out, out_row, rows, 1, columns, sections, counter, reference)
-    broken = ~np.isfinite(sections[::2, first:stop]).all(axis=0)
+    broken: npt.NDArray[np.bool_] = np.any(~np.isfinite(sections[::2, first:stop]), axis=0)
     if not broken.any():
         return []
     sections[:, first:stop][:, broken] = before[:, broken]
