@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, get_args
 
-from ranvier.dsp.defaults import ZERO_PHASE, resolve_order
+from ranvier.dsp.defaults import ZERO_PHASE, resolve_decibels, resolve_order
 from ranvier.dsp.stage import Stage
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.channels import ChannelTable
@@ -51,33 +51,41 @@ class Operation(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class _Butterworth(Operation, ABC):
-    """A Butterworth filter: ``order`` as ``scipy.signal.butter`` takes it, causal unless ``zero_phase``."""
+class _Filter(Operation, ABC):
+    """A filter of one of the families of :mod:`ranvier.dsp.design`, Butterworth where nothing is said.
+
+    ``order`` is what SciPy's design functions take; causal unless ``zero_phase``.
+    """
 
     @property
     @abstractmethod
     def _frequencies_hz(self) -> tuple[float, ...]: ...
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
-        from ranvier.dsp.design import butterworth
+        from ranvier.dsp.design import iir
 
         parameters = self.parameters()
-        design = butterworth(self.kind, self._frequencies_hz, parameters["order"], fs)
+        decibels = {name: parameters[name] for name in ("ripple_db", "attenuation_db") if name in parameters}
+        design = iir(self.kind, self._frequencies_hz, parameters["order"], fs, family=parameters["family"], **decibels)
         return _filter(design, parameters["zero_phase"], fs, channels, self.describe())
 
     def parameters(self) -> dict[str, Any]:
         given = asdict(self)
-        return {**given, "family": "butterworth", "order": resolve_order(given["order"])}
+        decibels = resolve_decibels(given["family"], given.pop("ripple_db"), given.pop("attenuation_db"))
+        return {**given, "order": resolve_order(given["order"]), **decibels}
 
 
 @dataclass(frozen=True, slots=True)
-class LowPass(_Butterworth):
+class LowPass(_Filter):
     """Keep what lies below ``frequency_hz`` (-3 dB; -6 dB with zero phase)."""
 
     kind: ClassVar[str] = "lowpass"
     frequency_hz: float
     order: int | None = None
     zero_phase: bool = ZERO_PHASE
+    family: str = "butterworth"
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
     @property
     def _frequencies_hz(self) -> tuple[float, ...]:
@@ -85,13 +93,16 @@ class LowPass(_Butterworth):
 
 
 @dataclass(frozen=True, slots=True)
-class HighPass(_Butterworth):
+class HighPass(_Filter):
     """Keep what lies above ``frequency_hz`` (-3 dB; -6 dB with zero phase)."""
 
     kind: ClassVar[str] = "highpass"
     frequency_hz: float
     order: int | None = None
     zero_phase: bool = ZERO_PHASE
+    family: str = "butterworth"
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
     @property
     def _frequencies_hz(self) -> tuple[float, ...]:
@@ -99,7 +110,7 @@ class HighPass(_Butterworth):
 
 
 @dataclass(frozen=True, slots=True)
-class BandPass(_Butterworth):
+class BandPass(_Filter):
     """Keep what lies between two frequencies (-3 dB; -6 dB with zero phase)."""
 
     kind: ClassVar[str] = "bandpass"
@@ -107,6 +118,9 @@ class BandPass(_Butterworth):
     high_hz: float
     order: int | None = None
     zero_phase: bool = ZERO_PHASE
+    family: str = "butterworth"
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
     @property
     def _frequencies_hz(self) -> tuple[float, ...]:
@@ -114,7 +128,7 @@ class BandPass(_Butterworth):
 
 
 @dataclass(frozen=True, slots=True)
-class BandStop(_Butterworth):
+class BandStop(_Filter):
     """Remove what lies between two frequencies."""
 
     kind: ClassVar[str] = "bandstop"
@@ -122,6 +136,9 @@ class BandStop(_Butterworth):
     high_hz: float
     order: int | None = None
     zero_phase: bool = ZERO_PHASE
+    family: str = "butterworth"
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
     @property
     def _frequencies_hz(self) -> tuple[float, ...]:
