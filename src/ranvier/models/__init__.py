@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ranvier.models.impedance import *
     from ranvier.models.jobs import *
     from ranvier.models.kpi import *
+    from ranvier.models.output_options import *
     from ranvier.models.ports import *
     from ranvier.models.provenance import *
     from ranvier.models.quality import *
@@ -86,6 +87,9 @@ _NAMES = {
     "kpi": """
         BundleStatId ChannelReduction KpiBundleStatsResult KpiBundleStatsWindow KpiMetric KpiMetricId
         KpiMetricsResult KpiMetricsSeriesResult KpiMetricsWindow KpiMode KpiServiceMode KpiStatus
+    """,
+    "output_options": """
+        OutputOptions SessionMetadata SubjectMetadata
     """,
     "ports": """
         GPIOChannelCount Port PortChannelCount

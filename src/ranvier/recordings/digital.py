@@ -56,6 +56,13 @@ def edges_lost_at(events: Events, ratio: Fraction) -> int:
     return int((meeting - meeting % 2).sum())
 
 
+def with_digital_edges(stored: Events, recording: Recording) -> Events:
+    """Return stored events and the edges of digital columns; what both tell is given once."""
+    digital = (SignalType.DIN, SignalType.DOUT)
+    recorded = {(c.type.name, c.ntv) for c in recording.channels if c.type in digital}
+    return Events.merge(drop_stored_edges(stored, recorded), digital_edges(recording))
+
+
 def drop_stored_edges(events: Events, recorded: set[tuple[str, int]]) -> Events:
     """Return the events without edges of lines that are stored as columns, given as ``(source, line)``."""
     keep = np.array(
