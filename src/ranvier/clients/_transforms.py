@@ -81,9 +81,16 @@ class TransformsClient(SignalsClient):
         """Remove one frequency (Hz): second order, ``bandwidth`` (Hz) wide at -3 dB."""
         return self._transform(dataset, TransformNode.notch(frequency, bandwidth), output_path, zero_phase, force)
 
-    def car(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
-        """Common average reference: subtract, at each sample, the mean over the amplifier channels."""
-        return self._transform(dataset, TransformNode.car(), output_path, False, force)
+    def car(
+        self, dataset: FlexDataset, output_path: Output, *, operator: Literal["mean", "median"] = "mean",
+        groups: Literal["all", "port", "probe", "shank"] = "all", force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Common average reference: subtract, at each sample, the mean over the amplifier channels.
+
+        ``operator="median"`` takes the exact median; ``groups`` the channels of each port, probe or shank for
+        themselves.
+        """
+        return self._transform(dataset, TransformNode.car(operator=operator, groups=groups), output_path, False, force)
 
     def virtual_ref(
         self, dataset: FlexDataset, ref_channel: int, output_path: Output, *, force: bool = False
@@ -104,6 +111,16 @@ class TransformsClient(SignalsClient):
     ) -> DatasetMetadata:
         """Keep stream seconds ``[start_sec, end_sec)``; samples keep their counters."""
         return self._transform(dataset, TransformNode.slice_time(start_sec, end_sec), output_path, False, force)
+
+    def slice_channels(
+        self, dataset: FlexDataset, channels: Sequence[int], output_path: Output, *, force: bool = False
+    ) -> DatasetMetadata:
+        """Keep the channels with these system (SYS) indices: one count over amplifier, analog, digital in and out.
+
+        They come in the order of the recording, and keep their native and system indices. What the older classic
+        documentation calls removing is keeping here, as on the wire.
+        """
+        return self._transform(dataset, TransformNode.slice_channels(channels), output_path, False, force)
 
     def downsample(
         self, dataset: FlexDataset, factor: int, output_path: Output, *,

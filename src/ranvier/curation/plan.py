@@ -21,10 +21,12 @@ from ranvier.dsp import (
     Notch,
     Operation,
     PairedReference,
+    SliceChannels,
     Stage,
     VirtualReference,
 )
 from ranvier.dsp.on_columns import OnColumns
+from ranvier.dsp.slicing import columns_for_sys, describe_slice
 from ranvier.exceptions import CapabilityError, ConfigurationError
 from ranvier.models.dataset import (
     BandParams,
@@ -33,6 +35,7 @@ from ranvier.models.dataset import (
     HighLowPassParams,
     NotchParams,
     PairedRefParams,
+    SliceChannelsParams,
     SliceTimeParams,
     TransformNode,
     TransformNodeType,
@@ -54,13 +57,19 @@ class Plan:
         The stages, bound; None where nothing changes the samples.
     start, stop
         Counters ``[start, stop)`` to run over.
+    channels
+        What the chain is bound to.
+    columns
+        Columns to read; None for all.
     slices
-        What provenance says about time slices.
+        What provenance says about slices of time and channels that are done by reading less.
     """
 
     chain: Chain | None
     start: int
     stop: int
+    channels: ChannelTable
+    columns: list[int] | None = None
     slices: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -92,8 +101,25 @@ def plan(
         else:
             operations.append(operation_of(node, zero_phase=zero_phase))
             ratio *= node.params.factor if isinstance(node.params, DownsampleParams) else 1
+    read, operations = _read_less(operations, channels)
+    if read is not None:
+        slices.append(describe_slice(channels, channels.take(read)))
+        channels = channels.take(read)
     chain = Chain.bind(operations, recording.fs, channels) if operations else None
-    return Plan(chain, start, stop, slices)
+    return Plan(chain, start, stop, channels, read, slices)
+
+
+def _read_less(operations: list[Operation], channels: ChannelTable) -> tuple[list[int] | None, list[Operation]]:
+    """Move channel slices to the front, past what treats each channel for itself; return columns and what is left."""
+    columns: list[int] | None = None
+    for i, operation in enumerate(operations):
+        if isinstance(operation, SliceChannels):
+            kept = channels if columns is None else channels.take(columns)
+            chosen = [int(c) for c in columns_for_sys(kept, operation.channels)]
+            columns = chosen if columns is None else [columns[c] for c in chosen]
+        elif not operation.per_channel:
+            return columns, [o for o in operations[:i] if not isinstance(o, SliceChannels)] + operations[i:]
+    return columns, [o for o in operations if not isinstance(o, SliceChannels)]
 
 
 def chain_of(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable) -> Chain:
@@ -125,16 +151,18 @@ def operation_of(node: TransformNode, *, zero_phase: bool = False) -> Operation:
     if isinstance(params, NotchParams) and kind == TransformNodeType.NOTCH_FILTER:
         return Notch(params.notch_frequency, params.bandwidth, zero_phase or params.zero_phase)
     if kind == TransformNodeType.CAR_REF and (params is None or isinstance(params, CARParams)):
-        return CommonAverageReference()
+        return CommonAverageReference() if params is None else CommonAverageReference(params.operator, params.groups)
     if isinstance(params, VirtualRefParams) and kind == TransformNodeType.VIRTUAL_REF:
         return VirtualReference(params.ref_channel)
     if isinstance(params, PairedRefParams) and kind == TransformNodeType.PAIRED_REF:
         return PairedReference(params.ref_channel, params.target_channel)
+    if isinstance(params, SliceChannelsParams):
+        return SliceChannels(tuple(params.channels))
     if isinstance(params, DownsampleParams):
         return Downsample(params.factor, params.operator)
     raise CapabilityError(
         f"{kind.name} with {type(params).__name__} is no step that this version runs; it runs "
-        f"filters, notch, references, downsampling and time slices"
+        f"filters, notch, references, downsampling and slices"
     )
 
 

@@ -20,14 +20,24 @@ from ranvier.recordings.channels import ChannelTable
 ReferenceOperator = Literal["mean", "median"]
 REFERENCE_OPERATORS: tuple[str, ...] = get_args(ReferenceOperator)
 
+ReferenceGroups = Literal["all", "port", "probe", "shank"]
+REFERENCE_GROUPS: tuple[str, ...] = get_args(ReferenceGroups)
+
 DownsampleOperator = Literal["antialiased", "plain"]
 DOWNSAMPLE_OPERATORS: tuple[str, ...] = get_args(DownsampleOperator)
 
 
 class Operation(ABC):
-    """Parameters of one step; hashable, picklable, independent of any stream."""
+    """Parameters of one step; hashable, picklable, independent of any stream.
+
+    Attributes
+    ----------
+    per_channel
+        Whether each channel comes out the same, to the last bit, whatever other channels there are.
+    """
 
     kind: ClassVar[str]
+    per_channel: ClassVar[bool] = True
 
     @abstractmethod
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
@@ -165,23 +175,32 @@ class Notch(Operation):
 class CommonAverageReference(Operation):
     """Subtract the mean over all amplifier channels (or the exact median) from each of them.
 
-    Samples that are not finite are left out of the mean and stay what they are.
+    ``groups`` takes the channels of each port, probe or shank for themselves. Samples that are not finite are left out
+    of the mean and stay what they are.
     """
 
     kind: ClassVar[str] = "car"
+    per_channel: ClassVar[bool] = False
     operator: ReferenceOperator = "mean"
+    groups: ReferenceGroups = "all"
 
     def __post_init__(self) -> None:
         if self.operator not in REFERENCE_OPERATORS:
             raise ConfigurationError(
                 f"common reference operator {self.operator!r}: it is one of {', '.join(REFERENCE_OPERATORS)}"
             )
+        if self.groups not in REFERENCE_GROUPS:
+            raise ConfigurationError(
+                f"common reference groups {self.groups!r}: it is one of {', '.join(REFERENCE_GROUPS)}"
+            )
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
         """Return the stage for streams of this rate and these channels."""
-        from ranvier.dsp.reference import CommonReference
+        from ranvier.dsp.reference import CommonReference, GroupReference, groups_of
 
-        return CommonReference(Fraction(fs), channels, self.operator, self.describe())
+        if self.groups == "all":
+            return CommonReference(Fraction(fs), channels, self.operator, self.describe())
+        return GroupReference(Fraction(fs), channels, groups_of(channels, self.groups), self.operator, self.describe())
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +208,7 @@ class VirtualReference(Operation):
     """Subtract one amplifier channel (native index) from every amplifier channel; it becomes 0 itself."""
 
     kind: ClassVar[str] = "virtual_ref"
+    per_channel: ClassVar[bool] = False
     ref_channel: int
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
@@ -203,6 +223,7 @@ class PairedReference(Operation):
     """``target := target - reference`` (native indices); the reference becomes 0, other channels pass untouched."""
 
     kind: ClassVar[str] = "paired_ref"
+    per_channel: ClassVar[bool] = False
     ref_channel: int
     target_channel: int
 
@@ -239,6 +260,20 @@ class Downsample(Operation):
         if self.operator == "plain" or not steps:
             return EveryNth(self.factor, Fraction(fs), channels, self.describe())
         return Downsampler(steps, Fraction(fs), channels, self.describe())
+
+
+@dataclass(frozen=True, slots=True)
+class SliceChannels(Operation):
+    """Keep the channels with these system (SYS) indices, in the order of the recording."""
+
+    kind: ClassVar[str] = "slice_channels"
+    channels: tuple[int, ...]
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels; SignalSelectionError for unknown ones."""
+        from ranvier.dsp.slicing import ChannelSelection, columns_for_sys
+
+        return ChannelSelection(columns_for_sys(channels, self.channels), Fraction(fs), channels)
 
 
 def _filter(

@@ -16,6 +16,7 @@ from ranvier.models.provenance import (
     ProvenanceOpKind,
     ProvenanceOrigin,
     ProvenanceRecord,
+    ProvenanceSelectChannels,
     ProvenanceSliceTime,
     ProvenanceWrite,
     TimestampRange,
@@ -79,6 +80,11 @@ def _operation(stage: Mapping[str, Any], version: str) -> ProvenanceOp:
             ),
             **common,
         )
+    if kind == "slice_channels":
+        select = ProvenanceSelectChannels(
+            prior_sys_chan_idxs=parameters.get("source", []), retained_sys_chan_idxs=parameters.get("retained", [])
+        )
+        return ProvenanceOp(kind=ProvenanceOpKind.SELECT_CHANNELS, select_channels=select, **common)
     if kind == "downsample":
         decimate = ProvenanceDecimate(factor=parameters.get("factor"), output_fs=stage.get("out_fs_hz"))
         return ProvenanceOp(kind=ProvenanceOpKind.DECIMATE, decimate=decimate, **common)

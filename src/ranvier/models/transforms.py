@@ -113,7 +113,10 @@ class NotchParams(Model):
 
 
 class CARParams(Model):
-    """Common average reference: subtracts the mean over the amplifier channels."""
+    """Common average reference: subtracts the mean (or the median) over the amplifier channels, or over each group."""
+
+    operator: Literal["mean", "median"] = "mean"
+    groups: Literal["all", "port", "probe", "shank"] = "all"
 
 
 class VirtualRefParams(Model):
@@ -309,9 +312,11 @@ class TransformNode(Model):
         )
 
     @classmethod
-    def car(cls) -> TransformNode:
-        """Subtract the mean over the amplifier channels."""
-        return cls._of(TransformNodeType.CAR_REF)
+    def car(
+        cls, *, operator: Literal["mean", "median"] = "mean", groups: Literal["all", "port", "probe", "shank"] = "all"
+    ) -> TransformNode:
+        """Subtract the mean (or the median) over the amplifier channels, or over those of each group."""
+        return cls._of(TransformNodeType.CAR_REF, operator=operator, groups=groups)
 
     @classmethod
     def virtual_ref(cls, ref_channel: int) -> TransformNode:
