@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ranvier.clients._transforms import TransformsClient
+from ranvier.clients._spectra import SpectraClient
 
 
-class VidereClient(TransformsClient):
+class VidereClient(SpectraClient):
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::

@@ -12,11 +12,12 @@ from ranvier.hub.jobs import JobManager
 from ranvier.hub.metrics import Metrics
 from ranvier.hub.signals import Signals
 from ranvier.hub.simulation import Simulation
+from ranvier.hub.spectra import Spectra
 from ranvier.store import Store
 
 
 class Hub:
-    """One place where files are worked on: datasets, signals, files, filters, curation, jobs, measures, simulation."""
+    """One place where files are worked on: datasets, signals, filters, curation, jobs, measures, spectra."""
 
     def __init__(self, home: Path | None = None) -> None:
         self.store = Store(home)
@@ -27,6 +28,7 @@ class Hub:
         self.curation = Curation(self.datasets, self.jobs, self.store)
         self.files = Files(self.datasets, self.curation)
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
+        self.spectra = Spectra(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
     "ranvier.detect.kernels",
+    "ranvier.spectral.fft_kernels",
     "ranvier.clients._widen_kernels",
 )
 

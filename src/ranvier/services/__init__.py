@@ -30,6 +30,7 @@ from ranvier.services.metrics import HubMetrics
 from ranvier.services.progress import Progress
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
+from ranvier.services.spectra import HubSpectra
 
 __all__ = [
     "Hub",
@@ -41,6 +42,7 @@ __all__ = [
     "HubMetrics",
     "HubSignals",
     "HubSimulation",
+    "HubSpectra",
     "Progress",
     "SignalBlock",
 ]

@@ -12,6 +12,7 @@ from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
+from ranvier.services.spectra import HubSpectra
 
 
 class Hub(Protocol):
@@ -50,6 +51,11 @@ class Hub(Protocol):
     @property
     def metrics(self) -> HubMetrics:
         """Measures."""
+        ...
+
+    @property
+    def spectra(self) -> HubSpectra:
+        """Spectra."""
         ...
 
     @property
