@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
 
 from ranvier.clients._progress import shown
 from ranvier.clients._transforms import TransformsClient
+from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.flex import FlexDataset, FlexTimeRange, coerce_time_range
 from ranvier.models.spectra import BANDS_HZ, BandPowerTable, CoherenceResult, CsdResult, PsdQuery, PsdResult
@@ -19,6 +23,7 @@ from ranvier.models.spectral import (
 )
 
 Bands = Mapping[str, tuple[float, float]]
+HANN = SpectralWindowType.HANN
 
 
 class SpectraClient(TransformsClient):
@@ -67,7 +72,7 @@ class SpectraClient(TransformsClient):
         *,
         resolution_hz: float = 1.0,
         f_range_hz: tuple[float, float] | None = None,
-        window: SpectralWindowType | str | int = SpectralWindowType.HANN,
+        window: SpectralWindowType | str | int = HANN,
         overlap: float | None = None,
         time_bandwidth: float | None = None,
         samp_freq_hz: float | None = None,
@@ -86,13 +91,13 @@ class SpectraClient(TransformsClient):
         samp_freq_hz
             Only frequencies below half of this matter: the signal is decimated first, which is faster.
         """
-        query = PsdQuery(
-            resolution_hz=resolution_hz, window=coerce_spectral_window_type(window), overlap=overlap,
-            f_range_hz=f_range_hz, time_bandwidth=time_bandwidth, samp_freq_hz=samp_freq_hz, apply_dsp=apply_dsp,
+        query = psd_query(
+            resolution_hz, f_range_hz, window, overlap=overlap, time_bandwidth=time_bandwidth,
+            samp_freq_hz=samp_freq_hz, apply_dsp=apply_dsp,
         )  # fmt: skip
         source = self._metadata(dataset)
         with shown(self._progress, f"spectrum: {source.base_name}") as progress:
-            return self._hub.spectra.psd(source.id, query, _spec(time_range), channels, progress=progress)
+            return self._hub.spectra.psd(source.id, query, spec_of(time_range), channels, progress=progress)
 
     def get_band_power(
         self,
@@ -106,11 +111,11 @@ class SpectraClient(TransformsClient):
         apply_dsp: bool = False,
     ) -> BandPowerTable:
         """Return the power in bands of frequency, uV^2, per channel; by default delta to ripple (an addition)."""
-        query = PsdQuery(resolution_hz=resolution_hz, samp_freq_hz=samp_freq_hz, apply_dsp=apply_dsp)
+        query = psd_query(resolution_hz, None, HANN, samp_freq_hz=samp_freq_hz, apply_dsp=apply_dsp)
         source = self._metadata(dataset)
         with shown(self._progress, f"band power: {source.base_name}") as progress:
             return self._hub.spectra.band_power(
-                source.id, dict(bands_hz or BANDS_HZ), query, _spec(time_range), channels, progress=progress
+                source.id, dict(bands_hz or BANDS_HZ), query, spec_of(time_range), channels, progress=progress
             )
 
     def get_coherence(
@@ -124,10 +129,10 @@ class SpectraClient(TransformsClient):
         apply_dsp: bool = False,
     ) -> CoherenceResult:
         """Return magnitude-squared coherence and phase of pairs of channels, by Welch's method (an addition)."""
-        query = PsdQuery(resolution_hz=resolution_hz, f_range_hz=f_range_hz, apply_dsp=apply_dsp)
+        query = psd_query(resolution_hz, f_range_hz, HANN, apply_dsp=apply_dsp)
         source = self._metadata(dataset)
         with shown(self._progress, f"coherence: {source.base_name}") as progress:
-            return self._hub.spectra.coherence(source.id, list(pairs), query, _spec(time_range), progress=progress)
+            return self._hub.spectra.coherence(source.id, list(pairs), query, spec_of(time_range), progress=progress)
 
     def get_csd(
         self,
@@ -144,12 +149,26 @@ class SpectraClient(TransformsClient):
         """
         return self._hub.spectra.csd(
             self._id(dataset),
-            _spec(time_range),
+            spec_of(time_range),
             channels,
             conductivity_s_per_m=conductivity_s_per_m,
             apply_dsp=apply_dsp,
         )
 
 
-def _spec(time_range: FlexTimeRange | None) -> TimeRangeSpec | None:
+def psd_query(
+    resolution_hz: float, f_range_hz: tuple[float, float] | None, window: SpectralWindowType | str | int, **more: Any
+) -> PsdQuery:
+    """Return the query that friendly arguments mean; ConfigurationError says which of them cannot be."""
+    try:
+        return PsdQuery(
+            resolution_hz=resolution_hz, f_range_hz=f_range_hz, window=coerce_spectral_window_type(window), **more
+        )
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
+        raise ConfigurationError(f"no such spectrum: {faults}") from error
+
+
+def spec_of(time_range: FlexTimeRange | None) -> TimeRangeSpec | None:
+    """Return what a friendly time range means; None stays None."""
     return None if time_range is None else coerce_time_range(time_range)

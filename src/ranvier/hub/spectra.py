@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ranvier._platform import worker_count
 from ranvier.curation.plan import chain_of
 from ranvier.dsp.parallel import Team
 from ranvier.dsp.view import FilteredRecording
-from ranvier.exceptions import ConfigurationError, DatasetError, SignalSelectionError
+from ranvier.exceptions import ConfigurationError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.timing import resolve, time_range
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.dsp import DSPParams
-from ranvier.models.signals import SignalType
 from ranvier.models.spectra import BandPowerTable, CoherenceResult, CsdResult, PsdQuery, PsdResult
 from ranvier.models.spectral import BatchSpectralResult, SpectralInfoResult, SpectralQuery, SpectralResult
 from ranvier.recordings import Recording
+from ranvier.recordings.selection import amplifier_columns
 from ranvier.services.progress import Progress
 from ranvier.spectral.current_source import current_source_density, line_of_sites
 from ranvier.spectral.estimate import Watch
@@ -58,7 +57,7 @@ class Spectra:
         for linked, query in asked:
             for start, stop in plan(query, linked.recording.fs).ranges:
                 linked.recording.clip(start, stop)
-            _columns(linked, query.ntv_chan_idxs)
+            amplifier_columns(linked.channels, query.ntv_chan_idxs)
 
         def work(job: JobContext) -> list[SpectralResult]:
             return [self._compute(linked, query, job, i, len(asked)) for i, (linked, query) in enumerate(asked)]
@@ -86,7 +85,7 @@ class Spectra:
     ) -> PsdResult:
         """Estimate a spectrum per channel; see the Protocol."""
         linked = self._datasets.linked(dataset_id)
-        columns = _columns(linked, channels)
+        columns = amplifier_columns(linked.channels, channels)
         start, stop = resolve(time_range_spec, linked.recording)
         source, _ = self._source(linked, query.apply_dsp)
         served = time_range(linked.recording, start, stop)
@@ -128,7 +127,7 @@ class Spectra:
     ) -> CoherenceResult:
         """Return coherence and phase of pairs of channels; see the Protocol."""
         linked = self._datasets.linked(dataset_id)
-        _columns(linked, [i for pair in pairs for i in pair])
+        amplifier_columns(linked.channels, [i for pair in pairs for i in pair])
         start, stop = resolve(time_range_spec, linked.recording)
         source, _ = self._source(linked, query.apply_dsp)
         served = time_range(linked.recording, start, stop)
@@ -151,7 +150,7 @@ class Spectra:
     ) -> CsdResult:
         """Return the current-source density over a time range; see the Protocol."""
         linked = self._datasets.linked(dataset_id)
-        columns, depth = line_of_sites(linked.channels, _columns(linked, channels))
+        columns, depth = line_of_sites(linked.channels, amplifier_columns(linked.channels, channels))
         start, stop = resolve(time_range_spec, linked.recording)
         if len(columns) * (stop - start) > MOST_CSD_VALUES:
             raise ConfigurationError(
@@ -198,18 +197,3 @@ def _watch(job: JobContext) -> Watch:
 
 def _team() -> Team:
     return Team(worker_count())
-
-
-def _columns(linked: Linked, channels: Sequence[int] | None) -> npt.NDArray[np.int64]:
-    """Return the columns of channels (NTV), in their order; the selected ones where None."""
-    if channels is None:
-        amp = linked.channels.columns_of(SignalType.AMP)
-        chosen = np.array([c for c in amp if linked.channels[int(c)].selected], dtype=np.int64)
-    else:
-        try:
-            chosen = linked.channels.columns_for_ntv(SignalType.AMP, channels)
-        except DatasetError as error:
-            raise SignalSelectionError(str(error)) from error
-    if not len(chosen):
-        raise SignalSelectionError(f"{linked.base_name}: no amplifier channel is selected; name some channels")
-    return chosen
