@@ -169,22 +169,20 @@ def _load(x, row, first, width, window, detrend, mean, xr, xi):  # type: ignore[
     """Put a windowed frame into memory, even samples real and odd ones imaginary; ``mean`` is NaN where one lacks."""
     n = len(window)
     mean[:] = 0.0
-    for i in range(n):
-        line = x[row + i, first : first + width]
-        for c in range(width):
-            mean[c] += line[c]
-    for c in range(width):
-        mean[c] = mean[c] / n if np.isfinite(mean[c]) else np.nan
     for i in range(n // 2):
         even, odd = x[row + 2 * i, first : first + width], x[row + 2 * i + 1, first : first + width]
-        w_even, w_odd = window[2 * i], window[2 * i + 1]
         re, im = xr[i * width : (i + 1) * width], xi[i * width : (i + 1) * width]
-        if detrend == CONSTANT:
-            for c in range(width):
-                re[c], im[c] = (even[c] - mean[c]) * w_even, (odd[c] - mean[c]) * w_odd
-        else:
-            for c in range(width):
-                re[c], im[c] = even[c] * w_even, odd[c] * w_odd
+        for c in range(width):
+            re[c], im[c] = even[c], odd[c]
+            mean[c] += np.float64(even[c]) + np.float64(odd[c])
+    for c in range(width):
+        mean[c] = mean[c] / n if np.isfinite(mean[c]) else np.nan
+    level = mean * detrend
+    for i in range(n // 2):
+        re, im = xr[i * width : (i + 1) * width], xi[i * width : (i + 1) * width]
+        w_even, w_odd = window[2 * i], window[2 * i + 1]
+        for c in range(width):
+            re[c], im[c] = (re[c] - level[c]) * w_even, (im[c] - level[c]) * w_odd
 
 
 @numba.njit
