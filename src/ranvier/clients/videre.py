@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from ranvier.clients._spectra import SpectraClient
 
 
 class VidereClient(SpectraClient):
+=======
+from ranvier.clients._protocols import ProtocolsClient
+
+
+class VidereClient(ProtocolsClient):
+>>>>>>> main
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::
