@@ -141,6 +141,9 @@ def test_psd_and_bands_of_the_selected_channels(videre: VidereClient, dataset: D
     assert bands.power_uv2[1, 1] < 2
     assert (bands.relative.sum(axis=1) <= 1).all()
     assert list(bands.to_dataframe().columns) == ["theta", "fast"]
+    slow = videre.get_psd(dataset, resolution_hz=2.0, samp_freq_hz=100.0)
+    assert slow.frequencies_hz[-1] <= 50
+    assert slow.frequencies_hz[slow.density_uv2_hz[0].argmax()] == pytest.approx(8, abs=2)
     assert set(videre.get_band_power(dataset).bands_hz) >= {"delta", "theta", "ripple"}
 
 

@@ -16,6 +16,7 @@ from ranvier.models.spectral import SpectralWindowType
 from ranvier.recordings.memory import ArrayRecording
 from ranvier.recordings.segments import Segments
 from ranvier.spectral.bands import band_power, check_bands
+from ranvier.spectral.downsampled import DownsampledRecording, factor_for
 from ranvier.spectral.estimate import Watch, cross_density, density, spectrogram
 from ranvier.spectral.fft_kernels import CONSTANT, RAW
 from ranvier.spectral.frames import Framing
@@ -203,3 +204,42 @@ def test_frames_that_cannot_be_are_refused(n: int, hop: int) -> None:
 def test_bands_that_cannot_be_are_named(bands: dict[str, tuple[float, float]]) -> None:
     with pytest.raises(ConfigurationError, match="bands go from low to high"):
         check_bands(bands, 1000.0)
+
+
+def test_a_lower_rate_shows_the_same_spectrum_below_half_of_it() -> None:
+    fs = Fraction(30000)
+    rng = np.random.default_rng(8)
+    x = (rng.standard_normal((120_000, 3)) * 10).astype(np.float32)
+    r = ArrayRecording(x, fs, start=12_345)
+    factor = factor_for(fs, 1000.0)
+    assert factor == 24
+    lower = DownsampledRecording(r, factor)
+    assert lower.fs == fs / 24
+    n = 500
+    slow = density(lower, lower.start, lower.stop, columns(r), Framing(lower.fs, np.ones((1, n)), n))
+    start = lower.start * factor
+    fast = density(r, start, r.stop, columns(r), Framing(fs, np.ones((1, n * factor)), n * factor))
+    inside = (slow.frequencies_hz > 3) & (slow.frequencies_hz < 490)
+    np.testing.assert_allclose(
+        slow.density[:, inside], fast.density[:, : len(inside)][:, inside], rtol=0.2, atol=0.02 * fast.density.mean()
+    )
+    assert np.mean(slow.density[:, inside]) == pytest.approx(np.mean(fast.density[:, :200]), rel=0.1)
+
+
+def test_reads_at_a_lower_rate_do_not_depend_on_where_they_begin() -> None:
+    x = np.random.default_rng(1).standard_normal((9000, 4)).astype(np.float32)
+    r = ArrayRecording(x, FS, segments=Segments.from_runs([(7, 4000), (5000, 5000)]))
+    lower = DownsampledRecording(r, 10)
+    assert (lower.start, lower.stop) == (1, 1000)
+    whole = lower.read(lower.start, lower.stop).samples
+    assert np.isnan(whole[401 - 1 : 500 - 1]).all()
+    assert np.isfinite(whole[: 401 - 1]).all()
+    for a, b in ((1, 50), (390, 520), (600, 601), (900, 1000)):
+        np.testing.assert_array_equal(lower.read(a, b, [2, 0]).samples, whole[a - 1 : b - 1][:, [2, 0]])
+
+
+def test_a_higher_rate_than_that_of_the_recording_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="above the recording's own rate"):
+        factor_for(FS, 2500.0)
+    assert factor_for(FS, 1990.0) == 1
+    assert factor_for(Fraction(2 * 7919), 1.0) >= 1

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ranvier.clients._progress import shown
-from ranvier.clients._transforms import TransformsClient
+from ranvier.clients._signals import SignalsClient
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.flex import FlexDataset, FlexTimeRange, coerce_time_range
@@ -26,7 +26,7 @@ Bands = Mapping[str, tuple[float, float]]
 HANN = SpectralWindowType.HANN
 
 
-class SpectraClient(TransformsClient):
+class SpectraClient(SignalsClient):
     """Power spectra, spectrograms, band power, coherence, current sources.
 
     Densities are one-sided, uV^2/Hz, as ``scipy.signal.welch`` defines them; channels are amplifier channels by native

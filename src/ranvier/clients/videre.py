@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
+from ranvier.clients._protocols import ProtocolsClient
 from ranvier.clients._spectra import SpectraClient
 
 
-class VidereClient(SpectraClient):
-=======
-from ranvier.clients._protocols import ProtocolsClient
-
-
-class VidereClient(ProtocolsClient):
->>>>>>> main
+class VidereClient(ProtocolsClient, SpectraClient):
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::

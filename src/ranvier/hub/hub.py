@@ -18,11 +18,7 @@ from ranvier.store import Store
 
 
 class Hub:
-<<<<<<< HEAD
-    """One place where files are worked on: datasets, signals, filters, curation, jobs, measures, spectra."""
-=======
-    """One place where files are worked on: datasets, signals, files, filters, curation, protocols, jobs, measures."""
->>>>>>> main
+    """One place where files are worked on: the services that :class:`ranvier.services.Hub` names, composed."""
 
     def __init__(self, home: Path | None = None) -> None:
         self.store = Store(home)

@@ -26,6 +26,7 @@ from ranvier.models.time_range import TimeRange
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.recording import Recording
 from ranvier.spectral.bands import band_power, check_bands
+from ranvier.spectral.downsampled import DownsampledRecording, factor_for
 from ranvier.spectral.estimate import Density, Watch, cross_density, density, spectrogram
 from ranvier.spectral.frames import Framing
 from ranvier.spectral.query import SpectralPlan, bins_between, plan
@@ -134,6 +135,7 @@ def psd_result(
     team: Team = ALONE,
 ) -> PsdResult:
     """Estimate a spectrum per channel over counters ``[start, stop)`` (Welch or multitaper)."""
+    recording, start, stop = _at_lower_rate(recording, start, stop, query)
     framing, warnings = _framing(query, recording.fs, stop - start)
     found = density(recording, start, stop, columns, framing, watch=watch, team=team)
     _warn_of_missing(found, "the time range", warnings)
@@ -191,6 +193,7 @@ def coherence_result(
         raise ConfigurationError("coherence is estimated by Welch's method only; leave time_bandwidth out")
     ntv = sorted({int(i) for pair in pairs for i in pair})
     columns = channels.columns_for_ntv(SignalType.AMP, ntv)
+    recording, start, stop = _at_lower_rate(recording, start, stop, query)
     at = {i: k for k, i in enumerate(ntv)}
     positions = [(at[int(a)], at[int(b)]) for a, b in pairs]
     framing, warnings = _framing(query, recording.fs, stop - start)
@@ -213,6 +216,14 @@ def coherence_result(
     )
 
 
+def _at_lower_rate(recording: Recording, start: int, stop: int, query: PsdQuery) -> tuple[Recording, int, int]:
+    """Return the recording and the counters at the rate that a query is content with."""
+    factor = 1 if query.samp_freq_hz is None else factor_for(recording.fs, query.samp_freq_hz)
+    if factor == 1:
+        return recording, start, stop
+    return DownsampledRecording(recording, factor), -(-start // factor), -(-stop // factor)
+
+
 def _framing(query: PsdQuery, fs: Fraction, samples: int) -> tuple[Framing, list[str]]:
     """Return the segments of a query; shorter ones, with a warning, where the range holds no whole one."""
     warnings = []
@@ -232,9 +243,9 @@ def _framing(query: PsdQuery, fs: Fraction, samples: int) -> tuple[Framing, list
 
 
 def _kept(query: PsdQuery, framing: Framing) -> slice:
-    nyquist = float(framing.fs) / 2
+    nyquist = min(float(framing.fs), query.samp_freq_hz or np.inf) / 2
     low, high = (0.0, nyquist) if query.f_range_hz is None else query.f_range_hz
-    keep = bins_between(framing.frequencies_hz, low, high)
+    keep = bins_between(framing.frequencies_hz, low, min(high, nyquist))
     if not low <= high or keep.start >= keep.stop:
         raise ConfigurationError(
             f"no frequency of this estimate lies between {low:g} and {high:g} Hz: it has 0 to {nyquist:g} Hz in steps "
