@@ -85,7 +85,7 @@ class Curation:
             with sink_type(destination, header, force=force) as sink:
                 for name, trains in linked.session.spike_trains.items():
                     try:
-                        sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
+                        sink.write_spike_trains(name, trains.at_rate(recording.fs).between(planned.start, planned.stop))
                     except CapabilityError as error:  # the format has no place for spikes; say so in the record
                         record["notes"] = [*record.get("notes", []), f"left out: {error}"]
                 run(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +100,9 @@ class SpikeTrains:
         ``(n, channels, points)`` float32 uV, or None.
     unit_names
         Name per unit id.
+    fs
+        Counters per second, where they do not count at the rate of the session's stream (spikes detected at 30 kHz
+        beside a field potential at 1 kHz); None: the stream's.
     """
 
     counter: npt.NDArray[np.int64]
@@ -106,6 +110,7 @@ class SpikeTrains:
     site: npt.NDArray[np.int32]
     waveforms: npt.NDArray[np.float32] | None = None
     unit_names: dict[int, str] | None = None
+    fs: Fraction | None = None
 
     def __post_init__(self) -> None:
         if not len(self.counter) == len(self.unit) == len(self.site):
@@ -125,4 +130,12 @@ class SpikeTrains:
         """Return the spikes with ``start <= counter < stop``."""
         a, b = np.searchsorted(self.counter, [start, stop], side="left")
         waveforms = None if self.waveforms is None else self.waveforms[a:b]
-        return SpikeTrains(self.counter[a:b], self.unit[a:b], self.site[a:b], waveforms, self.unit_names)
+        return SpikeTrains(self.counter[a:b], self.unit[a:b], self.site[a:b], waveforms, self.unit_names, self.fs)
+
+    def at_rate(self, fs: Fraction) -> SpikeTrains:
+        """Return the spikes with counters at a rate in Hz, rounded to the nearest; themselves where they have it."""
+        if self.fs is None or self.fs == fs:
+            return self
+        ratio = fs / self.fs
+        doubled = 2 * self.counter * ratio.numerator + ratio.denominator
+        return replace(self, counter=doubled // (2 * ratio.denominator), fs=fs)

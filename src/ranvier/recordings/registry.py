@@ -64,6 +64,7 @@ class Format:
 FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.xdat",
     "ranvier.recordings.formats.rhd",
+    "ranvier.recordings.formats.nsx",
     "ranvier.recordings.formats.nwb",
     "ranvier.recordings.formats.openephys",
     "ranvier.recordings.formats.kilosort",
