@@ -100,7 +100,7 @@ _NAMES = {
         ChannelQuality ChannelQualityTable ChannelVerdict
     """,
     "rig": """
-        ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopStatus OutputStatus
+        ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopSettings LoopStatus OutputStatus
         PulseRecord RigState RigStatus SafetyLimits SensorAssignmentInfo SourceStatus Workspace
     """,
     "signals": """
