@@ -90,7 +90,8 @@ def write_ncs(
     made["samples"] = rng.integers(-32768, 32768, (records, 512))
     header = nlx_header(
         "NCS", 1044, AcqEntName=f"CSC{channel + 1}", SamplingFrequency=fs, ADMaxValue=32767, ADBitVolts=f"{volts:.10g}",
-        NumADChannels=1, ADChannel=channel, InputRange=1000, InputInverted=inverted, DSPLowCutFilterEnabled=True, DspLowCutFrequency=0.1, DSPHighCutFilterEnabled=True, DspHighCutFrequency=8000,
+        NumADChannels=1, ADChannel=channel, InputRange=1000, InputInverted=inverted,
+        DSPLowCutFilterEnabled=True, DspLowCutFrequency=0.1, DSPHighCutFilterEnabled=True, DspHighCutFrequency=8000,
         DspDelayCompensation="Disabled",
     )  # fmt: skip
     path.write_bytes(header + made.tobytes())

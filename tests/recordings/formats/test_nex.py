@@ -249,7 +249,8 @@ for v in data.variables:
     entry = {"type": int(v.header.Type)}
     if entry["type"] == 5:
         entry |= {"values": [float(x) for x in v.ContinuousValues()], "fs": v.SamplingRate(),
-                  "fragments": [float(x) for x in v.FragmentTimestamps()], "counts": [int(x) for x in v.FragmentCounts()]}
+                  "fragments": [float(x) for x in v.FragmentTimestamps()],
+                  "counts": [int(x) for x in v.FragmentCounts()]}
     elif entry["type"] == 2:
         entry["times"] = [[float(a) for a in v.interval_starts], [float(a) for a in v.interval_ends]]
     else:

@@ -114,8 +114,11 @@ def read_cells(path: Path, offsets: npt.NDArray[np.int64], dtype: npt.DTypeLike)
 def events_inside(events: Events, start: int, stop: int) -> tuple[Events, int]:
     """Return the events within a stream's counters ``[start, stop]``, and how many lie outside.
 
-    One counter outside is rounding of another clock, and moved to the edge.
+    One counter outside is rounding of another clock, and moved to the edge. A stream whose samples are lost altogether
+    keeps all events: they are what is left.
     """
+    if stop <= start:
+        return events, 0
     near = events.between(start - 1, stop + 2)
     moved = np.clip(near.counter, start, stop)
     return Events(moved, near.line, near.state, near.source, near.text), len(events) - len(near)

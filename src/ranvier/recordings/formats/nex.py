@@ -1,8 +1,8 @@
 """Reader of NeuroExplorer files, ``.nex`` and ``.nex5``; ``nex_sink`` writes the latter.
 
 Continuous variables become streams (fragments are their gaps), neurons the spike trains ``"neurons"``, waveforms a
-spike train each, events, intervals and markers events. Files written here also hold, in their JSON, what the format has no
-place for.
+spike train each; events, intervals and markers become events. Files written here also hold, in their JSON, what the
+format has no place for.
 """
 
 from __future__ import annotations

@@ -103,14 +103,14 @@ class NexFile:
         """Return time stamps: those of a variable, or with ``part=1`` the ends of its intervals."""
         size = variable.tick_bytes
         ticks = self.array(variable.offset + part * variable.count * size, f"<i{size}", variable.count)
-        clipped: npt.NDArray[np.int64] = np.clip(ticks, -(2**53), 2**53).astype(np.int64)
+        clipped: npt.NDArray[np.int64] = np.clip(ticks.astype(np.int64), -(2**53), 2**53)
         return clipped
 
     def fragments(self, variable: NexVariable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
         """Return stamp and first value of each fragment of a continuous variable, and where its values begin."""
         at = variable.offset + variable.count * variable.tick_bytes
         first = self.array(at, f"<u{variable.index_bytes}", variable.count)
-        indices = np.minimum(first, 2**53).astype(np.int64)
+        indices = np.minimum(first.astype(np.uint64), np.uint64(2**53)).astype(np.int64)
         return self.ticks(variable), indices, at + variable.count * variable.index_bytes
 
     def marker_texts(self, variable: NexVariable) -> list[tuple[str, npt.NDArray[Any]]]:

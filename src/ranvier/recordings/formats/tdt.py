@@ -1,8 +1,8 @@
 """Reader of TDT blocks: the folder, or any file in it.
 
 ``.tsq`` is the index, ``.tev`` holds the data; in newer blocks each channel of a store has a ``.sev`` of its own.
-The files do not say what their values are: microvolts are assumed (and said so), unless ``ranvier_units.json`` in the folder
-of the block names the unit of a store: ``{"Wav1": "V"}``.
+The files do not say what their values are: microvolts are assumed (and said so), unless ``ranvier_units.json`` in the
+folder of the block names the unit of a store: ``{"Wav1": "V"}``.
 """
 
 from __future__ import annotations
