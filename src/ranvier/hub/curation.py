@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.curation.executor import make_header, run
-from ranvier.curation.output import resolve_output
+from ranvier.curation.output import refuse_own_source, resolve_output
 from ranvier.curation.plan import plan
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
@@ -67,7 +67,7 @@ class Curation:
         header = make_header(
             recording,
             planned.chain,
-            sources=[_source(linked)],
+            sources=[source_record(linked)],
             extra=linked.session.extra,
             start=planned.start,
         )
@@ -78,7 +78,7 @@ class Curation:
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
-        _refuse_own_source(linked, destination, known)
+        refuse_own_source(linked.format, linked.canonical, destination, known)
         label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
 
         def work(job: JobContext) -> list[Path]:
@@ -107,7 +107,7 @@ class Curation:
         return paths
 
 
-def _source(linked: Linked) -> dict[str, Any]:
+def source_record(linked: Linked) -> dict[str, Any]:
     """Return what provenance says about the source of an output."""
     files = [f for f in linked.format.files(linked.canonical) if f.exists()]
     return {
@@ -119,16 +119,3 @@ def _source(linked: Linked) -> dict[str, Any]:
         "samples": [linked.recording.start, linked.recording.stop],
         "provenance": linked.session.provenance,
     }
-
-
-def _refuse_own_source(linked: Linked, destination: Path, known: Format) -> None:
-    """Refuse an output that would replace a file of its own source."""
-    if known.file_type != linked.format.file_type:
-        return
-    suffix = known.sink.suffixes[0] if known.sink is not None else ""
-    candidate = destination.with_name(destination.name + suffix)
-    same_base = linked.canonical.parent.resolve() / known.base_name(linked.canonical) == (
-        destination.parent.resolve() / destination.name
-    )
-    if same_base or candidate.resolve() in {f.resolve() for f in linked.format.files(linked.canonical)}:
-        raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
