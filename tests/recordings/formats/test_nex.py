@@ -195,7 +195,7 @@ def test_clients_convert_to_and_from(tmp_path):
             assert there.gaps == ds.gaps
         back = videre.link_data_file(tmp_path / "car_out.nex5")
         np.testing.assert_allclose(videre.get_signals(back).amp, whole - np.mean(whole, axis=0), atol=2e-2)
-        videre.copy_data_file(tmp_path / "x.nex", tmp_path / "y")
+        videre.copy_data_source_file(tmp_path / "x.nex", tmp_path / "y")
         assert (tmp_path / "y.nex").exists()
 
 
