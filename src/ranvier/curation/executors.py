@@ -139,7 +139,7 @@ def copy_spike_trains(
     """Give an output the spike trains of its range; where its format has no place for them, the record says so."""
     for name, trains in session.spike_trains.items():
         try:
-            sink.write_spike_trains(name, trains.between(output.start, output.stop))
+            sink.write_spike_trains(name, trains.counted_at(recording.fs).between(output.start, output.stop))
         except CapabilityError as error:
             record["notes"] = [*record.get("notes", []), f"left out: {error}"]
 

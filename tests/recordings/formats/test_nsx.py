@@ -149,7 +149,7 @@ def test_streams_of_one_session(tmp_path):
     assert spikes.site.tolist() == [2, 2, 1]
     assert spikes.unit.tolist() == [2, 0, 1]
     assert spikes.unit_names == {1: "chan2 noise", 2: "chan3 unit 1"}
-    assert spikes.at_rate(Fraction(1000)).counter.tolist() == [2, 2, 30]
+    assert spikes.counted_at(Fraction(1000)).counter.tolist() == [2, 2, 30]
     alone = open_session(tmp_path / "a.ns2")
     assert alone.spike_trains["nev"].fs == 30_000
     assert open_session(tmp_path / "b.nsx", RadiensFileType.NSX).path == tmp_path / "b.ns5"

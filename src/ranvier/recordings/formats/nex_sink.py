@@ -125,7 +125,7 @@ class Nex5Sink(Sink):
 
     def write_spike_trains(self, name: str, trains: SpikeTrains) -> None:
         """Keep spike trains: a neuron per unit, and a table with unit, site and waveforms of each spike."""
-        self._trains[name] = trains.at_rate(self.header.fs)
+        self._trains[name] = trains.counted_at(self.header.fs)
 
     def commit(self) -> Path:
         """Put everything in place, flush, give the final name; return the file."""
