@@ -93,10 +93,11 @@ class ChunkedRecording(Recording):
     def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
         for a, b, i, values in self._values(start, stop, columns):
             gain, offset = self._gains[columns[i]], self._offsets[columns[i]]
-            if gain == 1.0 and offset == 0.0:
+            if gain == 1.0 and offset == 0.0 and values.dtype != np.float64:
                 out[a:b, i] = values
             else:
-                out[a:b, i] = values * gain + offset
+                with np.errstate(over="ignore", invalid="ignore"):  # damaged values become infinite
+                    out[a:b, i] = values * gain + offset
 
     def _read_counts(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.int16]) -> None:
         for a, b, i, values in self._values(start, stop, columns):

@@ -358,3 +358,14 @@ def fuzz(tmp_path, suffix, examples):
         header_fraction=0.5,
     )
     assert nex.base_name(path) == "x"
+
+
+def test_a_train_without_spikes_comes_back(tmp_path):
+    nothing = np.empty(0, np.int32)
+    with Nex5Sink(tmp_path / "a", Header(Fraction(1000), plain_channels(amp=1))) as sink:
+        sink.write(Block(np.ones((10, 1), np.float32), 0))
+        sink.write_spike_trains(
+            "s", SpikeTrains(np.empty(0, np.int64), nothing, nothing, np.empty((0, 4, 30), np.float32))
+        )
+        path = sink.commit()
+    assert len(open_session(path).spike_trains["s"]) == 0

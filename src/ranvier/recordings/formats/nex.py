@@ -220,7 +220,8 @@ def _spikes_with_waveforms(session: Session, file: NexFile, variable: NexVariabl
     if flat is None and variable.count:
         session.notes += (f"{variable.name}: its waveforms are too large or cut off, and left out",)
     scale = np.float32(_TO_UV.get(variable.units.lower(), 1e3))
-    waveforms = None if flat is None else (flat[order] * scale)[:, None, :]
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged values become infinite
+        waveforms = None if flat is None else (flat[order] * scale)[:, None, :]
     n = len(ticks)
     fs = exact_rate(file.tick_hz, where=str(file.path))
     names = {1: variable.name}

@@ -134,7 +134,8 @@ class NexFile:
         values = self.array(variable.offset + n * variable.tick_bytes, variable.value_dtype, n * points)
         if len(values) < n * points:
             return None
-        return (values.reshape(n, points) * variable.gain + variable.unit_offset).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # damaged values become infinite
+            return (values.reshape(n, points) * variable.gain + variable.unit_offset).astype(np.float32)
 
 
 def _open_nex5(handle: BinaryIO, path: Path, size: int) -> NexFile:

@@ -191,7 +191,7 @@ class Nex5Sink(Sink):
                 yield _Table(NEURON, label, trains.counter[mine], wire=int(trains.site[mine][0]), unit=unit)
             fields = tuple((key, getattr(trains, key).astype(np.int32).view(np.uint32)) for key in ("unit", "site"))
             yield _Table(MARKER, _table_name(name), trains.counter, fields)
-            if trains.waveforms is not None:
+            if trains.waveforms is not None and len(trains):
                 flat = trains.waveforms.reshape(len(trains), -1) * np.float32(1e-3)
                 yield _Table(WAVEFORM, _waves_name(name), trains.counter, waveforms=flat)
 
@@ -329,7 +329,7 @@ def _waves_name(train: str) -> str:
 
 
 def _train_json(name: str, trains: SpikeTrains) -> dict[str, Any]:
-    waves = trains.waveforms
+    waves = trains.waveforms if len(trains) else None
     return {
         "name": name,
         "table": _table_name(name),

@@ -261,5 +261,6 @@ def _waveforms(
     with open(tev, "rb") as handle:
         for i in np.argsort(offsets, kind="stable").tolist():
             handle.seek(int(offsets[i]))
-            out[i, 0] = np.frombuffer(handle.read(size), dtype) * units.gain_uv
+            with np.errstate(over="ignore", invalid="ignore"):  # damaged values become infinite
+                out[i, 0] = np.frombuffer(handle.read(size), dtype) * units.gain_uv
     return out, []
