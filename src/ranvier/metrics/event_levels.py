@@ -113,9 +113,7 @@ def _checked(params: SpikeDetectParams, fs: float) -> SpikeDetectParams:
     if params.shadow is None or not 0 <= params.shadow <= MAX_WINDOW_SEC:
         raise ConfigurationError(f"shadow is 0 to {MAX_WINDOW_SEC} s, got {params.shadow} (ms instead of s?)")
     pre, post, shadow = _samples(params, fs)
-    return params.model_copy(
-        update={"thr_wdw": list(window[:2]), "thr_wdw_pts": [pre, post], "shadow_pts": shadow}
-    )
+    return params.model_copy(update={"thr_wdw": list(window[:2]), "thr_wdw_pts": [pre, post], "shadow_pts": shadow})
 
 
 def _samples(params: SpikeDetectParams, fs: float) -> tuple[int, int, int]:

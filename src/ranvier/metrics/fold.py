@@ -61,13 +61,13 @@ class Totals:
         """Return the least of a column, inf where there is none."""
         if not len(self._table):
             return np.full(self.channels, np.inf)
-        return self._table.single[:, row].min(axis=0).astype(np.float64)
+        return np.asarray(self._table.single[:, row].min(axis=0), np.float64)
 
     def most(self, row: int) -> Floats:
         """Return the largest of a column, -inf where there is none."""
         if not len(self._table):
             return np.full(self.channels, -np.inf)
-        return self._table.single[:, row].max(axis=0).astype(np.float64)
+        return np.asarray(self._table.single[:, row].max(axis=0), np.float64)
 
     def counter_of(self, row: int, at: int, *, largest: bool) -> Floats:
         """Return the sample counter (float64) of the first extreme of a column, NaN where there is none."""
@@ -75,7 +75,8 @@ class Totals:
             return np.full(self.channels, np.nan)
         values = self._table.single[:, row]
         packet = values.argmax(axis=0) if largest else values.argmin(axis=0)
-        return self._table.origin[packet] + self._table.single[packet, at, np.arange(self.channels)].astype(np.float64)
+        offset = self._table.single[packet, at, np.arange(self.channels)]
+        return np.asarray(self._table.origin[packet] + offset.astype(np.float64))
 
     @cached_property
     def mad(self) -> Floats:
@@ -86,4 +87,3 @@ class Totals:
         out = np.empty(self.channels)
         median_rows(self._table.single, k.MAD, k.N, self._packet_samples / 2, out)
         return out
-

@@ -39,7 +39,9 @@ class PacketGrid:
             raise ConfigurationError(f"packets last {low:g} to {high:g} s, not {packet_dur_sec!r}")
         grid = cls(Fraction(fs), Fraction(str(packet_dur_sec)))
         if grid.fs * grid.dur < 2 or grid.fs * grid.dur >= 2**24:
-            raise ConfigurationError(f"packets of {packet_dur_sec:g} s at {float(fs):g} Hz hold too few or many samples")
+            raise ConfigurationError(
+                f"packets of {packet_dur_sec:g} s at {float(fs):g} Hz hold too few or many samples"
+            )
         return grid
 
     def start_of(self, index: int) -> int:
@@ -124,9 +126,7 @@ class PacketMaker:
         self.fill(index, table, 0, start, stop)
         return table
 
-    def fill(
-        self, index: int, table: PacketTable, row: int, start: int | None = None, stop: int | None = None
-    ) -> None:
+    def fill(self, index: int, table: PacketTable, row: int, start: int | None = None, stop: int | None = None) -> None:
         """Write packet ``index`` into a row of a table that is empty there."""
         origin, end = self.grid.start_of(index), self.grid.start_of(index + 1)
         table.origin[row] = origin

@@ -106,7 +106,9 @@ class RangeMetrics:
             raise ConfigurationError(f"windows last at least one sample, not {window_sec!r} s")
         count = math.ceil((stop - start) / length)
         if count > MOST_WINDOWS:
-            raise ConfigurationError(f"{count} windows of {window_sec:g} s are more than {MOST_WINDOWS}; take longer ones")
+            raise ConfigurationError(
+                f"{count} windows of {window_sec:g} s are more than {MOST_WINDOWS}; take longer ones"
+            )
         for i in range(count):
             a, b = start + round(i * length), min(stop, start + round((i + 1) * length))
             if b > a:
@@ -133,7 +135,7 @@ class RangeMetrics:
         last = grid.index_of(stop)
         oldest = max(recording.start, stop - round(self._persistence_sec * float(grid.fs)))
         first = grid.index_of(oldest)
-        first += grid.start_of(first) < oldest
+        first += oldest > recording.start and grid.start_of(first) < oldest
         table = self._packets.get(first, last).take(self._rows) if last > first else PacketTable.empty(0, 0)
         each = [self._totals(PacketTable(table.origin[i : i + 1], table.exact[i : i + 1], table.single[i : i + 1]),
                              grid.start_of(first + i + 1) - grid.start_of(first + i))
