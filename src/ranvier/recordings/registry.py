@@ -68,6 +68,7 @@ FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.nwb",
     "ranvier.recordings.formats.hdf5",
     "ranvier.recordings.formats.mearec",
+    "ranvier.recordings.formats.edf",
     "ranvier.recordings.formats.csv_files",
     "ranvier.recordings.formats.openephys",
     "ranvier.recordings.formats.phy",
