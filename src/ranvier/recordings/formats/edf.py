@@ -23,11 +23,11 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
 from ranvier.recordings.channels import Channel, ChannelTable
 from ranvier.recordings.events import Events
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.edf_annotations import annotation_events, record_onsets
 from ranvier.recordings.formats.edf_header import EdfHeader, EdfSignal, is_edf, read_header
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from ranvier.exceptions import CapabilityError, RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import digital_edges
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.rhd_channels import known_board_mode
 from ranvier.recordings.formats.rhd_header import ADC, RHD_MAGIC, RHS_MAGIC, SUPPLY
 from ranvier.recordings.formats.rhd_recording import RhdFile, RhdRecording, join_files
 from ranvier.recordings.lazy import LazyDict
-from ranvier.recordings.registry import Format
 from ranvier.recordings.session import Session
 
 _NAME = "Intan RHD"
