@@ -19,6 +19,8 @@ SUFFIXES: dict[str, RadiensFileType] = {
     ".csv": RadiensFileType.CSV,
     ".hdf5": RadiensFileType.HDF5,
     ".h5": RadiensFileType.HDF5,
+    ".mearec.hdf5": RadiensFileType.MEAREC_HDF5,
+    ".mearec.h5": RadiensFileType.MEAREC_HDF5,
     ".nex5": RadiensFileType.NEX5,
     ".nwb": RadiensFileType.NWB,
     ".bin": RadiensFileType.KILOSORT2,

@@ -135,6 +135,11 @@ def test_link_convert_copy(tmp_path: Path) -> None:
         assert len(curate.get_events(written)) == 1
         curate.copy_data_source_file(made.path, tmp_path / "c")
         assert (tmp_path / "c.edf").read_bytes() == made.path.read_bytes()
+        bdf = write_edf(tmp_path / "d.bdf", bdf=True).path
+        curate.move_data_source_file(bdf, tmp_path / "e.bdf")
+        assert (tmp_path / "e.bdf").is_file()
+        curate.remove_data_source_file(tmp_path / "e.bdf")
+        assert not (tmp_path / "e.bdf").exists()
         with open_session(tmp_path / "b.h5") as session, open_session(made.path) as source:
             a, b = session.stream(), source.stream()
             assert np.array_equal(a.read(0, 2000).samples, b.read(0, 2000).samples)

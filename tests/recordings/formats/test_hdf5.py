@@ -224,6 +224,12 @@ class TestMearec:
         with CurateClient() as curate:
             assert curate.link_data_file(made.path).simulated
             assert curate.convert(made.path, tmp_path / "out.h5").simulated
+            curate.copy_data_source_file(made.path, tmp_path / "copy.mearec.hdf5")
+            curate.move_data_source_file(tmp_path / "copy.mearec.hdf5", tmp_path / "moved")
+            with open_session(tmp_path / "moved.mearec.hdf5") as session:
+                assert session.format == "MEArec"
+            curate.remove_data_source_file(tmp_path / "moved")
+            assert not list(tmp_path.glob("moved*"))
 
     def test_what_is_missing_is_told(self, tmp_path: Path) -> None:
         made = write_mearec(tmp_path / "m.h5")

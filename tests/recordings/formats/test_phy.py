@@ -112,6 +112,15 @@ def test_missing_raw_data_is_said(folder: Path) -> None:
         assert curate.link_data_file(folder).id == linked.id
 
 
+def test_files_of_a_folder(folder: Path) -> None:
+    with CurateClient() as curate:
+        with pytest.raises(CapabilityError, match="whole folder"):
+            curate.copy_data_source_file(folder, folder.parent / "other")
+        curate.remove_data_source_file(folder)
+    assert not folder.exists() or not list(folder.iterdir())
+    assert (folder.parent / "raw.dat").is_file()
+
+
 def test_a_sorting_of_our_own_binary_keeps_its_counters(tmp_path: Path) -> None:
     case = SinkCase(KilosortSink, tmp_path, channels=plain_channels(amp=2))
     with case.open("rec") as sink:
