@@ -228,6 +228,8 @@ class TestMearec:
         positions = np.stack([np.zeros(8), np.arange(8) % 2 * 20.0, np.arange(8) // 2 * 25.0], axis=1)
         end = 5000 / 32_000 * quantities.s
         trains = [neo.SpikeTrain(np.sort(rng.uniform(0, 0.15, 10)) * quantities.s, t_stop=end) for _ in range(3)]
+        for train in trains:
+            train.annotate(cell_type="E")
         content = {
             "recordings": samples,
             "channel_positions": positions,
