@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ranvier.exceptions import CapabilityError, NotARecordingError, RadiensError, RecordingError
 from ranvier.models.dataset import RadiensFileType
-from ranvier.recordings.format import Format
+from ranvier.recordings.format import Format as Format
 from ranvier.recordings.plugins import plugin_formats, plugin_problems
 from ranvier.recordings.session import Session
 from ranvier.recordings.unreadable import why_unreadable, why_unreadable_type
@@ -36,12 +36,15 @@ FILE_ERRORS: tuple[type[Exception], ...] = (
 FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.xdat",
     "ranvier.recordings.formats.rhd",
+    "ranvier.recordings.formats.rhs",
     "ranvier.recordings.formats.nwb",
     "ranvier.recordings.formats.hdf5",
     "ranvier.recordings.formats.mearec",
     "ranvier.recordings.formats.edf",
     "ranvier.recordings.formats.csv_files",
     "ranvier.recordings.formats.openephys",
+    "ranvier.recordings.formats.openephys_legacy",
+    "ranvier.recordings.formats.spikeglx",
     "ranvier.recordings.formats.phy",
     "ranvier.recordings.formats.kilosort",
     "ranvier.recordings.formats.raw",
