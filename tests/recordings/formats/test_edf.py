@@ -79,6 +79,14 @@ def test_annotations_are_events(tmp_path: Path, bdf: bool) -> None:
     check_reader(lambda: open_session(made.path), files=[made.path])
 
 
+def test_continuous_files_count_from_the_first_onset(tmp_path: Path) -> None:
+    made = write_edf(tmp_path / "a.edf", onsets=[0.5 + i for i in range(8)], plus="C")
+    with open_session(made.path) as session:
+        recording = session.stream()
+        assert recording.segments.runs() == [(125, 2000)]
+        assert recording.walltime == datetime(2025, 3, 2, 14, 15, 16, 500_000, tzinfo=UTC)
+
+
 def test_discontinuous_records_are_gaps(tmp_path: Path) -> None:
     onsets = [0.5, 1.5, 2.5, 10.5, 11.5, 100.0, 101.0, 102.0]
     made = write_edf(tmp_path / "a.edf", onsets=onsets, plus="D")
