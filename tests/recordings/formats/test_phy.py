@@ -114,8 +114,12 @@ def test_missing_raw_data_is_said(folder: Path) -> None:
 
 def test_files_of_a_folder(folder: Path) -> None:
     with CurateClient() as curate:
-        with pytest.raises(CapabilityError, match="whole folder"):
-            curate.copy_data_source_file(folder, folder.parent / "other")
+        curate.copy_data_source_file(folder, folder.parent / "copy")
+        curate.move_data_source_file(folder.parent / "copy", folder.parent / "moved")
+        assert not (folder.parent / "copy").exists()
+        with open_session(folder) as session, open_session(folder.parent / "moved") as moved:
+            assert np.array_equal(session.spike_trains["phy"].unit, moved.spike_trains["phy"].unit)
+            assert len(moved.streams) == 1
         curate.remove_data_source_file(folder)
     assert not folder.exists() or not list(folder.iterdir())
     assert (folder.parent / "raw.dat").is_file()
