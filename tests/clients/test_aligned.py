@@ -120,9 +120,10 @@ def with_spikes(videre: VidereClient, tmp_path: Path) -> DatasetMetadata:
     trains = SpikeTrains(counter.astype(np.int64), unit, np.zeros(len(counter), np.int32))
     sink_type = format_for_type(RadiensFileType.NEX5).sink
     assert sink_type is not None
-    header = Header(fs=FS, channels=plain_channels(amp=1, din=1), start=START, spike_trains={"sorted": trains})
+    header = Header(fs=FS, channels=plain_channels(amp=1, din=1), start=START)
     with sink_type(tmp_path / "spikes", header) as sink:
         sink.write(Block(samples()[:, 15:], START))
+        sink.write_spike_trains("sorted", trains)
         path = sink.commit()
     return videre.link_data_file(path)
 
