@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ranvier.clients._progress import shown
-from ranvier.clients._signals import SignalsClient
+from ranvier.clients._sessions import SessionsClient
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.models.flex import FlexDataset
 
 Output = str | Path
 
 
-class TransformsClient(SignalsClient):
+class TransformsClient(SessionsClient):
     """One filter, reference or slice from a dataset into a new recording.
 
     All of them take ``output_path`` as ``dir/base[.suffix]``: the suffix picks the format (``.xdat``, ``.nwb``,

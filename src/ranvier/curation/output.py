@@ -36,6 +36,7 @@ SUFFIXES: dict[str, RadiensFileType] = {
     ".ncs": RadiensFileType.NCS,
     ".spikes": RadiensFileType.SPIKES,
     ".kpi": RadiensFileType.KPI,
+    ".session.json": RadiensFileType.SESSION,
 }
 
 

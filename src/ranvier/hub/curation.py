@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ranvier.curation.executor import make_header, run
 from ranvier.curation.output import resolve_output
-from ranvier.curation.plan import plan
+from ranvier.curation.plan import Plan, plan
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.recordings import Format
+from ranvier.recordings.fingerprint import fingerprint
+from ranvier.recordings.pieces import pieces_in
 from ranvier.services.progress import Progress
 from ranvier.store import Store
 
@@ -62,12 +64,33 @@ class Curation:
     ) -> list[Path]:
         """Run a chain from a dataset into a new recording; return its files, the one to link first."""
         destination, known = resolve_output(output, default)
+        planned = plan(nodes, linked.recording, linked.channels, zero_phase=zero_phase)
+        label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
+        return self.write_planned(
+            linked, planned, destination, known, label=f"{linked.base_name}: {label}", force=force, progress=progress
+        )
+
+    def write_planned(
+        self,
+        linked: Linked,
+        planned: Plan,
+        destination: Path,
+        known: Format,
+        *,
+        label: str,
+        sources: Sequence[Mapping[str, Any]] | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> list[Path]:
+        """Run a bound chain over a range into ``dir/base``; return the files written, the one to link first.
+
+        ``sources`` is what provenance says about them, where they are not the dataset's own file.
+        """
         recording = linked.recording
-        planned = plan(nodes, recording, linked.channels, zero_phase=zero_phase)
         header = make_header(
             recording,
             planned.chain,
-            sources=[_source(linked)],
+            sources=[source_record(linked)] if sources is None else sources,
             extra=linked.session.extra,
             start=planned.start,
         )
@@ -79,7 +102,6 @@ class Curation:
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
         _refuse_own_source(linked, destination, known)
-        label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
 
         def work(job: JobContext) -> list[Path]:
             with sink_type(destination, header, force=force) as sink:
@@ -100,14 +122,12 @@ class Curation:
                 )
                 return sink.final_paths()
 
-        paths = self._jobs.run(
-            "curate", f"{linked.base_name}: {label}", work, outputs=[str(destination)], progress=progress
-        )
+        paths = self._jobs.run("curate", label, work, outputs=[str(destination)], progress=progress)
         self._store.provenance.put(paths[0], record)
         return paths
 
 
-def _source(linked: Linked) -> dict[str, Any]:
+def source_record(linked: Linked) -> dict[str, Any]:
     """Return what provenance says about the source of an output."""
     files = [f for f in linked.format.files(linked.canonical) if f.exists()]
     return {
@@ -116,19 +136,22 @@ def _source(linked: Linked) -> dict[str, Any]:
         "format": linked.format.name,
         "uid": linked.id,
         "bytes": sum(f.stat().st_size for f in files),
+        "fingerprint": fingerprint(files),
         "samples": [linked.recording.start, linked.recording.stop],
         "provenance": linked.session.provenance,
     }
 
 
 def _refuse_own_source(linked: Linked, destination: Path, known: Format) -> None:
-    """Refuse an output that would replace a file of its own source."""
-    if known.file_type != linked.format.file_type:
-        return
+    """Refuse an output that would replace a file of its own source, or of one that was concatenated into it."""
+    pieces = pieces_in(linked.session.provenance)
+    paths = [Path(piece.path) for piece in pieces[0].pieces] if pieces is not None else []
+    if known.file_type == linked.format.file_type:
+        paths.append(linked.canonical)
     suffix = known.sink.suffixes[0] if known.sink is not None else ""
     candidate = destination.with_name(destination.name + suffix)
-    same_base = linked.canonical.parent.resolve() / known.base_name(linked.canonical) == (
-        destination.parent.resolve() / destination.name
-    )
-    if same_base or candidate.resolve() in {f.resolve() for f in linked.format.files(linked.canonical)}:
-        raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
+    base = destination.parent.resolve() / destination.name
+    for path in paths:
+        files = {f.resolve() for f in known.files(path)} if known.detect(path) is not None else set()
+        if candidate.resolve() in files or (files and path.parent.resolve() / known.base_name(path) == base):
+            raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")

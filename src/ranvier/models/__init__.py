@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ranvier.models.provenance import *
     from ranvier.models.quality import *
     from ranvier.models.rig import *
+    from ranvier.models.sessions import *
     from ranvier.models.signals import *
     from ranvier.models.simulation import *
     from ranvier.models.spectral import *
@@ -102,6 +103,9 @@ _NAMES = {
     "rig": """
         ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopStatus OutputStatus
         PulseRecord RigState RigStatus SafetyLimits SensorAssignmentInfo SourceStatus Workspace
+    """,
+    "sessions": """
+        AlignmentQuality Barcodes ClockAlignment ReplayReport SessionPiece SplitTimestamps
     """,
     "signals": """
         KeyIndex SigSelect SignalArrays SignalSpec SignalType

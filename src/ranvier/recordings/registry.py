@@ -67,6 +67,7 @@ FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.nwb",
     "ranvier.recordings.formats.openephys",
     "ranvier.recordings.formats.kilosort",
+    "ranvier.recordings.formats.joined",
     "ranvier.recordings.formats.raw",
 )
 
