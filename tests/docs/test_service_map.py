@@ -101,6 +101,7 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
         "hub.sessions.map_timestamps",
         "hub.sessions.map_events",
         "hub.sessions.barcodes",
+        "hub.replays.replay",
         "hub.jobs.list",
         "hub.jobs.get",
         "hub.jobs.cancel",

@@ -92,6 +92,23 @@ def provenance(path: PathArgument, json: Annotated[bool, typer.Option("--json", 
 
 
 @app.command()
+def replay(
+    path: PathArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep the repetition, as DIR/BASE.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="OLD=NEW: where a recorded file or folder is now.")
+    ] = None,
+    force: Force = False,
+    json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Make a file again from its own record, and say whether it comes out the same; status 1 where it does not."""
+    from ranvier.cli.info import replay_file
+
+    if not replay_file(path, out, source or [], force=force, as_json=json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def warm() -> None:
     """Compile every kernel into the cache, so that nothing compiles later."""
     from ranvier.connect import warm_kernels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from ranvier.clients._signals import SignalsClient
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.events import EventTable
 from ranvier.models.flex import FlexDataset
-from ranvier.models.sessions import ClockAlignment, SessionPiece, SplitTimestamps
+from ranvier.models.sessions import ClockAlignment, ReplayReport, SessionPiece, SplitTimestamps
 
 
 class SessionsClient(SignalsClient):
@@ -74,6 +74,39 @@ class SessionsClient(SignalsClient):
     def split_timestamps(self, dataset: FlexDataset, timestamps: npt.ArrayLike) -> SplitTimestamps:
         """Return piece and own sample counter of sample counters of a concatenated recording, e.g. of spikes."""
         return self._hub.sessions.split_timestamps(self._id(dataset), np.asarray(timestamps, dtype=np.int64))
+
+    def replay(
+        self, dataset: FlexDataset, *, output_path: str | Path | None = None,
+        sources: Mapping[str, str] | None = None, force: bool = False,
+    ) -> ReplayReport:  # fmt: skip
+        """Make a recording again from what its provenance says, and compare: every sample, counter, event and spike.
+
+        Parameters
+        ----------
+        output_path
+            Keep the repetition; None compares and removes it.
+        sources
+            Where recorded files, or folders that they lie in, are now: ``{old: new}``.
+
+        Returns
+        -------
+        ReplayReport
+            ``same`` and ``verdict`` say whether it came out as it must: identical to the last bit with the versions
+            and CPU type of the record, within 1e-6 of full scale otherwise (``environment`` says what is different).
+
+        Raises
+        ------
+        CapabilityError
+            It does not say how it was made, was recorded and not made, or has a stage that this version does not know.
+        DatasetError, RecordingError
+            A source is gone; a source changed.
+        """
+        made = self._metadata(dataset)
+        with shown(self._progress, f"repeating {made.base_name}") as progress:
+            return self._hub.replays.replay(
+                made.id, output=None if output_path is None else Path(output_path), moved=dict(sources or {}),
+                force=force, progress=progress,
+            )  # fmt: skip
 
     def align_clocks(
         self, source: FlexDataset | EventTable, target: FlexDataset | EventTable, *,

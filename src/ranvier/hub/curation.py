@@ -79,12 +79,14 @@ class Curation:
         *,
         label: str,
         sources: Sequence[Mapping[str, Any]] | None = None,
+        keep_record: bool = True,
         force: bool = False,
         progress: Progress | None = None,
     ) -> list[Path]:
         """Run a bound chain over a range into ``dir/base``; return the files written, the one to link first.
 
-        ``sources`` is what provenance says about them, where they are not the dataset's own file.
+        ``sources`` is what provenance says about them, where they are not the dataset's own file. Without
+        ``keep_record`` the store does not remember the output's provenance.
         """
         recording = linked.recording
         header = make_header(
@@ -123,7 +125,8 @@ class Curation:
                 return sink.final_paths()
 
         paths = self._jobs.run("curate", label, work, outputs=[str(destination)], progress=progress)
-        self._store.provenance.put(paths[0], record)
+        if keep_record:
+            self._store.provenance.put(paths[0], record)
         return paths
 
 

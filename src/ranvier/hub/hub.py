@@ -10,6 +10,7 @@ from ranvier.hub.dsp import DspGroups
 from ranvier.hub.files import Files
 from ranvier.hub.jobs import JobManager
 from ranvier.hub.metrics import Metrics
+from ranvier.hub.replay import Replays
 from ranvier.hub.sessions import Sessions
 from ranvier.hub.signals import Signals
 from ranvier.hub.simulation import Simulation
@@ -30,6 +31,7 @@ class Hub:
         self.files = Files(self.datasets, self.curation)
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)
+        self.replays = Replays(self.datasets, self.curation, self.simulation)
 
     def close(self) -> None:
         """Cancel this process's jobs and close every file; unlinks nothing."""

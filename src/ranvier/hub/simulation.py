@@ -12,6 +12,7 @@ from ranvier.hub.datasets import Datasets
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.simulation import SimulationSpec
+from ranvier.recordings import Format
 from ranvier.services.progress import Progress
 from ranvier.simulation import SimulatedRecording
 
@@ -28,13 +29,23 @@ class Simulation:
     ) -> DatasetMetadata:
         """Write a simulated recording with its ground truth and link it; see the Protocol."""
         destination, known = resolve_output(output)
-        destination = marked(destination)
+        return self._datasets.link(self.write(spec, marked(destination), known, force=force, progress=progress))
+
+    def write(
+        self,
+        spec: SimulationSpec,
+        destination: Path,
+        known: Format,
+        *,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Write a simulated recording to ``dir/base``; return the path to link."""
         sink_type = known.sink
         if sink_type is None:
             raise CapabilityError(f"{known.name} files cannot be written")
         recording = SimulatedRecording(spec)
         header = make_header(recording, None, sources=[], seed=spec.seed)
-
         record = dict(header.provenance or {}) | {
             "file_type": known.file_type.name,
             "simulation": spec.model_dump(mode="json"),
@@ -47,10 +58,9 @@ class Simulation:
                 run(recording, None, sink, events=recording.events(), progress=job.progress, cancelled=job.cancelled)
                 return sink.final_paths()[0]
 
-        path = self._jobs.run(
+        return self._jobs.run(
             "simulate", f"simulating {destination.name}", work, outputs=[str(destination)], progress=progress
         )
-        return self._datasets.link(path)
 
 
 def marked(destination: Path) -> Path:

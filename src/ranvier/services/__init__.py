@@ -28,6 +28,7 @@ from ranvier.services.hub import Hub
 from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
 from ranvier.services.progress import Progress
+from ranvier.services.replays import HubReplays
 from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
@@ -40,6 +41,7 @@ __all__ = [
     "HubFiles",
     "HubJobs",
     "HubMetrics",
+    "HubReplays",
     "HubSessions",
     "HubSignals",
     "HubSimulation",

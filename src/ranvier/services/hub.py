@@ -10,6 +10,7 @@ from ranvier.services.dsp import HubDsp
 from ranvier.services.files import HubFiles
 from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
+from ranvier.services.replays import HubReplays
 from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
@@ -46,6 +47,11 @@ class Hub(Protocol):
     @property
     def sessions(self) -> HubSessions:
         """Recordings that belong together."""
+        ...
+
+    @property
+    def replays(self) -> HubReplays:
+        """Files made again from their own record."""
         ...
 
     @property
