@@ -105,6 +105,7 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
         "hub.jobs.list",
         "hub.jobs.get",
         "hub.jobs.cancel",
+        "hub.jobs.retry",
         "hub.jobs.clear",
         "hub.metrics.channel_quality",
         "hub.simulation.simulate",

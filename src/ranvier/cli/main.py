@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ranvier._version import __version__
+from ranvier.cli.jobs import app as jobs_app
 from ranvier.cli.rig import app as rig_app
 from ranvier.exceptions import RadiensError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 
 app.add_typer(rig_app)
+app.add_typer(jobs_app)
 
 #: What a wrong call raises: click's class, which newer typers carry themselves.
 _WRONG_CALL: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

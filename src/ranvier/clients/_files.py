@@ -117,10 +117,26 @@ class BaseFileClient(BaseClient):
         """Return the operations that made a recording, oldest first; ``record`` is None where its file says nothing."""
         return self._hub.datasets.provenance(self._id(dataset))
 
-    def list_jobs(self) -> Sequence[JobInfo]:
-        """Return the engine's jobs, newest first (an addition to the documented API)."""
+    def jobs(self) -> Sequence[JobInfo]:
+        """Return the engine's jobs, newest first, also those of other processes (an addition to the documented API).
+
+        A job whose process died is LOST; what it left unfinished on the disk was removed.
+        """
         return self._hub.jobs.list()
+
+    def job(self, job_id: str) -> JobInfo:
+        """Return one job (an addition to the documented API)."""
+        return self._hub.jobs.get(job_id)
 
     def cancel_job(self, job_id: str) -> JobInfo:
         """Ask a job to stop (an addition to the documented API)."""
         return self._hub.jobs.cancel(job_id)
+
+    def retry_job(self, job_id: str) -> JobInfo:
+        """Do again what a failed, cancelled or lost job should have done; wait, return the new job (an addition)."""
+        with shown(self._progress, f"again: {self._hub.jobs.get(job_id).label}") as progress:
+            return self._hub.jobs.retry(job_id, progress)
+
+    def clear_jobs(self) -> int:
+        """Forget the jobs that have ended and return how many; their outputs stay (an addition)."""
+        return self._hub.jobs.clear()

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.curation.executor import make_header, run
+from ranvier.curation.memory import block_rows, run_bytes
 from ranvier.curation.output import resolve_output
 from ranvier.curation.plan import Plan, plan
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
-from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.jobs import JobContext, JobManager, Need
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.recordings import Format
@@ -20,6 +21,9 @@ from ranvier.recordings.fingerprint import fingerprint
 from ranvier.recordings.pieces import pieces_in
 from ranvier.services.progress import Progress
 from ranvier.store import Store
+
+#: Threads that a run keeps busy: reading, computing and writing overlap.
+RUN_WORKERS = 2
 
 
 class Curation:
@@ -105,8 +109,12 @@ class Curation:
             raise OutputError(f"{known.name} files cannot be written")
         _refuse_own_source(linked, destination, known)
 
+        width = len(linked.channels)
+        need = Need(run_bytes(width, planned.chain), workers=RUN_WORKERS)
+
         def work(job: JobContext) -> list[Path]:
             with sink_type(destination, header, force=force) as sink:
+                job.add_staged(sink.staged.token)
                 for name, trains in linked.session.spike_trains.items():
                     try:
                         sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
@@ -118,16 +126,36 @@ class Curation:
                     sink,
                     start=planned.start,
                     stop=planned.stop,
+                    workers=job.granted.workers,
+                    block_rows=block_rows(width, job.granted.memory_bytes, need.memory_bytes),
                     events=stream_events(linked),
                     progress=job.progress,
                     cancelled=job.cancelled,
                 )
                 return sink.final_paths()
 
-        paths = self._jobs.run("curate", label, work, outputs=[str(destination)], progress=progress)
+        paths = self._jobs.run(
+            "curate",
+            label,
+            work,
+            outputs=[str(destination)],
+            need=need,
+            request=repeat_request(record, destination, known, force),
+            progress=progress,
+        )
         if keep_record:
             self._store.provenance.put(paths[0], record)
         return paths
+
+
+def repeat_request(record: Mapping[str, Any], destination: Path, known: Format, force: bool) -> dict[str, Any]:
+    """Return what any process needs to do a job again (see ``Replays.repeat``)."""
+    return {
+        "record": dict(record),
+        "destination": str(destination),
+        "file_type": known.file_type.name,
+        "force": force,
+    }
 
 
 def source_record(linked: Linked) -> dict[str, Any]:

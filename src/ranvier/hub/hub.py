@@ -32,6 +32,7 @@ class Hub:
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)
         self.replays = Replays(self.datasets, self.curation, self.simulation)
+        self.jobs.repeater = self.replays.repeat
 
     def close(self) -> None:
         """Cancel this process's jobs and close every file; unlinks nothing."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from ranvier.curation.executor import make_header, run
 from ranvier.curation.output import resolve_output
 from ranvier.exceptions import CapabilityError
+from ranvier.hub.curation import RUN_WORKERS, repeat_request
 from ranvier.hub.datasets import Datasets
-from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.jobs import JobContext, JobManager, Need
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.simulation import SimulationSpec
 from ranvier.recordings import Format
@@ -54,12 +55,27 @@ class Simulation:
 
         def work(job: JobContext) -> Path:
             with sink_type(destination, header, force=force) as sink:
+                job.add_staged(sink.staged.token)
                 sink.write_spike_trains("ground_truth", recording.ground_truth())
-                run(recording, None, sink, events=recording.events(), progress=job.progress, cancelled=job.cancelled)
+                run(
+                    recording,
+                    None,
+                    sink,
+                    workers=job.granted.workers,
+                    events=recording.events(),
+                    progress=job.progress,
+                    cancelled=job.cancelled,
+                )
                 return sink.final_paths()[0]
 
         return self._jobs.run(
-            "simulate", f"simulating {destination.name}", work, outputs=[str(destination)], progress=progress
+            "simulate",
+            f"simulating {destination.name}",
+            work,
+            outputs=[str(destination)],
+            need=Need(workers=RUN_WORKERS),
+            request=repeat_request(record, destination, known, force),
+            progress=progress,
         )
 
 

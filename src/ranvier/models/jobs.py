@@ -39,7 +39,11 @@ class JobProgress(BaseModel):
 
 
 class JobInfo(BaseModel):
-    """One job as the store knows it."""
+    """One job as the store knows it.
+
+    ``attempts`` counts how often its work was started (failures that may pass are tried again); ``retry_of`` is the
+    id of the job that this one repeats; ``repeatable`` says whether any process can repeat it from its record alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -52,3 +56,6 @@ class JobInfo(BaseModel):
     finished_utc: str | None = None
     error: str | None = None
     outputs: tuple[str, ...] = ()
+    attempts: int = 1
+    retry_of: str | None = None
+    repeatable: bool = False

@@ -48,6 +48,11 @@ class StagedFiles:
         # Also where nobody calls abort: a sink that is dropped, or the interpreter's end.
         self._cleanup = weakref.finalize(self, _remove_all, os.getpid(), self._handles, self._temporary)
 
+    @property
+    def token(self) -> str:
+        """What the temporary names of this output have in common; no other output has it."""
+        return self._token
+
     def path(self, final: Path) -> Path:
         """Return the temporary path that becomes ``final`` (a file or a folder); nothing is created."""
         if final not in self._temporary:
@@ -119,6 +124,34 @@ class StagedFiles:
             raise
         for old in aside.values():
             _remove(old)
+
+
+def remove_left_behind(folders: Iterable[Path], tokens: Iterable[str]) -> list[Path]:
+    """Clean up after a process that died while it wrote; return what was removed or put back.
+
+    Only files with one of the tokens are touched. Unfinished files are removed. Where the process died between two
+    renames, what the output was to replace is put back; where all had been renamed, the old files are removed.
+    """
+    done: list[Path] = []
+    for folder in folders:
+        for token in tokens:
+            found = sorted(folder.glob(f".*.{token}*{_SUFFIX}")) if folder.is_dir() else []
+            old_end = f".{token}.replaced{_SUFFIX}"
+            aside = [p for p in found if p.name.endswith(old_end)]
+            unfinished = [p for p in found if p not in aside]
+            for path in aside:
+                final = path.with_name(path.name[1 : -len(old_end)])
+                if unfinished or not final.exists():
+                    with suppress(OSError):
+                        os.replace(path, final)
+                        done.append(final)
+                else:
+                    _remove(path)
+                    done.append(path)
+            for path in unfinished:
+                _remove(path)
+                done.append(path)
+    return done
 
 
 def _advice(error: OSError) -> str:

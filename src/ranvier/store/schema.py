@@ -51,4 +51,9 @@ def _rig(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX impedances_by_probe ON impedances (probe_id)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _rig)
+def _retries(connection: sqlite3.Connection) -> None:
+    for column in ("attempts INTEGER NOT NULL DEFAULT 1", "retry_of TEXT", "request TEXT", "staged TEXT"):
+        connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _retries)

@@ -1,0 +1,68 @@
+"""``ranvier jobs``: long work of all processes of this user."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ranvier.clients import VidereClient
+from ranvier.models.jobs import JobInfo
+
+app = typer.Typer(name="jobs", help="See, cancel, repeat and forget jobs.", rich_markup_mode=None)
+
+JobId = Annotated[str, typer.Argument(help="Id of the job, as 'ranvier jobs' shows it.")]
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    """See, cancel, repeat and forget jobs; alone, list them."""
+    if context.invoked_subcommand is None:
+        show(json=False)
+
+
+@app.command("list")
+def show(json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """List the jobs, newest first. A job whose process died is lost; what it left unfinished is removed."""
+    with VidereClient() as videre:
+        found = videre.jobs()
+    if json:
+        typer.echo("[" + ",\n".join(info.model_dump_json() for info in found) + "]")
+        return
+    for info in found:
+        typer.echo(words(info))
+    if not found:
+        typer.echo("no jobs")
+
+
+@app.command()
+def cancel(job_id: JobId) -> None:
+    """Ask a job to stop; it removes what it has written so far."""
+    with VidereClient() as videre:
+        typer.echo(words(videre.cancel_job(job_id)))
+
+
+@app.command()
+def retry(job_id: JobId) -> None:
+    """Do again what a failed, cancelled or lost job should have done."""
+    with VidereClient() as videre:
+        typer.echo(words(videre.retry_job(job_id)))
+
+
+@app.command()
+def clear() -> None:
+    """Forget the jobs that have ended; their outputs stay."""
+    with VidereClient() as videre:
+        count = videre.clear_jobs()
+    typer.echo(f"{count} jobs forgotten")
+
+
+def words(info: JobInfo) -> str:
+    """Return a job in one line (and what went wrong in a second one)."""
+    parts = [info.id, f"{info.state.value:<9}", f"{info.progress.fraction:4.0%}", info.label]
+    if info.attempts > 1:
+        parts.append(f"(try {info.attempts})")
+    if info.retry_of:
+        parts.append(f"(again: {info.retry_of})")
+    line = "  ".join(parts)
+    return f"{line}\n    {info.error}" if info.error else line

@@ -1,0 +1,75 @@
+"""How much memory and how many threads jobs may take together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ranvier._platform import memory_bytes, worker_count
+from ranvier.exceptions import ConfigurationError
+from ranvier.store import Store
+
+#: Settings of the store that change the defaults.
+MEMORY_KEY, WORKERS_KEY, RUNNING_KEY = "jobs.memory_bytes", "jobs.workers", "jobs.max_running"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a job takes while it runs.
+
+    Attributes
+    ----------
+    memory_bytes
+        Memory of its blocks and buffers, at most.
+    workers
+        Threads that it can keep busy, at least 1.
+    """
+
+    memory_bytes: int = 256 * 2**20
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What all running jobs of one engine take together, at most.
+
+    A job that alone needs more runs alone, with the whole budget (it works in smaller blocks).
+    """
+
+    memory_bytes: int
+    workers: int
+    max_running: int
+
+    def __post_init__(self) -> None:
+        if min(self.memory_bytes, self.workers, self.max_running) < 1:
+            raise ConfigurationError(
+                f"a budget of {self.memory_bytes} bytes, {self.workers} workers and {self.max_running} running jobs "
+                f"lets nothing run; each is at least 1"
+            )
+
+    @classmethod
+    def of(cls, store: Store) -> Budget:
+        """Return the budget that the settings say: half of the memory, one worker per core, as many jobs as workers."""
+        workers = int(store.settings.get(WORKERS_KEY, worker_count()))
+        return cls(
+            memory_bytes=int(store.settings.get(MEMORY_KEY, memory_bytes() // 2)),
+            workers=workers,
+            max_running=int(store.settings.get(RUNNING_KEY, workers)),
+        )
+
+    def fits(self, need: Need, running: list[Need]) -> bool:
+        """Return whether a job may start beside those that run."""
+        if not running:
+            return True
+        return (
+            len(running) < self.max_running
+            and need.memory_bytes + sum(n.memory_bytes for n in running) <= self.memory_bytes
+            and need.workers + sum(n.workers for n in running) <= self.workers
+        )
+
+    def grant(self, need: Need, running: list[Need]) -> Need:
+        """Return what a job that starts now may take: its need, or half of the free workers where that is more.
+
+        Half, so that the next one need not wait; a job that exceeds the budget gets the budget.
+        """
+        free = self.workers - sum(n.workers for n in running)
+        return Need(min(need.memory_bytes, self.memory_bytes), min(max(need.workers, free // 2), max(free, 1)))
