@@ -41,7 +41,7 @@ def compute(stop: Event) -> None:
 
 def measure(seconds: float, block_ms: float, highpass_hz: float) -> None:
     """Run the rig in this process; print one line of JSON."""
-    from ranvier.models.rig import LatePolicy
+    from ranvier.models.rig import LatePolicy, LoopSettings
     from ranvier.rig.process import entry
     from ranvier.rig.rig import Rig
 
@@ -52,16 +52,16 @@ def measure(seconds: float, block_ms: float, highpass_hz: float) -> None:
             rig.control.set_core_config(loop_dur=block_ms)
             rig.control.start_streaming()
             time.sleep(1.0)  # the first blocks pay for what is loaded on first use
-            rig.triggers.arm_loop(
-                range(32),
-                -60.0,
+            settings = LoopSettings(
+                channels=tuple(range(32)),
+                threshold_uv=-60.0,
                 dout_idx=1,
                 refractory_sec=0.002,
                 deadline_ms=5.0,
                 late=LatePolicy.LATE,
                 highpass_hz=highpass_hz or None,
-                client="benchmark",
             )
+            rig.triggers.arm_loop(settings, client="benchmark")
             time.sleep(seconds)
             status = rig.loop.status()
             details = rig.control.details()

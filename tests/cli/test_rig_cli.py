@@ -165,6 +165,17 @@ def test_drift_is_found_under_blocks(ppm: float, verdict: str) -> None:
     assert rig_check.judge_drift(StreamFigures([0.0], [0.0])).verdict == "warn"
 
 
+def test_a_drift_that_cannot_be_told_from_none_is_a_warning() -> None:
+    rng = np.random.default_rng(3)
+    t = np.linspace(0.0, 2.0, 40)
+    figures = StreamFigures(elapsed_sec=list(t), head_sec=list(t + rng.normal(0.0, 0.01, 40)))
+    drift, error = figures.drift_ppm()
+    assert abs(drift) - 2 * error < 100.0 < 2 * error  # it may be 0, and it may be more than is wanted
+    found = rig_check.judge_drift(figures)
+    assert (found.verdict, found.figure) == ("warn", drift)
+    assert "cannot tell" in found.words
+
+
 def test_losses_fail() -> None:
     assert rig_check.judge_losses(0, 0).verdict == "pass"
     assert rig_check.judge_losses(1, 0).verdict == "fail"

@@ -52,9 +52,18 @@ class TestChannels:
     def test_json_keeps_every_field(self) -> None:
         table = probe_channels(4, ain=1, din=1)
         odd = replace(table[0], impedance_ohm=1.5e6, contact_id="e1", probe_idx=1, gain=0.5, offset=-1.0, port=Port.C)
+        odd = replace(odd, skew_samples=7 / 13)
         table = table.with_channels([odd, *table.channels[1:]])
         data = json.loads(json_bytes(channels_to_json(table)))
         assert channels_from_json(data, HERE) == table
+
+    def test_skew_survives_slices_and_is_none_in_sidecars_that_do_not_know_it(self) -> None:
+        table = plain_channels(amp=3)
+        table = table.with_channels(replace(c, skew_samples=c.ntv / 4) for c in table)
+        assert table.take([2, 0]).skew_samples.tolist() == [0.5, 0.0]
+        data = channels_to_json(table)
+        data["columns"].pop("skew_samples")
+        assert channels_from_json(data, HERE).skew_samples.tolist() == [0.0, 0.0, 0.0]
 
     @pytest.mark.parametrize("key", ["columns", "geometry_source", "type", "site", "ntv", "unit"])
     def test_damaged_json_is_named(self, key: str) -> None:

@@ -38,6 +38,7 @@ class FakeSource(Source):
         self.played: list[tuple[int, int, np.ndarray, tuple[int, int]]] = []
         self.outs: list[tuple[int, bool, int]] = []
         self.broken = False
+        self.lag = 0  # samples from the end of a block to where a command takes effect
         self.mosi: list[int] = []
 
     # --- the stream, driven by tests
@@ -85,8 +86,9 @@ class FakeSource(Source):
 
     def set_digital_out(self, line: int, state: bool) -> int:
         self._check()
-        self.outs.append((line, state, self.head))
-        return self.head
+        at = self.head + self.lag
+        self.outs.append((line, state, at))
+        return at
 
     def stimulate(
         self,

@@ -148,6 +148,24 @@ def test_pulses_keep_their_clock(bench: Bench) -> None:
     assert bench.levels()[0] is False
 
 
+@pytest.mark.parametrize("rows", [30, 150, 157])
+def test_pulses_are_as_long_as_they_should_be_whenever_commands_take_effect(bench: Bench, rows: int) -> None:
+    """A command takes effect some samples behind the block that it comes with: no pulse is a block too long for it."""
+    rng = np.random.default_rng(rows)
+    bench.dio.set_pulse(0.1, 0.02, 0)
+    bench.dio.stream_started()
+    for _ in range(40_000 // rows):
+        bench.source.lag = int(rng.integers(1, 20))
+        bench.run(rows)
+    rises = np.array([at for line, state, at in bench.source.outs if line == 0 and state])
+    falls = np.array([at for line, state, at in bench.source.outs if line == 0 and not state])
+    assert len(falls) >= 12
+    widths = falls - rises[: len(falls)]
+    assert np.abs(widths - 600).max() <= rows / 2 + 40
+    assert abs(widths.mean() - 600) < rows / 4 + 10
+    assert np.abs(rises - rises[0] - 3000 * np.arange(len(rises))).max() <= rows / 2 + 40
+
+
 def test_a_new_mode_leaves_the_old_outputs_at_rest(bench: Bench) -> None:
     bench.dio.set_pulse(1.0, 0.5, -1)
     bench.dio.stream_started()

@@ -7,12 +7,12 @@ import pytest
 from outputs_fake import FakeSource
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, FilterDesignError
-from ranvier.models.rig import LatePolicy, LoopStatus
+from ranvier.models.rig import LatePolicy, LoopSettings, LoopStatus
 from ranvier.recordings import Block
 from ranvier.rig.clock import FakeClock
 from ranvier.rig.dac import Dac
 from ranvier.rig.dio import Dio
-from ranvier.rig.loop import ClosedLoop, LoopSettings
+from ranvier.rig.loop import ClosedLoop
 
 
 class SlowSource(FakeSource):
@@ -254,7 +254,7 @@ def test_sources_without_outputs_have_no_loop(bench: Bench) -> None:
 
 
 def test_a_loop_armed_before_the_stream_watches_the_stream(bench: Bench) -> None:
-    bench.loop.arm(LoopSettings((0,), -50.0, 1))
+    bench.loop.arm(LoopSettings(channels=(0,), threshold_uv=-50.0, dout_idx=1))
     bench.source.channels = bench.source.channels.take(range(1, len(bench.source.channels)))
     bench.loop.stream_started()  # channel 0 is gone
     assert not bench.loop.is_armed

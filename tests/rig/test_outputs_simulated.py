@@ -11,7 +11,7 @@ import pytest
 from outputs_fake import biphasic
 
 from ranvier.models.dataset import TimeRangeSpec
-from ranvier.models.rig import LatePolicy
+from ranvier.models.rig import LatePolicy, LoopSettings
 from ranvier.models.signals import KeyIndex, SignalType, SigSelect
 from ranvier.models.status import BackboneMode
 from ranvier.rig.rig import Rig
@@ -81,9 +81,15 @@ def test_the_closed_loop_answers_on_the_simulator(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     try:
         rig.control.set_core_config(loop_dur=1.0)
-        rig.triggers.arm_loop(
-            range(32), -60.0, dout_idx=1, highpass_hz=300.0, deadline_ms=100.0, late=LatePolicy.SKIP, client="test"
+        settings = LoopSettings(
+            channels=tuple(range(32)),
+            threshold_uv=-60.0,
+            dout_idx=1,
+            highpass_hz=300.0,
+            deadline_ms=100.0,
+            late=LatePolicy.SKIP,
         )
+        rig.triggers.arm_loop(settings, client="test")
         rig.control.start_streaming()
         wait_for(lambda: (s := rig.loop.status()) is not None and s.edges >= 10, 20.0)
         rig.triggers.disarm_loop()

@@ -9,7 +9,7 @@ from outputs_fake import FIRST_DIN, FIRST_DOUT, FakeSource
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError
 from ranvier.models.ports import Port
-from ranvier.models.rig import LatePolicy
+from ranvier.models.rig import LatePolicy, LoopSettings
 from ranvier.models.triggers import TriggerChannel
 from ranvier.rig.clock import FakeClock
 from ranvier.rig.dac import Dac
@@ -152,7 +152,8 @@ def test_a_snapshot_comes_back(bench: Bench) -> None:
 
 
 def test_the_closed_loop_is_switched_here(bench: Bench) -> None:
-    bench.triggers.arm_loop([0, 1], -40.0, dout_idx=2, late=LatePolicy.DISARM, client="me")
+    settings = LoopSettings(channels=(0, 1), threshold_uv=-40.0, dout_idx=2, late=LatePolicy.DISARM)
+    bench.triggers.arm_loop(settings, client="me")
     status = bench.loop.status()
     assert status is not None
     assert status.armed

@@ -129,12 +129,16 @@ def judge_losses(lost: int, nan: int) -> Finding:
 
 
 def judge_drift(figures: StreamFigures) -> Finding:
-    """Judge the instrument's clock against this computer's; what the measurement cannot tell is no failure."""
+    """Judge the instrument's clock against this computer's; what the measurement cannot tell is a warning."""
     drift, error = figures.drift_ppm()
     if not math.isfinite(error):
         return Finding("clock", WARN, None, "ppm", DRIFT_PPM, "too few samples came to tell")
-    verdict = _at_most(max(0.0, abs(drift) - 2 * error), DRIFT_PPM)
     words = f"{drift:+.0f} +- {2 * error:.0f} ppm against this computer (wanted at most {DRIFT_PPM[0]:g})"
+    surely = max(0.0, abs(drift) - 2 * error)  # no less than this
+    if surely <= DRIFT_PPM[0] < abs(drift) + 2 * error:
+        longer = "; cannot tell: look for longer (--seconds), on a computer that does nothing else"
+        return Finding("clock", WARN, drift, "ppm", DRIFT_PPM, words + longer)
+    verdict = _at_most(surely, DRIFT_PPM)
     return Finding("clock", verdict, drift, "ppm", DRIFT_PPM, words)
 
 

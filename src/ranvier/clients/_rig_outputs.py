@@ -19,7 +19,7 @@ from ranvier.models.flex import (
     coerce_stim_keypress_index,
 )
 from ranvier.models.impedance import Impedance
-from ranvier.models.rig import LatePolicy, PulseRecord, SafetyLimits
+from ranvier.models.rig import LatePolicy, LoopSettings, PulseRecord, SafetyLimits
 from ranvier.models.status import SinapsStatusRegisters
 from ranvier.models.stim import StimParams, StimStep, StimStepState, coerce_stim_step
 from ranvier.models.triggers import ManualStimTriggerRequest, ManualStimTriggerToggleRequest
@@ -234,17 +234,17 @@ class OutputsClient(StimulationClient):
         highpass_hz
             Causal high-pass in front of the detector; None for the raw signal.
         """
-        self._rig.triggers.arm_loop(
-            list(coerce_indices(channels)),
-            number("threshold_uv", threshold_uv),
+        settings = LoopSettings(
+            channels=tuple(coerce_indices(channels)),
+            threshold_uv=number("threshold_uv", threshold_uv),
             dout_idx=whole("dout_idx", dout_idx),
             pulse_sec=number("pulse_sec", pulse_sec),
             refractory_sec=number("refractory_sec", refractory_sec),
             deadline_ms=number("deadline_ms", deadline_ms),
             late=_policy(late),
             highpass_hz=None if highpass_hz is None else number("highpass_hz", highpass_hz),
-            client=self._name,
         )
+        self._rig.triggers.arm_loop(settings, client=self._name)
         self._loop_armed = True
 
     def disarm_closed_loop(self) -> None:

@@ -80,7 +80,7 @@ def plan(
             start, stop = recording.clip(max(first, start), min(last, stop))
             slices.append({"kind": "slice_time", "parameters": {"source": list(before), "retained": [start, stop]}})
         else:
-            operations.append(_operation(node, zero_phase))
+            operations.append(operation_of(node, zero_phase=zero_phase))
     chain = Chain.bind(operations, recording.fs, channels) if operations else None
     return Plan(chain, start, stop, slices)
 
@@ -90,18 +90,22 @@ def chain_of(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable) 
     return Chain.bind([_dsp_operation(item) for item in params], fs, channels)
 
 
-def _operation(node: TransformNode, zero_phase: bool) -> Operation:
+def operation_of(node: TransformNode, *, zero_phase: bool = False) -> Operation:
+    """Return what a node does, as an operation; CapabilityError for one that this version cannot run.
+
+    ``zero_phase`` makes every filter zero-phase; otherwise the node's own parameter decides.
+    """
     kind, params = node.type, node.params
     if isinstance(params, HighLowPassParams):
         made = {TransformNodeType.HIGHPASS_FILTER: HighPass, TransformNodeType.LOWPASS_FILTER: LowPass}.get(kind)
         if made is not None:
-            return made(params.frequency, params.order, zero_phase)
+            return made(params.frequency, params.order, zero_phase or params.zero_phase)
     if isinstance(params, BandParams):
         band = {TransformNodeType.BANDPASS_FILTER: BandPass, TransformNodeType.BANDSTOP_FILTER: BandStop}.get(kind)
         if band is not None:
-            return band(params.low_frequency, params.high_frequency, params.order, zero_phase)
+            return band(params.low_frequency, params.high_frequency, params.order, zero_phase or params.zero_phase)
     if isinstance(params, NotchParams) and kind == TransformNodeType.NOTCH_FILTER:
-        return Notch(params.notch_frequency, params.bandwidth, zero_phase)
+        return Notch(params.notch_frequency, params.bandwidth, zero_phase or params.zero_phase)
     if kind == TransformNodeType.CAR_REF and (params is None or isinstance(params, CARParams)):
         return CommonAverageReference()
     if isinstance(params, VirtualRefParams) and kind == TransformNodeType.VIRTUAL_REF:

@@ -48,7 +48,7 @@ class Files:
         for entry in sorted(folder.iterdir()):
             try:
                 known, canonical = detect(entry)
-            except NotARecordingError:
+            except (NotARecordingError, CapabilityError):
                 continue
             found.setdefault(canonical, known)
         return [info for canonical, known in found.items() for info in _describe(known, canonical)]
@@ -98,6 +98,9 @@ def _describe(known: Format, canonical: Path) -> list[FileInfo]:
     try:
         with open_session(canonical, known.file_type) as session:
             single = len(session.streams) == 1
+            if not session.streams:  # spikes only
+                none: dict[str, Any] = {"num_channels": 0, "duration_sec": 0.0, "sample_rate": float(session.fs or 0)}
+                return [FileInfo(base_name=base, dataset_uid="", **none, **common)]
             return [
                 FileInfo(
                     base_name=base if single else f"{base}#{name}",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ranvier.models.impedance import *
     from ranvier.models.jobs import *
     from ranvier.models.kpi import *
+    from ranvier.models.output_options import *
     from ranvier.models.ports import *
     from ranvier.models.provenance import *
     from ranvier.models.quality import *
@@ -88,6 +89,9 @@ _NAMES = {
         BundleStatId ChannelReduction KpiBundleStatsResult KpiBundleStatsWindow KpiMetric KpiMetricId
         KpiMetricsResult KpiMetricsSeriesResult KpiMetricsWindow KpiMode KpiServiceMode KpiStatus
     """,
+    "output_options": """
+        OutputOptions SessionMetadata SubjectMetadata
+    """,
     "ports": """
         GPIOChannelCount Port PortChannelCount
     """,
@@ -101,7 +105,7 @@ _NAMES = {
         ChannelQuality ChannelQualityTable ChannelVerdict
     """,
     "rig": """
-        ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopStatus OutputStatus
+        ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopSettings LoopStatus OutputStatus
         PulseRecord RigState RigStatus SafetyLimits SensorAssignmentInfo SourceStatus Workspace
     """,
     "sessions": """

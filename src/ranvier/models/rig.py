@@ -15,6 +15,7 @@ __all__ = [
     "LatePolicy",
     "LatencyReport",
     "LiveSignalArrays",
+    "LoopSettings",
     "LoopStatus",
     "OutputStatus",
     "PulseRecord",
@@ -103,6 +104,39 @@ class LatePolicy(StrEnum):
     SKIP = "skip"  # no output for that event
     LATE = "late"  # output late, counted
     DISARM = "disarm"  # turn the loop off
+
+
+class LoopSettings(OwnModel):
+    """What a closed loop watches and how it answers.
+
+    Attributes
+    ----------
+    channels
+        Amplifier channels (NTV).
+    threshold_uv
+        Negative: crossed downward; positive: upward.
+    dout_idx
+        The digital output.
+    pulse_sec
+        How long an answer lasts; its end comes with the first block behind it.
+    refractory_sec
+        From edge to edge at least.
+    deadline_ms
+        From the event's sample to the output that holds.
+    late
+        What happens to an event whose deadline has passed.
+    highpass_hz
+        Corner of a causal Butterworth high-pass in front of the detector; None for the raw signal.
+    """
+
+    channels: tuple[int, ...]
+    threshold_uv: float
+    dout_idx: int
+    pulse_sec: float = 0.001
+    refractory_sec: float = 0.005
+    deadline_ms: float = 5.0
+    late: LatePolicy = LatePolicy.LATE
+    highpass_hz: float | None = None
 
 
 class LoopStatus(OwnModel):

@@ -64,6 +64,7 @@ class HighLowPassParams(Model):
 
     frequency: float
     order: int | None = None
+    zero_phase: bool = False
 
 
 class BandParams(Model):
@@ -72,6 +73,7 @@ class BandParams(Model):
     low_frequency: float
     high_frequency: float
     order: int | None = None
+    zero_phase: bool = False
 
 
 class NotchParams(Model):
@@ -79,6 +81,7 @@ class NotchParams(Model):
 
     notch_frequency: float
     bandwidth: Annotated[float, Field(gt=0)]
+    zero_phase: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -232,38 +235,45 @@ class TransformNode(Model):
         return {**data, "params": PARAMS_OF[TransformNodeType(kind)].model_validate(data["params"])}
 
     @classmethod
-    def highpass(cls, frequency: float, order: int | None = None) -> TransformNode:
+    def highpass(cls, frequency: float, order: int | None = None, *, zero_phase: bool = False) -> TransformNode:
         """Keep what lies above ``frequency`` Hz."""
-        return cls._of(TransformNodeType.HIGHPASS_FILTER, frequency=frequency, order=order)
+        return cls._of(TransformNodeType.HIGHPASS_FILTER, frequency=frequency, order=order, zero_phase=zero_phase)
 
     @classmethod
-    def lowpass(cls, frequency: float, order: int | None = None) -> TransformNode:
+    def lowpass(cls, frequency: float, order: int | None = None, *, zero_phase: bool = False) -> TransformNode:
         """Keep what lies below ``frequency`` Hz."""
-        return cls._of(TransformNodeType.LOWPASS_FILTER, frequency=frequency, order=order)
+        return cls._of(TransformNodeType.LOWPASS_FILTER, frequency=frequency, order=order, zero_phase=zero_phase)
 
     @classmethod
-    def bandpass(cls, low_frequency: float, high_frequency: float, order: int | None = None) -> TransformNode:
+    def bandpass(
+        cls, low_frequency: float, high_frequency: float, order: int | None = None, *, zero_phase: bool = False
+    ) -> TransformNode:
         """Keep what lies between two frequencies in Hz."""
         band = {"low_frequency": low_frequency, "high_frequency": high_frequency}
-        return cls._of(TransformNodeType.BANDPASS_FILTER, **band, order=order)
+        return cls._of(TransformNodeType.BANDPASS_FILTER, **band, order=order, zero_phase=zero_phase)
 
     @classmethod
-    def bandstop(cls, low_frequency: float, high_frequency: float, order: int | None = None) -> TransformNode:
+    def bandstop(
+        cls, low_frequency: float, high_frequency: float, order: int | None = None, *, zero_phase: bool = False
+    ) -> TransformNode:
         """Remove what lies between two frequencies in Hz."""
         band = {"low_frequency": low_frequency, "high_frequency": high_frequency}
-        return cls._of(TransformNodeType.BANDSTOP_FILTER, **band, order=order)
+        return cls._of(TransformNodeType.BANDSTOP_FILTER, **band, order=order, zero_phase=zero_phase)
 
     @classmethod
     def notch(
-        cls, notch_frequency: float | None = None, bandwidth: float | None = None, *, frequency: float | None = None
-    ) -> TransformNode:
+        cls, notch_frequency: float | None = None, bandwidth: float | None = None, *, frequency: float | None = None,
+        zero_phase: bool = False,
+    ) -> TransformNode:  # fmt: skip
         """Remove a narrow band; ``frequency`` is the newer name of ``notch_frequency``. Both in Hz, both required."""
         centres = {f for f in (notch_frequency, frequency) if f is not None}
         if len(centres) != 1 or bandwidth is None:
             raise ConfigurationError(
                 "a notch needs notch_frequency (or its newer name, frequency) and bandwidth, in Hz"
             )
-        return cls._of(TransformNodeType.NOTCH_FILTER, notch_frequency=centres.pop(), bandwidth=bandwidth)
+        return cls._of(
+            TransformNodeType.NOTCH_FILTER, notch_frequency=centres.pop(), bandwidth=bandwidth, zero_phase=zero_phase
+        )
 
     @classmethod
     def car(cls) -> TransformNode:

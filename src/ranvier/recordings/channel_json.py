@@ -31,11 +31,13 @@ _PLAIN: tuple[str, ...] = (
     "color_group",
     "impedance_ohm",
 )
+#: Fields that sidecars of earlier versions do not have, and their values there.
+_LATER: dict[str, Any] = {"skew_samples": 0.0}
 
 
 def channels_to_json(table: ChannelTable) -> dict[str, Any]:
     """Return a table as JSON data."""
-    data: dict[str, Any] = {key: [getattr(c, key) for c in table] for key in _PLAIN}
+    data: dict[str, Any] = {key: [getattr(c, key) for c in table] for key in (*_PLAIN, *_LATER)}
     data["type"] = [c.type.name for c in table]
     data["unit"] = [c.unit.name for c in table]
     data["port"] = [None if c.port is None else c.port.name for c in table]
@@ -57,6 +59,7 @@ def channels_from_json(data: Mapping[str, Any], path: Path) -> ChannelTable:
                     port=None if port is None else Port[port],
                     site=None if site is None else Site(**{**site, "scs_to_tcs_um": tuple(site["scs_to_tcs_um"])}),
                     **{key: columns[key][i] for key in _PLAIN},
+                    **{key: columns[key][i] if key in columns else value for key, value in _LATER.items()},
                 )
             )
         return ChannelTable(tuple(made), str(data["geometry_source"]), bool(data["wiring_verified"]))

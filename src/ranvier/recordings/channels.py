@@ -64,6 +64,11 @@ class Channel:
     ``ntv`` is its position per type in the acquisition stream, ``sys`` its position over all types; both survive
     slicing. Its position in *this* recording per type (DATA) is what :class:`ChannelTable` derives.
     Physical value = ``gain * count + offset`` in ``unit``, where the file stores counts.
+
+    ``skew_samples``: how much later than its frame's nominal time (counter / fs) the converter sampled this channel,
+    in sample periods of the recording that holds the column: 0.5 is half a period late. 0 where it was sampled on
+    time or the format does not tell. It belongs to the stored samples: whoever changes the rate by a factor
+    multiplies it, whoever shifts the samples back to nominal time sets it to 0.
     """
 
     type: SignalType
@@ -86,6 +91,7 @@ class Channel:
     selected: bool = True
     color_group: int = COLOR_GROUP_UNSET
     impedance_ohm: float | None = None
+    skew_samples: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,11 @@ class ChannelTable:
     def offsets(self) -> npt.NDArray[np.float64]:
         """Offset of each column, in physical units."""
         return np.array([c.offset for c in self.channels], dtype=np.float64)
+
+    @property
+    def skew_samples(self) -> npt.NDArray[np.float64]:
+        """How much later than its frame's nominal time each column was sampled, in sample periods."""
+        return np.array([c.skew_samples for c in self.channels], dtype=np.float64)
 
     @property
     def is_digital(self) -> npt.NDArray[np.bool_]:

@@ -39,6 +39,13 @@ def digital_edges(recording: Recording) -> Events:
     return _table(recording, columns, np.concatenate(counters), np.concatenate(which), np.concatenate(states))
 
 
+def with_digital_edges(stored: Events, recording: Recording) -> Events:
+    """Return stored events and the edges of digital columns; what both tell is given once."""
+    digital = (SignalType.DIN, SignalType.DOUT)
+    recorded = {(c.type.name, c.ntv) for c in recording.channels if c.type in digital}
+    return Events.merge(drop_stored_edges(stored, recorded), digital_edges(recording))
+
+
 def drop_stored_edges(events: Events, recorded: set[tuple[str, int]]) -> Events:
     """Return the events without edges of lines that are stored as columns, given as ``(source, line)``."""
     keep = np.array(

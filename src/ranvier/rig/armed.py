@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ranvier.models.rig import LatePolicy
+from ranvier.models.rig import LoopSettings
 from ranvier.rig.outputs import Outputs
 from ranvier.rig.triggers import Triggers
 from ranvier.services.caller import Caller, current_caller
@@ -33,33 +31,11 @@ class ArmedTriggers(Triggers):
     _caller_id = ""
     _armed_name = ""
 
-    def arm_loop(
-        self,
-        channels: Sequence[int],
-        threshold_uv: float,
-        *,
-        dout_idx: int,
-        pulse_sec: float = 0.001,
-        refractory_sec: float = 0.005,
-        deadline_ms: float = 5.0,
-        late: LatePolicy = LatePolicy.LATE,
-        highpass_hz: float | None = None,
-        client: str = "",
-    ) -> None:
+    def arm_loop(self, settings: LoopSettings, *, client: str = "") -> None:
         """Arm the loop; it goes off when the calling client is gone."""
         caller = current_caller()
         name = client or caller.name
-        super().arm_loop(
-            channels,
-            threshold_uv,
-            dout_idx=dout_idx,
-            pulse_sec=pulse_sec,
-            refractory_sec=refractory_sec,
-            deadline_ms=deadline_ms,
-            late=late,
-            highpass_hz=highpass_hz,
-            client=name,
-        )
+        super().arm_loop(settings, client=name)
         self._caller_id, self._armed_name = caller.id, name
 
     def caller_gone(self, caller: Caller) -> None:

@@ -265,7 +265,11 @@ class Dio:
 
 
 class _Driver(ABC):
-    """Drives outputs in the pump's thread; remembers which are high, and until when."""
+    """Drives outputs in the pump's thread; remembers which are high, and until when.
+
+    Edges are ordered when a block has come. What is due goes with the block whose end is nearest, so that a pulse is
+    as long as it should be to half a block either way, and on average right.
+    """
 
     def __init__(self, settings: _Settings, source: Source) -> None:
         self.settings = settings
@@ -287,8 +291,8 @@ class _Driver(ABC):
             begun = self._source.set_digital_out(line, True)
             self._until[line] = begun + samples
 
-    def _lower(self, now: int) -> None:
-        for line in [line for line, until in self._until.items() if until <= now]:
+    def _lower(self, block: Block) -> None:
+        for line in [line for line, until in self._until.items() if _is_due(until, block)]:
             self._source.set_digital_out(line, False)
             del self._until[line]
 
@@ -309,7 +313,7 @@ class _EventDriver(_Driver):
         self._state = self._detector.start()
 
     def on_block(self, block: Block) -> None:
-        self._lower(block.stop)
+        self._lower(block)
         for column in self._detector.process(take_columns(block, self._columns), self._state).channels:
             self._raise(self._lines[column], self._high)
 
@@ -327,14 +331,20 @@ class _PulseDriver(_Driver):
         self._pulses = 0
 
     def on_block(self, block: Block) -> None:
-        self._lower(block.stop)
+        self._lower(block)
         if self._began is None:
             self._began = block.stop
-        if block.stop >= self._began + self._pulses * self._interval:
+        if _is_due(self._began + self._pulses * self._interval, block):
             for line in self._lines:
                 self._raise(line, self._duration)
             # Pulses that fell together, because the stream stood still, are one; the clock keeps its phase.
-            self._pulses = int((block.stop - self._began) / self._interval) + 1
+            while _is_due(self._began + self._pulses * self._interval, block):
+                self._pulses += 1
+
+
+def _is_due(counter: float, block: Block) -> bool:
+    """Return whether the end of this block is nearer to a counter than that of the next, or behind it."""
+    return counter - block.stop <= len(block) / 2
 
 
 def _driver(settings: _Settings, source: Source, count: int) -> _Driver:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from ranvier.detect import DetectorState, ThresholdDetector
 from ranvier.dsp.causal import CausalFilter
 from ranvier.dsp.design import butterworth
 from ranvier.exceptions import CapabilityError, ConfigurationError, RadiensError
-from ranvier.models.rig import LatePolicy, LoopStatus
+from ranvier.models.rig import LatePolicy, LoopSettings, LoopStatus
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
 from ranvier.rig.clock import Clock
@@ -24,38 +23,6 @@ from ranvier.rig.source import Source
 
 #: Order of the high-pass that a loop may have in front of its detector.
 HIGHPASS_ORDER = 2
-
-
-@dataclass(frozen=True, slots=True)
-class LoopSettings:
-    """What the loop watches and how it answers.
-
-    Attributes
-    ----------
-    channels
-        Amplifier channels (NTV).
-    threshold_uv
-        Negative: crossed downward; positive: upward.
-    dout_idx
-        The digital output.
-    pulse_sec
-        How long an answer lasts; its end comes with the first block behind it.
-    refractory_sec
-        From edge to edge at least.
-    deadline_ms
-        From the event's sample to the output that holds.
-    highpass_hz
-        Corner of a causal Butterworth high-pass in front of the detector; None for the raw signal.
-    """
-
-    channels: tuple[int, ...]
-    threshold_uv: float
-    dout_idx: int
-    pulse_sec: float = 0.001
-    refractory_sec: float = 0.005
-    deadline_ms: float = 5.0
-    late: LatePolicy = LatePolicy.LATE
-    highpass_hz: float | None = None
 
 
 class ClosedLoop:

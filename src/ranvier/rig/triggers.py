@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,11 +12,11 @@ import numpy as np
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, RadiensError
 from ranvier.models.ports import Port
-from ranvier.models.rig import LatePolicy
+from ranvier.models.rig import LoopSettings
 from ranvier.models.signals import SignalType
 from ranvier.models.triggers import TriggerChannel, TriggerState
 from ranvier.recordings.block import Block
-from ranvier.rig.loop import ClosedLoop, LoopSettings
+from ranvier.rig.loop import ClosedLoop
 from ranvier.rig.source import Source
 
 _FIRST_DOUT = int(TriggerChannel.T_DOUT_0)
@@ -129,33 +129,9 @@ class Triggers:
             ports=[Port.A if e.port is None else e.port for e in enabled],
         )
 
-    def arm_loop(
-        self,
-        channels: Sequence[int],
-        threshold_uv: float,
-        *,
-        dout_idx: int,
-        pulse_sec: float = 0.001,
-        refractory_sec: float = 0.005,
-        deadline_ms: float = 5.0,
-        late: LatePolicy = LatePolicy.LATE,
-        highpass_hz: float | None = None,
-        client: str = "",
-    ) -> None:
-        """Answer threshold crossings of amplifier channels (NTV) with an edge; see :class:`LoopSettings`."""
-        self._loop.arm(
-            LoopSettings(
-                channels=tuple(int(channel) for channel in channels),
-                threshold_uv=float(threshold_uv),
-                dout_idx=int(dout_idx),
-                pulse_sec=float(pulse_sec),
-                refractory_sec=float(refractory_sec),
-                deadline_ms=float(deadline_ms),
-                late=LatePolicy(late),
-                highpass_hz=highpass_hz,
-            ),
-            client=client,
-        )
+    def arm_loop(self, settings: LoopSettings, *, client: str = "") -> None:
+        """Answer threshold crossings of amplifier channels with an edge."""
+        self._loop.arm(settings, client=client)
 
     def disarm_loop(self) -> None:
         """Turn the closed loop off."""

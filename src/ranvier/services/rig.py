@@ -16,7 +16,7 @@ from ranvier.models.events import EventTable
 from ranvier.models.impedance import Impedance
 from ranvier.models.ports import Port
 from ranvier.models.rig import (
-    LatePolicy,
+    LoopSettings,
     PulseRecord,
     RigStatus,
     SafetyLimits,
@@ -307,23 +307,8 @@ class RigTriggers(Protocol):
         """Return the enabled triggers."""
         ...
 
-    def arm_loop(
-        self,
-        channels: Sequence[int],
-        threshold_uv: float,
-        *,
-        dout_idx: int,
-        pulse_sec: float = 0.001,
-        refractory_sec: float = 0.005,
-        deadline_ms: float = 5.0,
-        late: LatePolicy = LatePolicy.LATE,
-        highpass_hz: float | None = None,
-        client: str = "",
-    ) -> None:
-        """Answer threshold crossings (negative threshold: downward) of amplifier channels (NTV) with an edge.
-
-        ``highpass_hz`` puts a causal high-pass in front of the detector, which sees the raw signal otherwise.
-        """
+    def arm_loop(self, settings: LoopSettings, *, client: str = "") -> None:
+        """Answer threshold crossings of amplifier channels with an edge on a digital output."""
         ...
 
     def disarm_loop(self) -> None:

@@ -142,6 +142,16 @@ def test_counts_stay_counts(tmp_path, gains):
         np.testing.assert_array_equal(stream.read(START, START + 400).samples, block.physical())
 
 
+def test_skew_comes_back(tmp_path):
+    table = plain_channels(amp=4)
+    table = table.with_channels(replace(c, skew_samples=c.ntv / 13) for c in table)
+    with NwbSink(tmp_path / "a", Header(Fraction(30_000), table, START)) as sink:
+        sink.write(counts_block())
+        path = sink.commit()
+    with open_session(path) as session:
+        assert session.stream().channels.skew_samples.tolist() == [0.0, 1 / 13, 2 / 13, 3 / 13]
+
+
 def test_counts_beside_other_inputs(tmp_path):
     """Counts of the amplifier stay counts; volts and digital lines are stored as what they are."""
     rng = np.random.default_rng(0)

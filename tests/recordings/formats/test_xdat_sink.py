@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -186,6 +187,13 @@ class TestRoundTrip:
         with XdatSink(tmp_path / "set", Header(fs, plain_channels(amp=1))) as sink:
             sink.write(Block(np.zeros((5, 1), np.float32), 7))
             assert open_session(sink.commit()).stream().fs == fs
+
+    def test_skew_survives(self, tmp_path: Path) -> None:
+        table = plain_channels(amp=2)
+        table = table.with_channels(replace(c, skew_samples=c.ntv / 13) for c in table)
+        with XdatSink(tmp_path / "set", Header(Fraction(1000), table)) as sink:
+            sink.write(Block(np.zeros((5, 2), np.float32), 7))
+            assert open_session(sink.commit()).stream().channels.skew_samples.tolist() == [0.0, 1 / 13]
 
     def test_numbers_that_json_lacks(self, tmp_path: Path) -> None:
         channels = probe_channels(2)

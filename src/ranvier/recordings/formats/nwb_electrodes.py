@@ -15,7 +15,19 @@ from ranvier.recordings.formats.nwb_file import child, column, numbers, text_of,
 
 _TABLE = "general/extracellular_ephys/electrodes"
 #: Columns that a Channel holds; the others go to ``extra``.
-_KNOWN = {"rel_x", "rel_y", "rel_z", "channel_name", "ntv_chan_idx", "imp", "port", "site_num", "contact_id", "id"}
+_KNOWN = {
+    "rel_x",
+    "rel_y",
+    "rel_z",
+    "channel_name",
+    "ntv_chan_idx",
+    "imp",
+    "port",
+    "site_num",
+    "contact_id",
+    "skew_samples",
+    "id",
+}
 
 
 class Electrodes:
@@ -72,6 +84,7 @@ class Electrodes:
                 contact_id=self._text("contact_id", int(row)),
                 site=sites[i],
                 impedance_ohm=self._impedance(int(row)),
+                skew_samples=self._skew(int(row)),
             )
             for i, row in enumerate(rows)
         )
@@ -142,6 +155,10 @@ class Electrodes:
         if values is None or row >= len(values) or not np.isfinite(values[row]) or values[row] <= 0:
             return None
         return float(values[row])
+
+    def _skew(self, row: int) -> float:
+        values = numbers(self.columns.get("skew_samples"))
+        return float(values[row]) if values is not None and row < len(values) and np.isfinite(values[row]) else 0.0
 
 
 def _plain(i: int, gain: float, offset: float) -> Channel:

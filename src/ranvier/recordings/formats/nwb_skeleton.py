@@ -93,6 +93,8 @@ def _add_columns(file: Any, channels: list[Channel]) -> None:
     file.add_electrode_column("port", "port of the instrument, empty if unknown")
     file.add_electrode_column("contact_id", "name of the contact on its probe")
     file.add_electrode_column("site_num", "1-based number of the site on its probe, -1 if unknown")
+    if any(c.skew_samples for c in channels):
+        file.add_electrode_column("skew_samples", "delay of sampling behind the frame's time, in sample periods")
     if any(c.site is not None and c.site.z_um for c in channels):
         file.add_electrode_column("rel_z", "z position on the probe, um")
 
@@ -112,6 +114,8 @@ def _add_electrode(file: Any, channel: Channel, group: Any, *, with_impedance: b
     }
     if with_impedance:
         values["imp"] = np.nan if channel.impedance_ohm is None else channel.impedance_ohm
+    if "skew_samples" in file.electrodes.colnames:
+        values["skew_samples"] = channel.skew_samples
     if "rel_z" in file.electrodes.colnames:
         values["rel_z"] = np.nan if site is None else site.z_um
     file.add_electrode(**values)

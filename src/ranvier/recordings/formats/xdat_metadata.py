@@ -237,6 +237,7 @@ class _TableReader:
             "selected": self._list("is_selected", [True] * self.total, bool, lambda v: v in (0, 1)),
             "color_group": self._ints("color_grp_idx", [COLOR_GROUP_UNSET] * self.total),
             "impedance_ohm": own("impedance_ohm", [None] * self.total, _number),
+            "skew_samples": own("skew_samples", [0.0] * self.total, lambda v: _number(v) or 0.0),
         }
         channels = tuple(Channel(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
         has_sites = any(site is not None for site in sites)

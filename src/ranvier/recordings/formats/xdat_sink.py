@@ -296,6 +296,7 @@ def _own(header: Header, events: Events, spike_trains: list[str]) -> dict[str, A
             "probe_idx": [c.probe_idx for c in channels],
             "unit_source": [c.unit_source for c in channels],
             "impedance_ohm": [c.impedance_ohm for c in channels],
+            "skew_samples": [c.skew_samples for c in channels],
             "area_um2": [c.site.area_um2 if c.site else None for c in channels],
         },
     }
