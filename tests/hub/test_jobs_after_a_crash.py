@@ -85,7 +85,7 @@ def test_killed_cleaned_and_done_again(tmp_path: Path, suffix: str, replace: boo
         if replace:
             curate.car(source, target)
         expected = curate.bandpass(source, 300, 6000, tmp_path / f"expected_SIMULATED{suffix}")
-        before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        before = {str(p): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
         script = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path / "raw_SIMULATED.xdat.json"), str(target)],
             stdout=subprocess.PIPE,
@@ -100,20 +100,20 @@ def test_killed_cleaned_and_done_again(tmp_path: Path, suffix: str, replace: boo
             curate.retry_job(running.id)
         script.kill()
         script.communicate(timeout=30)
-        assert any(p.name.endswith(".writing") for p in tmp_path.iterdir())
+        assert any(p.name.endswith(".writing") for p in tmp_path.rglob("*"))
 
         lost = curate.job(running.id)
         assert lost.state is JobState.LOST
         assert main(["jobs", "list"]) == 0
         assert "cleaned up" in capsys.readouterr().out
-        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+        assert {str(p): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
         assert main(["jobs", "retry", lost.id]) == 0
         again = next(info for info in curate.jobs() if info.retry_of == lost.id)
         assert again.state is JobState.DONE
         made = curate.link_data_file(target)
         np.testing.assert_array_equal(curate.get_signals(made).amp, curate.get_signals(expected).amp)
-        assert not any(p.name.endswith(".writing") for p in tmp_path.iterdir())
+        assert not any(p.name.endswith(".writing") for p in tmp_path.rglob("*"))
         assert curate.replay(made).identical
 
 
