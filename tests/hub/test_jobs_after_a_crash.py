@@ -129,7 +129,7 @@ def test_jobs_on_the_command_line(tmp_path: Path, capsys) -> None:
     assert f"{job.id}  done" in text
     assert "100%" in text
     assert main(["jobs", "list", "--json"]) == 0
-    assert '"kind":"curate"' in capsys.readouterr().out
+    assert '"kind": "curate"' in capsys.readouterr().out
     assert main(["jobs", "retry", job.id]) == 1
     assert "nothing to do again" in capsys.readouterr().err
     assert main(["jobs", "cancel", job.id]) == 0

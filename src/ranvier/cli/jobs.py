@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from typing import Annotated
 
 import typer
@@ -14,20 +15,24 @@ app = typer.Typer(name="jobs", help="See, cancel, repeat and forget jobs.", rich
 JobId = Annotated[str, typer.Argument(help="Id of the job, as 'ranvier jobs' shows it.")]
 
 
+Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+Number = Annotated[int, typer.Option("--number", "-n", help="How many, newest first.")]
+
+
 @app.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:
-    """See, cancel, repeat and forget jobs; alone, list them."""
+def _default(context: typer.Context, json: Json = False, number: Number = 20) -> None:
+    """See, cancel, repeat and forget jobs of this and other processes; alone, list them."""
     if context.invoked_subcommand is None:
-        show(json=False)
+        show(json=json, number=number)
 
 
 @app.command("list")
-def show(json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+def show(json: Json = False, number: Number = 20) -> None:
     """List the jobs, newest first. A job whose process died is lost; what it left unfinished is removed."""
     with VidereClient() as videre:
-        found = videre.jobs()
+        found = list(videre.jobs())[: max(0, number)]
     if json:
-        typer.echo("[" + ",\n".join(info.model_dump_json() for info in found) + "]")
+        typer.echo(dumps([info.model_dump(mode="json") for info in found], indent=1))
         return
     for info in found:
         typer.echo(words(info))
@@ -59,7 +64,7 @@ def clear() -> None:
 
 def words(info: JobInfo) -> str:
     """Return a job in one line (and what went wrong in a second one)."""
-    parts = [info.id, f"{info.state.value:<9}", f"{info.progress.fraction:4.0%}", info.label]
+    parts = [info.created_utc[:19], info.id, f"{info.state.value:<9}", f"{info.progress.fraction:4.0%}", info.label]
     if info.attempts > 1:
         parts.append(f"(try {info.attempts})")
     if info.retry_of:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ranvier.curation.executor import BLOCK_BYTES, READ_AHEAD, WRITE_BEHIND
+from ranvier.curation.task import Branch
 from ranvier.dsp.chain import Chain
 
 #: Rows of the smallest block.
@@ -13,6 +14,21 @@ def block_rows(width: int, granted_bytes: int, needed_bytes: int) -> int:
     """Return the rows of a block: the usual ones, fewer where less memory was granted than needed."""
     rows = max(LEAST_ROWS, BLOCK_BYTES // (4 * max(width, 1)))
     return rows if granted_bytes >= needed_bytes else max(LEAST_ROWS, rows * granted_bytes // needed_bytes)
+
+
+def tree_bytes(width: int, root: Branch) -> int:
+    """Return the same for a tree of branches, which are computed in one pass."""
+    steps, outputs = _size(root)
+    return 4 * max(width, 1) * block_rows(width, 1, 1) * (READ_AHEAD + 4 + 4 * steps + (WRITE_BEHIND + 1) * outputs)
+
+
+def _size(branch: Branch) -> tuple[int, int]:
+    """Return how many operations and outputs a branch and all behind it have."""
+    behind = [_size(b) for b in branch.branches]
+    return (
+        len(branch.operations) + sum(steps for steps, _ in behind),
+        len(branch.outputs) + sum(outputs for _, outputs in behind),
+    )
 
 
 def run_bytes(width: int, chain: Chain | None) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from ranvier.exceptions import CapabilityError, ConfigurationError
+from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings import Format, all_formats, format_for_type
+from ranvier.recordings.pieces import pieces_in
 
 #: Suffixes of the API's file types (radiens_core 0.1.2 table, with the older spellings); longest match wins.
 SUFFIXES: dict[str, RadiensFileType] = {
@@ -89,3 +92,29 @@ def writable(file_type: RadiensFileType, target: Path) -> Format:
 def writable_suffixes() -> str:
     """Return the suffixes that can be written, as text."""
     return ", ".join(sorted(known.sink.suffixes[0] for known in all_formats() if known.sink is not None))
+
+
+def refuse_own_source(
+    source: Format, canonical: Path, destination: Path, known: Format, record: Mapping[str, Any] | None = None
+) -> None:
+    """Raise OutputError where an output (``dir/base`` and format) would replace a file of its own source.
+
+    ``record`` is the source's provenance: where the source was concatenated, its pieces are protected too.
+    """
+    pieces = pieces_in(record)
+    paths = [Path(piece.path) for piece in pieces[0].pieces] if pieces is not None else []
+    if known.file_type == source.file_type:
+        paths.append(canonical)
+    suffix = known.sink.suffixes[0] if known.sink is not None else ""
+    candidate = destination.with_name(destination.name + suffix)
+    base = destination.parent.resolve() / destination.name
+    for path in paths:
+        files = {f.resolve() for f in known.files(path)} if known.detect(path) is not None else set()
+        if candidate.resolve() in files or (files and path.parent.resolve() / known.base_name(path) == base):
+            raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
+
+
+def existing_files(destination: Path, file_type: RadiensFileType) -> list[Path]:
+    """Return the files that stand under the names of an output (``dir/base``)."""
+    suffixes = writable(file_type, destination).suffixes
+    return [p for suffix in suffixes if (p := destination.with_name(destination.name + suffix)).exists()]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ranvier.curation.executor import make_header, run
 from ranvier.curation.memory import block_rows, run_bytes
-from ranvier.curation.output import resolve_output
+from ranvier.curation.output import refuse_own_source, resolve_output
 from ranvier.curation.plan import Plan, plan
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
@@ -18,7 +18,6 @@ from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.recordings import Format
 from ranvier.recordings.fingerprint import fingerprint
-from ranvier.recordings.pieces import pieces_in
 from ranvier.services.progress import Progress
 from ranvier.store import Store
 
@@ -107,7 +106,7 @@ class Curation:
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
-        _refuse_own_source(linked, destination, known)
+        refuse_own_source(linked.format, linked.canonical, destination, known, linked.session.provenance)
 
         width = len(linked.channels)
         need = Need(run_bytes(width, planned.chain), workers=RUN_WORKERS)
@@ -171,18 +170,3 @@ def source_record(linked: Linked) -> dict[str, Any]:
         "samples": [linked.recording.start, linked.recording.stop],
         "provenance": linked.session.provenance,
     }
-
-
-def _refuse_own_source(linked: Linked, destination: Path, known: Format) -> None:
-    """Refuse an output that would replace a file of its own source, or of one that was concatenated into it."""
-    pieces = pieces_in(linked.session.provenance)
-    paths = [Path(piece.path) for piece in pieces[0].pieces] if pieces is not None else []
-    if known.file_type == linked.format.file_type:
-        paths.append(linked.canonical)
-    suffix = known.sink.suffixes[0] if known.sink is not None else ""
-    candidate = destination.with_name(destination.name + suffix)
-    base = destination.parent.resolve() / destination.name
-    for path in paths:
-        files = {f.resolve() for f in known.files(path)} if known.detect(path) is not None else set()
-        if candidate.resolve() in files or (files and path.parent.resolve() / known.base_name(path) == base):
-            raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")

@@ -10,6 +10,7 @@ from ranvier.hub.dsp import DspGroups
 from ranvier.hub.files import Files
 from ranvier.hub.jobs import JobManager
 from ranvier.hub.metrics import Metrics
+from ranvier.hub.protocols import Protocols
 from ranvier.hub.replay import Replays
 from ranvier.hub.sessions import Sessions
 from ranvier.hub.signals import Signals
@@ -18,7 +19,7 @@ from ranvier.store import Store
 
 
 class Hub:
-    """One place where files are worked on: datasets, signals, files, filters, curation, sessions, jobs and measures."""
+    """One place where files are worked on: datasets, signals, files, curation, protocols, sessions, jobs, measures."""
 
     def __init__(self, home: Path | None = None) -> None:
         self.store = Store(home)
@@ -28,6 +29,7 @@ class Hub:
         self.signals = Signals(self.datasets, self.dsp)
         self.curation = Curation(self.datasets, self.jobs, self.store)
         self.sessions = Sessions(self.datasets, self.curation)
+        self.protocols = Protocols(self.datasets, self.jobs, self.store)
         self.files = Files(self.datasets, self.curation)
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)

@@ -83,7 +83,7 @@ _NAMES = {
         Impedance ImpedanceValue
     """,
     "jobs": """
-        JobInfo JobProgress JobState
+        JobInfo JobProgress JobState PartProgress
     """,
     "kpi": """
         BundleStatId ChannelReduction KpiBundleStatsResult KpiBundleStatsWindow KpiMetric KpiMetricId
@@ -148,7 +148,7 @@ _NAMES = {
     """,
     "transforms": """
         BandParams BulkSinkParams BulkSourceParams CARParams DownsampleParams HighLowPassParams NotchParams
-        PairedRefParams ProtocolSpec SinkParams SliceChannelsParams SliceTimeParams SourceParams
+        PairedRefParams ProtocolGraph ProtocolSpec SinkParams SliceChannelsParams SliceTimeParams SourceParams
         TransformEdge TransformNode TransformNodeType TransformParams VirtualRefParams
     """,
     "triggers": """

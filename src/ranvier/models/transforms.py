@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import Field, ValidationError, model_validator
 
 from ranvier.exceptions import ConfigurationError
-from ranvier.models._base import Model
+from ranvier.models._base import Model, OwnModel
 from ranvier.models.file_types import RadiensFileType
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "HighLowPassParams",
     "NotchParams",
     "PairedRefParams",
+    "ProtocolGraph",
     "ProtocolSpec",
     "SinkParams",
     "SliceChannelsParams",
@@ -137,12 +138,16 @@ class DownsampleParams(Model):
 
 
 class SourceParams(Model):
-    """A recording to read: directory, base name, type; ``dataset_id`` is empty where it is not linked yet."""
+    """A recording to read: directory, base name, type; ``dataset_id`` is empty where it is not linked yet.
+
+    ``stream`` names one of several streams of the path.
+    """
 
     dataset_id: str = ""
     base_name: str
     path: str
     file_type: RadiensFileType
+    stream: str = ""
 
 
 class SinkParams(Model):
@@ -338,7 +343,11 @@ class TransformNode(Model):
 
 def _source_of(dataset: DatasetMetadata) -> SourceParams:
     return SourceParams(
-        dataset_id=dataset.id, base_name=dataset.base_name, path=dataset.path, file_type=dataset.file_type
+        dataset_id=dataset.id,
+        base_name=dataset.base_name,
+        path=dataset.path,
+        file_type=dataset.file_type,
+        stream=dataset.stream,
     )
 
 
@@ -347,3 +356,11 @@ class ProtocolSpec(Model):
 
     id: str
     node_count: int
+
+
+class ProtocolGraph(OwnModel):
+    """A whole protocol: nodes, and edges that join them by id."""
+
+    id: str = ""
+    nodes: list[TransformNode]
+    edges: list[TransformEdge]

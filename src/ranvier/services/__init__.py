@@ -28,6 +28,7 @@ from ranvier.services.hub import Hub
 from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
 from ranvier.services.progress import Progress
+from ranvier.services.protocols import HubProtocols
 from ranvier.services.replays import HubReplays
 from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals, SignalBlock
@@ -41,6 +42,7 @@ __all__ = [
     "HubFiles",
     "HubJobs",
     "HubMetrics",
+    "HubProtocols",
     "HubReplays",
     "HubSessions",
     "HubSignals",

@@ -51,9 +51,14 @@ def _rig(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX impedances_by_probe ON impedances (probe_id)")
 
 
+def _protocols(connection: sqlite3.Connection) -> None:
+    columns = "id TEXT PRIMARY KEY, graph TEXT NOT NULL, saved_utc TEXT NOT NULL"
+    connection.execute(f"CREATE TABLE protocols ({columns}){_STRICT}")
+
+
 def _retries(connection: sqlite3.Connection) -> None:
     for column in ("attempts INTEGER NOT NULL DEFAULT 1", "retry_of TEXT", "request TEXT", "staged TEXT"):
         connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _retries)
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols, _retries)
