@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,14 @@ import pytest
 from ranvier import CurateClient
 from ranvier.cli import main
 from ranvier.exceptions import CapabilityError, DatasetError, OutputExistsError, RecordingError
-from ranvier.models.dataset import TransformNode
+from ranvier.models.dataset import (
+    RadiensFileType,
+    SinkParams,
+    SourceParams,
+    TransformEdge,
+    TransformNode,
+    TransformNodeType,
+)
 from ranvier.models.simulation import SimulationSpec
 from ranvier.recordings import all_formats
 
@@ -214,3 +222,47 @@ def test_command_line(curate, source, tmp_path: Path, capsys) -> None:
     data.flush()
     assert main(["replay", moved, "--source", f"{tmp_path}={folder}", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["same"] is False
+
+
+def test_outputs_of_a_protocol_repeat(curate, source, tmp_path: Path) -> None:
+    """Branches, and cuts before, between and behind filters."""
+    raw = TransformNode(
+        id="raw",
+        type=TransformNodeType.SOURCE,
+        params=SourceParams(
+            dataset_id=source.id, base_name=source.base_name, path=source.path, file_type=source.file_type
+        ),
+    )
+    high, cut, notch = TransformNode.highpass(300), TransformNode.slice_time(10.15, 10.4), TransformNode.notch(50, 5)
+    later, car = TransformNode.slice_time(10.2, 10.3), TransformNode.car()
+    zero = TransformNode.lowpass(2000, zero_phase=True)
+    sinks = [
+        TransformNode(
+            id=f"sink{k}",
+            type=TransformNodeType.SINK,
+            params=SinkParams(base_name=f"out{k}_SIMULATED", path=str(tmp_path), file_type=RadiensFileType.XDAT),
+        )
+        for k in range(4)
+    ]
+    own = TransformNode.slice_time(10.2, 10.3)
+    ways = [
+        (raw, high, cut, notch, later, sinks[0]),
+        (cut, car, sinks[1]),
+        (raw, zero, own, sinks[2]),
+        (high, sinks[3]),
+    ]
+    nodes = [raw, high, cut, notch, later, car, zero, own, *sinks]
+    pairs = sorted({(a.id, b.id) for way in ways for a, b in pairwise(way)})
+    spec = curate.set_protocol(nodes, [TransformEdge(source=a, target=b) for a, b in pairs])
+    curate.apply_protocol(spec.id)
+    for k in range(4):
+        check(curate.replay(tmp_path / f"out{k}_SIMULATED.xdat.json"))
+
+    job = next(job for job in curate.jobs() if job.kind == "protocol")
+    assert job.repeatable
+    request = curate._hub.store.jobs.get(job.id).request
+    expected = curate.get_signals(tmp_path / "out0_SIMULATED.xdat.json").amp
+    curate.remove_data_source_file(tmp_path / "out0_SIMULATED")
+    made = curate._hub.replays.repeat(request)
+    assert [path.name for path in made] == ["out0_SIMULATED.xdat.json"]
+    np.testing.assert_array_equal(curate.get_signals(made[0]).amp, expected)

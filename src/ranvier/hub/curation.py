@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from ranvier.curation.branches import run_tree
 from ranvier.curation.executor import make_header, run
-from ranvier.curation.memory import block_rows, run_bytes
-from ranvier.curation.output import refuse_own_source, resolve_output
+from ranvier.curation.executors import copy_spike_trains
+from ranvier.curation.memory import block_rows, run_bytes, tree_bytes
+from ranvier.curation.output import refuse_own_source, resolve_output, writable
 from ranvier.curation.plan import Plan, plan
+from ranvier.curation.task import Branch, OutputRef, to_uri
+from ranvier.dsp import Chain, Operation
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager, Need
@@ -18,6 +23,7 @@ from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.recordings import Format
 from ranvier.recordings.fingerprint import fingerprint
+from ranvier.recordings.sink import Sink
 from ranvier.services.progress import Progress
 from ranvier.store import Store
 
@@ -145,6 +151,67 @@ class Curation:
         if keep_record:
             self._store.provenance.put(paths[0], record)
         return paths
+
+    def write_branch(
+        self,
+        linked: Linked,
+        parts: Sequence[tuple[tuple[int, int] | None, Sequence[Operation]]],
+        destination: Path,
+        known: Format,
+        *,
+        record: Mapping[str, Any],
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Run cuts and operations in any order (as protocols have them) into ``dir/base``; return the path to link.
+
+        ``parts`` are (counters to take of what comes, operations behind that); ``record`` is the output's provenance.
+        """
+        recording, fs, channels = linked.recording, linked.recording.fs, linked.channels
+        start, stop = recording.start, recording.stop
+        for cut, operations in parts:
+            start, stop = cut or (start, stop)
+            if operations:
+                chain = Chain.bind(operations, fs, channels)
+                start, stop = ceil(start * chain.out_fs / fs), ceil(stop * chain.out_fs / fs)
+                fs, channels = chain.out_fs, chain.out_channels
+        header = make_header(
+            recording, None, sources=[], extra=linked.session.extra, start=ceil(start * recording.fs / fs)
+        )
+        made = {**(header.provenance or {}), **{key: record[key] for key in ("sources", "stages", "file_type")}}
+        header = replace(header, fs=fs, channels=channels, start=start, provenance=made)
+        ref = OutputRef("", destination.name, to_uri(destination), known.file_type, header, start, stop, force)
+        root: Branch | None = None
+        for cut, operations in reversed(parts):
+            behind = {"outputs": (ref,)} if root is None else {"branches": (root,)}
+            root = Branch(cut, tuple(operations), **behind)  # type: ignore[arg-type]  # one of two fields
+        tree = Branch(branches=() if root is None else (root,))
+        sink_type = writable(known.file_type, destination).sink
+
+        def open_sink(output: OutputRef) -> Sink:
+            if sink_type is None:
+                raise OutputError(f"{known.name} files cannot be written")
+            return sink_type(destination, header, force=force)
+
+        def work(job: JobContext) -> Path:
+            report = run_tree(
+                recording,
+                tree,
+                open_sink,
+                channels=linked.channels,
+                events=stream_events(linked),
+                prepare=lambda output, sink: copy_spike_trains(linked.session, recording, output, sink, made),
+                workers=job.granted.workers,
+                progress=job.progress,
+                cancelled=job.cancelled,
+            )
+            if report.failures or report.outputs[0].path is None:
+                raise OutputError("; ".join(report.failures.values()))
+            return report.outputs[0].path
+
+        need = Need(tree_bytes(len(linked.channels), tree), RUN_WORKERS)
+        label = f"repeating {destination.name}"
+        return self._jobs.run("curate", label, work, outputs=[str(destination)], need=need, progress=progress)
 
 
 def repeat_request(record: Mapping[str, Any], destination: Path, known: Format, force: bool) -> dict[str, Any]:

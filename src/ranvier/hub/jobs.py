@@ -181,7 +181,7 @@ class JobManager:
         Returns
         -------
         JobInfo
-            Of the new job; its ``retry_of`` is the old one.
+            Of the new job; its ``retry_of`` is the old one. The old one, where all its outputs stand already.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class JobManager:
                 raise CapabilityError(f"job {job_id} ({info.label}) cannot be repeated from its record; call it again")
         finally:
             _RETRY_OF.reset(token)
-        return next(one for one in self.list() if one.retry_of == job_id)
+        return next((one for one in self.list() if one.retry_of == job_id), info)
 
     def list(self) -> JobInfos:
         """Return all jobs of all processes, newest first; those whose process died are LOST."""

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from ranvier.curation.executors import Executor, TaskResult, ThreadExecutor
 from ranvier.curation.graph import SOURCES, Faults, Graph, shape_faults
 from ranvier.curation.memory import tree_bytes
+from ranvier.curation.output import writable
 from ranvier.curation.protocol_file import parse_protocol, protocol_text
 from ranvier.curation.protocol_plan import Input, collision_faults, make_task, refuse_existing
-from ranvier.curation.task import Task
+from ranvier.curation.task import OutputRef, Task, to_path
 from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, PartialFailureError, RadiensError
-from ranvier.hub.curation import RUN_WORKERS, source_record
+from ranvier.hub.curation import RUN_WORKERS, repeat_request, source_record
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager, Need
 from ranvier.models.dataset import (
@@ -234,7 +236,15 @@ class Protocols:
                 if self._executor is None:
                     executor.close()
 
-        results = self._jobs.run("protocol", label, work, outputs=names, need=_need(planned.tasks), progress=progress)
+        results = self._jobs.run(
+            "protocol",
+            label,
+            work,
+            outputs=names,
+            need=_need(planned.tasks),
+            request={"outputs": [_request(output) for task in planned.tasks for output in task.outputs]},
+            progress=progress,
+        )
         failures = dict(planned.failures)
         outputs: list[Path] = []
         for result in results:
@@ -245,6 +255,12 @@ class Protocols:
         if failures:
             raise PartialFailureError.of(failures, [str(path) for path in outputs])
         return outputs
+
+
+def _request(output: OutputRef) -> dict[str, Any]:
+    """Return what any process needs to make one output again."""
+    known = writable(output.file_type, to_path(output.uri))
+    return repeat_request(output.header.provenance or {}, to_path(output.uri), known, output.force)
 
 
 def _need(tasks: Sequence[Task]) -> Need:

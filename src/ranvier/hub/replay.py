@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from ranvier.curation.output import resolve_output
+from ranvier.curation.output import existing_files, resolve_output
 from ranvier.curation.plan import Plan
+from ranvier.dsp import Operation
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.rebuild import rebuild
 from ranvier.exceptions import CapabilityError, DatasetError, RecordingError
@@ -82,12 +84,20 @@ class Replays:
                 found = compare((linked.session, linked.recording), (session, session.stream()))
         return _report(str(linked.canonical), "" if output is None else str(path), record, found, work.notes)
 
-    def repeat(self, request: Record, progress: Progress | None = None) -> Path:
-        """Do again what a job was asked for (see ``Curation.write_planned``); return the file made."""
-        known = format_for_type(RadiensFileType[request["file_type"]])
-        with _working(None, progress) as work:
-            force = bool(request["force"])
-            return self._make(request["record"], Path(request["destination"]), known, work, force=force, keep=True)
+    def repeat(self, request: Record, progress: Progress | None = None) -> list[Path]:
+        """Do again what a job was asked for (see ``repeat_request``); return the files made.
+
+        Of a job with several outputs, those that stand whole already are left alone, unless they were to be replaced.
+        """
+        made: list[Path] = []
+        for one in request.get("outputs", [request]):
+            destination, kind = Path(one["destination"]), RadiensFileType[one["file_type"]]
+            if "outputs" in request and not one["force"] and existing_files(destination, kind):
+                continue
+            with _working(None, progress) as work:
+                known = format_for_type(kind)
+                made.append(self._make(one["record"], destination, known, work, force=bool(one["force"]), keep=True))
+        return made
 
     def _make(
         self, record: Record, destination: Path, known: Format, work: _Work, *, force: bool = False, keep: bool = False
@@ -101,7 +111,13 @@ class Replays:
             raise CapabilityError(
                 f"{destination.name} was recorded by an instrument or simulator, not made from files: nothing to repeat"
             )
-        whole, planned = _plan(self._sources(sources, work), list(record.get("stages", [])), destination, work)
+        stages = list(record.get("stages", []))
+        whole, prefix, stages = _begin(self._sources(sources, work), stages, destination)
+        if any(stage.get("kind") == "slice_time" for stage in _after_slices(stages)):
+            return self._curation.write_branch(
+                whole, _branch(stages), destination, known, record=record, force=force, progress=work.progress
+            )
+        planned = _plan(whole, prefix, stages, work)
         paths = self._curation.write_planned(
             whole,
             planned,
@@ -166,36 +182,56 @@ def _working(moved: Mapping[str, str] | None, progress: Progress | None) -> Iter
         yield _Work(dict(moved or {}), Path(scratch), opened, progress)
 
 
-def _plan(
-    linked: Sequence[Linked], stages: list[dict[str, Any]], destination: Path, work: _Work
-) -> tuple[Linked, Plan]:
-    """Return the source and the plan that recorded stages mean."""
-    whole, first = linked[0], stages[0] if stages else {}
-    prefix: list[dict[str, Any]] = []
+def _begin(
+    linked: Sequence[Linked], stages: list[dict[str, Any]], destination: Path
+) -> tuple[Linked, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what the stages work on, what provenance says about that, and the stages that are left."""
+    first = stages[0] if stages else {}
     if first.get("kind") == "concatenate":
         p = first["parameters"]
         whole, record, _, _ = joined(linked, p["match"], p["gap_sec"], p["by_walltime"], destination)
-        prefix, stages = record["stages"], stages[1:]
-        _check_places(prefix[0], first)
-    elif len(linked) > 1:
+        _check_places(record["stages"][0], first)
+        return whole, record["stages"], stages[1:]
+    if len(linked) > 1:
         raise CapabilityError(f"{destination.name} was made from {len(linked)} sources in a way that is not known")
-    elif first.get("kind") == "split":
-        prefix, stages = [first], stages[1:]
-        table = pieces_in(whole.session.provenance)
-        part = None if table is None else part_of(whole, table[0], int(first["parameters"]["piece"]))
+    if first.get("kind") == "split":
+        table = pieces_in(linked[0].session.provenance)
+        part = None if table is None else part_of(linked[0], table[0], int(first["parameters"]["piece"]))
         if part is None:
             raise RecordingError(f"{destination.name}: its source has no such piece any more")
-        whole = part[0]
+        return part[0], [first], stages[1:]
+    return linked[0], [], stages
+
+
+def _plan(whole: Linked, prefix: list[dict[str, Any]], stages: list[dict[str, Any]], work: _Work) -> Plan:
+    """Return the plan that recorded stages mean: slices, then operations."""
     start, stop = whole.recording.start, whole.recording.stop
-    while stages and stages[0].get("kind") == "slice_time":
-        start, stop = stages[0]["parameters"]["retained"]
-        prefix, stages = [*prefix, stages[0]], stages[1:]
-    if not stages:
-        return whole, Plan(None, start, stop, prefix)
-    chain = Chain.bind([rebuild(stage) for stage in stages], whole.recording.fs, whole.channels)
-    if json.loads(json.dumps(chain.describe_stages())) != json.loads(json.dumps(stages)):
+    operations = _after_slices(stages)
+    slices = stages[: len(stages) - len(operations)]
+    if slices:
+        start, stop = slices[-1]["parameters"]["retained"]
+    if not operations:
+        return Plan(None, start, stop, [*prefix, *slices])
+    chain = Chain.bind([rebuild(stage) for stage in operations], whole.recording.fs, whole.channels)
+    if json.loads(json.dumps(chain.describe_stages())) != json.loads(json.dumps(operations)):
         work.notes.append("this version designs other coefficients from the recorded parameters; it used its own")
-    return whole, Plan(chain, start, stop, prefix)
+    return Plan(chain, start, stop, [*prefix, *slices])
+
+
+def _after_slices(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list(dropwhile(lambda stage: stage.get("kind") == "slice_time", stages))
+
+
+def _branch(stages: list[dict[str, Any]]) -> list[tuple[tuple[int, int] | None, list[Operation]]]:
+    """Return stages as cuts, and the operations behind each."""
+    parts: list[tuple[tuple[int, int] | None, list[Operation]]] = [(None, [])]
+    for stage in stages:
+        if stage.get("kind") == "slice_time":
+            start, stop = stage["parameters"]["retained"]
+            parts.append(((int(start), int(stop)), []))
+        else:
+            parts[-1][1].append(rebuild(stage))
+    return parts
 
 
 def _check_places(now: Record, then: Record) -> None:
