@@ -22,6 +22,7 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "notch": [{"frequency_hz": 50.0, "bandwidth_hz": 5.0}, {"frequency_hz": 60, "bandwidth_hz": 2, "zero_phase": True}],
     "car": [{}, {"operator": "median"}],
     "virtual_ref": [{"ref_channel": 3}],
+    "downsample": [{"factor": 5}, {"factor": 4, "operator": "plain"}],
     "paired_ref": [{"ref_channel": 3, "target_channel": 1}],
 }
 

@@ -33,6 +33,8 @@ NODES = {
     "car": TransformNode.car(),
     "virtual_ref": TransformNode.virtual_ref(3),
     "paired_ref": TransformNode.paired_ref(3, 5),
+    "downsample": TransformNode.downsample(10),
+    "downsample_plain": TransformNode.downsample(7, operator="plain"),
     "slice_time": TransformNode.slice_time(10.1, 10.4),
 }
 
@@ -244,14 +246,18 @@ def test_outputs_of_a_protocol_repeat(curate, source, tmp_path: Path) -> None:
         )
         for k in range(4)
     ]
-    own = TransformNode.slice_time(10.2, 10.3)
+    own, down, end = (
+        TransformNode.slice_time(10.2, 10.3),
+        TransformNode.downsample(5),
+        TransformNode.slice_time(10.1, 10.5),
+    )
     ways = [
         (raw, high, cut, notch, later, sinks[0]),
         (cut, car, sinks[1]),
         (raw, zero, own, sinks[2]),
-        (high, sinks[3]),
+        (high, down, end, sinks[3]),
     ]
-    nodes = [raw, high, cut, notch, later, car, zero, own, *sinks]
+    nodes = [raw, high, cut, notch, later, car, zero, own, down, end, *sinks]
     pairs = sorted({(a.id, b.id) for way in ways for a, b in pairwise(way)})
     spec = curate.set_protocol(nodes, [TransformEdge(source=a, target=b) for a, b in pairs])
     curate.apply_protocol(spec.id)

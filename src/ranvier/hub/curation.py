@@ -22,6 +22,7 @@ from ranvier.hub.jobs import JobContext, JobManager, Need
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.recordings import Format
+from ranvier.recordings.digital import edges_lost_at
 from ranvier.recordings.fingerprint import fingerprint
 from ranvier.recordings.sink import Sink
 from ranvier.services.progress import Progress
@@ -118,11 +119,15 @@ class Curation:
         need = Need(run_bytes(width, planned.chain), workers=RUN_WORKERS)
 
         def work(job: JobContext) -> list[Path]:
+            events, ratio = stream_events(linked), recording.fs / header.fs
+            if lost := edges_lost_at(events.between(planned.start, planned.stop), ratio):
+                record["notes"] = [*record.get("notes", []), f"{lost} edges of digital lines lie between kept samples"]
             with sink_type(destination, header, force=force) as sink:
                 job.add_staged(sink.staged.token)
                 for name, trains in linked.session.spike_trains.items():
+                    inside = trains.between(planned.start, planned.stop)
                     try:
-                        sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
+                        sink.write_spike_trains(name, inside.at_rate(ratio, header.start))
                     except CapabilityError as error:  # the format has no place for spikes; say so in the record
                         record["notes"] = [*record.get("notes", []), f"left out: {error}"]
                 run(
@@ -133,7 +138,7 @@ class Curation:
                     stop=planned.stop,
                     workers=job.granted.workers,
                     block_rows=block_rows(width, job.granted.memory_bytes, need.memory_bytes),
-                    events=stream_events(linked),
+                    events=events,
                     progress=job.progress,
                     cancelled=job.cancelled,
                 )
