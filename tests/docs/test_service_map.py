@@ -111,6 +111,8 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
         "hub.jobs.get",
         "hub.jobs.cancel",
         "hub.jobs.retry",
+        "hub.jobs.settings",
+        "hub.jobs.change_settings",
         "hub.jobs.clear",
         "hub.metrics.channel_quality",
         "hub.simulation.simulate",

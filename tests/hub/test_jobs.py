@@ -302,6 +302,20 @@ def test_a_budget_from_the_settings(store: Store) -> None:
         Budget(0, 1, 1)
 
 
+def test_settings_are_kept(store: Store) -> None:
+    with JobManager(store) as jobs:
+        before = jobs.settings()
+        assert (before.retries, before.max_running) == (0, before.workers)
+        found = jobs.change_settings(workers=3, retries=1, retry_pause_sec=0.01)
+        assert (found.workers, found.max_running, found.memory_bytes) == (3, 3, before.memory_bytes)
+        assert jobs.budget == Budget(before.memory_bytes, 3, 3)
+        assert jobs.run("k", "x", Flaky(1, OutputError("full"))) == "done"
+        for bad in ({"workers": 0}, {"retries": -1}, {"retry_pause_sec": 0.0}, {"memory_bytes": -5}):
+            with pytest.raises(ConfigurationError):
+                jobs.change_settings(**bad)
+    assert JobManager(Store(store.home)).settings() == found
+
+
 def test_a_cancelled_job_in_the_queue_makes_room(store: Store) -> None:
     with JobManager(store, budget=Budget(100, 4, 4)) as jobs:
         first, large, small = Gate(), Gate(), Gate()

@@ -133,5 +133,9 @@ def test_jobs_on_the_command_line(tmp_path: Path, capsys) -> None:
     assert main(["jobs", "retry", job.id]) == 1
     assert "nothing to do again" in capsys.readouterr().err
     assert main(["jobs", "cancel", job.id]) == 0
+    assert main(["jobs", "settings", "--memory", "1.5", "--workers", "3", "--at-once", "2", "--retries", "1"]) == 0
+    assert "1.5 GiB, 3 workers, 2 jobs at once, 1 retries" in capsys.readouterr().out
+    assert main(["jobs", "settings", "--workers", "0"]) == 1
+    assert "lets nothing run" in capsys.readouterr().err
     assert main(["jobs", "clear"]) == 0
     assert "2 jobs forgotten" in capsys.readouterr().out

@@ -55,6 +55,27 @@ def retry(job_id: JobId) -> None:
 
 
 @app.command()
+def settings(
+    memory_gib: Annotated[float | None, typer.Option("--memory", help="GiB for blocks and buffers.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Threads.")] = None,
+    at_once: Annotated[int | None, typer.Option("--at-once", help="Jobs that run at once.")] = None,
+    retries: Annotated[int | None, typer.Option("--retries", help="Tries after a failure that may pass.")] = None,
+) -> None:
+    """Show, or change, what running jobs take together at most."""
+    with VidereClient() as videre:
+        found = videre.set_job_settings(
+            memory_bytes=None if memory_gib is None else round(memory_gib * 2**30),
+            workers=workers,
+            max_running=at_once,
+            retries=retries,
+        )
+    typer.echo(
+        f"{found.memory_bytes / 2**30:.3g} GiB, {found.workers} workers, {found.max_running} jobs at once, "
+        f"{found.retries} retries"
+    )
+
+
+@app.command()
 def clear() -> None:
     """Forget the jobs that have ended; their outputs stay."""
     with VidereClient() as videre:

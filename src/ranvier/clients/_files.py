@@ -10,7 +10,7 @@ from ranvier.clients._progress import shown
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, FileInfo, RadiensFileType
 from ranvier.models.flex import FlexDataset
-from ranvier.models.jobs import JobInfo
+from ranvier.models.jobs import JobInfo, JobSettings
 from ranvier.models.provenance import Provenance
 from ranvier.models.tailing import TailingState
 
@@ -136,6 +136,28 @@ class BaseFileClient(BaseClient):
         """Do again what a failed, cancelled or lost job should have done; wait, return the new job (an addition)."""
         with shown(self._progress, f"again: {self._hub.jobs.get(job_id).label}") as progress:
             return self._hub.jobs.retry(job_id, progress)
+
+    def get_job_settings(self) -> JobSettings:
+        """Return what running jobs take together at most, and how often a job is tried again (an addition)."""
+        return self._hub.jobs.settings()
+
+    def set_job_settings(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        workers: int | None = None,
+        max_running: int | None = None,
+        retries: int | None = None,
+        retry_pause_sec: float | None = None,
+    ) -> JobSettings:
+        """Change some of these settings, now and in later sessions (an addition to the documented API)."""
+        return self._hub.jobs.change_settings(
+            memory_bytes=memory_bytes,
+            workers=workers,
+            max_running=max_running,
+            retries=retries,
+            retry_pause_sec=retry_pause_sec,
+        )
 
     def clear_jobs(self) -> int:
         """Forget the jobs that have ended and return how many; their outputs stay (an addition)."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ranvier._platform import memory_bytes, worker_count
 from ranvier.exceptions import ConfigurationError
+from ranvier.models.jobs import JobSettings
 from ranvier.store import Store
 
-#: Settings of the store that change the defaults.
-MEMORY_KEY, WORKERS_KEY, RUNNING_KEY = "jobs.memory_bytes", "jobs.workers", "jobs.max_running"
+#: What the settings of the store are called: ``jobs.workers``.
+PREFIX = "jobs."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,9 @@ class Budget:
 
     @classmethod
     def of(cls, store: Store) -> Budget:
-        """Return the budget that the settings say: half of the memory, one worker per core, as many jobs as workers."""
-        workers = int(store.settings.get(WORKERS_KEY, worker_count()))
-        return cls(
-            memory_bytes=int(store.settings.get(MEMORY_KEY, memory_bytes() // 2)),
-            workers=workers,
-            max_running=int(store.settings.get(RUNNING_KEY, workers)),
-        )
+        """Return the budget that the settings say."""
+        found = settings_of(store)
+        return cls(found.memory_bytes, found.workers, found.max_running)
 
     def fits(self, need: Need, running: list[Need]) -> bool:
         """Return whether a job may start beside those that run."""
@@ -73,3 +71,24 @@ class Budget:
         """
         free = self.workers - sum(n.workers for n in running)
         return Need(min(need.memory_bytes, self.memory_bytes), min(max(need.workers, free // 2), max(free, 1)))
+
+
+def settings_of(store: Store) -> JobSettings:
+    """Return the settings: by default half of the memory, a worker per core, as many jobs as workers, no retries."""
+    found = {name: store.settings.get(PREFIX + name) for name in JobSettings.model_fields}
+    given = {name: value for name, value in found.items() if value is not None}
+    workers = int(given.get("workers", worker_count()))
+    return JobSettings(**{"memory_bytes": memory_bytes() // 2, "workers": workers, "max_running": workers, **given})
+
+
+def change_settings(store: Store, changed: Mapping[str, float]) -> JobSettings:
+    """Store some settings; ConfigurationError where one cannot be meant."""
+    wanted = settings_of(store).model_copy(update=dict(changed))
+    Budget(wanted.memory_bytes, wanted.workers, wanted.max_running)
+    if wanted.retries < 0 or not wanted.retry_pause_sec > 0:
+        raise ConfigurationError(
+            f"{wanted.retries} retries after {wanted.retry_pause_sec} s: 0 or more, after some time"
+        )
+    for name, value in changed.items():
+        store.settings.set(PREFIX + name, value)
+    return settings_of(store)

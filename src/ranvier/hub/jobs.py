@@ -29,9 +29,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, DataProcessingError, DatasetError, StoreError
-from ranvier.hub.budget import Budget, Need
+from ranvier.hub.budget import Budget, Need, change_settings, settings_of
 from ranvier.hub.job import Job, JobContext, ProgressCallback, Retries
-from ranvier.models.jobs import JobInfo, JobProgress, JobState
+from ranvier.models.jobs import JobInfo, JobProgress, JobSettings, JobState
 from ranvier.recordings.files import remove_left_behind
 from ranvier.store import JobRecord, Store
 from ranvier.store.data import storable, utc_now
@@ -73,13 +73,13 @@ class JobManager:
     budget
         What running jobs take together, at most; None takes what the settings of the store say.
     retries
-        How jobs that fail in a way that may pass are tried again, where ``submit`` does not say.
+        How jobs that fail in a way that may pass are tried again, where ``submit`` does not say; None: the settings.
     """
 
     def __init__(self, store: Store, *, budget: Budget | None = None, retries: Retries | None = None) -> None:
         self._store = store
         self._budget = budget
-        self._retries = retries
+        self._given_retries = retries
         self._again: OrderedDict[str, _Again] = OrderedDict()
         #: Repeats a job of another process from its request; the hub sets it.
         self.repeater: Callable[[Any, Any], object] | None = None
@@ -100,6 +100,39 @@ class JobManager:
         if self._budget is None:
             self._budget = Budget.of(self._store)
         return self._budget
+
+    @property
+    def _retries(self) -> Retries:
+        if self._given_retries is not None:
+            return self._given_retries
+        found = settings_of(self._store)
+        return Retries(found.retries, found.retry_pause_sec)
+
+    def settings(self) -> JobSettings:
+        """Return what running jobs take together, and how often a job is tried again."""
+        return settings_of(self._store)
+
+    def change_settings(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        workers: int | None = None,
+        max_running: int | None = None,
+        retries: int | None = None,
+        retry_pause_sec: float | None = None,
+    ) -> JobSettings:
+        """Change some settings, for jobs that start from now on; see the Protocol."""
+        given = {
+            "memory_bytes": memory_bytes,
+            "workers": workers,
+            "max_running": max_running,
+            "retries": retries,
+            "retry_pause_sec": retry_pause_sec,
+        }
+        found = change_settings(self._store, {name: value for name, value in given.items() if value is not None})
+        with self._lock:
+            self._budget = Budget.of(self._store)
+        return found
 
     def submit(
         self,
@@ -144,7 +177,7 @@ class JobManager:
             retry_of=_RETRY_OF.get(),
             repeatable=request is not None,
         )
-        job = Job(self, info, work, need or Need(), retries or self._retries or Retries())
+        job = Job(self, info, work, need or Need(), retries or self._retries)
         with self._lock:
             if self._closed:
                 raise DataProcessingError("this engine was closed; open a new client")

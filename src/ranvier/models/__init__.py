@@ -83,7 +83,7 @@ _NAMES = {
         Impedance ImpedanceValue
     """,
     "jobs": """
-        JobInfo JobProgress JobState PartProgress
+        JobInfo JobProgress JobSettings JobState PartProgress
     """,
     "kpi": """
         BundleStatId ChannelReduction KpiBundleStatsResult KpiBundleStatsWindow KpiMetric KpiMetricId

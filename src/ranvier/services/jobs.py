@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ranvier.models.jobs import JobInfo
+from ranvier.models.jobs import JobInfo, JobSettings
 from ranvier.services.progress import Progress
 
 
@@ -39,6 +39,22 @@ class HubJobs(Protocol):
         raises; ConfigurationError for a job that has not ended or did what it should, CapabilityError for one that its
         record cannot repeat.
         """
+        ...
+
+    def settings(self) -> JobSettings:
+        """Return the budget of running jobs, and how failures that may pass are tried again."""
+        ...
+
+    def change_settings(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        workers: int | None = None,
+        max_running: int | None = None,
+        retries: int | None = None,
+        retry_pause_sec: float | None = None,
+    ) -> JobSettings:
+        """Change some of the settings, now and in later sessions; ConfigurationError where nothing could run then."""
         ...
 
     def clear(self) -> int:
