@@ -36,6 +36,9 @@ def rebuild(description: Mapping[str, Any]) -> Operation:
     if kind not in known:
         raise CapabilityError(f"stage {kind!r} cannot be repeated by this version; it knows {', '.join(sorted(known))}")
     names = {f.name for f in fields(known[kind])}  # type: ignore[arg-type]  # operations are dataclasses
+    if "retained" in parameters and "channels" in names:  # a selection is recorded with what was there before it
+        selection: Any = known[kind]
+        return selection(channels=tuple(parameters["retained"]))  # type: ignore[no-any-return]
     try:
         made = known[kind](**{name: _frozen(value) for name, value in parameters.items() if name in names})
     except (TypeError, ValueError) as error:
