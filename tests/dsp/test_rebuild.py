@@ -23,6 +23,7 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "car": [{}, {"operator": "median"}],
     "virtual_ref": [{"ref_channel": 3}],
     "downsample": [{"factor": 5}, {"factor": 4, "operator": "plain"}],
+    "slice_channels": [{"channels": (0, 3)}],
     "paired_ref": [{"ref_channel": 3, "target_channel": 1}],
 }
 

@@ -35,6 +35,7 @@ NODES = {
     "paired_ref": TransformNode.paired_ref(3, 5),
     "downsample": TransformNode.downsample(10),
     "downsample_plain": TransformNode.downsample(7, operator="plain"),
+    "slice_channels": TransformNode.slice_channels([3, 1, 7]),
     "slice_time": TransformNode.slice_time(10.1, 10.4),
 }
 

@@ -105,11 +105,12 @@ class Curation:
             sources=[source_record(linked)] if sources is None else sources,
             extra=linked.session.extra,
             start=planned.start,
+            columns=planned.columns,
         )
         record = dict(header.provenance or {})
         record["stages"] = [*planned.slices, *record.get("stages", [])]
         record["file_type"] = known.file_type.name
-        header = replace(header, channels=header.channels if planned.chain else linked.channels, provenance=record)
+        header = replace(header, channels=header.channels if planned.chain else planned.channels, provenance=record)
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
@@ -138,6 +139,7 @@ class Curation:
                     stop=planned.stop,
                     workers=job.granted.workers,
                     block_rows=block_rows(width, job.granted.memory_bytes, need.memory_bytes),
+                    columns=planned.columns,
                     events=events,
                     progress=job.progress,
                     cancelled=job.cancelled,

@@ -211,11 +211,11 @@ def _plan(whole: Linked, prefix: list[dict[str, Any]], stages: list[dict[str, An
     if slices:
         start, stop = slices[-1]["parameters"]["retained"]
     if not operations:
-        return Plan(None, start, stop, [*prefix, *slices])
+        return Plan(None, start, stop, whole.channels, slices=[*prefix, *slices])
     chain = Chain.bind([rebuild(stage) for stage in operations], whole.recording.fs, whole.channels)
     if json.loads(json.dumps(chain.describe_stages())) != json.loads(json.dumps(operations)):
         work.notes.append("this version designs other coefficients from the recorded parameters; it used its own")
-    return Plan(chain, start, stop, [*prefix, *slices])
+    return Plan(chain, start, stop, whole.channels, slices=[*prefix, *slices])
 
 
 def _after_slices(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:

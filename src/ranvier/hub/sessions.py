@@ -60,7 +60,7 @@ class Sessions:
             path = write_joined(base, table, columns, whole.channels, file_types=kinds, provenance=record, force=force)
             return self._datasets.link(path)
         destination, known = resolve_output(output)
-        planned = Plan(None, whole.recording.start, whole.recording.stop, record["stages"])
+        planned = Plan(None, whole.recording.start, whole.recording.stop, whole.channels, slices=record["stages"])
         label = f"concatenating {len(linked)} recordings into {destination.name}"
         paths = self._curation.write_planned(
             whole, planned, destination, known, label=label, sources=record["sources"], force=force, progress=progress
@@ -253,7 +253,7 @@ def part_of(linked: Linked, table: PieceTable, k: int) -> tuple[Linked, Plan] | 
         "kind": "split",
         "parameters": {"piece": k, "source": [part.start, part.stop], "output": [start, stop], "path": piece.path},
     }
-    return replace(linked, session=session, recording=part, stream=""), Plan(None, part.start, part.stop, [stage])
+    return replace(linked, session=session, recording=part, stream=""), Plan(None, part.start, part.stop, linked.channels, slices=[stage])
 
 
 def _base_names(table: PieceTable) -> list[str]:
