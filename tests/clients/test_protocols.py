@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,7 +30,9 @@ from ranvier.models.jobs import JobProgress, JobState
 from ranvier.models.simulation import SimulationSpec
 from ranvier.recordings.formats.xdat import FORMAT
 from ranvier.store import Store
+from ranvier.store.database import Database
 from ranvier.store.schema import MIGRATIONS
+from ranvier.store.settings import Settings
 
 XdatSink = FORMAT.sink
 XDAT = RadiensFileType.XDAT
@@ -119,14 +120,10 @@ def test_protocols_survive_sessions_and_are_managed(curate, dataset, tmp_path: P
 
 
 def test_an_older_store_is_migrated(tmp_path: Path, dataset, curate) -> None:
-    with Store(tmp_path / "old") as store:
-        store.settings.set("a", 1)
-    file = tmp_path / "old" / "ranvier.sqlite"
-    connection = sqlite3.connect(file)
-    connection.execute("DROP TABLE protocols")
     before = next(i for i, migration in enumerate(MIGRATIONS) if migration.__name__ == "_protocols")
-    connection.execute(f"PRAGMA user_version={before}")
-    connection.close()
+    old = Database(tmp_path / "old" / "ranvier.sqlite", migrations=MIGRATIONS[:before])
+    Settings(old).set("a", 1)
+    old.close()
     with Store(tmp_path / "old") as store:
         assert store.protocols.all() == []
         assert store.settings.get("a") == 1
