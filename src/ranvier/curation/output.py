@@ -103,15 +103,15 @@ def refuse_own_source(
     """
     pieces = pieces_in(record)
     paths = [Path(piece.path) for piece in pieces[0].pieces] if pieces is not None else []
-    protected = [path for path in paths if known.detect(path) is not None]
+    protected = [(known, path) for path in paths if known.detect(path) is not None]
     if known.file_type == source.file_type:
-        protected.append(canonical)
+        protected.append((source, canonical))
     suffix = known.sink.suffixes[0] if known.sink is not None else ""
     candidate = destination.with_name(destination.name + suffix)
     base = destination.parent.resolve() / destination.name
-    for path in protected:
-        same_base = path.parent.resolve() / known.base_name(path) == base
-        if same_base or candidate.resolve() in {f.resolve() for f in known.files(path)}:
+    for owner, path in protected:
+        same_base = path.parent.resolve() / owner.base_name(path) == base
+        if same_base or candidate.resolve() in {f.resolve() for f in owner.files(path)}:
             raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
 
 
