@@ -103,14 +103,15 @@ def refuse_own_source(
     """
     pieces = pieces_in(record)
     paths = [Path(piece.path) for piece in pieces[0].pieces] if pieces is not None else []
+    protected = [(known, path) for path in paths if known.detect(path) is not None]
     if known.file_type == source.file_type:
-        paths.append(canonical)
+        protected.append((source, canonical))
     suffix = known.sink.suffixes[0] if known.sink is not None else ""
     candidate = destination.with_name(destination.name + suffix)
     base = destination.parent.resolve() / destination.name
-    for path in paths:
-        files = {f.resolve() for f in known.files(path)} if known.detect(path) is not None else set()
-        if candidate.resolve() in files or (files and path.parent.resolve() / known.base_name(path) == base):
+    for owner, path in protected:
+        same_base = path.parent.resolve() / owner.base_name(path) == base
+        if same_base or candidate.resolve() in {f.resolve() for f in owner.files(path)}:
             raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
 
 
