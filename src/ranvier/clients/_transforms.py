@@ -87,6 +87,8 @@ class TransformsClient(SignalsClient):
     ) -> DatasetMetadata:  # fmt: skip
         """Common average reference: subtract, at each sample, the mean over the amplifier channels.
 
+        (A text of the older classic clients says sum; the mean is what every release subtracts.)
+
         ``operator="median"`` takes the exact median; ``groups`` the channels of each port, probe or shank for
         themselves.
         """

@@ -83,7 +83,7 @@ def plan(
     channels: ChannelTable,
     *,
     zero_phase: bool = False,
-    events: Callable[[], Events] | None = None,
+    events: Callable[[], Events] = Events.empty,
 ) -> Plan:
     """Turn nodes, in their order, into a chain and a range.
 
@@ -110,8 +110,8 @@ def plan(
             start, stop = recording.clip(max(first, start), min(last, stop))
             slices.append({"kind": "slice_time", "parameters": {"source": list(before), "retained": [start, stop]}})
         else:
-            node_events = None if events is None else partial(_at_ratio, events, ratio)
-            operations.append(operation_of(node, zero_phase=zero_phase, events=node_events))
+            here = partial(_events_at, events, ratio)
+            operations.append(operation_of(node, zero_phase=zero_phase, events=here))
             ratio *= node.params.factor if isinstance(node.params, DownsampleParams) else 1
     read, operations = _read_less(operations, channels)
     if read is not None:
@@ -145,13 +145,17 @@ def chain_of(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable) 
     return Chain([_dsp_stage(item, fs, channels) for item in params])
 
 
-def _at_ratio(events: Callable[[], Events], ratio: int) -> Events:
-    found = events()
-    return found if ratio == 1 else replace(found, counter=found.counter // ratio)
+def _events_at(events: Callable[[], Events], ratio: int) -> Events:
+    return at_rate(events(), Fraction(ratio))
+
+
+def at_rate(events: Events, ratio: Fraction) -> Events:
+    """Return events in the counters of a stream with one sample for ``ratio`` of theirs: rounded down."""
+    return events if ratio == 1 else replace(events, counter=events.counter * ratio.denominator // ratio.numerator)
 
 
 def operation_of(
-    node: TransformNode, *, zero_phase: bool = False, events: Callable[[], Events] | None = None
+    node: TransformNode, *, zero_phase: bool = False, events: Callable[[], Events] = Events.empty
 ) -> Operation:
     """Return what a node does, as an operation; CapabilityError for one that this version cannot run.
 
@@ -190,15 +194,8 @@ def operation_of(
     )
 
 
-def _blanking(params: BlankArtifactsParams, events: Callable[[], Events] | None) -> BlankArtifacts:
-    counters = params.counters
-    if counters is None:
-        if events is None:
-            raise CapabilityError(
-                "a protocol cannot look for the events of its source yet: give BLANK_ARTIFACTS their counters, or use "
-                "blank_artifacts"
-            )
-        counters = _event_counters(params, events())
+def _blanking(params: BlankArtifactsParams, events: Callable[[], Events]) -> BlankArtifacts:
+    counters = _event_counters(params, events()) if params.counters is None else params.counters
     channels = None if params.channels is None else tuple(params.channels)
     return BlankArtifacts(tuple(counters), params.before_ms / 1e3, params.after_ms / 1e3, params.mode, channels)
 
