@@ -74,7 +74,13 @@ class Curation:
     ) -> list[Path]:
         """Run a chain from a dataset into a new recording; return its files, the one to link first."""
         destination, known = resolve_output(output, default)
-        planned = plan(nodes, linked.recording, linked.channels, zero_phase=zero_phase)
+        planned = plan(
+            nodes,
+            linked.recording,
+            linked.channels,
+            zero_phase=zero_phase,
+            events=lambda: stream_events(linked),
+        )
         label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
         return self.write_planned(
             linked, planned, destination, known, label=f"{linked.base_name}: {label}", force=force, progress=progress
