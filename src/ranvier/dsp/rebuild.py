@@ -45,8 +45,9 @@ def rebuild(description: Mapping[str, Any]) -> Operation:
         raise ConfigurationError(f"stage {kind!r} with {parameters} cannot be repeated: {error}") from error
     again = json.loads(json.dumps(made.parameters()))
     given = json.loads(json.dumps(parameters))
-    if again != given:
-        differ = sorted(name for name in {*again, *given} if again.get(name) != given.get(name))
+    # a parameter that came later and is not used (None) is no difference
+    differ = sorted(name for name in {*again, *given} if again.get(name) != given.get(name))
+    if differ:
         raise ConfigurationError(
             f"stage {kind!r} was written with other parameters than this version has ({', '.join(differ)}); "
             f"repeat it with the version that wrote it"

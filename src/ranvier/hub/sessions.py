@@ -253,7 +253,9 @@ def part_of(linked: Linked, table: PieceTable, k: int) -> tuple[Linked, Plan] | 
         "kind": "split",
         "parameters": {"piece": k, "source": [part.start, part.stop], "output": [start, stop], "path": piece.path},
     }
-    return replace(linked, session=session, recording=part, stream=""), Plan(None, part.start, part.stop, linked.channels, slices=[stage])
+    return replace(linked, session=session, recording=part, stream=""), Plan(
+        None, part.start, part.stop, linked.channels, slices=[stage]
+    )
 
 
 def _base_names(table: PieceTable) -> list[str]:
