@@ -33,6 +33,7 @@ from ranvier.services.replays import HubReplays
 from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
+from ranvier.services.spectra import HubSpectra
 
 __all__ = [
     "Hub",
@@ -47,6 +48,7 @@ __all__ = [
     "HubSessions",
     "HubSignals",
     "HubSimulation",
+    "HubSpectra",
     "Progress",
     "SignalBlock",
 ]

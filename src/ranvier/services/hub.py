@@ -15,6 +15,7 @@ from ranvier.services.replays import HubReplays
 from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
+from ranvier.services.spectra import HubSpectra
 
 
 class Hub(Protocol):
@@ -68,6 +69,11 @@ class Hub(Protocol):
     @property
     def metrics(self) -> HubMetrics:
         """Measures."""
+        ...
+
+    @property
+    def spectra(self) -> HubSpectra:
+        """Spectra."""
         ...
 
     @property
