@@ -94,7 +94,14 @@ class Curation:
         )
         label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
         return self.write_planned(
-            linked, planned, destination, known, label=f"{linked.base_name}: {label}", force=force, progress=progress
+            linked,
+            planned,
+            destination,
+            known,
+            label=f"{linked.base_name}: {label}",
+            options=options,
+            force=force,
+            progress=progress,
         )
 
     def write_planned(
@@ -107,6 +114,7 @@ class Curation:
         label: str,
         sources: Sequence[Mapping[str, Any]] | None = None,
         keep_record: bool = True,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> list[Path]:
@@ -128,7 +136,9 @@ class Curation:
         record["stages"] = [*planned.slices, *record.get("stages", [])]
         record["file_type"] = known.file_type.name
         header = replace(header, channels=header.channels if planned.chain else planned.channels, provenance=record)
-        header = replace(header, options=options or header.options)
+        if options is not None:
+            record["options"] = options.model_dump(mode="json")
+            header = replace(header, options=options)
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")

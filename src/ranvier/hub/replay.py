@@ -22,6 +22,7 @@ from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.sessions import joined, part_of
 from ranvier.hub.simulation import Simulation
 from ranvier.models.dataset import RadiensFileType
+from ranvier.models.output_options import OutputOptions
 from ranvier.models.sessions import ReplayReport
 from ranvier.models.simulation import SimulationSpec
 from ranvier.recordings import Format, format_for_type, open_session
@@ -126,6 +127,7 @@ class Replays:
             label=f"repeating {destination.name}",
             sources=sources,
             keep_record=keep,
+            options=OutputOptions.model_validate(record["options"]) if record.get("options") else None,
             force=force,
             progress=work.progress,
         )
