@@ -23,8 +23,6 @@ def cascade(
     coef: F64,
     state: F64,
     counter: int,
-    work: F64,
-    mirror: F32,
 ) -> None:
     """Second-order sections in transposed direct form II, row by row."""
     those = slice(column, column + width)
