@@ -53,6 +53,7 @@ class Output:
     sink: Sink | None = None
     error: Exception | None = None
     reached: int = 0
+    rows: int = 0
     path: Path | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
@@ -79,6 +80,7 @@ class Output:
                 self.fail(error)
             else:
                 self.reached = block.stop
+                self.rows += len(block)
 
     def progress(self) -> PartProgress:
         """Return how far it is."""
@@ -407,7 +409,7 @@ class _Run:
         if output.sink is None or not output.live:
             return
         try:
-            if not output.sink.segments.rows:
+            if not output.rows:
                 raise TimeRangeError(f"[{output.ref.start}, {output.ref.stop}) lies in a gap: no sample is stored")
             carried = events.between(output.ref.start, output.ref.stop)
             if len(carried):
