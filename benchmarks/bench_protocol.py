@@ -2,7 +2,7 @@
 
 384 channels at 30 kHz, 2 workers, files in the page cache; every case in turn, medians over the rounds. Branches:
 
-* ``lab``: notch -> zero-phase band-pass -> common average (full rate); notch -> low-pass -> downsample by 10; a copy of
+* ``lab``: notch -> zero-phase band-pass -> common average (full rate); notch -> downsample by 10 -> low-pass; a copy of
   one tenth of the time.
 * ``full``: three branches at full rate behind one notch (zero-phase band-pass -> common average, low-pass, high-pass):
   each writes as much as it reads. No execution can bring this near its most expensive branch; the figure to compare is
@@ -73,7 +73,7 @@ def main() -> None:
     protocols: dict[str, Paths] = {
         "lab": {
             "spikes": ((NOTCH, *SPIKES), None),
-            "lfp": ((NOTCH, LowPass(300), Downsample(10)), None),
+            "lfp": ((NOTCH, Downsample(10), LowPass(300)), None),
             "raw": ((), (0, tenth)),
         },
         "full": {
