@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import platform
+import socket
 import sys
 import threading
 from functools import cache
@@ -83,6 +85,47 @@ def memory_bytes() -> int:
     except OSError:
         return size
     return min(size, int(limit)) if limit.isdigit() else size
+
+
+def shared_memory(size: int) -> tuple[mmap.mmap, int] | None:
+    """Return memory that other processes can map and its handle; None where the platform has none without a name.
+
+    Linux's memfd: no file, no name, and gone with the last process that maps it, however that ends.
+    """
+    if not hasattr(os, "memfd_create"):
+        return None
+    try:
+        handle = os.memfd_create("ranvier", os.MFD_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        os.ftruncate(handle, size)
+        return mmap.mmap(handle, size), handle
+    except (OSError, ValueError, OverflowError):
+        os.close(handle)
+        return None
+
+
+def map_shared(handle: int, size: int) -> mmap.mmap:
+    """Return the memory behind a handle, read-only; OSError or ValueError where that cannot be."""
+    return mmap.mmap(handle, size, access=mmap.ACCESS_READ)
+
+
+def send_handle(connection: socket.socket, data: bytes, handle: int) -> None:
+    """Send bytes with a handle that can be read and not written (socket files of Linux); OSError otherwise."""
+    readable = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        socket.send_fds(connection, [data], [readable])
+    finally:
+        os.close(readable)
+
+
+def receive_handle(connection: socket.socket, size: int) -> tuple[bytes, int | None]:
+    """Return bytes and the handle that came with them, if one did."""
+    if not hasattr(socket, "recv_fds"):
+        return connection.recv(size), None
+    data, handles, _, _ = socket.recv_fds(connection, size, 1)
+    return data, handles[0] if handles else None
 
 
 @cache
