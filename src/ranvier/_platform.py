@@ -61,6 +61,31 @@ def prefer_thread() -> bool:
     return True
 
 
+#: Numbers of the system call sched_setattr; the C library of many systems has no function for it.
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+
+
+def take_short_turns(turn_sec: float = 0.0001) -> bool:
+    """Ask the scheduler for short turns for the calling thread and those it starts; return whether it does.
+
+    Whoever runs in short turns gets the next one sooner: a thread that mostly waits is let in when it wakes, though
+    others compute. Linux from 6.12; needs no permission. Elsewhere nothing changes.
+    """
+    number = _SCHED_SETATTR.get(platform.machine())
+    if not sys.platform.startswith("linux") or number is None:
+        return False
+    import ctypes
+    import struct
+
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    normal = 0  # SCHED_OTHER: it takes the runtime as the length of a turn
+    attributes = struct.pack("=IIQiIQQQ", 48, normal, 0, nice, 0, int(turn_sec * 1e9), 0, 0)  # struct sched_attr
+    try:
+        return int(ctypes.CDLL(None).syscall(number, 0, attributes, 0)) == 0
+    except (OSError, AttributeError):
+        return False
+
+
 def memory_bytes() -> int:
     """Return how much memory this machine has (or a container may use, where it says so); 4 GiB where nobody tells."""
     if sys.platform == "win32":
