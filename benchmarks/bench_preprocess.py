@@ -1,7 +1,8 @@
 """Band-pass 300-6000 Hz (order 5) and mean common reference, float32 file to file, against SpikeInterface.
 
 128 channels x 60 s at 30 kHz, 2 workers each, files in the page cache; each run in a fresh process, in turn.
-Floor: 5x (zero phase and forward only); peak memory under 300 MB. Needs the peers' Python:
+Floor: 5x (zero phase and forward only); peak memory under 300 MB. The limit beside them is the same run without any
+processing: the file copied through the same reads and writes. Needs the peers' Python:
 RANVIER_PEERS=/path/to/python. Run: python benchmarks/bench_preprocess.py
 """
 
@@ -49,8 +50,10 @@ def ours(source: str, destination: str, channels: int, form: str, workers: int) 
 
     warm()
     recording = FlatRecording(Path(source), channels, FS)
-    operations = [BandPass(300, 6000, 5, zero_phase=form == "zero_phase"), CommonAverageReference()]
-    chain = Chain.bind(operations, recording.fs, recording.channels)  # as the peer, whose filter is designed before
+    chain = None
+    if form != "copy":  # bound here, as the peer's filter is designed before its run
+        operations = [BandPass(300, 6000, 5, zero_phase=form == "zero_phase"), CommonAverageReference()]
+        chain = Chain.bind(operations, recording.fs, recording.channels)
     Path(destination).with_suffix(".raw").unlink(missing_ok=True)
     began, cpu_began = time.perf_counter(), time.process_time()
     sink = FlatSink(Path(destination), make_header(recording, chain), force=True)
@@ -100,11 +103,13 @@ def main() -> None:
         source = f"{folder}/input.raw"
         write_input(Path(source), args.channels, args.seconds)
         for form in args.forms:
-            runs: dict[str, list[dict[str, object]]] = {"ranvier": [], "spikeinterface": []}
+            runs: dict[str, list[dict[str, object]]] = {"ranvier": [], "copy": [], "spikeinterface": []}
             for _ in range(args.rounds + 1):  # the first one is not counted: it touches memory and fills caches
                 options = ["--channels", str(args.channels), "--workers", str(args.workers)]
                 mine = [sys.executable, str(HERE / "bench_preprocess.py"), *options, "--once", source]
                 runs["ranvier"].append(call([*mine, f"{folder}/ours_{form}", form]))
+                runs["copy"].append(call([*mine, f"{folder}/copy", "copy"]))
+                Path(f"{folder}/copy.raw").unlink()
                 if peer:
                     theirs = [peer, str(HERE / "peers/si_preprocess.py"), source, f"{folder}/si_{form}"]
                     runs["spikeinterface"].append(call([*theirs, str(args.channels), form, str(args.workers)]))
@@ -130,7 +135,7 @@ def main() -> None:
             }
             if peer:
                 report["ratio"] = rates["ranvier"]["median"] / rates["spikeinterface"]["median"]
-                last = [str(done[-1]["files"][0]) for done in runs.values()]  # type: ignore[index]
+                last = [str(runs[name][-1]["files"][0]) for name in ("ranvier", "spikeinterface")]  # type: ignore[index]
                 report["difference inside"] = largest_difference(last[0], last[1], args.channels)
             result[form] = report
     show(result)

@@ -4,7 +4,8 @@ The tree (each class also is the standard-library exception in brackets)::
 
     RadiensError (Exception)                    root; documented
     ├── ConfigurationError (ValueError)         a request that cannot be meant; documented
-    │   └── FilterDesignError                   a filter that cannot exist at this sampling rate
+    │   ├── FilterDesignError                   a filter that cannot exist at this sampling rate
+    │   └── GraphError                          a protocol graph that cannot run; tells every fault of every node
     ├── DatasetError (LookupError)              unknown dataset or channel; documented
     ├── TimeRangeError (ValueError)             time range outside the data; documented
     ├── SignalSelectionError (ValueError)       channel selection that does not fit; documented
@@ -12,6 +13,7 @@ The tree (each class also is the standard-library exception in brackets)::
     ├── ServerDiscoveryError (ConnectionError)       documented
     ├── DataProcessingError (RuntimeError)      work that failed half way; documented
     │   ├── JobCancelledError                   cancelled by the user
+    │   ├── PartialFailureError                 some of several outputs failed; the others are whole
     │   └── StoreError                          the engine's own store is damaged, locked or newer than us
     ├── CapabilityError (NotImplementedError)   this engine or this file cannot do that; documented
     ├── RecordingError (OSError)                a file that cannot be read as a recording
@@ -27,9 +29,22 @@ Each message names what was wrong and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 
 class RadiensError(Exception):
     """Root of everything that Ranvier raises on purpose."""
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What an error carries besides its message, as JSON data (it travels between processes)."""
+        return {}
+
+    @classmethod
+    def restored(cls, message: str, details: Mapping[str, Any]) -> Self:
+        """Return an error from what another process told of it."""
+        return cls(message)
 
 
 class ConfigurationError(RadiensError, ValueError):
@@ -38,6 +53,39 @@ class ConfigurationError(RadiensError, ValueError):
 
 class FilterDesignError(ConfigurationError):
     """A filter that cannot exist at this sampling rate (cutoff at or above Nyquist, low >= high, unstable)."""
+
+
+class GraphError(ConfigurationError):
+    """A protocol graph that cannot run.
+
+    Attributes
+    ----------
+    faults
+        What is wrong, by id of the node (or of the edge, where no node is to blame); the message prints all of it.
+    """
+
+    def __init__(self, message: str, faults: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(message)
+        self.faults = {node: tuple(messages) for node, messages in (faults or {}).items()}
+
+    @classmethod
+    def of(cls, faults: Mapping[str, Sequence[str]]) -> Self:
+        """Return the error that prints all of these."""
+        lines = [f"{node}: {message}" for node, messages in faults.items() for message in messages]
+        return cls("\n  ".join(["the protocol cannot run:", *lines]), faults)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The faults."""
+        return {"faults": {node: list(messages) for node, messages in self.faults.items()}}
+
+    @classmethod
+    def restored(cls, message: str, details: Mapping[str, Any]) -> Self:
+        """Return the error with its faults."""
+        return cls(message, details.get("faults"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.faults))
 
 
 class DatasetError(RadiensError, LookupError):
@@ -66,6 +114,43 @@ class DataProcessingError(RadiensError, RuntimeError):
 
 class JobCancelledError(DataProcessingError):
     """Work that the user cancelled."""
+
+
+class PartialFailureError(DataProcessingError):
+    """Some of several outputs failed; the others are whole and stay.
+
+    Attributes
+    ----------
+    failures
+        What happened, by name of the output (or of the source, where it could not be read).
+    outputs
+        The paths that were written whole.
+    """
+
+    def __init__(self, message: str, failures: Mapping[str, str] | None = None, outputs: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.failures = dict(failures or {})
+        self.outputs = tuple(outputs)
+
+    @classmethod
+    def of(cls, failures: Mapping[str, str], outputs: Sequence[str]) -> Self:
+        """Return the error that prints all failures."""
+        lines = [f"{name}: {message}" for name, message in failures.items()]
+        whole = f"{len(outputs)} other outputs are whole" if outputs else "no output was written"
+        return cls("\n  ".join([f"{len(lines)} failed, {whole}:", *lines]), failures, outputs)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The failures and the whole outputs."""
+        return {"failures": self.failures, "outputs": list(self.outputs)}
+
+    @classmethod
+    def restored(cls, message: str, details: Mapping[str, Any]) -> Self:
+        """Return the error with its failures."""
+        return cls(message, details.get("failures"), details.get("outputs") or ())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (str(self), self.failures, self.outputs))
 
 
 class StoreError(DataProcessingError):

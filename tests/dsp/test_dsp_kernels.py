@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from ranvier.dsp import kernels, reference_kernels, references
+from ranvier.dsp import fir_kernels, kernels, reference_kernels, references
 from ranvier.dsp.design import butterworth
 from ranvier.kernels import all_kernels
 
@@ -35,14 +35,12 @@ def test_cascade(order: int, columns: int, step: int) -> None:
     coef = design.coefficients
     x = _signal(600, columns)
     ref = _signal(600, 1)[:, 0].copy() if step > 0 else kernels.NO_REFERENCE
-    work = np.empty(2 * len(coef) * kernels.GROUP)
-    mirror = np.empty((2 * kernels.MIRROR_ROWS, kernels.GROUP), np.float32)
     row = 10 if step > 0 else 580
     results = []
     for function in (kernels.cascade, references.cascade):
         out = np.zeros_like(x)
         state = np.full((2 * len(coef), columns), 0.25)
-        function(x, row, out, row, 550, step, 0, columns, ref, design.gain, coef, state, 1000, work, mirror)
+        function(x, row, out, row, 550, step, 0, columns, ref, design.gain, coef, state, 1000)
         results.append((out, state))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     np.testing.assert_array_equal(results[0][1], results[1][1])
@@ -150,3 +148,22 @@ def test_subtract_and_its_forms() -> None:
     in_numpy = x.copy()
     references.subtract_mean_in_place(in_numpy, 18)
     np.testing.assert_allclose(in_numpy, three, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(("columns", "factor", "taps"), [(1, 1, 9), (5, 2, 33), (131, 5, 57), (130, 7, 17)])
+@pytest.mark.parametrize("low", [-1000, 3])
+def test_decimate(columns: int, factor: int, taps: int, low: int) -> None:
+    x = _signal(300, columns, nan=True)
+    x[:, columns // 2] = _signal(300, 1)[:, 0]
+    h = RNG.standard_normal(taps).astype(np.float32)
+    row = 5 if low > 0 else taps // 2
+    outputs = (300 - 1 - row) // factor + 1
+    results = []
+    for function in (fir_kernels.decimate, references.decimate):
+        out = np.zeros((outputs, columns + 1), np.float32)
+        pack = np.empty((taps + 64) * fir_kernels.GROUP, np.float32)
+        function(x[:40].copy(), x[40:].copy(), row, low, factor, h, 0, columns, out, pack)
+        results.append(out)
+    np.testing.assert_array_equal(*results)
+    assert not results[0][:, columns].any()
+    assert np.isfinite(results[0][:, columns // 2]).all()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import threading
 import time
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from ranvier.exceptions import (
 from ranvier.models.jobs import JobProgress
 from ranvier.models.signals import KeyIndex, SignalType, SigSelect
 from ranvier.transport import RunningServer, connect, connection_of, disconnect, serve
+from ranvier.transport.errors import describe_error, restore_error
 
 AMP, DIN = SignalType.AMP, SignalType.DIN
 
@@ -130,6 +133,19 @@ def test_errors_come_back_as_they_were(both: Both, name: str) -> None:
     assert str(caught.value) == f"{name} with µ and a reason"
     if both.is_remote:
         assert "fake_engine.py" in str(caught.value.__cause__)
+
+
+def test_what_errors_carry_comes_along() -> None:
+    for error in (
+        exceptions.GraphError.of({"a": ["wrong", "worse"], "b": ["odd"]}),
+        exceptions.PartialFailureError.of({"x.nwb": "full disk"}, ["y.nwb"]),
+    ):
+        told = restore_error(json.loads(json.dumps(describe_error(error))))
+        assert type(told) is type(error)
+        assert str(told) == str(error)
+        assert told.details == error.details
+        again = pickle.loads(pickle.dumps(error))
+        assert (str(again), again.details) == (str(error), error.details)
 
 
 def test_errors_that_are_not_ours_name_their_type(remote: Fake) -> None:

@@ -84,6 +84,38 @@ def demo(
 
 
 @app.command()
+def apply(
+    protocol: Annotated[Path, typer.Argument(help="Protocol as YAML (see the guide to protocols).")],
+    source: Annotated[
+        Path | None, typer.Option("--in", help="Folder of recordings, or one recording; else those of the protocol.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the outputs; else those of the protocol.")
+    ] = None,
+    file_type: Annotated[
+        str | None, typer.Option("--type", help="Format of the outputs: xdat, nwb, kilosort2.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and list the outputs.")] = False,
+    force: Force = False,
+) -> None:
+    """Run a protocol over every recording of a folder, in one pass each."""
+    from ranvier.cli.apply import run
+
+    run(protocol, source, out, file_type=file_type, dry_run=dry_run, force=force)
+
+
+@app.command()
+def jobs(
+    json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    number: Annotated[int, typer.Option("--number", "-n", help="How many, newest first.")] = 20,
+) -> None:
+    """List what ran and what runs, in this and other processes."""
+    from ranvier.cli.apply import list_jobs
+
+    list_jobs(as_json=json, number=number)
+
+
+@app.command()
 def provenance(path: PathArgument, json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Say from what, and by which steps, a file was made."""
     from ranvier.cli.info import show_provenance

@@ -5,8 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ranvier.models.jobs import JobProgress
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 Progress = Callable[[JobProgress], None]
 
@@ -24,6 +29,16 @@ def shown(choice: bool | Progress | None, label: str) -> Iterator[Progress | Non
         yield from _bar(label)
     else:
         yield None
+
+
+@contextmanager
+def shown_parts(choice: bool | Progress | None, label: str) -> Iterator[Progress | None]:
+    """Yield what receives progress events of work with several outputs: a terminal gets a bar for each of them."""
+    if callable(choice) or choice is False or in_notebook() or not (choice is True or sys.stderr.isatty()):
+        with shown(choice, label) as progress:
+            yield progress
+    else:
+        yield from _bars(label)
 
 
 def in_notebook() -> bool:
@@ -53,6 +68,33 @@ def _bar(label: str) -> Iterator[Progress]:
         task = bar.add_task(label, total=1.0, detail="")
         yield lambda p: bar.update(task, completed=p.fraction, detail=describe(p))
         bar.update(task, completed=1.0, detail="")
+
+
+#: So many outputs get a bar of their own.
+MOST_BARS = 12
+
+
+def _bars(label: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[detail]}"))
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        whole = bar.add_task(label, total=1.0, detail="")
+        parts: dict[str, TaskID] = {}
+
+        def show(progress: JobProgress) -> None:
+            bar.update(whole, completed=progress.fraction, detail=describe(progress))
+            for part in progress.parts:
+                if part.name not in parts and len(parts) < MOST_BARS and part.state != "waiting":
+                    parts[part.name] = bar.add_task(f"  {Path(part.name).name}", total=1.0, detail="")
+                if part.name in parts:
+                    detail = part.state if part.state == "failed" else ""
+                    bar.update(parts[part.name], completed=part.fraction, detail=detail)
+
+        yield show
+        bar.update(whole, completed=1.0, detail="")
 
 
 def _plain_line(label: str) -> Iterator[Progress]:

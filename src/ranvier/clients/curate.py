@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ranvier.clients._transforms import TransformsClient
+from ranvier.clients._protocols import ProtocolsClient
 
 
-class CurateClient(TransformsClient):
+class CurateClient(ProtocolsClient):
     """Recordings: filter, re-reference, slice, convert.
 
     The transforms moved from CurateClient to VidereClient between releases of the documented API; here both have

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ranvier.clients._transforms import TransformsClient
+from ranvier.clients._protocols import ProtocolsClient
 
 
-class VidereClient(TransformsClient):
+class VidereClient(ProtocolsClient):
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ranvier.exceptions import CapabilityError, ConfigurationError
+from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings import Format, all_formats, format_for_type
 
@@ -88,3 +88,22 @@ def writable(file_type: RadiensFileType, target: Path) -> Format:
 def writable_suffixes() -> str:
     """Return the suffixes that can be written, as text."""
     return ", ".join(sorted(known.sink.suffixes[0] for known in all_formats() if known.sink is not None))
+
+
+def refuse_own_source(source: Format, canonical: Path, destination: Path, known: Format) -> None:
+    """Raise OutputError where an output (``dir/base`` and format) would replace a file of its own source."""
+    if known.file_type != source.file_type:
+        return
+    suffix = known.sink.suffixes[0] if known.sink is not None else ""
+    candidate = destination.with_name(destination.name + suffix)
+    same_base = canonical.parent.resolve() / source.base_name(canonical) == (
+        destination.parent.resolve() / destination.name
+    )
+    if same_base or candidate.resolve() in {f.resolve() for f in source.files(canonical)}:
+        raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
+
+
+def existing_files(destination: Path, file_type: RadiensFileType) -> list[Path]:
+    """Return the files that stand under the names of an output (``dir/base``)."""
+    suffixes = writable(file_type, destination).suffixes
+    return [p for suffix in suffixes if (p := destination.with_name(destination.name + suffix)).exists()]

@@ -81,27 +81,15 @@ class CausalFilter(Stage):
             state.sections[:] = 0.0
         state.next = block.stop
         out = aligned_empty(x.shape)
-        known = bool(np.isfinite(reference).all())
+        design, sections = self.design, state.sections
 
         def share(first: int, stop: int) -> None:
-            finite = finite_columns(x, first, stop) & known
-            for a, b, good in runs_of(finite, first):
-                if good:
-                    kernels.filter_rows(
-                        self.design, x, 0, out, 0, len(x), 1, (a, b), state.sections, block.start, reference
-                    )
-                else:
-                    kernels.cascade_restarting(
-                        x,
-                        out,
-                        a,
-                        b - a,
-                        reference,
-                        self.design.gain,
-                        self.design.coefficients,
-                        state.sections,
-                        block.start,
-                    )
+            for a, b in filter_and_find_broken(
+                design, x, 0, out, 0, len(x), (first, stop), sections, block.start, reference
+            ):
+                kernels.cascade_restarting(
+                    x, out, a, b - a, reference, design.gain, design.coefficients, sections, block.start
+                )
 
         self.team.each(share, self.team.shares(self.amplifiers, multiple=COLUMN_UNIT))
         out[:, self.amplifiers :] = x[:, self.amplifiers :]
@@ -116,6 +104,33 @@ class CausalFilter(Stage):
     def describe(self) -> dict[str, Any]:
         """Return kind, parameters and coefficients, as JSON data."""
         return {**self._description, "coefficients": self.design.describe()}
+
+
+def filter_and_find_broken(
+    design: FilterDesign,
+    x: F32,
+    x_row: int,
+    out: F32,
+    out_row: int,
+    rows: int,
+    columns: tuple[int, int],
+    sections: F64,
+    counter: int,
+    reference: F32 = kernels.NO_REFERENCE,
+) -> list[tuple[int, int]]:
+    """Filter rows forward, as ``kernels.filter_rows``; return the columns that hold a sample that is not finite.
+
+    Nobody looks for such samples beforehand, which would take a pass over memory: they leave the state not finite. The
+    state of those columns is as it was, and their output is to be made otherwise.
+    """
+    first, stop = columns
+    before = sections[:, first:stop].copy()
+    kernels.filter_rows(design, x, x_row, out, out_row, rows, 1, columns, sections, counter, reference)
+    broken: npt.NDArray[np.bool_] = np.any(~np.isfinite(sections[::2, first:stop]), axis=0)
+    if not broken.any():
+        return []
+    sections[:, first:stop][:, broken] = before[:, broken]
+    return [(a, b) for a, b, is_broken in runs_of(broken, first) if is_broken]
 
 
 def finite_columns(x: F32, first: int, stop: int) -> npt.NDArray[np.bool_]:

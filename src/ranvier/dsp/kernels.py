@@ -8,11 +8,10 @@ One section in transposed direct form II (Oppenheim & Schafer, *Discrete-Time Si
     q[n+1] = b2 v[n] - a2 y[n]
 
 Samples are float32, the state is float64 (with a float32 state a 1 Hz high-pass is off by tens of uV and a 0.1 Hz one
-diverges). The loop over channels is the inner one and is what the compiler vectorises; up to ``GROUP`` channels go
-through all sections of one row before the next row begins, and their state lies in one flat row at constant
-distances, so that the compiler knows that nothing overlaps. Every channel sees the same operations in the same order
-whatever the number of channels, the chunking or the number of threads, and no fused multiply-add is formed (no fast-
-math): results are bit-identical.
+diverges). WIDTH channels go through time together, side by side in vector registers (:mod:`ranvier.kernels.lanes`),
+with the state of all sections, and the next WIDTH follow over the same rows while these are in the cache. Every channel
+sees the same operations in the same order whatever the number of channels, the chunking or the number of threads, and
+no fused multiply-add is formed (no fast-math): results are bit-identical.
 """
 
 from __future__ import annotations
@@ -22,21 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp import references
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.design import MAX_SECTIONS, PASS_SECTIONS, FilterDesign
 from ranvier.kernels import kernel
-
-#: Channels that go through the cascade together; the state of one group (12 sections: 24 kB) stays in the L1/L2 cache.
-GROUP = 128
-
-#: Rows of the float64 tiles over which a cascade of more than MAX_SECTIONS runs in passes.
-TILE_ROWS = 64
-
-#: Rows that a backward pass turns round at a time; two such tiles fit into the L2 cache.
-MIRROR_ROWS = 64
+from ranvier.kernels.lanes import WIDTH, load, load_less, store
 
 #: Every so many samples, counted from sample counter 0, states below TINY become 0: a filter that rings down on a
-#: silent channel never reaches the denormal numbers, which are slow on many CPUs.
+#: silent channel never reaches the denormal numbers, which are slow on many CPUs. Also the rows that WIDTH channels go
+#: through before it is the next channels' turn: in and out they fit into the L2 cache.
 FLUSH_ROWS = 256
 TINY = 1e-100
 
@@ -51,10 +42,11 @@ NO_REFERENCE: F32 = np.zeros(1, dtype=np.float32)
 
 
 @numba.njit
-def _biquad(v, p, q, section):  # type: ignore[no-untyped-def]
+def _biquad(v, held, section):  # type: ignore[no-untyped-def]
+    p, q = held
     b1, b2, a1, a2 = section
     y = v + p
-    return y, b1 * v + q - a1 * y, b2 * v - a2 * y
+    return y, (b1 * v + q - a1 * y, b2 * v - a2 * y)
 
 
 @numba.njit
@@ -63,150 +55,176 @@ def _section(coef, k):  # type: ignore[no-untyped-def]
 
 
 @numba.njit
-def _run1(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
-    g = GROUP
+def _held(s, k, c):  # type: ignore[no-untyped-def]
+    return load(s, 2 * k, c), load(s, 2 * k + 1, c)
+
+
+@numba.njit
+def _hold(s, k, c, held):  # type: ignore[no-untyped-def]
+    p, q = held
+    store(s, 2 * k, c, p)
+    store(s, 2 * k + 1, c, q)
+
+
+@numba.njit
+def _run1(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc):  # type: ignore[no-untyped-def]
     one = _section(coef, k)
+    h1 = _held(s, k, sc)
     for t in range(n):
-        row = x[i + t * dx, xc : xc + w]
-        y = out[o + t * dy, oc : oc + w]
-        r = ref[(i + t * dx) * per_row]
-        for c in range(w):
-            v = gain * np.float64(row[c] - r)
-            v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
-            y[c] = v
+        v = gain * load_less(x, i + t * dx, xc, ref[(i + t * dx) * per_row])
+        v, h1 = _biquad(v, h1, one)
+        store(out, o + t * dy, oc, v)
+    _hold(s, k, sc, h1)
 
 
 @numba.njit
-def _run2(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
-    g = GROUP
+def _run2(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc):  # type: ignore[no-untyped-def]
     one, two = _section(coef, k), _section(coef, k + 1)
+    h1, h2 = _held(s, k, sc), _held(s, k + 1, sc)
     for t in range(n):
-        row = x[i + t * dx, xc : xc + w]
-        y = out[o + t * dy, oc : oc + w]
-        r = ref[(i + t * dx) * per_row]
-        for c in range(w):
-            v = gain * np.float64(row[c] - r)
-            v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
-            v, s[2 * g + c], s[3 * g + c] = _biquad(v, s[2 * g + c], s[3 * g + c], two)
-            y[c] = v
+        v = gain * load_less(x, i + t * dx, xc, ref[(i + t * dx) * per_row])
+        v, h1 = _biquad(v, h1, one)
+        v, h2 = _biquad(v, h2, two)
+        store(out, o + t * dy, oc, v)
+    _hold(s, k, sc, h1)
+    _hold(s, k + 1, sc, h2)
 
 
 @numba.njit
-def _run3(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
-    g = GROUP
+def _run3(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc):  # type: ignore[no-untyped-def]
     one, two, three = _section(coef, k), _section(coef, k + 1), _section(coef, k + 2)
+    h1, h2, h3 = _held(s, k, sc), _held(s, k + 1, sc), _held(s, k + 2, sc)
     for t in range(n):
-        row = x[i + t * dx, xc : xc + w]
-        y = out[o + t * dy, oc : oc + w]
-        r = ref[(i + t * dx) * per_row]
-        for c in range(w):
-            v = gain * np.float64(row[c] - r)
-            v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
-            v, s[2 * g + c], s[3 * g + c] = _biquad(v, s[2 * g + c], s[3 * g + c], two)
-            v, s[4 * g + c], s[5 * g + c] = _biquad(v, s[4 * g + c], s[5 * g + c], three)
-            y[c] = v
+        v = gain * load_less(x, i + t * dx, xc, ref[(i + t * dx) * per_row])
+        v, h1 = _biquad(v, h1, one)
+        v, h2 = _biquad(v, h2, two)
+        v, h3 = _biquad(v, h3, three)
+        store(out, o + t * dy, oc, v)
+    _hold(s, k, sc, h1)
+    _hold(s, k + 1, sc, h2)
+    _hold(s, k + 2, sc, h3)
 
 
 @numba.njit
-def _run4(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
-    g = GROUP
+def _run4(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc):  # type: ignore[no-untyped-def]
     one, two, three, four = _section(coef, k), _section(coef, k + 1), _section(coef, k + 2), _section(coef, k + 3)
+    h1, h2, h3, h4 = _held(s, k, sc), _held(s, k + 1, sc), _held(s, k + 2, sc), _held(s, k + 3, sc)
     for t in range(n):
-        row = x[i + t * dx, xc : xc + w]
-        y = out[o + t * dy, oc : oc + w]
-        r = ref[(i + t * dx) * per_row]
-        for c in range(w):
-            v = gain * np.float64(row[c] - r)
-            v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
-            v, s[2 * g + c], s[3 * g + c] = _biquad(v, s[2 * g + c], s[3 * g + c], two)
-            v, s[4 * g + c], s[5 * g + c] = _biquad(v, s[4 * g + c], s[5 * g + c], three)
-            v, s[6 * g + c], s[7 * g + c] = _biquad(v, s[6 * g + c], s[7 * g + c], four)
-            y[c] = v
+        v = gain * load_less(x, i + t * dx, xc, ref[(i + t * dx) * per_row])
+        v, h1 = _biquad(v, h1, one)
+        v, h2 = _biquad(v, h2, two)
+        v, h3 = _biquad(v, h3, three)
+        v, h4 = _biquad(v, h4, four)
+        store(out, o + t * dy, oc, v)
+    _hold(s, k, sc, h1)
+    _hold(s, k + 1, sc, h2)
+    _hold(s, k + 2, sc, h3)
+    _hold(s, k + 3, sc, h4)
 
 
 @numba.njit
-def _run5(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
-    g = GROUP
+def _run5(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc):  # type: ignore[no-untyped-def]
     one, two, three, four = _section(coef, k), _section(coef, k + 1), _section(coef, k + 2), _section(coef, k + 3)
     five = _section(coef, k + 4)
+    h1, h2, h3, h4 = _held(s, k, sc), _held(s, k + 1, sc), _held(s, k + 2, sc), _held(s, k + 3, sc)
+    h5 = _held(s, k + 4, sc)
     for t in range(n):
-        row = x[i + t * dx, xc : xc + w]
-        y = out[o + t * dy, oc : oc + w]
-        r = ref[(i + t * dx) * per_row]
-        for c in range(w):
-            v = gain * np.float64(row[c] - r)
-            v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
-            v, s[2 * g + c], s[3 * g + c] = _biquad(v, s[2 * g + c], s[3 * g + c], two)
-            v, s[4 * g + c], s[5 * g + c] = _biquad(v, s[4 * g + c], s[5 * g + c], three)
-            v, s[6 * g + c], s[7 * g + c] = _biquad(v, s[6 * g + c], s[7 * g + c], four)
-            v, s[8 * g + c], s[9 * g + c] = _biquad(v, s[8 * g + c], s[9 * g + c], five)
-            y[c] = v
+        v = gain * load_less(x, i + t * dx, xc, ref[(i + t * dx) * per_row])
+        v, h1 = _biquad(v, h1, one)
+        v, h2 = _biquad(v, h2, two)
+        v, h3 = _biquad(v, h3, three)
+        v, h4 = _biquad(v, h4, four)
+        v, h5 = _biquad(v, h5, five)
+        store(out, o + t * dy, oc, v)
+    _hold(s, k, sc, h1)
+    _hold(s, k + 1, sc, h2)
+    _hold(s, k + 2, sc, h3)
+    _hold(s, k + 3, sc, h4)
+    _hold(s, k + 4, sc, h5)
 
 
 @numba.njit
-def _run6(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s):  # type: ignore[no-untyped-def]
-    g = GROUP
+def _run6(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc):  # type: ignore[no-untyped-def]
     one, two, three, four = _section(coef, k), _section(coef, k + 1), _section(coef, k + 2), _section(coef, k + 3)
     five, six = _section(coef, k + 4), _section(coef, k + 5)
+    h1, h2, h3, h4 = _held(s, k, sc), _held(s, k + 1, sc), _held(s, k + 2, sc), _held(s, k + 3, sc)
+    h5, h6 = _held(s, k + 4, sc), _held(s, k + 5, sc)
     for t in range(n):
-        row = x[i + t * dx, xc : xc + w]
-        y = out[o + t * dy, oc : oc + w]
-        r = ref[(i + t * dx) * per_row]
-        for c in range(w):
-            v = gain * np.float64(row[c] - r)
-            v, s[c], s[g + c] = _biquad(v, s[c], s[g + c], one)
-            v, s[2 * g + c], s[3 * g + c] = _biquad(v, s[2 * g + c], s[3 * g + c], two)
-            v, s[4 * g + c], s[5 * g + c] = _biquad(v, s[4 * g + c], s[5 * g + c], three)
-            v, s[6 * g + c], s[7 * g + c] = _biquad(v, s[6 * g + c], s[7 * g + c], four)
-            v, s[8 * g + c], s[9 * g + c] = _biquad(v, s[8 * g + c], s[9 * g + c], five)
-            v, s[10 * g + c], s[11 * g + c] = _biquad(v, s[10 * g + c], s[11 * g + c], six)
-            y[c] = v
+        v = gain * load_less(x, i + t * dx, xc, ref[(i + t * dx) * per_row])
+        v, h1 = _biquad(v, h1, one)
+        v, h2 = _biquad(v, h2, two)
+        v, h3 = _biquad(v, h3, three)
+        v, h4 = _biquad(v, h4, four)
+        v, h5 = _biquad(v, h5, five)
+        v, h6 = _biquad(v, h6, six)
+        store(out, o + t * dy, oc, v)
+    _hold(s, k, sc, h1)
+    _hold(s, k + 1, sc, h2)
+    _hold(s, k + 2, sc, h3)
+    _hold(s, k + 3, sc, h4)
+    _hold(s, k + 4, sc, h5)
+    _hold(s, k + 5, sc, h6)
 
 
 @numba.njit
-def _run(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, sections, s):  # type: ignore[no-untyped-def]
-    """Take ``n`` rows (``i``, ``i + dx``, ...) through ``sections`` sections, from number ``k`` on."""
+def _run(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, sections, s, sc):  # type: ignore[no-untyped-def]
+    """Take ``n`` rows (``i``, ``i + dx``, ...) of WIDTH columns through ``sections`` sections, from number ``k`` on."""
     if sections == 1:
-        _run1(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
+        _run1(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc)
     elif sections == 2:
-        _run2(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
+        _run2(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc)
     elif sections == 3:
-        _run3(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
+        _run3(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc)
     elif sections == 4:
-        _run4(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
+        _run4(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc)
     elif sections == 5:
-        _run5(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
+        _run5(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc)
     else:
-        _run6(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, k, s)
+        _run6(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, k, s, sc)
 
 
 @numba.njit
-def _run_passes(x, i, dx, xc, out, o, dy, oc, n, w, ref, per_row, gain, coef, s):  # type: ignore[no-untyped-def]
-    """Take ``n`` rows through a long cascade: PASS_SECTIONS at a time, over short tiles in float64."""
-    ours, theirs = np.empty((TILE_ROWS, GROUP)), np.empty((TILE_ROWS, GROUP))
+def _run_any(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, s, sc, ours, theirs):  # type: ignore[no-untyped-def]
+    """Take ``n`` rows of WIDTH columns through all sections; a long cascade in passes, in float64 between them."""
+    if len(coef) <= MAX_SECTIONS:
+        _run(x, i, dx, xc, out, o, dy, oc, n, ref, per_row, gain, coef, 0, len(coef), s, sc)
+        return
     zero = np.zeros(1)
     last = len(coef) - PASS_SECTIONS
-    for done in range(0, n, TILE_ROWS):
-        m = min(TILE_ROWS, n - done)
-        _run4(x, i + done * dx, dx, xc, ours, 0, 1, 0, m, w, ref, per_row, gain, coef, 0, s)
-        for k in range(PASS_SECTIONS, last, PASS_SECTIONS):
-            _run4(ours, 0, 1, 0, theirs, 0, 1, 0, m, w, zero, 0, 1.0, coef, k, s[2 * k * GROUP :])
-            ours, theirs = theirs, ours
-        left = s[2 * last * GROUP :]
-        _run4(ours, 0, 1, 0, out, o + done * dy, dy, oc, m, w, zero, 0, 1.0, coef, last, left)
+    _run4(x, i, dx, xc, ours, 0, 1, 0, n, ref, per_row, gain, coef, 0, s, sc)
+    for k in range(PASS_SECTIONS, last, PASS_SECTIONS):
+        _run4(ours, 0, 1, 0, theirs, 0, 1, 0, n, zero, 0, 1.0, coef, k, s, sc)
+        ours, theirs = theirs, ours
+    _run4(ours, 0, 1, 0, out, o, dy, oc, n, zero, 0, 1.0, coef, last, s, sc)
 
 
 @numba.njit
-def _copy_rows(x, i, xc, out, o, oc, n, w):  # type: ignore[no-untyped-def]
+def _run_narrow(x, i, dx, out, o, c, w, n, ref, per_row, gain, coef, state, narrow, held, ours, theirs):  # type: ignore[no-untyped-def]
+    """Take ``n`` rows of fewer than WIDTH columns, through memory that has WIDTH."""
     for t in range(n):
-        row, y = x[i + t, xc : xc + w], out[o + t, oc : oc + w]
-        for c in range(w):
-            y[c] = row[c]
+        r = ref[(i + t * dx) * per_row]
+        for j in range(w):
+            narrow[t, j] = x[i + t * dx, c + j] - r
+    held[:, :w] = state[:, c : c + w]
+    none = np.zeros(1, np.float32)
+    _run_any(narrow, 0, 1, 0, narrow, 0, 1, 0, n, none, 0, gain, coef, held, 0, ours, theirs)
+    state[:, c : c + w] = held[:, :w]
+    for t in range(n):
+        for j in range(w):
+            out[o + t * dx, c + j] = narrow[t, j]
+
+
+@numba.njit
+def _flush(state, first, stop):  # type: ignore[no-untyped-def]
+    for k in range(len(state)):
+        for c in range(first, stop):
+            if abs(state[k, c]) < TINY:
+                state[k, c] = 0.0
 
 
 @kernel(
     "void(float32[:,::1], int64, float32[:,::1], int64, int64, int64, int64, int64, float32[::1], float64,"
-    " float64[:,::1], float64[:,::1], int64, float64[::1], float32[:,::1])",
+    " float64[:,::1], float64[:,::1], int64)",
     reference=references.cascade,
 )
 def cascade(
@@ -223,8 +241,6 @@ def cascade(
     coef: F64,
     state: F64,
     counter: int,
-    work: F64,
-    mirror: F32,
 ) -> None:
     """Filter rows of some columns: ``out[out_row + i step] = cascade(x[x_row + i step] - ref[x_row + i step])``.
 
@@ -238,48 +254,32 @@ def cascade(
         The columns to filter; the others of ``out`` are left alone.
     ref
         What is subtracted from every channel of a row (rounded to float32, as a stage of its own would): one value per
-        row, or one for all. Backward always one.
+        row, or one for all.
     gain, coef
         ``(sections, 4)``: b1/b0, b2/b0, a1, a2 of each section; the gain is the product of all b0.
     state
-        ``(2 sections, columns)``: p and q of each section; read and updated.
+        ``(2 sections, columns)``: p and q of each section; read and updated. A sample that is not finite leaves its
+        channel's state so, for good.
     counter
         Sample counter of the first row that is processed.
-    work
-        Scratch, ``2 sections * GROUP`` numbers, aligned to 64 bytes for speed.
-    mirror
-        Scratch ``(2 MIRROR_ROWS, GROUP)``, aligned too; used backward only.
     """
-    n = 2 * len(coef)
     per_row = 0 if len(ref) == 1 else 1
-    back = step < 0  # memory is read and written upwards all the same, by tiles: CPUs fetch ahead in that direction
-    rows_in, rows_out = mirror[:MIRROR_ROWS], mirror[MIRROR_ROWS:]
-    for first in range(column, column + width, GROUP):
-        w = min(GROUP, column + width - first)
-        for k in range(n):
-            work[k * GROUP : k * GROUP + w] = state[k, first : first + w]
-        done = 0
-        while done < rows:
-            m = min(rows - done, FLUSH_ROWS - (counter + done) % FLUSH_ROWS)
-            m = min(m, MIRROR_ROWS) if back else m
-            i, o = x_row + done * step, out_row + done * step
-            source, si, sc, target, ti, tc = x, i, first, out, o, first
-            if back:
-                _copy_rows(x, i - m + 1, first, rows_in, 0, 0, m, w)
-                source, si, sc, target, ti, tc = rows_in, m - 1, 0, rows_out, m - 1, 0
-            if len(coef) <= MAX_SECTIONS:
-                _run(source, si, step, sc, target, ti, step, tc, m, w, ref, per_row, gain, coef, 0, len(coef), work)
-            else:
-                _run_passes(source, si, step, sc, target, ti, step, tc, m, w, ref, per_row, gain, coef, work)
-            if back:
-                _copy_rows(rows_out, 0, 0, out, o - m + 1, first, m, w)
-            done += m
-            if (counter + done) % FLUSH_ROWS == 0:
-                for j in range(n * GROUP):
-                    if abs(work[j]) < TINY:
-                        work[j] = 0.0
-        for k in range(n):
-            state[k, first : first + w] = work[k * GROUP : k * GROUP + w]
+    narrow, held = np.zeros((FLUSH_ROWS, WIDTH), np.float32), np.zeros((2 * len(coef), WIDTH))
+    ours, theirs = np.empty((FLUSH_ROWS, WIDTH)), np.empty((FLUSH_ROWS, WIDTH))
+    stop = column + width
+    left = width % WIDTH
+    done = 0
+    while done < rows:
+        n = min(rows - done, FLUSH_ROWS - (counter + done) % FLUSH_ROWS)
+        i, o = x_row + done * step, out_row + done * step
+        for c in range(column, stop - left, WIDTH):
+            _run_any(x, i, step, c, out, o, step, c, n, ref, per_row, gain, coef, state, c, ours, theirs)
+        if left:
+            c = stop - left
+            _run_narrow(x, i, step, out, o, c, left, n, ref, per_row, gain, coef, state, narrow, held, ours, theirs)
+        done += n
+        if (counter + done) % FLUSH_ROWS == 0:
+            _flush(state, column, stop)
 
 
 @kernel(
@@ -299,7 +299,7 @@ def cascade_restarting(
             v = gain * np.float64(x[t, c] - ref[t * per_row])
             if np.isfinite(v):
                 for k in range(len(coef)):
-                    v, s[2 * k], s[2 * k + 1] = _biquad(v, s[2 * k], s[2 * k + 1], _section(coef, k))
+                    v, (s[2 * k], s[2 * k + 1]) = _biquad(v, (s[2 * k], s[2 * k + 1]), _section(coef, k))
                 out[t, c] = v
             else:
                 out[t, c] = np.nan
@@ -321,9 +321,8 @@ def cascade_float64(x: F64, out: F64, gain: float, coef: F64, state: F64) -> Non
         for c in range(x.shape[1]):
             v = gain * x[t, c]
             for k in range(len(coef)):
-                v, state[2 * k, c], state[2 * k + 1, c] = _biquad(
-                    v, state[2 * k, c], state[2 * k + 1, c], _section(coef, k)
-                )
+                held = state[2 * k, c], state[2 * k + 1, c]
+                v, (state[2 * k, c], state[2 * k + 1, c]) = _biquad(v, held, _section(coef, k))
             out[t, c] = v
 
 
@@ -350,11 +349,8 @@ def filter_rows(
     counter: int,
     ref: F32 = NO_REFERENCE,
 ) -> None:
-    """Run ``cascade`` with a design's coefficients over the columns ``[first, stop)``, in scratch memory of its own."""
+    """Run ``cascade`` with a design's coefficients over the columns ``[first, stop)``."""
     first, stop = columns
-    work = aligned_empty(2 * len(design.coefficients) * GROUP, np.float64)
-    mirror = aligned_empty((2 * MIRROR_ROWS, GROUP), np.float32)
     cascade(
-        x, x_row, out, out_row, rows, step, first, stop - first, ref, design.gain, design.coefficients, state, counter,
-        work, mirror,
-    )  # fmt: skip
+        x, x_row, out, out_row, rows, step, first, stop - first, ref, design.gain, design.coefficients, state, counter
+    )

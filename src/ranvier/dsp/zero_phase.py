@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp.buffers import aligned_empty
-from ranvier.dsp.causal import COLUMN_UNIT, finite_columns, runs_of
+from ranvier.dsp.causal import COLUMN_UNIT, filter_and_find_broken, finite_columns, runs_of
 from ranvier.dsp.design import FilterDesign
 from ranvier.dsp.kernels import filter_rows
 from ranvier.dsp.run_ends import state_at_end, state_at_start
@@ -179,12 +179,16 @@ class ZeroPhaseFilter(Stage):
         out = _held(tile)
         for x, row, a, b in window.parts(start, stop):
             at = a - tile.start
-            finite = finite_columns(x[row : row + b - a], first, last)
-            self._enter_runs(window, first + np.flatnonzero(finite & ~state.alive[first:last]), a, state)
-            good = finite & state.alive[first:last]
+            good = state.alive[first:last]
+            if not good.all():
+                finite = finite_columns(x[row : row + b - a], first, last)
+                self._enter_runs(window, first + np.flatnonzero(finite & ~good), a, state)
+            good = good.copy()
             for c, d, whole in runs_of(good, first):
                 if whole:
-                    filter_rows(self.design, x, row, out, at, b - a, 1, (c, d), state.sections, a)
+                    where = (self.design, x, row, out, at, b - a, (c, d), state.sections, a)
+                    for e, f in filter_and_find_broken(*where):
+                        good[e - first : f - first] = False
             for channel in first + np.flatnonzero(~good):
                 self._forward_channel(window, tile, int(channel), a, b, state)
             if last == self.amplifiers:

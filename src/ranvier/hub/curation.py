@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.curation.executor import make_header, run
-from ranvier.curation.output import resolve_output
+from ranvier.curation.output import refuse_own_source, resolve_output
 from ranvier.curation.plan import plan
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
@@ -16,6 +16,7 @@ from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.recordings import Format
+from ranvier.recordings.digital import edges_lost_at
 from ranvier.services.progress import Progress
 from ranvier.store import Store
 
@@ -67,7 +68,7 @@ class Curation:
         header = make_header(
             recording,
             planned.chain,
-            sources=[_source(linked)],
+            sources=[source_record(linked)],
             extra=linked.session.extra,
             start=planned.start,
         )
@@ -78,14 +79,18 @@ class Curation:
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
-        _refuse_own_source(linked, destination, known)
+        refuse_own_source(linked.format, linked.canonical, destination, known)
         label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
 
         def work(job: JobContext) -> list[Path]:
+            events, ratio = stream_events(linked), recording.fs / header.fs
+            if lost := edges_lost_at(events.between(planned.start, planned.stop), ratio):
+                record["notes"] = [*record.get("notes", []), f"{lost} edges of digital lines lie between kept samples"]
             with sink_type(destination, header, force=force) as sink:
                 for name, trains in linked.session.spike_trains.items():
+                    inside = trains.between(planned.start, planned.stop)
                     try:
-                        sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
+                        sink.write_spike_trains(name, inside.at_rate(ratio, header.start))
                     except CapabilityError as error:  # the format has no place for spikes; say so in the record
                         record["notes"] = [*record.get("notes", []), f"left out: {error}"]
                 run(
@@ -94,7 +99,7 @@ class Curation:
                     sink,
                     start=planned.start,
                     stop=planned.stop,
-                    events=stream_events(linked),
+                    events=events,
                     progress=job.progress,
                     cancelled=job.cancelled,
                 )
@@ -107,7 +112,7 @@ class Curation:
         return paths
 
 
-def _source(linked: Linked) -> dict[str, Any]:
+def source_record(linked: Linked) -> dict[str, Any]:
     """Return what provenance says about the source of an output."""
     files = [f for f in linked.format.files(linked.canonical) if f.exists()]
     return {
@@ -119,16 +124,3 @@ def _source(linked: Linked) -> dict[str, Any]:
         "samples": [linked.recording.start, linked.recording.stop],
         "provenance": linked.session.provenance,
     }
-
-
-def _refuse_own_source(linked: Linked, destination: Path, known: Format) -> None:
-    """Refuse an output that would replace a file of its own source."""
-    if known.file_type != linked.format.file_type:
-        return
-    suffix = known.sink.suffixes[0] if known.sink is not None else ""
-    candidate = destination.with_name(destination.name + suffix)
-    same_base = linked.canonical.parent.resolve() / known.base_name(linked.canonical) == (
-        destination.parent.resolve() / destination.name
-    )
-    if same_base or candidate.resolve() in {f.resolve() for f in linked.format.files(linked.canonical)}:
-        raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")

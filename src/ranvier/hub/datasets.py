@@ -19,6 +19,7 @@ from ranvier.models.signals import SignalType
 from ranvier.models.tailing import LivenessState, TailingState
 from ranvier.probes import assign, assume_column, channel_metadata
 from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, detect_as, open_session
+from ranvier.recordings.signalless import NoSignals
 from ranvier.store import Store
 
 #: Where the store keeps the probe that a user gave a dataset.
@@ -93,7 +94,7 @@ class Datasets:
             return [str(path)]
         with open_session(target) as session:
             names = list(session.streams)
-        return [str(target)] if len(names) == 1 else [f"{target}#{name}" for name in names]
+        return [str(target)] if len(names) <= 1 else [f"{target}#{name}" for name in names]
 
     def items(self) -> Listing:
         """Return the datasets linked in this hub (for its other services)."""
@@ -249,9 +250,10 @@ class Datasets:
         target = path.expanduser().absolute()
         known, canonical = detect(target) if file_type is None else detect_as(target, file_type)
         session = open_session(canonical, known.file_type)
-        recording = session.stream(stream)
+        spikes_only = not session.streams and stream is None and bool(session.spike_trains)
+        recording = NoSignals(session) if spikes_only else session.stream(stream)
         name = session.stream_name(recording)
-        single = len(session.streams) == 1
+        single = len(session.streams) <= 1
         channels = recording.channels
         if channels.count(SignalType.AMP) and all(c.site is None for c in channels if c.type == SignalType.AMP):
             channels = assume_column(channels)

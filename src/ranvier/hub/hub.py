@@ -10,13 +10,14 @@ from ranvier.hub.dsp import DspGroups
 from ranvier.hub.files import Files
 from ranvier.hub.jobs import JobManager
 from ranvier.hub.metrics import Metrics
+from ranvier.hub.protocols import Protocols
 from ranvier.hub.signals import Signals
 from ranvier.hub.simulation import Simulation
 from ranvier.store import Store
 
 
 class Hub:
-    """One place where files are worked on: datasets, signals, files, filters, curation, jobs, measures, simulation."""
+    """One place where files are worked on: datasets, signals, files, filters, curation, protocols, jobs, measures."""
 
     def __init__(self, home: Path | None = None) -> None:
         self.store = Store(home)
@@ -25,6 +26,7 @@ class Hub:
         self.dsp = DspGroups(self.datasets, self.store)
         self.signals = Signals(self.datasets, self.dsp)
         self.curation = Curation(self.datasets, self.jobs, self.store)
+        self.protocols = Protocols(self.datasets, self.jobs, self.store)
         self.files = Files(self.datasets, self.curation)
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)

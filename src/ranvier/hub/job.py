@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ranvier.exceptions import DataProcessingError, JobCancelledError, RadiensError, StoreError
 from ranvier.models.jobs import JobInfo, JobProgress, JobState
@@ -45,14 +45,16 @@ class JobContext:
         Parameters
         ----------
         value
-            Fraction, 0 to 1; None takes ``samples_done / samples_total``. Of a JobProgress, fraction, samples and
-            phase are taken.
+            Fraction, 0 to 1; None takes ``samples_done / samples_total``. Of a JobProgress, fraction, samples, phase
+            and parts are taken.
         samples_done, samples_total
             Samples per channel.
         phase
             What is being done now; it stays until another one is named.
         """
+        parts = None
         if isinstance(value, JobProgress):
+            parts = value.parts
             samples_done, samples_total, phase = value.samples_done, value.samples_total, value.phase or phase
             value = value.fraction
         with self._lock:
@@ -62,7 +64,9 @@ class JobContext:
             if value is None:
                 value = done / total if total > 0 else old.fraction
             fraction = min(1.0, max(0.0, float(value)))  # in this order NaN becomes 0
-            new = {"samples_done": done, "samples_total": total, "fraction": fraction}
+            new: dict[str, Any] = {"samples_done": done, "samples_total": total, "fraction": fraction}
+            if parts is not None:
+                new["parts"] = parts
             self._progress = old.model_copy(update=new if phase is None else {**new, "phase": storable(phase)})
 
     def samples(self, done: int, total: int) -> None:

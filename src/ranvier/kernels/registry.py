@@ -17,11 +17,13 @@ R = TypeVar("R")
 KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.recordings.kernels",
     "ranvier.recordings.formats.rhd_kernels",
+    "ranvier.recordings.formats.word_kernels",
     "ranvier.simulation.kernels",
     "ranvier.simulation.live_kernels",
     "ranvier.metrics.kernels",
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
+    "ranvier.dsp.fir_kernels",
     "ranvier.detect.kernels",
     "ranvier.clients._widen_kernels",
 )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ranvier.models.impedance import *
     from ranvier.models.jobs import *
     from ranvier.models.kpi import *
+    from ranvier.models.output_options import *
     from ranvier.models.ports import *
     from ranvier.models.provenance import *
     from ranvier.models.quality import *
@@ -81,11 +82,14 @@ _NAMES = {
         Impedance ImpedanceValue
     """,
     "jobs": """
-        JobInfo JobProgress JobState
+        JobInfo JobProgress JobState PartProgress
     """,
     "kpi": """
         BundleStatId ChannelReduction KpiBundleStatsResult KpiBundleStatsWindow KpiMetric KpiMetricId
         KpiMetricsResult KpiMetricsSeriesResult KpiMetricsWindow KpiMode KpiServiceMode KpiStatus
+    """,
+    "output_options": """
+        OutputOptions SessionMetadata SubjectMetadata
     """,
     "ports": """
         GPIOChannelCount Port PortChannelCount
@@ -140,7 +144,7 @@ _NAMES = {
     """,
     "transforms": """
         BandParams BulkSinkParams BulkSourceParams CARParams DownsampleParams HighLowPassParams NotchParams
-        PairedRefParams ProtocolSpec SinkParams SliceChannelsParams SliceTimeParams SourceParams
+        PairedRefParams ProtocolGraph ProtocolSpec SinkParams SliceChannelsParams SliceTimeParams SourceParams
         TransformEdge TransformNode TransformNodeType TransformParams VirtualRefParams
     """,
     "triggers": """

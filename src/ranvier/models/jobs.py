@@ -18,11 +18,22 @@ class JobState(StrEnum):
     LOST = "lost"  # its process died before it could say how it ended
 
 
+class PartProgress(BaseModel):
+    """How far one output of a job is: ``state`` is waiting, running, done or failed; ``fraction`` is 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    state: str = "waiting"
+    fraction: float = 0.0
+
+
 class JobProgress(BaseModel):
     """How far a job is.
 
     ``fraction`` is 0 to 1; ``samples_done`` and ``samples_total`` count samples per channel; ``samples_per_sec`` is the
-    mean rate so far; ``remaining_sec`` is None until it can be estimated.
+    mean rate so far; ``remaining_sec`` is None until it can be estimated. ``parts`` are the outputs, where a job has
+    several.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -36,6 +47,7 @@ class JobProgress(BaseModel):
     samples_per_sec: float = 0.0
     elapsed_sec: float = 0.0
     remaining_sec: float | None = None
+    parts: tuple[PartProgress, ...] = ()
 
 
 class JobInfo(BaseModel):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import Field, ValidationError, model_validator
 
 from ranvier.exceptions import ConfigurationError
-from ranvier.models._base import Model
+from ranvier.models._base import Model, OwnModel
 from ranvier.models.file_types import RadiensFileType
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "HighLowPassParams",
     "NotchParams",
     "PairedRefParams",
+    "ProtocolGraph",
     "ProtocolSpec",
     "SinkParams",
     "SliceChannelsParams",
@@ -131,18 +132,23 @@ class SliceChannelsParams(Model):
 
 
 class DownsampleParams(Model):
-    """Keeps every ``factor``-th sample behind an anti-alias filter."""
+    """Keeps every ``factor``-th sample, behind an anti-alias filter (``antialiased``) or as it is (``plain``)."""
 
-    factor: int
+    factor: Annotated[int, Field(ge=1)]
+    operator: Literal["antialiased", "plain"] = "antialiased"
 
 
 class SourceParams(Model):
-    """A recording to read: directory, base name, type; ``dataset_id`` is empty where it is not linked yet."""
+    """A recording to read: directory, base name, type; ``dataset_id`` is empty where it is not linked yet.
+
+    ``stream`` names one of several streams of the path.
+    """
 
     dataset_id: str = ""
     base_name: str
     path: str
     file_type: RadiensFileType
+    stream: str = ""
 
 
 class SinkParams(Model):
@@ -301,9 +307,9 @@ class TransformNode(Model):
         return cls._of(TransformNodeType.SLICE_CHANNELS, channels=list(channels))
 
     @classmethod
-    def downsample(cls, factor: int) -> TransformNode:
-        """Keep every ``factor``-th sample, without aliasing."""
-        return cls._of(TransformNodeType.DOWNSAMPLE, factor=factor)
+    def downsample(cls, factor: int, *, operator: Literal["antialiased", "plain"] = "antialiased") -> TransformNode:
+        """Keep every ``factor``-th sample, without aliasing; ``operator="plain"`` keeps it unfiltered."""
+        return cls._of(TransformNodeType.DOWNSAMPLE, factor=factor, operator=operator)
 
     @classmethod
     def source(cls, dataset: DatasetMetadata) -> TransformNode:
@@ -338,7 +344,11 @@ class TransformNode(Model):
 
 def _source_of(dataset: DatasetMetadata) -> SourceParams:
     return SourceParams(
-        dataset_id=dataset.id, base_name=dataset.base_name, path=dataset.path, file_type=dataset.file_type
+        dataset_id=dataset.id,
+        base_name=dataset.base_name,
+        path=dataset.path,
+        file_type=dataset.file_type,
+        stream=dataset.stream,
     )
 
 
@@ -347,3 +357,11 @@ class ProtocolSpec(Model):
 
     id: str
     node_count: int
+
+
+class ProtocolGraph(OwnModel):
+    """A whole protocol: nodes, and edges that join them by id."""
+
+    id: str = ""
+    nodes: list[TransformNode]
+    edges: list[TransformEdge]

@@ -94,6 +94,11 @@ class ArraySink(Sink):
         self.spike_trains: dict[str, SpikeTrains] = {}
         self.state = "open"
 
+    @property
+    def segments(self) -> Segments:
+        """The gap table of what was written so far."""
+        return Segments.from_runs((block.start, len(block)) for block in self.blocks)
+
     def final_paths(self) -> list[Path]:
         """Return no path: nothing is written to disk."""
         return []

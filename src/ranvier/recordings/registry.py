@@ -14,6 +14,7 @@ from ranvier.exceptions import CapabilityError, NotARecordingError, RadiensError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.session import Session
 from ranvier.recordings.sink import Sink
+from ranvier.recordings.unreadable import why_unreadable, why_unreadable_type
 
 #: What reading a damaged file may raise, here and in the libraries that readers use.
 FILE_ERRORS: tuple[type[Exception], ...] = (
@@ -64,8 +65,15 @@ class Format:
 FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.xdat",
     "ranvier.recordings.formats.rhd",
+    "ranvier.recordings.formats.rhs",
     "ranvier.recordings.formats.nwb",
+    "ranvier.recordings.formats.hdf5",
+    "ranvier.recordings.formats.mearec",
+    "ranvier.recordings.formats.csv_files",
     "ranvier.recordings.formats.openephys",
+    "ranvier.recordings.formats.openephys_legacy",
+    "ranvier.recordings.formats.spikeglx",
+    "ranvier.recordings.formats.phy",
     "ranvier.recordings.formats.kilosort",
     "ranvier.recordings.formats.raw",
 )
@@ -88,18 +96,32 @@ def format_for_type(file_type: RadiensFileType) -> Format:
     for known in _one_by_one():
         if known.file_type == file_type:
             return known
+    why = why_unreadable_type(file_type)
+    if why is not None:
+        raise CapabilityError(f"{file_type.name} files cannot be read or written: {why}")
     have = ", ".join(sorted({f.file_type.name for f in all_formats()}))
     raise CapabilityError(f"{file_type.name} files cannot be read or written by this version; it knows {have}")
 
 
 def detect(path: Path) -> tuple[Format, Path]:
-    """Return the format of a path and its canonical path; NotARecordingError where nothing recognises it."""
+    """Return the format of a path and its canonical path.
+
+    Raises
+    ------
+    NotARecordingError
+        Nothing recognises it.
+    CapabilityError
+        It is of a type that nobody outside its maker can read; the message says what to do instead.
+    """
     if not path.exists() and not any(path.parent.glob(_escape(path.name) + "*")):
         raise NotARecordingError(f"{path} does not exist")
     for known in _one_by_one():
         found = known.detect(path)
         if found is not None:
             return known, found
+    why = why_unreadable(path)
+    if why is not None:
+        raise CapabilityError(why)
     names = ", ".join(f.name for f in all_formats())
     if path.is_file() and path.stat().st_size == 0:
         raise NotARecordingError(f"{path} is empty")

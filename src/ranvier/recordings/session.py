@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from ranvier.exceptions import DatasetError
 from ranvier.models.dataset import RadiensFileType
+from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.recording import Recording
 
@@ -52,6 +54,8 @@ class Session:
         What the file says about its making: plain JSON data as :mod:`ranvier.recordings.provenance` defines it.
     extra
         Metadata that the reader does not interpret but that must survive a round trip.
+    fs, channels
+        What spike trains refer to where there is no stream: the rate of their counters, the channels of their sites.
     """
 
     path: Path
@@ -64,6 +68,8 @@ class Session:
     provenance: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+    fs: Fraction | None = None
+    channels: ChannelTable | None = None
 
     def stream(self, name: str | None = None) -> Recording:
         """Return one stream; without a name the only one, and DatasetError listing the exact paths otherwise."""
@@ -73,12 +79,13 @@ class Session:
             return self.streams[name]
         listing = "\n".join(f"  {self.path}#{known}" for known in self.streams) or "  (no stream of signals)"
         if name is None:
-            raise DatasetError(f"{self.path} holds {len(self.streams)} streams; name one of:\n{listing}")
+            notes = "".join(f"\n{note}" for note in self.notes[:5])
+            raise DatasetError(f"{self.path} holds {len(self.streams)} streams; name one of:\n{listing}{notes}")
         raise DatasetError(f"{self.path} has no stream {name!r}; it has:\n{listing}")
 
     def stream_name(self, recording: Recording) -> str:
-        """Return the name under which a recording is listed."""
-        return next(name for name, known in self.streams.items() if known is recording)
+        """Return the name under which a recording is listed, empty where it is not one of the streams."""
+        return next((name for name, known in self.streams.items() if known is recording), "")
 
     def close(self) -> None:
         """Close every stream."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ranvier.exceptions import OutputError, OutputExistsError
 from ranvier.models.dataset import RadiensFileType
+from ranvier.models.output_options import OutputOptions
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
@@ -35,6 +36,8 @@ class Header:
         Mark the output as simulated, in its metadata.
     extra
         Metadata of the source that must survive (e.g. unknown XDAT JSON keys), by format name.
+    options
+        What the user asked of the output beyond its format.
     """
 
     fs: Fraction
@@ -46,6 +49,7 @@ class Header:
     simulated: bool = False
     provenance: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    options: OutputOptions = field(default_factory=OutputOptions)
 
 
 class Sink(ABC):
@@ -88,6 +92,14 @@ class Sink(ABC):
     def segments(self) -> Segments:
         """The gap table of what was written so far."""
         return Segments.from_runs((counter, n) for counter, n in self._runs)
+
+    @property
+    def first_walltime(self) -> datetime | None:
+        """UTC time of the first sample that was written (of the expected one before that); None if not known."""
+        walltime, segments = self.header.walltime, self.segments
+        if walltime is None or not segments.rows:
+            return walltime
+        return walltime + timedelta(seconds=float((segments.start - self.header.start) / self.header.fs))
 
     @abstractmethod
     def final_paths(self) -> list[Path]:

@@ -28,6 +28,7 @@ from ranvier.services.hub import Hub
 from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
 from ranvier.services.progress import Progress
+from ranvier.services.protocols import HubProtocols
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
 
@@ -39,6 +40,7 @@ __all__ = [
     "HubFiles",
     "HubJobs",
     "HubMetrics",
+    "HubProtocols",
     "HubSignals",
     "HubSimulation",
     "Progress",

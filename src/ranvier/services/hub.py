@@ -10,6 +10,7 @@ from ranvier.services.dsp import HubDsp
 from ranvier.services.files import HubFiles
 from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
+from ranvier.services.protocols import HubProtocols
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
 
@@ -40,6 +41,11 @@ class Hub(Protocol):
     @property
     def curation(self) -> HubCuration:
         """Transforms from file to file."""
+        ...
+
+    @property
+    def protocols(self) -> HubProtocols:
+        """Graphs of transforms."""
         ...
 
     @property

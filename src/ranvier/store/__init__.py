@@ -15,6 +15,7 @@ from ranvier.store.database import Database
 from ranvier.store.datasets import DatasetRecord, Datasets, dataset_id
 from ranvier.store.jobs import JobRecord, Jobs
 from ranvier.store.owners import Owners
+from ranvier.store.protocols import Protocols
 from ranvier.store.provenance import Provenance
 from ranvier.store.rig_log import Impedances, ImpedanceScan, SafetyChange, SafetyLog
 from ranvier.store.settings import Settings
@@ -34,7 +35,7 @@ class Store:
 
     Attributes
     ----------
-    datasets, jobs, provenance, settings, workspaces, impedances, safety_log
+    datasets, jobs, protocols, provenance, settings, workspaces, impedances, safety_log
         One typed repository each.
     owners
         Which processes run jobs, and which of them still live.
@@ -45,6 +46,7 @@ class Store:
         self.database = Database(self.home / FILE_NAME)
         self.datasets = Datasets(self.database)
         self.jobs = Jobs(self.database)
+        self.protocols = Protocols(self.database)
         self.provenance = Provenance(self.database)
         self.settings = Settings(self.database)
         self.workspaces = WorkspaceStore(self.database)
@@ -80,6 +82,7 @@ __all__ = [
     "JobRecord",
     "Jobs",
     "Owners",
+    "Protocols",
     "SafetyChange",
     "SafetyLog",
     "Store",

@@ -51,4 +51,9 @@ def _rig(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX impedances_by_probe ON impedances (probe_id)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _rig)
+def _protocols(connection: sqlite3.Connection) -> None:
+    columns = "id TEXT PRIMARY KEY, graph TEXT NOT NULL, saved_utc TEXT NOT NULL"
+    connection.execute(f"CREATE TABLE protocols ({columns}){_STRICT}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols)

@@ -16,12 +16,14 @@ class RemoteTraceback(Exception):  # noqa: N818  # never raised: the cause of an
         return f"\n{self.args[0]}" if self.args else ""
 
 
-def describe_error(error: BaseException) -> dict[str, str]:
+def describe_error(error: BaseException) -> dict[str, Any]:
     """Return an error as JSON."""
     text = "".join(traceback.format_exception(error))
     for kind in type(error).__mro__:
         if kind.__module__ == exceptions.__name__:
-            return {"type": kind.__name__, "message": str(error), "traceback": text}
+            described: dict[str, Any] = {"type": kind.__name__, "message": str(error), "traceback": text}
+            details = error.details if isinstance(error, RadiensError) else {}
+            return {**described, "details": details} if details else described
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return {"type": "", "message": f"{name} in the engine: {error}", "traceback": text}
@@ -35,6 +37,7 @@ def restore_error(described: Any) -> RadiensError:
     fields = described if isinstance(described, dict) else {"message": repr(described)}
     name = fields.get("type")
     kind = getattr(exceptions, name) if name in exceptions.__all__ else DataProcessingError
-    error: RadiensError = kind(str(fields.get("message", "")))
+    details = fields.get("details")
+    error: RadiensError = kind.restored(str(fields.get("message", "")), details if isinstance(details, dict) else {})
     error.__cause__ = RemoteTraceback(str(fields.get("traceback", "")))
     return error

@@ -9,8 +9,23 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ranvier.exceptions import OutputError
+from ranvier.recordings.files import writing
+
+
+@contextmanager
+def guarded(final: Path) -> Iterator[None]:
+    """Turn what the disk and HDF5 raise over an output into OutputError that names ``final``."""
+    with writing(final):
+        try:
+            yield
+        except RuntimeError as error:
+            raise OutputError(f"cannot write {final}: {error}") from error
 
 
 class Hdf5Output:

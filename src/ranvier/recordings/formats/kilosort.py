@@ -85,6 +85,8 @@ def open_kilosort(path: Path) -> Session:
     data = path if path != params else _named_by(params)
     if data is None:
         raise RecordingError(f"{params} names {_data_paths(params)[0]}, which does not exist: correct its dat_path")
+    if _is_ours(data):
+        return _open_ours(data)
     session = raw.session_of(data, shape_from_params(params_py(params), params))
     session.format = NAME
     return session

@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -123,9 +122,7 @@ class KilosortSink(Sink):
 
     def _document(self, channels: ChannelTable) -> dict[str, Any]:
         header, segments = self.header, self.segments
-        walltime = header.walltime
-        if walltime is not None:
-            walltime += timedelta(seconds=float(Fraction(segments.start - header.start) / header.fs))
+        walltime = self.first_walltime
         stored = channels.with_channels(replace(c, gain=DEFAULT_GAIN_UV, offset=0.0) for c in channels)
         document: dict[str, Any] = {
             "made_for": "kilosort",

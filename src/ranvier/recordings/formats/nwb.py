@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ranvier.exceptions import RadiensError, RecordingError
 from ranvier.models.dataset import RadiensFileType
-from ranvier.models.signals import SignalType
-from ranvier.recordings.digital import digital_edges, drop_stored_edges
+from ranvier.recordings.digital import with_digital_edges
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.formats.counters import counters_of_seconds
 from ranvier.recordings.formats.nwb_electrodes import Electrodes
@@ -82,6 +83,8 @@ def _open(path: Path) -> Session:
         own = read_own_record(file)
         notes: list[str] = []
         electrodes = Electrodes(file)
+        n = electrodes.rows
+        table, _ = electrodes.channels(np.arange(n, dtype=np.int64), np.ones(n), np.zeros(n))
         units = _find(file, {"Units"})
         sources = event_sources(file)
         extra: dict[str, Any] = {"nwb": _extra(file, electrodes)}
@@ -111,6 +114,8 @@ def _open(path: Path) -> Session:
         provenance=provenance if isinstance(provenance, dict) else None,
         notes=tuple(notes),
         extra=extra,
+        fs=None if streams or not rates else Fraction(next(iter(rates.values()))).limit_denominator(10**6),
+        channels=None if streams else table,
     )
 
 
@@ -194,11 +199,7 @@ def _events(path: Path, names: list[str], to_counters: ToCounters) -> Events:
 
 def _stream_events(path: Path, names: list[str], stream: NwbRecording) -> Events:
     """Return tabled events and the edges of digital columns; what both tell is given once."""
-    digital = (SignalType.DIN, SignalType.DOUT)
-    recorded = {(c.type.name, c.ntv) for c in stream.channels if c.type in digital}
-    return Events.merge(
-        drop_stored_edges(_events(path, names, stream.timing.counters), recorded), digital_edges(stream)
-    )
+    return with_digital_edges(_events(path, names, stream.timing.counters), stream)
 
 
 def _units(path: Path, name: str, to_counters: ToCounters) -> SpikeTrains:

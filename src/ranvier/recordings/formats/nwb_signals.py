@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,137 +12,29 @@ import numpy.typing as npt
 
 from ranvier.exceptions import RecordingError
 from ranvier.recordings.channels import ChannelTable
+from ranvier.recordings.formats.hdf5_columns import Hdf5Recording, StoredColumns
 from ranvier.recordings.formats.nwb_electrodes import Electrodes
 from ranvier.recordings.formats.nwb_file import (
     child,
     is_plausible,
     missing_from,
     number_of,
-    open_h5,
     rows_present,
     text_of,
 )
 from ranvier.recordings.formats.nwb_own import table_from_json
 from ranvier.recordings.formats.nwb_time import Timing, timing_of
-from ranvier.recordings.kernels import scale
-from ranvier.recordings.recording import Recording
 
-#: Bytes of stored values that are read and scaled at once.
-_SLAB_BYTES = 1 << 22
 #: Powers of ten from a series' unit to microvolts. The standard demands volts; some writers did not care.
 _TO_MICROVOLTS = {"volts": 6, "volt": 6, "v": 6, "millivolts": 3, "mv": 3, "microvolts": 0, "uv": 0, "µv": 0, "μv": 0}
 
 
-@dataclass(frozen=True)
-class StoredColumns:
-    """A dataset that holds some columns of a recording.
-
-    Attributes
-    ----------
-    path
-        Name of the dataset in the file.
-    first, count
-        Which columns of the recording it holds.
-    gain, offset
-        Per column: physical = gain * stored + offset.
-    """
-
-    path: str
-    first: int
-    count: int
-    gain: npt.NDArray[np.float64]
-    offset: npt.NDArray[np.float64]
-    is_counts: bool
-
-    @property
-    def is_physical(self) -> bool:
-        """Whether values need no scaling."""
-        return bool(np.all(self.gain == 1.0) and np.all(self.offset == 0.0))
-
-
-class NwbRecording(Recording):
+class NwbRecording(Hdf5Recording):
     """One ElectricalSeries, with the series of other inputs that were written beside it."""
 
     def __init__(self, path: Path, name: str, table: ChannelTable, stored: list[StoredColumns], timing: Timing) -> None:
-        self.path = path
-        self.name = name
-        self.fs = timing.fs
+        super().__init__(path, name, table, stored, timing.fs, timing.segments)
         self.timing = timing
-        self.segments = timing.segments
-        self.channels = table
-        self.stores_counts = all(s.is_counts for s in stored)
-        self._stored = stored
-        self._file = open_h5(path)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
-        for stored in self._stored:
-            where = np.flatnonzero((columns >= stored.first) & (columns < stored.first + stored.count))
-            if len(where):
-                wanted = columns[where] - stored.first
-                if len(where) == len(columns):
-                    self._read_scaled(stored, start, stop, wanted, out)
-                else:
-                    part = np.empty((stop - start, len(where)), np.float32)
-                    self._read_scaled(stored, start, stop, wanted, part)
-                    out[:, where] = part
-
-    def _read_counts(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.int16]) -> None:
-        for stored in self._stored:
-            where = np.flatnonzero((columns >= stored.first) & (columns < stored.first + stored.count))
-            if len(where):
-                for a, b, values in self._slabs(stored, start, stop, columns[where] - stored.first):
-                    out[a - start : b - start, where] = values
-
-    def _read_scaled(
-        self,
-        stored: StoredColumns,
-        start: int,
-        stop: int,
-        wanted: npt.NDArray[np.int64],
-        out: npt.NDArray[np.float32],
-    ) -> None:
-        dataset = self._dataset(stored)
-        whole = len(wanted) == stored.count and bool(np.all(wanted == np.arange(stored.count)))
-        if whole and stored.is_physical and dataset.dtype == np.float32 and dataset.ndim == 2:
-            dataset.read_direct(out, np.s_[start:stop])
-            return
-        gain, offset = stored.gain[wanted], stored.offset[wanted]
-        for a, b, values in self._slabs(stored, start, stop, wanted):
-            target = out[a - start : b - start]
-            if values.dtype == np.int16 and not stored.is_physical:
-                scale(np.ascontiguousarray(values), gain, offset, target)
-            else:
-                with np.errstate(over="ignore", invalid="ignore"):  # damaged values may be infinite
-                    target[:] = values if stored.is_physical else values * gain + offset
-
-    def _slabs(
-        self, stored: StoredColumns, start: int, stop: int, wanted: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
-        """Yield ``(a, b, values)`` for rows ``[a, b)``; HDF5 sees contiguous slices only, cut where chunks end."""
-        dataset = self._dataset(stored)
-        low, high = int(wanted.min()), int(wanted.max()) + 1
-        pick = wanted - low
-        identity = len(pick) == high - low and bool(np.all(pick == np.arange(high - low)))
-        rows = max(1, _SLAB_BYTES // max(1, dataset.dtype.itemsize * (high - low)))
-        chunk = dataset.chunks[0] if dataset.chunks else 1
-        rows = max(rows // chunk * chunk, chunk) if chunk <= 4 * rows else rows
-        at = start
-        while at < stop:
-            end = min(stop, (at // rows + 1) * rows)
-            values = dataset[at:end, low:high] if dataset.ndim == 2 else dataset[at:end][:, None]
-            values = values.astype(values.dtype.newbyteorder("="), copy=False)
-            yield at, end, values if identity else values[:, pick]
-            at = end
-
-    def _dataset(self, stored: StoredColumns) -> Any:
-        try:
-            return self._file[stored.path]
-        except (ValueError, KeyError) as error:
-            raise RecordingError(f"{self.path} is closed; open it again") from error
 
 
 def open_series(

@@ -1,8 +1,8 @@
 """Writer of NWB files.
 
 The structure (devices, electrodes, empty series) is written with pynwb, the samples are then appended with h5py, so
-that memory stays flat; events, units and our own record come last. Samples are stored uncompressed: disks are cheap
-and reads stay fast; ``h5repack -f GZIP=4`` compresses a finished file.
+that memory stays flat; events, units and our own record come last. Samples are stored uncompressed (disks are cheap
+and reads stay fast) unless the header's options name a compression.
 
 Amplifier samples are float32 microvolts with ``conversion`` 1e-6, or int16 counts with their gain where the source
 gives counts. A recording without gaps has a rate and a start, one with gaps a timestamp per sample.
@@ -10,8 +10,7 @@ gives counts. A recording without gaps has a rate and a start, one with gaps a t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -26,26 +25,23 @@ from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import TYPE_ORDER
 from ranvier.recordings.events import Events, SpikeTrains
-from ranvier.recordings.files import writing
-from ranvier.recordings.formats.hdf5_output import Hdf5Output
+from ranvier.recordings.formats.hdf5_output import Hdf5Output, guarded
+from ranvier.recordings.formats.hdf5_rows import GrowingRows
 from ranvier.recordings.formats.nwb_own import SCRATCH_NAME, rate_to_json, table_to_json
 from ranvier.recordings.formats.nwb_skeleton import SERIES, append_tables, to_json, write_skeleton
 from ranvier.recordings.sink import Sink
 
-#: Bytes of one chunk, and the columns it spans at most.
-_CHUNK_BYTES = 1 << 22
-_CHUNK_COLUMNS = 64
 _STAMP_ROWS = 1 << 18
 
 
 @dataclass
 class _Series:
-    """A series being written: its columns of the recording, its dataset."""
+    """A series being written: its columns of the recording, its dataset (GrowingRows)."""
 
     kind: SignalType
     first: int
     count: int
-    dataset: Any = None
+    rows: Any = None
 
     @property
     def path(self) -> str:
@@ -78,7 +74,7 @@ class NwbSink(Sink):
             if channels.count(kind)
         ]
         self._temporary = self.staged.path(self._final)
-        with self._guard():
+        with guarded(self._final):
             write_skeleton(self._temporary, self.header)
             self._output = Hdf5Output(self._temporary, "r+")
 
@@ -101,13 +97,12 @@ class NwbSink(Sink):
         self._admit(block)
         if not len(block):
             return
-        with self._guard():
-            if self._series[0].dataset is None:
+        with guarded(self._final):
+            if self._series[0].rows is None:
                 self._create_datasets(block)
             stop = self._rows + len(block)
             for series in self._series:
-                series.dataset.resize(stop, axis=0)
-                series.dataset[self._rows : stop] = self._values(series, block)
+                series.rows.append(self._values(series, block))
             self._rows = stop
             self._opened.check()
 
@@ -123,7 +118,10 @@ class NwbSink(Sink):
 
     def commit(self) -> Path:
         """Write timing, tables and our own record; flush; give the file its name."""
-        with self._guard():
+        with guarded(self._final):
+            for series in self._series:
+                if series.rows is not None:
+                    series.rows.finish()
             self._write_timing()
             self._close()
             places: dict[str, str] = {}
@@ -136,6 +134,9 @@ class NwbSink(Sink):
 
     def abort(self) -> None:
         """Remove everything that was written."""
+        for series in getattr(self, "_series", ()):
+            if series.rows is not None:
+                series.rows.discard()
         with suppress(OSError, RuntimeError, ValueError):
             self._close()
         super().abort()
@@ -150,17 +151,10 @@ class NwbSink(Sink):
             dtype: Any = np.float32 if series.kind in (SignalType.AMP, SignalType.AIN) else np.int8
             if series.kind == SignalType.AMP and counts is not None:
                 dtype = np.int16
-            columns = min(series.count, _CHUNK_COLUMNS)
-            rows = max(256, _CHUNK_BYTES // (columns * np.dtype(dtype).itemsize * -(-series.count // _CHUNK_COLUMNS)))
-            series.dataset = group.create_dataset(
-                "data",
-                shape=(0, series.count),
-                maxshape=(None, series.count),
-                chunks=(rows, columns),
-                dtype=dtype,
-                fill_time="never",
+            compression = self.header.options.compression
+            series.rows = GrowingRows(
+                group, "data", series.count, dtype, compression=compression, attributes=attributes
             )
-            series.dataset.attrs.update(attributes)
         if counts is not None:
             self._describe_counts(*counts)
 
@@ -174,7 +168,7 @@ class NwbSink(Sink):
 
     def _describe_counts(self, gains: npt.NDArray[np.float64], offset: float) -> None:
         self._count_gains = gains
-        data = self._series[0].dataset
+        data = self._series[0].rows.dataset
         data.attrs["offset"] = float(Decimal(repr(offset)).scaleb(-6))
         if np.all(gains == gains[0]):
             data.attrs["conversion"] = float(Decimal(repr(float(gains[0]))).scaleb(-6))
@@ -191,7 +185,7 @@ class NwbSink(Sink):
         part = block.samples[:, columns]
         if block.gain is not None and block.offset is not None:
             part = (part * block.gain[columns] + block.offset[columns]).astype(np.float32)
-        if series.dataset.dtype == np.int8:
+        if series.rows.dataset.dtype == np.int8:
             return (part > 0.5).astype(np.int8)
         return part
 
@@ -246,15 +240,6 @@ class NwbSink(Sink):
     def _close(self) -> None:
         output, self._output = self._output, None
         for series in getattr(self, "_series", ()):
-            series.dataset = None
+            series.rows = None
         if output is not None:
             output.close()
-
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        """Turn what the disk and HDF5 raise into OutputError."""
-        with writing(self._final):
-            try:
-                yield
-            except RuntimeError as error:
-                raise OutputError(f"cannot write {self._final}: {error}") from error

@@ -101,7 +101,7 @@ def _stamped(name: str, stamps: Any, rows: int) -> Timing:
     """Find rate and gaps of a timestamp column: a step of more than one and a half samples is a gap."""
     if rows < 2:
         raise RecordingError(f"{name}: {rows} timestamps do not tell a rate")
-    fs = _rate(name, stamps[: min(rows, _RATE_ROWS)].astype(np.float64))
+    fs = rate_of_times(name, stamps[: min(rows, _RATE_ROWS)].astype(np.float64))
     note = f"{name}: rate {float(fs):.9g} Hz found from its timestamps"
     first = float(stamps[0])
     found = _breaks(stamps, rows, float(fs))
@@ -125,7 +125,7 @@ def _stamped(name: str, stamps: Any, rows: int) -> Timing:
     return Timing(fs, segments, Clock(counters_of_rows(segments, at), seconds, f"timestamps of {name}"), notes)
 
 
-def _rate(name: str, times: npt.NDArray[np.float64]) -> Fraction:
+def rate_of_times(name: str, times: npt.NDArray[np.float64]) -> Fraction:
     """Return the rate of a piece of timestamps: whole Hz where within 1e-5 of them, else thousandths."""
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.diff(times)

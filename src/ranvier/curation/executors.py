@@ -1,0 +1,148 @@
+"""Who runs tasks: a small interface, and threads of this process behind it.
+
+A :class:`~ranvier.curation.task.Task` is plain data, and :func:`run_task` needs nothing but the task: another executor
+(a process pool, a Dask cluster) sends tasks away and gives their results back as futures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from ranvier.curation.branches import run_tree
+from ranvier.curation.output import writable
+from ranvier.curation.task import OutputRef, Task, to_path
+from ranvier.exceptions import CapabilityError, JobCancelledError, RadiensError
+from ranvier.models.jobs import JobProgress, PartProgress
+from ranvier.recordings import Events, Recording, Session, open_session
+from ranvier.recordings.sink import Sink
+
+Report = Callable[[JobProgress], None]
+Cancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How a task ended.
+
+    Attributes
+    ----------
+    outputs
+        By name of the output, what stands on the disk: the path to link.
+    failures
+        By name of the output, what went wrong; nothing of these stands under a final name.
+    records
+        By name of the output, its provenance.
+    samples
+        Samples per channel that were read.
+    """
+
+    outputs: dict[str, str]
+    failures: dict[str, str]
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    samples: int = 0
+
+
+class Executor(Protocol):
+    """Runs tasks somewhere."""
+
+    def submit(
+        self, task: Task, *, progress: Report | None = None, cancelled: Cancelled | None = None
+    ) -> Future[TaskResult]:
+        """Run a task; what fails in it is in the result, and only a cancel is raised (JobCancelledError).
+
+        ``progress`` and ``cancelled`` are called from any thread of this process.
+        """
+        ...
+
+    def close(self) -> None:
+        """Wait for what was submitted, and let go of the workers."""
+        ...
+
+
+class ThreadExecutor:
+    """Runs tasks in this process, one after the other by default: each uses all cores by itself."""
+
+    def __init__(self, at_once: int = 1, *, workers: int | None = None) -> None:
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="ranvier-task")
+        self._workers = workers
+
+    def submit(
+        self, task: Task, *, progress: Report | None = None, cancelled: Cancelled | None = None
+    ) -> Future[TaskResult]:
+        """Run a task in a thread; see :class:`Executor`."""
+        return self._pool.submit(run_task, task, progress=progress, cancelled=cancelled, workers=self._workers)
+
+    def close(self) -> None:
+        """Wait for what runs; what has not begun never does."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_task(
+    task: Task,
+    *,
+    progress: Report | None = None,
+    cancelled: Cancelled | None = None,
+    workers: int | None = None,
+) -> TaskResult:
+    """Run a task here: open its source, run its tree, commit its outputs."""
+    try:
+        with open_session(to_path(task.source.uri), task.source.file_type) as session:
+            return _run(task, session, progress, cancelled, workers)
+    except JobCancelledError:
+        raise
+    except RadiensError as error:
+        if progress is not None:
+            progress(JobProgress(label=task.label, phase="failed", fraction=1.0, parts=_all_failed(task)))
+        return TaskResult({}, {output.name: str(error) for output in task.outputs})
+
+
+def _run(
+    task: Task, session: Session, progress: Report | None, cancelled: Cancelled | None, workers: int | None
+) -> TaskResult:
+    recording = session.stream(task.source.stream)
+    records = {output.name: dict(output.header.provenance or {}) for output in task.outputs}
+
+    def open_sink(output: OutputRef) -> Sink:
+        destination = to_path(output.uri)
+        sink = writable(output.file_type, destination).sink
+        if sink is None:
+            raise CapabilityError(f"{output.file_type.name} files cannot be written")
+        return sink(destination, replace(output.header, provenance=records[output.name]), force=output.force)
+
+    def prepare(output: OutputRef, sink: Sink) -> None:
+        copy_spike_trains(session, recording, output, sink, records[output.name])
+
+    report = run_tree(
+        recording,
+        task.root,
+        open_sink,
+        channels=task.source.channels,
+        start=task.source.start,
+        stop=task.source.stop,
+        events=session.events.get(session.stream_name(recording), Events.empty()),
+        prepare=prepare,
+        workers=workers,
+        progress=progress,
+        cancelled=cancelled,
+        label=task.label,
+    )
+    done = {o.ref.name: str(o.path) for o in report.outputs if o.path is not None}
+    return TaskResult(done, report.failures, {name: records[name] for name in done}, report.samples)
+
+
+def copy_spike_trains(
+    session: Session, recording: Recording, output: OutputRef, sink: Sink, record: dict[str, Any]
+) -> None:
+    """Give an output the spike trains of its range; where its format has no place for them, the record says so."""
+    for name, trains in session.spike_trains.items():
+        try:
+            sink.write_spike_trains(name, trains.between(output.start, output.stop))
+        except CapabilityError as error:
+            record["notes"] = [*record.get("notes", []), f"left out: {error}"]
+
+
+def _all_failed(task: Task) -> tuple[PartProgress, ...]:
+    return tuple(PartProgress(name=output.name, state="failed") for output in task.outputs)

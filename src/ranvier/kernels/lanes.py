@@ -1,0 +1,179 @@
+"""Eight neighbouring channels as one number, for kernels whose loop over time must be the inner one.
+
+A recursive filter over time-major samples vectorises over channels. With channels as the inner loop the state of every
+channel is loaded and stored again for every sample, and that is what limits it. Here a kernel works on *lanes*: WIDTH
+float64 values side by side in one variable, which the compiler keeps in vector registers over the whole loop. They
+are written like numbers (``gain * v + p``), and each lane sees exactly the scalar operations, in that order and
+without fused multiply-add: the same bits as a loop over single channels. CPUs with narrower registers take several per
+variable.
+
+Only inside Numba functions; there is nothing here to call from Python.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, overload, register_model
+
+#: Values per variable: one 512-bit register of float64.
+WIDTH = 8
+
+_INDEX = ir.IntType(32)
+
+
+class Lanes(types.Type):  # type: ignore[misc]
+    """Numba's type of WIDTH float64 values."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"Lanes({WIDTH})")
+
+
+LANES = Lanes()
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, ir.VectorType(ir.DoubleType(), WIDTH))
+
+
+def _spread(builder: Any, value: Any) -> Any:
+    """Return a vector with one value in every lane."""
+    kind = ir.VectorType(value.type, WIDTH)
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INDEX, 0))
+    first = ir.Constant(ir.VectorType(_INDEX, WIDTH), [0] * WIDTH)
+    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), first)
+
+
+def _place(context: Any, builder: Any, kind: Any, array: Any, row: Any, column: Any) -> Any:
+    """Return where the lanes ``array[row, column : column + WIDTH]`` lie; no bounds are checked."""
+    header = context.make_array(kind)(context, builder, array)
+    strides = cgutils.unpack_tuple(builder, header.strides)
+    skip = builder.add(builder.mul(row, strides[0]), builder.mul(column, strides[1]))
+    place = builder.gep(builder.bitcast(header.data, ir.IntType(8).as_pointer()), [skip])
+    element = context.get_value_type(kind.dtype)
+    return builder.bitcast(place, ir.VectorType(element, WIDTH).as_pointer())
+
+
+def _item_bytes(kind: Any) -> int:
+    return int(kind.dtype.bitwidth // 8)
+
+
+def _is_matrix(kind: Any) -> bool:
+    return isinstance(kind, types.Array) and kind.ndim == 2 and kind.dtype in (types.float32, types.float64)
+
+
+def _widened(builder: Any, value: Any) -> Any:
+    double = ir.VectorType(ir.DoubleType(), WIDTH)
+    return value if value.type == double else builder.fpext(value, double)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load(typing: Any, array: Any, row: Any, column: Any) -> Any:
+    """``array[row, column : column + WIDTH]``, of a float32 or float64 matrix, as float64."""
+    if not _is_matrix(array):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        place = _place(context, builder, signature.args[0], *values)
+        return _widened(builder, builder.load(place, align=_item_bytes(signature.args[0])))
+
+    return LANES(array, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load_less(typing: Any, array: Any, row: Any, column: Any, less: Any) -> Any:
+    """``array[row, column : column + WIDTH] - less``, rounded to the matrix's own type, as float64."""
+    if not _is_matrix(array):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        *where, value = values
+        held = builder.load(_place(context, builder, signature.args[0], *where), align=_item_bytes(signature.args[0]))
+        return _widened(builder, builder.fsub(held, _spread(builder, value)))
+
+    return LANES(array, types.intp, types.intp, array.dtype), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store(typing: Any, array: Any, row: Any, column: Any, lanes: Any) -> Any:
+    """``array[row, column : column + WIDTH] = lanes``, rounded to the matrix's type."""
+    if not _is_matrix(array) or lanes != LANES:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        *where, value = values
+        place = _place(context, builder, signature.args[0], *where)
+        if value.type != place.type.pointee:
+            value = builder.fptrunc(value, place.type.pointee)
+        builder.store(value, place, align=_item_bytes(signature.args[0]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, LANES), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def spread(typing: Any, value: Any) -> Any:
+    """One number in every lane."""
+    return LANES(types.float64), lambda context, builder, signature, values: _spread(builder, values[0])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def total(typing: Any, lanes: Any) -> Any:
+    """Sum of the lanes, by halves: ``(0 + 4) + (2 + 6)`` and so on, always in this order."""
+    if lanes != LANES:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        (value,) = values
+        width = WIDTH
+        while width > 1:
+            width //= 2
+            none = ir.Constant(value.type, ir.Undefined)
+            low, high = (
+                builder.shuffle_vector(
+                    value, none, ir.Constant(ir.VectorType(_INDEX, width), list(range(first, first + width)))
+                )
+                for first in (0, width)
+            )
+            value = builder.fadd(low, high)
+        return builder.extract_element(value, ir.Constant(_INDEX, 0))
+
+    return types.float64(LANES), generate
+
+
+def _instruction(name: str) -> Any:
+    """Return an operation on lanes, either of which may be one number for all of them."""
+
+    def typed(typing: Any, one: Any, two: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            wide = [v if k == LANES else _spread(builder, v) for k, v in zip(signature.args, values, strict=True)]
+            return getattr(builder, name)(*wide)
+
+        kinds = [kind if kind == LANES else types.float64 for kind in (one, two)]
+        return LANES(*kinds), generate
+
+    return intrinsic(typed)
+
+
+def _overloaded(function: Callable[..., Any], instruction: Any) -> None:
+    def typed(one, two):  # type: ignore[no-untyped-def]  # Numba wants its parameters exactly as the lambda's
+        if LANES not in (one, two) or not all(kind == LANES or isinstance(kind, types.Float) for kind in (one, two)):
+            return None
+        return lambda one, two: instruction(one, two)
+
+    overload(function)(typed)
+
+
+for _operators, _name in (
+    ((operator.add, operator.iadd), "fadd"),
+    ((operator.sub, operator.isub), "fsub"),
+    ((operator.mul, operator.imul), "fmul"),
+):
+    for _operator in _operators:
+        _overloaded(_operator, _instruction(_name))

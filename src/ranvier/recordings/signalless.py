@@ -1,0 +1,61 @@
+"""A session of spike trains without the signals they were found in, as a dataset can hold it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NoReturn
+
+from ranvier.exceptions import CapabilityError
+from ranvier.recordings.block import Block
+from ranvier.recordings.channels import ChannelTable
+from ranvier.recordings.recording import Recording
+from ranvier.recordings.segments import Segments
+from ranvier.recordings.session import Session
+
+
+class NoSignals(Recording):
+    """Stands for the missing stream of a session that holds spikes only: rate, channels and time range, no samples.
+
+    It reaches from counter 0 to the last spike. Reading raises CapabilityError, which says what is missing.
+    """
+
+    def __init__(self, session: Session) -> None:
+        trains = list(session.spike_trains.values())
+        self.path = session.path
+        self.fs = Fraction(1) if session.fs is None else session.fs
+        self.channels = ChannelTable(()) if session.channels is None else session.channels
+        self.segments = Segments.single(0, 0)
+        self._stop = max((int(t.counter[-1]) + 1 for t in trains if len(t)), default=0)
+        units = sum(len({int(u) for u in t.units if u > 0}) for t in trains)
+        spikes = sum(len(t) for t in trains)
+        self.notes = (f"no signals; {units} units with {spikes:,} spikes",)
+
+    @property
+    def start(self) -> int:
+        """Counter 0."""
+        return 0
+
+    @property
+    def stop(self) -> int:
+        """Counter behind the last spike."""
+        return self._stop
+
+    def read(self, *_: object, **__: object) -> Block:
+        """Refuse: there are no samples."""
+        self._refuse()
+
+    def read_counts(self, *_: object, **__: object) -> Block:
+        """Refuse: there are no samples."""
+        self._refuse()
+
+    def clip(self, *_: object) -> tuple[int, int]:
+        """Refuse: there are no samples."""
+        self._refuse()
+
+    def _read_rows(self, *_: object) -> None:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise CapabilityError(
+            f"{self.path} holds spike trains but not the signals they were found in; link the recording for those"
+        )
