@@ -4,7 +4,8 @@ Software latency with a simulated source: 32 channels of the spikes simulator at
 high-pass of 300 Hz, live filters off; the rig runs in a process of its own, started as rig processes are. Measured on a
 machine that is left alone, and while a client in another process computes at full load in pure Python and NumPy; that
 also without the right to real-time priority, as most users are (by setpriv, where this runs as root on Linux). Latency
-counts from the time the event's sample was taken to the return of the command, so it holds the wait for the block's end.
+counts from the time the event's sample was taken to the return of the command, so it holds the wait for the end of the
+block.
 Floor: p50 2 ms, p99 6 ms. Goal: 1 and 3 ms.
 """
 
