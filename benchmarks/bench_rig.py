@@ -91,10 +91,10 @@ def cpu_sec(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_mb(pid: int) -> float:
-    """Return the resident memory of a process (Linux)."""
+def resident_mb(pid: int, what: str = "VmRSS") -> float:
+    """Return the resident memory of a process, all of it or ``RssAnon``: what is its own and no cache (Linux)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
 def stop_and_count(allego: AllegoClient) -> tuple[int, int, int]:
@@ -162,6 +162,7 @@ def read(folder: Path, rounds: int) -> bool:
 
 def soak(folder: Path, minutes: float) -> bool:
     memory: list[float] = []
+    own: list[float] = []
     lost = unwritten = missing = 0
     seen = Seen()
     with rig(folder, 64) as allego:
@@ -178,6 +179,7 @@ def soak(folder: Path, minutes: float) -> bool:
                 allego.get_signals(TimeRangeSpec.lookback(0.5), "all", out=out)
                 if len(seen.pump) % 10 == 0:
                     memory.append(resident_mb(pid))
+                    own.append(resident_mb(pid, "RssAnon"))
                 seen.look(allego)
             _, more, gone = stop_and_count(allego)
             unwritten, missing = unwritten + more, missing + gone
@@ -185,10 +187,11 @@ def soak(folder: Path, minutes: float) -> bool:
                 path.unlink()
         lost = allego.details().source.lost_samples
         allego.stop_streaming()
-    settled = memory[len(memory) // 10 :]  # the cache has filled by then
+    settled, own = memory[len(memory) // 10 :], own[len(own) // 10 :]  # the cache has filled by then
     spread = (max(settled) - min(settled)) / min(settled)
     print(f"soak, 512 channels x {FS} Hz x {minutes:g} min, high-pass 300 Hz + CAR, recorded, read (simulated source)")
     print(f"  memory {settled[0]:.0f} MB after a tenth, {settled[-1]:.0f} MB at the end, spread {spread:.2%} (1 %)")
+    print(f"  without the live cache {own[0]:.0f} MB, {own[-1]:.0f} MB at the end ({min(own):.0f}-{max(own):.0f})")
     print(f"  lost by the source {lost}, not written {unwritten}, missing in the files {missing}")
     print(f"  engine's own work {statistics.median(seen.pump) + statistics.median(seen.recorder):.1%} of a core")
     return spread <= FLAT and not (lost or unwritten or missing)

@@ -310,6 +310,9 @@ def test_many_samples_are_read_where_they_lie(
     assert mapped.time_range == copied.time_range
     for name in ("amp", "gpio_ain", "gpio_dout"):
         np.testing.assert_allclose(getattr(mapped, name), getattr(copied, name), rtol=0, atol=0, err_msg=name)
+    assert allego._ring[1] is not None
+    allego.close()
+    assert allego._ring[1] is None, "a client that is closed holds no memory of the engine"
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="nothing to share memory with")

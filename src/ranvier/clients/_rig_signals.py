@@ -29,6 +29,7 @@ from ranvier.models.flex import (
 )
 from ranvier.models.rig import LiveSignalArrays
 from ranvier.models.signals import SignalArrays, SignalSpec, SignalType, SigSelect
+from ranvier.services.rig import Rig
 from ranvier.services.signals import Lent, SignalBlock
 
 
@@ -251,6 +252,10 @@ class LiveClient(RigClient):
         if kept is None or kept > block.time_range.timestamp[0]:
             return None
         return SignalArrays(**found, time_range=block.time_range)
+
+    def _leave(self, engine: Rig) -> None:
+        self._ring = ("", None)  # memory lives as long as somebody maps it
+        super()._leave(engine)
 
     def _reader_id(self) -> str:
         if not self._reader:
