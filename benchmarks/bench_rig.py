@@ -71,8 +71,11 @@ def rig(folder: Path, channels_per_port: int) -> Iterator[AllegoClient]:
             for port in "ABCDEFGH":
                 allego.set_sensor(port=port, headstage="", probe=PROBES[channels_per_port])
             allego.update_recording_config(RecordingConfig(base_file_name="bench", base_file_path=str(folder)))
-            yield allego
-        time.sleep(0.5)
+            try:
+                yield allego
+            finally:  # a rig that records outlives its clients: interrupted, it would fill the disk
+                allego.stop_recording()
+                allego.stop_streaming()
 
 
 def engine_pid() -> int:
@@ -120,7 +123,6 @@ def stream(folder: Path, seconds: float) -> bool:
             seen.look(allego)
         whole = (cpu_sec(pid) - before) / (time.monotonic() - begun)
         lost, unwritten, missing = stop_and_count(allego)
-        allego.stop_streaming()
     own = [a + b for a, b in zip(seen.pump, seen.recorder, strict=True)]
     work = statistics.median(own)
     print(f"1024 channels x {FS} Hz x {seconds:g} s, high-pass 300 Hz + CAR, recorded (simulated source)")
@@ -148,7 +150,6 @@ def read(folder: Path, rounds: int) -> bool:
             time.sleep(0.2)
             assert served.amp is out["amp"]
         lost, unwritten, missing = stop_and_count(allego)
-        allego.stop_streaming()
     taken = taken[2:]
     middle = statistics.median(taken)
     print(f"last second of 1024 channels through AllegoClient while recording, out= reused, {rounds} reads")
@@ -186,7 +187,6 @@ def soak(folder: Path, minutes: float) -> bool:
             for path in folder.glob("bench*"):
                 path.unlink()
         lost = allego.details().source.lost_samples
-        allego.stop_streaming()
     settled, own = memory[len(memory) // 10 :], own[len(own) // 10 :]  # the cache has filled by then
     spread = (max(settled) - min(settled)) / min(settled)
     print(f"soak, 512 channels x {FS} Hz x {minutes:g} min, high-pass 300 Hz + CAR, recorded, read (simulated source)")
