@@ -319,7 +319,7 @@ class LiveSignals:
         scaling = {kind: cache.scaling(columns) for kind, columns in lent.columns.items()} if counts else {}
         return SignalBlock(
             samples={},
-            time_range=self._time_range(start, stop),
+            time_range=self.time_range(start, stop),
             gaps=tuple((g.start, g.stop) for g in cache.gaps_in(start, stop)),
             gain={kind: gain for kind, (gain, _) in scaling.items()},
             offset={kind: offset for kind, (_, offset) in scaling.items()},
