@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import correlate1d
 from scipy.signal import butter, iirnotch, sosfilt, sosfiltfilt, tf2sos
 
 from ranvier import CurateClient, VidereClient
-from ranvier.exceptions import DatasetError, JobCancelledError, TimeRangeError
+from ranvier.dsp.decimation import steps_for
+from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, TimeRangeError
 from ranvier.models import RadiensFileType
 from ranvier.models.dataset import TransformNode
 from ranvier.models.simulation import SimulationSpec
@@ -92,6 +94,48 @@ def test_slice_time_keeps_counters_events_and_truth(curate, dataset, tmp_path: P
     assert "SLICE_TIME" in kinds
     with pytest.raises(TimeRangeError):
         curate.slice_time(dataset, 99, 100, tmp_path / "never")
+
+
+def test_downsample(curate, dataset, tmp_path: Path) -> None:
+    raw = curate.get_signals(dataset)
+    slow = curate.downsample(dataset, 10, tmp_path / "slow")
+    assert (slow.time_range.fs, slow.time_range.timestamp) == (3000.0, (30000, 31800))
+    assert slow.time_range.sec == pytest.approx(dataset.time_range.sec, abs=1e-3)
+
+    expected = raw.amp
+    for step in steps_for(10):
+        expected = correlate1d(expected, np.array(step.taps), axis=1, mode="mirror")[:, :: step.factor]
+    np.testing.assert_allclose(curate.get_signals(slow).amp, expected, atol=1e-6 * FULL_SCALE_UV)
+    others = {"ain": "all", "din": "all"}
+    before, after = curate.get_signals(dataset, signals=others), curate.get_signals(slow, signals=others)
+    np.testing.assert_array_equal(after.gpio_din, before.gpio_din[:, ::10])
+    assert after.gpio_ain.shape == (before.gpio_ain.shape[0], 1800)
+    decimated = next(op.decimate for op in curate.get_provenance(slow).record.ops if op.decimate is not None)
+    assert (decimated.factor, decimated.output_fs) == (10, 3000.0)
+
+    plain = curate.downsample(dataset, 10, tmp_path / "plain", operator="plain")
+    np.testing.assert_array_equal(curate.get_signals(plain).amp, raw.amp[:, ::10])
+    with pytest.raises(ConfigurationError, match="factor"):
+        curate.downsample(dataset, 0, tmp_path / "never")
+
+
+def test_downsampled_slices_agree_with_slices_of_the_downsampled(curate, dataset, tmp_path: Path) -> None:
+    nodes = [TransformNode.downsample(7), TransformNode.slice_time(10.1, 10.3)]
+    one = curate.apply_transforms(dataset, nodes, tmp_path / "one")
+    two = curate.slice_time(curate.downsample(dataset, 7, tmp_path / "slow"), 10.1, 10.3, tmp_path / "two")
+    assert one.time_range == two.time_range
+    a, b = curate.get_signals(one).amp, curate.get_signals(two).amp
+    np.testing.assert_allclose(a[:, 50:-50], b[:, 50:-50], atol=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".xdat", ".nwb", ".bin"])
+def test_every_format_takes_a_slower_recording(curate, dataset, tmp_path: Path, suffix: str) -> None:
+    slow = curate.downsample(dataset, 30, tmp_path / f"slow{suffix}")
+    assert slow.time_range.fs == 1000.0
+    assert slow.time_range.timestamp == (10000, 10600)
+    events, carried = curate.get_events(dataset), curate.get_events(slow)
+    if suffix == ".xdat":  # edges of digital lines come from the columns again
+        assert set(carried.timestamp - -(-events.timestamp // 30)) <= {0}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from ranvier.checks.stages import joined, run_stage
 from ranvier.curation.executor import make_header, run
-from ranvier.dsp import BandPass, Chain, CommonAverageReference
+from ranvier.dsp import BandPass, Chain, CommonAverageReference, Downsample
 from ranvier.exceptions import ConfigurationError, JobCancelledError, OutputError, TimeRangeError
 from ranvier.models.jobs import JobProgress
 from ranvier.recordings import Block, Events, Segments, plain_channels
@@ -212,3 +212,31 @@ def test_misfits_and_empty_ranges() -> None:
     with pytest.raises(ConfigurationError, match="bind it to this recording"):
         run(recording, other, ArraySink(make_header(recording, None)))
     assert sink.state == "aborted"
+
+
+def test_slower_outputs_keep_stream_time_gaps_and_events() -> None:
+    """Output k stands at counter 10 k; events are rounded down to it, gaps keep their place."""
+    segments = Segments(np.array([1005, 20_003, 50_000]), np.array([9_000, 12_000, 4_000]))
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    recording = ArrayRecording(_samples(25_000, 4), FS, segments=segments, walltime=began)
+    chain = Chain.bind([Downsample(10)], FS, recording.channels)
+    events = Events.ttl([900, 1006, 2019, 20_003, 53_999], [0] * 5, [1, 0, 1, 0, 1])
+    header = make_header(recording, chain)
+    assert (header.fs, header.start) == (FS / 10, 101)
+    assert header.walltime == began + timedelta(seconds=5 / 30000)
+    outputs = []
+    for workers, rows in ((1, None), (2, 777)):
+        sink = ArraySink(header)
+        report = run(recording, chain, sink, events=events, workers=workers, block_rows=rows)
+        assert report.gaps == 2
+        np.testing.assert_array_equal(sink.counters(), np.r_[101:1001, 2001:3201, 5000:5400])
+        assert sink.events[0].counter.tolist() == [101, 201, 2000, 5399]
+        outputs.append(sink.samples())
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_a_range_without_a_kept_sample_is_refused() -> None:
+    recording = ArrayRecording(_samples(100, 2), FS)
+    chain = Chain.bind([Downsample(10)], FS, recording.channels)
+    with pytest.raises(TimeRangeError, match="no sample of an output at 3000 Hz"):
+        run(recording, chain, ArraySink(make_header(recording, chain, start=1)), start=1, stop=9)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ranvier.dsp import BandPass, Chain, CommonAverageReference
+from ranvier.dsp import BandPass, Chain, CommonAverageReference, Downsample
 from ranvier.dsp.operations import Operation
 from ranvier.recordings import Block, plain_channels
 
@@ -40,6 +40,8 @@ def joined(blocks: list[Block]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.f
         [CommonAverageReference(), BAND],
         [BandPass(300, 6000, 5), CommonAverageReference()],
         [CommonAverageReference(), BandPass(300, 6000, 5), BAND],
+        [BAND, CommonAverageReference(), Downsample(10)],
+        [Downsample(2), BAND],
     ],
 )
 def test_rests_that_are_done_late_give_the_same(operations: list[Operation]) -> None:
@@ -56,3 +58,4 @@ def test_rests_that_are_done_late_give_the_same(operations: list[Operation]) -> 
 
 def test_a_single_causal_filter_is_not_divided() -> None:
     assert not Chain.bind([BandPass(300, 6000, 5)], FS, plain_channels(amp=CHANNELS)).divisible
+    assert not Chain.bind([Downsample(10)], FS, plain_channels(amp=CHANNELS)).divisible

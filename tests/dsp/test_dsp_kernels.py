@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from ranvier.dsp import kernels, reference_kernels, references
+from ranvier.dsp import fir_kernels, kernels, reference_kernels, references
 from ranvier.dsp.design import butterworth
 from ranvier.kernels import all_kernels
 
@@ -162,3 +162,22 @@ def test_subtract_and_its_forms() -> None:
     in_numpy = x.copy()
     references.subtract_mean_in_place(in_numpy, 18)
     np.testing.assert_allclose(in_numpy, three, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(("columns", "factor", "taps"), [(1, 1, 9), (5, 2, 33), (131, 5, 57), (130, 7, 17)])
+@pytest.mark.parametrize("low", [-1000, 3])
+def test_decimate(columns: int, factor: int, taps: int, low: int) -> None:
+    x = _signal(300, columns, nan=True)
+    x[:, columns // 2] = _signal(300, 1)[:, 0]
+    h = RNG.standard_normal(taps).astype(np.float32)
+    row = 5 if low > 0 else taps // 2
+    outputs = (300 - 1 - row) // factor + 1
+    results = []
+    for function in (fir_kernels.decimate, references.decimate):
+        out = np.zeros((outputs, columns + 1), np.float32)
+        pack = np.empty((taps + 64) * fir_kernels.GROUP, np.float32)
+        function(x[:40].copy(), x[40:].copy(), row, low, factor, h, 0, columns, out, pack)
+        results.append(out)
+    np.testing.assert_array_equal(*results)
+    assert not results[0][:, columns].any()
+    assert np.isfinite(results[0][:, columns // 2]).all()

@@ -13,6 +13,7 @@ from ranvier.dsp import (
     BandStop,
     Chain,
     CommonAverageReference,
+    Downsample,
     HighPass,
     LowPass,
     Notch,
@@ -42,6 +43,11 @@ OPERATIONS = {
     "median": CommonAverageReference("median"),
     "virtual": VirtualReference(2),
     "paired": PairedReference(1, 3),
+    "downsample 10": Downsample(10),
+    "downsample 7": Downsample(7),
+    "downsample 60": Downsample(60),
+    "every 6th": Downsample(6, "plain"),
+    "downsample 1": Downsample(1),
 }
 
 
@@ -61,6 +67,7 @@ def test_stages_with_long_margins_keep_the_rules(operation: Any) -> None:
     [
         [CommonAverageReference(), BandPass(300, 6000)],
         [BandPass(300, 6000, zero_phase=True), CommonAverageReference()],
+        [BandPass(1, 300, 2), Downsample(15), CommonAverageReference(), Downsample(2, "plain")],
         [Notch(60, 20), VirtualReference(0), HighPass(300, 2), CommonAverageReference("median")],
     ],
 )

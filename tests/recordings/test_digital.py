@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from ranvier.checks.files_xdat import write_xdat
 from ranvier.recordings import Events, open_session
-from ranvier.recordings.digital import digital_edges, drop_stored_edges
+from ranvier.recordings.digital import digital_edges, drop_stored_edges, edges_lost_at
 
 
 def edges_of(folder: Path, line: list[int], counters: list[int]) -> list[tuple[int, int]]:
@@ -42,3 +43,12 @@ def test_edges_of_stored_lines_are_dropped() -> None:
     kept = drop_stored_edges(events, {("DIN", 0), ("DOUT", 1)})
     assert list(zip(kept.counter.tolist(), kept.source, strict=True)) == [(2, "DIN"), (2, "TTL")]
     assert drop_stored_edges(events, set()) is events
+
+
+def test_edges_that_meet_between_kept_samples_are_counted() -> None:
+    """A pulse of counters 11-14 lies between the samples 10 and 20; one of 15-21 does not."""
+    pulses = Events.ttl([11, 14, 15, 21, 32, 35], [0, 0, 1, 1, 2, 3], [1, 0, 1, 0, 1, 1], source="DIN")
+    assert edges_lost_at(pulses, Fraction(10)) == 2
+    assert edges_lost_at(pulses, Fraction(1)) == 0
+    comments = Events.ttl([11, 14], [0, 0], [1, 0], source="message")
+    assert edges_lost_at(Events.merge(pulses, comments), Fraction(10)) == 2

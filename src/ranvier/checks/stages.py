@@ -16,6 +16,7 @@ import json
 import pickle
 from collections.abc import Sequence
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -99,17 +100,16 @@ def check_description(stage: Stage) -> None:
 def check_shape(stage: Stage, signal: F32) -> None:
     """Blocks come out as float32, C order, with the channels declared, each sample once and in order."""
     blocks = run_stage(stage, signal, cuts=(1, 700, 701))
-    at = FIRST
+    at = stage.first_output(FIRST)
     for block in blocks:
         assert block.samples.dtype == np.float32, f"samples are {block.samples.dtype}"
         assert block.samples.flags.c_contiguous, "samples are not in C order"
         assert block.samples.shape[1] == len(stage.out_channels), "not the channels that were declared"
         assert not block.is_counts, "a stage gives physical samples"
-        if stage.out_fs == stage.in_fs:
-            assert block.start == at, f"counter {at} was due, {block.start} came"
+        assert block.start == at, f"counter {at} was due, {block.start} came"
         at = block.stop
-    if stage.out_fs == stage.in_fs:
-        assert at == FIRST + len(signal), f"the output ends at {at - FIRST} of {len(signal)} rows"
+    due = stage.first_output(FIRST + len(signal))
+    assert at == due, f"the output ends at {at} instead of {due}"
     assert run_stage(stage, signal[:0]) == [], "an empty stream gives output"
 
 
@@ -133,13 +133,13 @@ def check_workers(stage: Stage, signal: F32) -> None:
     """The number of threads does not change a bit."""
     alone = joined(run_stage(stage, signal, cuts=(1500,)))
     for workers in (2, 3):
-        _set_team(stage, Team(workers))
+        stage.use(Team(workers))
         try:
             _same(
                 alone, joined(run_stage(stage, signal, cuts=(1500,))), f"{workers} threads give another result than 1"
             )
         finally:
-            _set_team(stage, ALONE)
+            stage.use(ALONE)
 
 
 def check_any_chunking(stage: Stage, signal: F32, *, examples: int = 12) -> None:
@@ -194,14 +194,16 @@ def check_missing_rows(stage: Stage, signal: F32) -> None:
     holed = with_missing(stage, signal, [(a, b - a, len(stage.in_channels))])
     got = joined(run_stage(stage, holed))
     analog = stage.out_channels.columns_of(SignalType.AMP)
-    if stage.out_fs != stage.in_fs or len(analog) == 0:
+    if len(analog) == 0:
         return
-    assert np.isnan(got[a:b][:, analog]).all(), "missing samples came back as numbers"
+    at = stage.first_output(FIRST)
+    stop, again = stage.first_output(FIRST + a) - at, stage.first_output(FIRST + b) - at
+    assert np.isnan(got[stop:again][:, analog]).all(), "missing samples came back as numbers"
     before = joined(run_stage(stage, signal[:a]))
     behind = joined(run_stage(stage, signal[b:], start=FIRST + b))
     largest = float(np.abs(signal[:, analog]).max())
     tolerance = 1e-6 * largest if stage.latency else 0.0
-    for name, part, expected in (("before", got[:a], before), ("behind", got[b:], behind)):
+    for name, part, expected in (("before", got[:stop], before), ("behind", got[again:], behind)):
         error = np.abs(part[:, analog] - expected[:, analog])
         assert not np.isnan(error).any(), f"NaN spread to what comes {name} it"
         assert error.max(initial=0) <= tolerance, f"what comes {name} missing samples is off by {error.max()}"
@@ -210,27 +212,31 @@ def check_missing_rows(stage: Stage, signal: F32) -> None:
 def check_missing_samples(stage: Stage, signal: F32) -> None:
     """A missing sample does not outlive its place: all other rows are finite."""
     analog = stage.in_channels.columns_of(SignalType.AMP)
-    if stage.out_fs != stage.in_fs or len(analog) == 0:
+    if len(analog) == 0:
         return
     row = len(signal) // 3
     got = joined(run_stage(stage, with_missing(stage, signal, [(row, 1, int(analog[0]))])))
+    its_own = range(*(stage.first_output(FIRST + r) - stage.first_output(FIRST) for r in (row, row + 1)))
     rows = np.flatnonzero(~np.isfinite(got).all(axis=1))
-    assert rows.tolist() in ([], [row]), f"one missing sample in row {row} spoils rows {rows[:5]}"
+    assert rows.tolist() in ([], list(its_own)), f"one missing sample in row {row} spoils rows {rows[:5]}"
 
 
 def check_latency(stage: Stage, signal: F32) -> None:
-    """Output comes when it was declared: the longest wait of a sample is the latency, to within one step."""
+    """Output comes when it was declared: the longest wait of a sample is the latency, to within one step.
+
+    Both are counted in input samples, for a stage with fewer output samples too.
+    """
     step = max(1, stage.latency // 64)
+    ratio = stage.in_fs / stage.out_fs
     state = stage.start()
     waits = []
     rows = signal if stage.latency else signal[:300]
     for a in range(0, len(rows), step):
         block = Block(rows[a : a + step], FIRST + a)
-        waits += [block.stop - 1 - done.start for done in stage.process(block, state) if len(done)]
+        waits += [block.stop - 1 - ceil(done.start * ratio) for done in stage.process(block, state) if len(done)]
     stage.finish(state)
-    if stage.out_fs == stage.in_fs:
-        assert waits, "nothing came out before the end, though more went in than the latency"
-        assert abs(max(waits) - stage.latency) < step, f"declared latency {stage.latency}, measured {max(waits)}"
+    assert waits, "nothing came out before the end, though more went in than the latency"
+    assert abs(max(waits) - stage.latency) < step, f"declared latency {stage.latency}, measured {max(waits)}"
 
 
 def check_bounded_state(stage: Stage, *, seed: int = 0) -> None:
@@ -256,14 +262,6 @@ def _saved_midway(stage: Stage, signal: F32, row: int) -> list[Block]:
     if row < len(signal):
         blocks += stage.process(Block(signal[row:], FIRST + row), state)
     return [*blocks, *stage.finish(state)]
-
-
-def _set_team(stage: Stage, team: Team) -> None:
-    use = getattr(stage, "use", None)
-    if use is not None:
-        use(team)
-    else:
-        stage.team = team
 
 
 def _merge(blocks: Sequence[Block]) -> list[Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
@@ -83,6 +84,20 @@ class TransformsClient(SignalsClient):
     ) -> DatasetMetadata:
         """Keep stream seconds ``[start_sec, end_sec)``; samples keep their counters."""
         return self._transform(dataset, TransformNode.slice_time(start_sec, end_sec), output_path, False, force)
+
+    def downsample(
+        self, dataset: FlexDataset, factor: int, output_path: Output, *,
+        operator: Literal["antialiased", "plain"] = "antialiased", force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Divide the sampling rate by ``factor``; stream time stays, sample k stands at the source's k * factor.
+
+        Unlike the documented reference server this one filters first, without delay: gain 1 up to 0.8 of the new
+        Nyquist frequency, 96 dB down from there on, so that nothing folds into the output. ``operator="plain"`` keeps
+        every ``factor``-th sample unfiltered, as that server does. Digital channels are never filtered; a pulse between
+        two kept samples vanishes from them, and the notes of the provenance say how many edges did.
+        """
+        node = TransformNode.downsample(factor, operator=operator)
+        return self._transform(dataset, node, output_path, False, force)
 
     def convert(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
         """Write a recording unchanged in the format of the suffix, and link it (an addition to the documented API)."""

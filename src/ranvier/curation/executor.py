@@ -110,9 +110,12 @@ def make_header(
     is_simulated = recording.simulated or bool(simulated)
     channels = _taken(recording, columns) if chain is None else chain.out_channels
     first = recording.start if start is None else max(start, recording.start)
+    fs = recording.fs
+    if chain is not None:
+        first, fs = chain.first_output(first), chain.out_fs
     walltime = recording.walltime
     if walltime is not None:
-        walltime += timedelta(seconds=float((first - recording.start) / recording.fs))
+        walltime += timedelta(seconds=float(first / fs - recording.start / recording.fs))
     record = new_record(
         sources=sources,
         stages=[] if chain is None else chain.describe_stages(),
@@ -121,7 +124,7 @@ def make_header(
         notes=notes,
     )
     return Header(
-        fs=recording.fs if chain is None else chain.out_fs,
+        fs=fs,
         channels=channels,
         start=first,
         walltime=walltime,
@@ -170,14 +173,14 @@ def run(
     cancelled
         Asked before every block, and once more before the outputs get their names.
     events
-        Of the recording, in its counters; those in the range go to every sink.
+        Of the recording, in its counters; those in the range go to every sink, in the counters of the output.
     block_rows
         Rows read at a time; for tests, the result does not depend on it.
 
     Raises
     ------
     TimeRangeError
-        If no sample is stored in the range.
+        If no sample is stored in the range, or none of those that a slower output keeps.
     JobCancelledError
         If ``cancelled`` said so; nothing is left of the outputs.
     ConfigurationError
@@ -219,6 +222,13 @@ def _run(
     team, overlap = _team(worker_count() if workers is None else workers, chain)
     reader = _Reader(recording, columns, width, counts=chain is None and recording.stores_counts)
     carried = Events.empty() if events is None else events.between(first, last)
+    if chain is not None and chain.out_fs != chain.in_fs:
+        kept = [(chain.first_output(a), chain.first_output(b)) for a, b in pieces]
+        if all(a == b for a, b in kept):
+            raise TimeRangeError(
+                f"[{first}, {last}) of {recording.path.name} holds no sample of an output at {float(chain.out_fs):g} Hz"
+            )
+        carried = carried.at_rate(chain.in_fs / chain.out_fs, min(a for a, b in kept if a < b))
 
     meter.begin(sum(b - a for a, b in pieces))
     with _Pipeline(reader.read, lambda block: _write(sinks, block), overlap=overlap) as pipeline:

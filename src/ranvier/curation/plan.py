@@ -12,6 +12,7 @@ from ranvier.dsp import (
     BandStop,
     Chain,
     CommonAverageReference,
+    Downsample,
     HighPass,
     LowPass,
     Notch,
@@ -23,6 +24,7 @@ from ranvier.exceptions import CapabilityError, ConfigurationError
 from ranvier.models.dataset import (
     BandParams,
     CARParams,
+    DownsampleParams,
     HighLowPassParams,
     NotchParams,
     PairedRefParams,
@@ -73,14 +75,17 @@ def plan(
     start, stop = recording.start, recording.stop
     slices: list[dict[str, Any]] = []
     operations: list[Operation] = []
+    ratio = 1  # samples of the recording for one of the stream that a node sees
     for node in nodes:
         if isinstance(node.params, SliceTimeParams):
             before = (start, stop)
-            first, last = (sample_at(t, recording.fs) for t in (node.params.start_sec, node.params.end_sec))
+            edges = (node.params.start_sec, node.params.end_sec)
+            first, last = (ratio * sample_at(t, recording.fs / ratio) for t in edges)
             start, stop = recording.clip(max(first, start), min(last, stop))
             slices.append({"kind": "slice_time", "parameters": {"source": list(before), "retained": [start, stop]}})
         else:
             operations.append(operation_of(node, zero_phase=zero_phase))
+            ratio *= node.params.factor if isinstance(node.params, DownsampleParams) else 1
     chain = Chain.bind(operations, recording.fs, channels) if operations else None
     return Plan(chain, start, stop, slices)
 
@@ -112,9 +117,11 @@ def operation_of(node: TransformNode, *, zero_phase: bool = False) -> Operation:
         return VirtualReference(params.ref_channel)
     if isinstance(params, PairedRefParams) and kind == TransformNodeType.PAIRED_REF:
         return PairedReference(params.ref_channel, params.target_channel)
+    if isinstance(params, DownsampleParams):
+        return Downsample(params.factor, params.operator)
     raise CapabilityError(
         f"{kind.name} with {type(params).__name__} is no step that this version runs; it runs "
-        f"filters, notch, references and time slices"
+        f"filters, notch, references, downsampling and time slices"
     )
 
 

@@ -21,9 +21,10 @@ ALONE, FUSED, IN_PLACE = "alone", "fused", "in place"
 
 @dataclass
 class ChainState:
-    """The states of a chain's stages, in their order; picklable."""
+    """The states of a chain's stages, in their order, and the counter of the next sample to come; picklable."""
 
     stages: list[Any]
+    next: int | None = None
 
 
 class Chain(Stage):
@@ -60,6 +61,7 @@ class Chain(Stage):
         self._split = _split(self.stages)
         self.in_fs, self.in_channels = stages[0].in_fs, stages[0].in_channels
         self.out_fs, self.out_channels = stages[-1].out_fs, stages[-1].out_channels
+        self._slower = any(stage.out_fs != stage.in_fs for stage in stages)
         self.latency = sum(int(stage.latency * self.in_fs / stage.in_fs) for stage in stages)
 
     @classmethod
@@ -87,7 +89,7 @@ class Chain(Stage):
         """Share the work of every stage among these threads."""
         self.team = team
         for stage in self.stages:
-            stage.team = team
+            stage.use(team)
 
     def start(self) -> ChainState:
         """Return the state before the first block."""
@@ -95,27 +97,28 @@ class Chain(Stage):
 
     def process(self, block: Block, state: ChainState) -> list[Block]:
         """Send a block through all stages."""
-        return self._through([block], 0, len(self.stages), state)
+        left = self._at_jump(block, state)
+        done = [] if left is None else left()
+        return [*done, *self._through([block], 0, len(self.stages), state)]
 
     def begin(self, block: Block, state: ChainState) -> list[Rest]:
         """Send a block through the first stages; the rest is the backward pass of a filter, and the stages behind.
 
         All rests must be done before ``finish``, or before the state is saved.
         """
+        left = self._at_jump(block, state)
         rests: list[Rest] = []
         for passed in self._through([block], 0, self._split, state):
             if self._modes[self._split] == ALONE:
                 rests += self.stages[self._split].begin(passed, state.stages[self._split])
             elif done := self._step(self._split, passed, state):
                 rests.append(partial(list, done))
-        return [partial(self._complete, rest, state) for rest in rests]
+        completing: list[Rest] = [partial(self._complete, rest, state) for rest in rests]
+        return completing if left is None else [left, *completing]
 
     def finish(self, state: ChainState) -> list[Block]:
         """Return what is left at the end of the stream."""
-        finished: list[Block] = []
-        for i, stage in enumerate(self.stages):
-            finished += self._through(stage.finish(state.stages[i]), i + 1, len(self.stages), state)
-        return finished
+        return self._ending(state)()
 
     def describe(self) -> dict[str, Any]:
         """Return kind, parameters and coefficients, as JSON data."""
@@ -124,6 +127,32 @@ class Chain(Stage):
     def describe_stages(self) -> list[dict[str, Any]]:
         """Return what provenance says about each stage."""
         return [stage.describe() for stage in self.stages]
+
+    def _at_jump(self, block: Block, state: ChainState) -> Rest | None:
+        """Note where a block ends; end the stream first where the block does not follow the one before it.
+
+        Every stage sees a jump of the counter for itself, but not behind one that keeps fewer samples: all may be kept.
+        """
+        if len(block) == 0:
+            return None
+        jumps = self._slower and state.next not in (None, block.start)
+        left = self._ending(state) if jumps else None
+        state.next = block.stop
+        return left
+
+    def _ending(self, state: ChainState) -> Rest:
+        """End the stream for the stages up to the cut; return the rest of the work."""
+        cut, last = self._behind(self._split), len(self.stages)
+        passed = self._finished(0, cut, state)
+        state.next = None
+        return lambda: [*self._through(passed, cut, last, state), *self._finished(cut, last, state)]
+
+    def _finished(self, first: int, stop: int, state: ChainState) -> list[Block]:
+        """Return what the stages ``[first, stop)`` give at the end of the stream."""
+        finished: list[Block] = []
+        for i in range(first, stop):
+            finished += self._through(self.stages[i].finish(state.stages[i]), i + 1, stop, state)
+        return finished
 
     def _complete(self, rest: Rest, state: ChainState) -> list[Block]:
         return self._through(rest(), self._behind(self._split), len(self.stages), state)

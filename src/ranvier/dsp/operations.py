@@ -20,6 +20,9 @@ from ranvier.recordings.channels import ChannelTable
 ReferenceOperator = Literal["mean", "median"]
 REFERENCE_OPERATORS: tuple[str, ...] = get_args(ReferenceOperator)
 
+DownsampleOperator = Literal["antialiased", "plain"]
+DOWNSAMPLE_OPERATORS: tuple[str, ...] = get_args(DownsampleOperator)
+
 
 class Operation(ABC):
     """Parameters of one step; hashable, picklable, independent of any stream."""
@@ -191,6 +194,34 @@ class PairedReference(Operation):
         from ranvier.dsp.reference import ChannelDifference
 
         return ChannelDifference(Fraction(fs), channels, self.ref_channel, self.target_channel, self.describe())
+
+
+@dataclass(frozen=True, slots=True)
+class Downsample(Operation):
+    """Keep one of ``factor`` samples: those whose counter is a multiple of it; counters are divided by it.
+
+    ``antialiased`` filters first, without delay (:mod:`ranvier.dsp.decimation`); ``plain`` keeps samples as they are,
+    so that all above the new Nyquist frequency folds into the output. Digital channels are never filtered.
+    """
+
+    kind: ClassVar[str] = "downsample"
+    factor: int
+    operator: DownsampleOperator = "antialiased"
+
+    def __post_init__(self) -> None:
+        if self.operator not in DOWNSAMPLE_OPERATORS:
+            raise ConfigurationError(
+                f"downsampling operator {self.operator!r}: it is one of {', '.join(DOWNSAMPLE_OPERATORS)}"
+            )
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels; its ``out_fs`` is ``fs / factor``."""
+        from ranvier.dsp.decimation import Downsampler, EveryNth, steps_for
+
+        steps = steps_for(self.factor)
+        if self.operator == "plain" or not steps:
+            return EveryNth(self.factor, Fraction(fs), channels, self.describe())
+        return Downsampler(steps, Fraction(fs), channels, self.describe())
 
 
 def _filter(

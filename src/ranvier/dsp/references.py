@@ -114,3 +114,35 @@ def _one_row(v: F64, gain: float, coef: F64, state: F64) -> F64:
 
 def _flush(state: F64) -> None:
     state[np.abs(state) < 1e-100] = 0.0
+
+
+def decimate(
+    recent: F32, x: F32, row: int, low: int, factor: int, h: F32, column: int, width: int, out: F32, pack: F32
+) -> None:
+    """One window per output and channel; its run of finite samples is reflected at its ends."""
+    rows = np.concatenate([recent, x])
+    for j in range(len(out)):
+        middle = row + j * factor
+        for c in range(column, column + width):
+            out[j, c] = _window_sum(rows[:, c], middle, max(low, 0), h)
+
+
+def _window_sum(x: F32, middle: int, low: int, h: F32) -> np.float32:
+    if not np.isfinite(x[middle]):
+        return np.float32(np.nan)
+    a, b = middle, middle + 1
+    while a > low and np.isfinite(x[a - 1]):
+        a -= 1
+    while b < len(x) and np.isfinite(x[b]):
+        b += 1
+    rows = np.arange(middle - len(h) // 2, middle + len(h) // 2 + 1)
+    rows = np.where(rows < a, np.minimum(2 * a - rows, b - 1), rows)
+    rows = np.where(rows >= b, np.maximum(2 * (b - 1) - rows, a), rows)
+    products = h * x[rows]
+    total = np.float32(0)
+    for part in products[:-1].reshape(-1, 8):
+        s = part[0]
+        for value in part[1:]:
+            s = s + value
+        total = total + s
+    return np.float32(total + products[-1])

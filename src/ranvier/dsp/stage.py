@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from fractions import Fraction
@@ -52,6 +53,17 @@ class Stage(ABC):
     def settling_samples(self) -> int:
         """After so many samples from any start the output no longer shows where it started (1e-7 of full scale)."""
         return 0
+
+    def use(self, team: Team) -> None:
+        """Share the work among these threads."""
+        self.team = team
+
+    def first_output(self, counter: int) -> int:
+        """Return the counter of the first output sample at or behind an input sample.
+
+        Output k stands at input k * in_fs / out_fs: both streams count from the same moment.
+        """
+        return math.ceil(counter / (self.in_fs / self.out_fs)) if self.in_fs != self.out_fs else counter
 
     @abstractmethod
     def start(self) -> Any:

@@ -16,6 +16,7 @@ from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.recordings import Format
+from ranvier.recordings.digital import edges_lost_at
 from ranvier.services.progress import Progress
 from ranvier.store import Store
 
@@ -82,10 +83,14 @@ class Curation:
         label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
 
         def work(job: JobContext) -> list[Path]:
+            events, ratio = stream_events(linked), recording.fs / header.fs
+            if lost := edges_lost_at(events.between(planned.start, planned.stop), ratio):
+                record["notes"] = [*record.get("notes", []), f"{lost} edges of digital lines lie between kept samples"]
             with sink_type(destination, header, force=force) as sink:
                 for name, trains in linked.session.spike_trains.items():
+                    inside = trains.between(planned.start, planned.stop)
                     try:
-                        sink.write_spike_trains(name, trains.between(planned.start, planned.stop))
+                        sink.write_spike_trains(name, inside.at_rate(ratio, header.start))
                     except CapabilityError as error:  # the format has no place for spikes; say so in the record
                         record["notes"] = [*record.get("notes", []), f"left out: {error}"]
                 run(
@@ -94,7 +99,7 @@ class Curation:
                     sink,
                     start=planned.start,
                     stop=planned.stop,
-                    events=stream_events(linked),
+                    events=events,
                     progress=job.progress,
                     cancelled=job.cancelled,
                 )

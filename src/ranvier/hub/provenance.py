@@ -9,6 +9,7 @@ from ranvier.models.dsp import DSPType
 from ranvier.models.provenance import (
     Provenance,
     ProvenanceAcquire,
+    ProvenanceDecimate,
     ProvenanceFilter,
     ProvenanceFilterStructure,
     ProvenanceOp,
@@ -78,6 +79,9 @@ def _operation(stage: Mapping[str, Any], version: str) -> ProvenanceOp:
             ),
             **common,
         )
+    if kind == "downsample":
+        decimate = ProvenanceDecimate(factor=parameters.get("factor"), output_fs=stage.get("out_fs_hz"))
+        return ProvenanceOp(kind=ProvenanceOpKind.DECIMATE, decimate=decimate, **common)
     if kind in _FILTERS:
         return ProvenanceOp(kind=ProvenanceOpKind.FILTER, filter=_filter(_FILTERS[kind], stage), **common)
     return ProvenanceOp(kind=ProvenanceOpKind.UNKNOWN, **common)

@@ -22,6 +22,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.metrics.kernels",
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
+    "ranvier.dsp.fir_kernels",
     "ranvier.detect.kernels",
     "ranvier.clients._widen_kernels",
 )

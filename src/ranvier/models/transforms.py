@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import Field, ValidationError, model_validator
@@ -132,9 +132,10 @@ class SliceChannelsParams(Model):
 
 
 class DownsampleParams(Model):
-    """Keeps every ``factor``-th sample behind an anti-alias filter."""
+    """Keeps every ``factor``-th sample, behind an anti-alias filter (``antialiased``) or as it is (``plain``)."""
 
-    factor: int
+    factor: Annotated[int, Field(ge=1)]
+    operator: Literal["antialiased", "plain"] = "antialiased"
 
 
 class SourceParams(Model):
@@ -306,9 +307,9 @@ class TransformNode(Model):
         return cls._of(TransformNodeType.SLICE_CHANNELS, channels=list(channels))
 
     @classmethod
-    def downsample(cls, factor: int) -> TransformNode:
-        """Keep every ``factor``-th sample, without aliasing."""
-        return cls._of(TransformNodeType.DOWNSAMPLE, factor=factor)
+    def downsample(cls, factor: int, *, operator: Literal["antialiased", "plain"] = "antialiased") -> TransformNode:
+        """Keep every ``factor``-th sample, without aliasing; ``operator="plain"`` keeps it unfiltered."""
+        return cls._of(TransformNodeType.DOWNSAMPLE, factor=factor, operator=operator)
 
     @classmethod
     def source(cls, dataset: DatasetMetadata) -> TransformNode:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,6 +39,21 @@ def digital_edges(recording: Recording) -> Events:
     if not counters:
         return Events.empty()
     return _table(recording, columns, np.concatenate(counters), np.concatenate(which), np.concatenate(states))
+
+
+def edges_lost_at(events: Events, ratio: Fraction) -> int:
+    """Return how many edges of digital lines vanish where one of ``ratio`` samples is kept.
+
+    An edge shows at the first kept sample at or behind it; two edges of one line that meet there cancel.
+    """
+    if ratio == 1:
+        return 0
+    digital = np.array([s in ("DIN", "DOUT") for s in events.source], dtype=np.bool_)
+    shown = -(-events.counter[digital] * ratio.denominator // ratio.numerator)
+    is_output = np.array([s == "DOUT" for s in events.source], dtype=np.int64)[digital]
+    table = np.column_stack((is_output, events.line[digital], shown))
+    _, meeting = np.unique(table, axis=0, return_counts=True)
+    return int((meeting - meeting % 2).sum())
 
 
 def with_digital_edges(stored: Events, recording: Recording) -> Events:

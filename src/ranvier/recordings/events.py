@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +68,13 @@ class Events:
         a, b = np.searchsorted(self.counter, [start, stop], side="left")
         return Events(self.counter[a:b], self.line[a:b], self.state[a:b], self.source[a:b], self.text[a:b])
 
+    def at_rate(self, ratio: Fraction, first: int) -> Events:
+        """Return the events in counters of a stream with one sample for ``ratio`` of ours: rounded down.
+
+        ``first`` is that stream's first counter: an event just before it moves there.
+        """
+        return replace(self, counter=_slower(self.counter, ratio, first))
+
     @classmethod
     def merge(cls, *parts: Events) -> Events:
         """Merge tables into one in time order (stable)."""
@@ -126,3 +134,17 @@ class SpikeTrains:
         a, b = np.searchsorted(self.counter, [start, stop], side="left")
         waveforms = None if self.waveforms is None else self.waveforms[a:b]
         return SpikeTrains(self.counter[a:b], self.unit[a:b], self.site[a:b], waveforms, self.unit_names)
+
+    def at_rate(self, ratio: Fraction, first: int) -> SpikeTrains:
+        """Return the spikes in counters of a stream with one sample for ``ratio`` of ours, as events are.
+
+        Waveforms are left out where the rate differs: their points lie closer than that stream's samples.
+        """
+        waveforms = self.waveforms if ratio == 1 else None
+        return replace(self, counter=_slower(self.counter, ratio, first), waveforms=waveforms)
+
+
+def _slower(counter: npt.NDArray[np.int64], ratio: Fraction, first: int) -> npt.NDArray[np.int64]:
+    if ratio == 1:
+        return counter
+    return np.maximum(counter * ratio.denominator // ratio.numerator, first)
