@@ -67,7 +67,7 @@ class Files:
         files = [f for f in known.files(canonical) if f.exists()]
         self._unlink(canonical)
         _transfer(src, dst, force, _link_or_copy)
-        _delete(files)
+        _delete(files, canonical)
 
     def remove(self, path: Path, *, force: bool = False) -> None:
         """Delete every file of a recording; a linked dataset is unlinked first.
@@ -77,7 +77,7 @@ class Files:
         known, canonical = detect(path.expanduser().absolute())
         _refuse_growing(known, canonical, force)
         self._unlink(canonical)
-        _delete(known.files(canonical))
+        _delete(known.files(canonical), canonical)
 
     def _unlink(self, canonical: Path) -> None:
         self._datasets.clear([i for i, linked in self._datasets.items() if linked.canonical == canonical])
@@ -120,13 +120,7 @@ def _transfer(src: Path, dst: Path, force: bool, put: Callable[[Path, Path], Non
     """Bring every file of a recording to another base name: temporary names first, the canonical file last."""
     known, canonical = detect(src.expanduser().absolute())
     target = _strip(dst.expanduser().absolute(), known)
-    base = known.base_name(canonical)
-    files = [f for f in known.files(canonical) if f.exists()]
-    if any(f.parent != canonical.parent or not f.name.startswith(base) for f in files):
-        raise CapabilityError(
-            f"{canonical} is a {known.name} recording of many files in folders; copy or move its whole folder instead"
-        )
-    pairs = [(f, target.parent / (target.name + f.name[len(base) :])) for f in files]
+    pairs = _new_names(known, canonical, target)
     existing = [final for _, final in pairs if final.exists()]
     if existing and not force:
         raise OutputExistsError(f"{existing[0]} exists already; choose another name or pass force=True")
@@ -135,7 +129,8 @@ def _transfer(src: Path, dst: Path, force: bool, put: Callable[[Path, Path], Non
     pairs.sort(key=lambda pair: pair[0] == canonical)
     mark = f".{uuid.uuid4().hex[:8]}.part"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in {final.parent for _, final in pairs}:
+            folder.mkdir(parents=True, exist_ok=True)
         for file, final in pairs:
             put(file, final.with_name(final.name + mark))
         for _, final in pairs:
@@ -144,8 +139,21 @@ def _transfer(src: Path, dst: Path, force: bool, put: Callable[[Path, Path], Non
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         for _, final in pairs:
-            if target.parent.is_dir():
+            if final.parent.is_dir():
                 final.with_name(final.name + mark).unlink(missing_ok=True)
+
+
+def _new_names(known: Format, canonical: Path, target: Path) -> list[tuple[Path, Path]]:
+    """Return each file of a recording and where it goes: a recording that is a folder keeps its names inside of it."""
+    files = [f for f in known.files(canonical) if f.exists()]
+    if canonical.is_dir() and files and all(canonical in f.parents for f in files):
+        return [(f, target / f.relative_to(canonical)) for f in files]
+    base = known.base_name(canonical)
+    if any(f.parent != canonical.parent or not f.name.startswith(base) for f in files):
+        raise CapabilityError(
+            f"{canonical} is a {known.name} recording of many files in folders; copy or move its whole folder instead"
+        )
+    return [(f, target.parent / (target.name + f.name[len(base) :])) for f in files]
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -161,15 +169,15 @@ def _link_or_copy(source: Path, target: Path) -> None:
         _copy_file(source, target)
 
 
-def _delete(files: list[Path]) -> None:
-    """Delete files (the canonical one, listed first, last), and folders that they leave empty."""
+def _delete(files: list[Path], canonical: Path) -> None:
+    """Delete files (the canonical one, listed first, last), and folders that they leave empty (its own one too)."""
     for file in reversed(files):
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"cannot remove {file}: {error.strerror}") from error
-    base = min((len(f.parent.parts) for f in files), default=0)
-    for folder in sorted({f.parent for f in files if len(f.parent.parts) > base}, reverse=True):
+    base = len(canonical.parts) - 1 if canonical.is_dir() else min((len(f.parent.parts) for f in files), default=0)
+    for folder in sorted({above for f in files for above in f.parents if len(above.parts) > base}, reverse=True):
         with suppress(OSError):
             folder.rmdir()
 
@@ -197,7 +205,7 @@ def _strip(path: Path, known: Format) -> Path:
     if other is None:
         return path
     suffix, file_type = other
-    if file_type != known.file_type:
+    if file_type != known.file_type and suffix not in known.suffixes:
         raise CapabilityError(
             f"copying keeps the format: {path.name} names {file_type.name}, the source is {known.name}; "
             f"export_data_source() or a transform converts"

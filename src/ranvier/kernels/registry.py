@@ -17,6 +17,7 @@ R = TypeVar("R")
 KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.recordings.kernels",
     "ranvier.recordings.formats.rhd_kernels",
+    "ranvier.recordings.formats.word_kernels",
     "ranvier.simulation.kernels",
     "ranvier.simulation.live_kernels",
     "ranvier.metrics.kernels",

@@ -79,7 +79,8 @@ class Session:
             return self.streams[name]
         listing = "\n".join(f"  {self.path}#{known}" for known in self.streams) or "  (no stream of signals)"
         if name is None:
-            raise DatasetError(f"{self.path} holds {len(self.streams)} streams; name one of:\n{listing}")
+            notes = "".join(f"\n{note}" for note in self.notes[:5])
+            raise DatasetError(f"{self.path} holds {len(self.streams)} streams; name one of:\n{listing}{notes}")
         raise DatasetError(f"{self.path} has no stream {name!r}; it has:\n{listing}")
 
     def stream_name(self, recording: Recording) -> str:

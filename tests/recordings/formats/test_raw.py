@@ -128,12 +128,6 @@ class TestRefused:
         with pytest.raises(NotARecordingError, match=r"state its shape: .*open_raw.*rec\.dat\.yaml"):
             open_session(tmp_path / "rec.dat")
 
-    def test_spikeglx(self, tmp_path: Path) -> None:
-        (tmp_path / "run_g0_t0.imec0.ap.bin").write_bytes(b"1234")
-        (tmp_path / "run_g0_t0.imec0.ap.meta").write_text("nSavedChans=385")
-        with pytest.raises(NotARecordingError, match=r"SpikeGLX .* not read by this version"):
-            open_session(tmp_path / "run_g0_t0.imec0.ap.bin")
-
     def test_empty(self, tmp_path: Path) -> None:
         (tmp_path / "rec.dat").touch()
         with pytest.raises(NotARecordingError, match=r"rec\.dat is empty"):

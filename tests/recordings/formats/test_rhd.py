@@ -228,7 +228,7 @@ def test_a_damaged_file_among_several_is_named(tmp_path):
         (b"\x02\x27\x91", None, ""),
         (b"plain text", None, ""),
         (b"\x02\x27\x91\xc6", RecordingError, "ends inside its header"),
-        (b"\xac\x27\x91\xd6" + bytes(400), CapabilityError, "RHS is not read by this version"),
+        (b"\xac\x27\x91\xd6" + bytes(400), None, ""),
         (b"\x02\x27\x91\xc6\x09\x00\x00\x00" + bytes(400), CapabilityError, "version 9.0"),
     ],
 )
@@ -251,16 +251,6 @@ def test_detection_ignores_the_suffix_and_finds_the_base_name(tmp_path):
     assert rhd.detect(tmp_path / "a") == tmp_path / "a.rhd"
     assert rhd.base_name(tmp_path / "a.rhd") == "a"
     assert rhd.detect(tmp_path / "nothing") is None
-
-
-@pytest.mark.parametrize("sibling", ["amplifier.dat", "time.dat"])
-def test_the_split_layouts_are_named(tmp_path, sibling):
-    content = write_rhd(tmp_path / "info.rhd")
-    content.path.write_bytes(content.path.read_bytes()[: content.header_bytes])
-    (tmp_path / sibling).write_bytes(bytes(100))
-    for path in (tmp_path / "info.rhd", tmp_path):
-        with pytest.raises(CapabilityError, match="one file per signal type"):
-            rhd.open_rhd(path)
 
 
 def test_a_claimed_text_longer_than_the_file(tmp_path):

@@ -133,9 +133,6 @@ def open_stated(path: Path) -> Session:
         if sidecar.is_file():
             shape = shape_from(load_sidecar(sidecar), sidecar)
             return session_of(path, shape, _named_channels(shape, sidecar))
-    if path.with_suffix(".meta").is_file():
-        raise NotARecordingError(f"{path} is a SpikeGLX recording (a .meta file lies beside it), which is not read by "
-                                 "this version")  # fmt: skip
     raise NotARecordingError(
         f"{path} is a binary file that does not say what it holds; state its shape: "
         f"ranvier.recordings.formats.raw.open_raw(path, fs, num_channels), or write {sidecars(path)[1].name} beside "

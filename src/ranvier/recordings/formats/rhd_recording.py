@@ -1,9 +1,9 @@
-"""Samples and counters of Intan RHD files."""
+"""Samples and counters of Intan RHD and RHS files in the traditional layout."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ranvier.recordings.flat import FlatFile
 from ranvier.recordings.formats.counters import exact_rate, find_runs, read_cells
-from ranvier.recordings.formats.rhd_channels import block_layout, channel_table
+from ranvier.recordings.formats.rhd_channels import Column, block_layout, channel_table, columns_of
 from ranvier.recordings.formats.rhd_header import RhdHeader, read_header
 from ranvier.recordings.formats.rhd_kernels import counts_of_blocks, physical_of_blocks
 from ranvier.recordings.recording import Recording
@@ -40,10 +40,8 @@ class RhdFile:
     @classmethod
     def open(cls, path: Path) -> RhdFile:
         """Read the header and the gap table; errors name the file."""
-        with open(path, "rb") as handle:
-            header = read_header(handle, str(path))
-        exact_rate(header.fs_hz, single=True, where=str(path))
-        data = FlatFile(path, np.dtype("<u2"), block_layout(header).block_words, header.header_bytes)
+        header = header_of(path)
+        data = FlatFile(path, np.dtype("<u2"), block_layout(header, []).block_words, header.header_bytes)
         blocks, left_over = data.rows(), data.leftover_bytes()
         segments, notes = _gap_table(header, data, blocks)
         if left_over:
@@ -66,41 +64,69 @@ class RhdFile:
         return self.blocks * self.header.block_samples
 
 
-def join_files(files: list[RhdFile]) -> list[list[RhdFile]]:
-    """Return all files as one group, in time order, where they have the same channels and their counters do not
-    overlap; one group per file otherwise.
+def header_of(path: Path) -> RhdHeader:
+    """Read a header; errors name the file."""
+    with open(path, "rb") as handle:
+        header = read_header(handle, str(path))
+    exact_rate(header.fs_hz, single=True, where=str(path))
+    return header
+
+
+def join_files(files: list[RhdFile]) -> tuple[list[list[RhdFile]], str]:
+    """Return all files as one group, in time order, where they follow each other.
+
+    Where they do not, one group per file, and which file does not fit the others and why.
     """
     with_data = sorted((f for f in files if f.rows), key=lambda f: f.segments.start)
     if not with_data:
-        return [[f] for f in files]
-    same = all(_same_setup(f.header, with_data[0].header) for f in with_data)
-    apart = all(a.segments.stop <= b.segments.start for a, b in itertools.pairwise(with_data))
-    return [with_data] if same and apart else [[f] for f in files]
+        return [[f] for f in files], ""
+    reason = _why_apart(with_data)
+    return ([[f] for f in files] if reason else [with_data]), reason
 
 
-def _same_setup(a: RhdHeader, b: RhdHeader) -> bool:
-    def key(header: RhdHeader) -> tuple[Any, ...]:
-        names = [(c.kind, c.native_name, c.native_order) for c in header.channels]
-        return header.fs_hz, header.board_mode, header.block_samples, header.temperature_sensors, names
+def _why_apart(files: list[RhdFile]) -> str:
+    """Return why files, in time order, do not make one recording; empty where they do."""
+    setups = [_setup(file.header) for file in files]
+    usual = max(setups, key=setups.count)
+    for file, setup in zip(files, setups, strict=True):
+        if setup != usual:
+            other = files[setups.index(usual)].path.name
+            return f"{file.path.name} is foreign: its rate or channels differ from those of {other}"
+    for a, b in itertools.pairwise(files):
+        if a.segments.stop > b.segments.start:
+            return (
+                f"{a.path.name} and {b.path.name} overlap: one holds the sample counters {a.segments.start} to "
+                f"{a.segments.stop - 1}, the other starts at {b.segments.start}"
+            )
+    return ""
 
-    return key(a) == key(b)
+
+def _setup(header: RhdHeader) -> tuple[Any, ...]:
+    names = tuple((c.kind, c.native_name, c.native_order) for c in header.channels)
+    return header.fs_hz, header.board_mode, header.block_samples, header.temperature_sensors, header.dc_saved, names
 
 
 class RhdRecording(Recording):
-    """Samples of one RHD file, or of several that continue each other.
+    """Samples of one file, or of several that continue each other.
 
     Auxiliary inputs, sampled at a quarter of the rate, are held for four samples.
+
+    Parameters
+    ----------
+    columns
+        Which columns; all signals by default.
     """
 
     stores_counts = True
 
-    def __init__(self, files: list[RhdFile], path: Path, name: str = "") -> None:
+    def __init__(self, files: list[RhdFile], path: Path, name: str = "", columns: list[Column] | None = None) -> None:
         header = files[0].header
+        wanted = columns_of(header) if columns is None else columns
         self.path = path
         self.name = name
         self.fs = exact_rate(header.fs_hz, single=True, where=str(path))
-        self.channels = channel_table(header)
-        self._layout = block_layout(header)
+        self.channels = channel_table(header, wanted)
+        self._layout = block_layout(header, wanted)
         self._gains, self._offsets = self.channels.gains, self.channels.offsets
         self._adopt(files)
 
@@ -140,20 +166,32 @@ class RhdRecording(Recording):
 
 
 def _gap_table(header: RhdHeader, data: FlatFile, blocks: int) -> tuple[Segments, list[str]]:
-    """Return the gap table from the stored counters; without usable ones all rows are taken to follow each other."""
     n = header.block_samples
-    if not blocks:
+
+    def offset_of(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return data.header_bytes + rows // n * data.row_bytes + 4 * (rows % n)
+
+    return stored_counters(header, data.path, offset_of, blocks * n)
+
+
+def stored_counters(
+    header: RhdHeader, path: Path, offset_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]], rows: int
+) -> tuple[Segments, list[str]]:
+    """Return the gap table from the stored counters; without usable ones all rows are taken to follow each other.
+
+    ``offset_of`` tells at which byte of ``path`` the counter of a row lies.
+    """
+    if not rows:
         return Segments.single(0, 0), []
     stored = np.dtype("<i4" if header.signed_counters else "<u4")
 
-    def counters_at(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        offsets = data.header_bytes + rows // n * data.row_bytes + 4 * (rows % n)
-        return read_cells(data.path, offsets, stored).astype(np.int64)
+    def counters_at(at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return read_cells(path, offset_of(at), stored).astype(np.int64)
 
-    segments = find_runs(counters_at, blocks * n)
+    segments = find_runs(counters_at, rows)
     if segments is None:
-        note = f"{data.path.name}: stored sample counters run backwards; samples are counted from the first instead"
-        return Segments.single(int(counters_at(np.zeros(1, np.int64))[0]), blocks * n), [note]
+        note = f"{path.name}: stored sample counters run backwards; samples are counted from the first instead"
+        return Segments.single(int(counters_at(np.zeros(1, np.int64))[0]), rows), [note]
     if not segments.missing:
         return segments, []
-    return segments, [f"{data.path.name}: {len(segments.gaps)} gaps, {segments.missing} samples were never stored"]
+    return segments, [f"{path.name}: {len(segments.gaps)} gaps, {segments.missing} samples were never stored"]
