@@ -9,6 +9,8 @@ steeper filter.
 Floors: each transform 5x, the chain 6x, int16 output 4x SpikeInterface's; uncompressed NWB 1.3x a chunk iterator of
 pynwb. Needs the peers' Python: RANVIER_PEERS=/path/to/python. One case takes 1 to 2 minutes.
 
+The case ``copy`` has no peer: it is the limit, the samples through the same reads, writes and flush.
+
 ``--memory`` measures the peak memory of the chain over 2 % and 8 % of an hour instead (a sparse file of zeros; no
 peer): equal within 5 %, and under 600 MB.
 Run: python benchmarks/bench_transforms.py [--cases bandpass notch] [--dtypes int16] [--memory]
@@ -44,6 +46,7 @@ CASES: dict[str, tuple[float, float]] = {
     "chain": (6, 12),
     "binary": (4, 7),
     "nwb": (1.3, 1.8),
+    "copy": (0, 0),
 }
 
 
@@ -184,7 +187,7 @@ def measure(
     mine = [sys.executable, str(HERE / "bench_transforms.py"), "--channels", channels, "--workers", workers]
     runs: dict[str, list[dict[str, object]]] = {"ranvier": [], "peer": []}
     for turn in range(args.rounds + 1):  # the first one is not counted
-        for name in [*(["peer"] if peer or case == "nwb" else []), "ranvier"]:
+        for name in [*(["peer"] if (peer and case != "copy") or case == "nwb" else []), "ranvier"]:
             shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
             os.makedirs(f"{folder}/{name}")
             out = f"{folder}/{name}/out"
