@@ -8,11 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
-from scipy.signal import butter, iirnotch, sosfilt, sosfiltfilt, tf2sos
+from scipy.signal import butter, cheby1, ellip, iirnotch, sosfilt, sosfiltfilt, tf2sos
 
 from ranvier import CurateClient, VidereClient
 from ranvier.dsp.decimation import steps_for
-from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, TimeRangeError
+from ranvier.exceptions import (
+    CapabilityError,
+    ConfigurationError,
+    DatasetError,
+    FilterDesignError,
+    JobCancelledError,
+    SignalSelectionError,
+    TimeRangeError,
+)
 from ranvier.models import RadiensFileType
 from ranvier.models.dataset import TransformNode
 from ranvier.models.simulation import SimulationSpec
@@ -136,6 +144,91 @@ def test_every_format_takes_a_slower_recording(curate, dataset, tmp_path: Path, 
     events, carried = curate.get_events(dataset), curate.get_events(slow)
     if suffix == ".xdat":  # edges of digital lines come from the columns again
         assert set(carried.timestamp - -(-events.timestamp // 30)) <= {0}
+
+
+@pytest.mark.parametrize(
+    ("family", "sos"),
+    [
+        ("chebyshev1", cheby1(3, 1.0, [300, 6000], "bandpass", fs=FS, output="sos")),
+        ("elliptic", ellip(3, 1.0, 40, [300, 6000], "bandpass", fs=FS, output="sos")),
+    ],
+)
+def test_families(curate, dataset, tmp_path: Path, family: str, sos: np.ndarray) -> None:
+    made = curate.bandpass(dataset, 300, 6000, tmp_path / "made", order=3, family=family, ripple_db=1.0)
+    expected = sosfilt(sos, curate.get_signals(dataset).amp, axis=1)
+    np.testing.assert_allclose(curate.get_signals(made).amp, expected, atol=1e-6 * FULL_SCALE_UV)
+    told = next(op.filter for op in curate.get_provenance(made).record.ops if op.filter is not None)
+    assert (told.family.name.lower()[:4], told.ripple_db, told.filter_order) == (family[:4], 1.0, 3)
+    with pytest.raises(FilterDesignError, match="ripple_db means nothing"):
+        curate.highpass(dataset, 300, tmp_path / "never", ripple_db=1.0)
+
+
+def test_response_is_told_before_filtering(curate, dataset) -> None:
+    told = curate.get_filter_response(
+        dataset, TransformNode.bandpass(300, 6000, 3, family="chebyshev_i", ripple_db=1.0)
+    )
+    assert (told.family, told.order, told.sections, told.fs_hz) == ("chebyshev_i", 3, 3, FS)
+    np.testing.assert_allclose(told.edge_gain_db, -1.0, atol=1e-6)
+    assert told.minus_3db_hz[0] < 300 < 6000 < told.minus_3db_hz[1]
+    assert told.max_group_delay_sec > 0
+    twice = curate.get_filter_response(dataset, TransformNode.highpass(300), zero_phase=True)
+    assert (twice.zero_phase, twice.max_group_delay_sec) == (True, 0.0)
+    assert twice.edge_gain_db[0] == pytest.approx(-6.02, abs=0.01)
+    with pytest.raises(CapabilityError, match="no corners"):
+        curate.get_filter_response(dataset, TransformNode.car())
+
+
+def test_median_and_groups(curate, dataset, tmp_path: Path) -> None:
+    raw = curate.get_signals(dataset).amp
+    median = curate.car(dataset, tmp_path / "median", operator="median")
+    np.testing.assert_allclose(curate.get_signals(median).amp, raw - np.median(raw, axis=0), atol=1e-3)
+    by_port = curate.car(dataset, tmp_path / "ports", groups="port")
+    np.testing.assert_allclose(curate.get_signals(by_port).amp, raw - raw.mean(axis=0), atol=1e-3)  # one port only
+
+
+def test_slice_channels_keeps_system_indices(curate, dataset, tmp_path: Path) -> None:
+    everything = {"amp": "all", "ain": "all", "din": "all"}
+    raw = curate.get_signals(dataset, signals=everything)
+    amps, ains = raw.amp.shape[0], raw.gpio_ain.shape[0]
+    kept = curate.slice_channels(dataset, [5, 2, amps, amps + ains], tmp_path / "kept")
+    got = curate.get_signals(kept, signals=everything)
+    np.testing.assert_array_equal(got.amp, raw.amp[[2, 5]])
+    np.testing.assert_array_equal(got.gpio_ain, raw.gpio_ain[[0]])
+    np.testing.assert_array_equal(got.gpio_din, raw.gpio_din[[0]])
+    assert kept.channel_metadata.site_positions != dataset.channel_metadata.site_positions
+    select = next(op.select_channels for op in curate.get_provenance(kept).record.ops if op.select_channels)
+    assert select.retained_sys_chan_idxs == [2, 5, amps, amps + ains]
+    again = curate.slice_channels(kept, [5], tmp_path / "again")  # SYS survives slicing
+    np.testing.assert_array_equal(curate.get_signals(again).amp, raw.amp[[5]])
+    with pytest.raises(SignalSelectionError, match=r"\[2\]"):
+        curate.slice_channels(again, [2], tmp_path / "never")
+
+
+def test_slicing_first_changes_no_bit_of_a_filter(curate, dataset, tmp_path: Path) -> None:
+    steps = [TransformNode.bandpass(300, 6000), TransformNode.downsample(2)]
+    one = curate.apply_transforms(dataset, [*steps, TransformNode.slice_channels([3, 4])], tmp_path / "one")
+    two = curate.apply_transforms(dataset, steps, tmp_path / "two")
+    np.testing.assert_array_equal(curate.get_signals(one).amp, curate.get_signals(two).amp[[3, 4]])
+
+
+def test_dsp_group_of_a_dataset_filters_its_port_or_input_only(curate, dataset) -> None:
+    """And knows Chebyshev filters."""
+    raw = curate.get_signals(dataset, signals={"amp": "all", "ain": "all"})
+    cheby = {
+        "type": "lowpass",
+        "freq": 200.0,
+        "is_aux": True,
+        "aux_chan_idx": 0,
+        "family": "chebyshev1",
+        "ripple_db": 1,
+    }
+    curate.set_dsp_group(dataset, stage="stage2", params=[cheby])
+    got = curate.get_signals(dataset, signals={"amp": "all", "ain": "all"}, apply_dsp=True)
+    np.testing.assert_array_equal(got.amp, raw.amp)
+    sos = cheby1(4, 1, 200, fs=FS, output="sos")
+    np.testing.assert_allclose(got.gpio_ain[0], sosfilt(sos, raw.gpio_ain[0]), atol=1e-5)
+    with pytest.raises(ConfigurationError, match="port H"):
+        curate.set_dsp_group(dataset, stage="stage2", params=[{"type": "highpass", "freq": 300.0, "port": "H"}])
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_enum_numbers(enum: tuple[str, Facts]) -> None:
     for member, number in facts.get("newer_members", {}).items():
         ours = members.pop(member)
         assert ours == number if number not in taken else ours >= 1000, member
-    assert members == {}
+    assert all(number >= 1000 for number in members.values()), "our own members have numbers that nobody else uses"
     assert inspect.getdoc(cls) != inspect.getdoc(IntEnum)
 
 

@@ -56,7 +56,8 @@ STEPS = st.one_of(
     st.builds(N.bandpass, st.just(300), st.sampled_from([3000, 6000]), zero_phase=st.booleans()),
     st.builds(N.lowpass, st.sampled_from([300, 1000]), st.sampled_from([None, 2])),
     st.builds(N.highpass, st.just(250), zero_phase=st.booleans()),
-    st.builds(N.car),
+    st.builds(N.car, operator=st.sampled_from(["mean", "median"])),
+    st.builds(N.downsample, st.sampled_from([2, 3]), operator=st.sampled_from(["antialiased", "plain"])),
     st.builds(N.virtual_ref, st.integers(0, 4)),
     st.builds(N.paired_ref, st.integers(0, 2), st.integers(3, 4)),
     st.builds(lambda a, d: N.slice_time(a, a + d), st.floats(0.05, 0.3), st.floats(0.3, 0.6)),
@@ -187,6 +188,21 @@ def test_events_of_the_range_go_to_each_output() -> None:
     made, _, _ = ran(nodes, [*WAYS, *edges("line part cut")], recording, events=events)
     assert made["clean"].events[0].counter.tolist() == [10, 5000, 15_000]
     assert made["cut"].events[0].counter.tolist() == [5000]
+
+
+def test_events_of_slower_outputs_stand_in_their_counters() -> None:
+    events = Events.ttl([10, 5003, 5999, 15_009], [0] * 4, [1, 0, 1, 0])
+    nodes = [
+        source(),
+        node("slow", N.downsample(10)),
+        sink("all"),
+        node("part", N.slice_time(0.16667, 0.2)),
+        sink("cut"),
+    ]
+    made, _, _ = ran(nodes, edges("source slow all", "slow part cut"), make_recording(start=0), events=events)
+    assert made["all"].events[0].counter.tolist() == [1, 500, 599, 1500]
+    assert (made["cut"].header.start, made["cut"].header.fs) == (500, FS / 10)
+    assert made["cut"].events[0].counter.tolist() == [500, 599]
 
 
 class FullDisk(ArraySink):

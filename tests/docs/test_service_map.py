@@ -91,6 +91,7 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
     assert local == {
         "hub.datasets.set_probe",
         "hub.datasets.streams",
+        "hub.dsp.response",
         "hub.signals.events",
         "hub.protocols.rename",
         "hub.protocols.remove",

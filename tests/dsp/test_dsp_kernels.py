@@ -181,3 +181,29 @@ def test_decimate(columns: int, factor: int, taps: int, low: int) -> None:
     np.testing.assert_array_equal(*results)
     assert not results[0][:, columns].any()
     assert np.isfinite(results[0][:, columns // 2]).all()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 8, 33, 64, 129, 384])
+@pytest.mark.parametrize("kind", ["noise", "steps", "few values", "holes", "huge"])
+def test_row_median_is_exact_whatever_came_before(columns: int, kind: str) -> None:
+    """Near the last row's or far from it, ties, holes, infinities: always the median; the cut never matters."""
+    x = _signal(400, columns, nan=kind == "holes")
+    if kind == "steps":
+        x += np.repeat(RNG.choice([-5000, 0, 4000], 40), 10)[:, None]
+    elif kind == "few values":
+        x = np.sign(x) * 0.0 + np.round(x / 100)
+    elif kind == "huge":
+        x *= np.float32(3e35)
+        x[::7, 0] = -np.inf
+    x = x.astype(np.float32)
+    out = np.empty(400, np.float32)
+    reference_kernels.row_median(x, columns, out)
+    expected = np.empty(400, np.float32)
+    references.row_median(x, columns, expected)
+    np.testing.assert_array_equal(out, expected)
+    parts = np.empty(400, np.float32)
+    for a in range(0, 400, 37):
+        part = np.empty(len(x[a : a + 37]), np.float32)
+        reference_kernels.row_median(x[a : a + 37].copy(), columns, part)
+        parts[a : a + 37] = part
+    assert parts.tobytes() == out.tobytes()

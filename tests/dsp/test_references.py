@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ranvier.checks.stages import joined, run_stage
 from ranvier.dsp import CommonAverageReference, PairedReference, VirtualReference
 from ranvier.exceptions import ConfigurationError, DatasetError
+from ranvier.models.ports import Port
+from ranvier.models.signals import SignalType
 from ranvier.recordings import plain_channels
 
 FS = 30000
@@ -74,3 +78,37 @@ def test_nonsense_is_refused() -> None:
         CommonAverageReference("sum")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="itself"):
         PairedReference(1, 1).bind(FS, CHANNELS)
+
+
+def test_groups_are_referenced_for_themselves(x: np.ndarray) -> None:
+    """Two ports of two channels; and two shanks of one probe."""
+    rows = x.copy()
+    rows[5, 0] = np.nan
+    channels = CHANNELS.with_channels(
+        replace(c, port=Port.A if c.ntv < 2 else Port.B, shank=c.ntv % 2) if c.type == SignalType.AMP else c
+        for c in CHANNELS
+    )
+    statistics = {"mean": np.nanmean, "median": np.nanmedian}
+    for operator, statistic in statistics.items():
+        for groups, columns in (("port", ([0, 1], [2, 3])), ("probe", ([0, 1], [2, 3]))):
+            stage = CommonAverageReference(operator, groups).bind(FS, channels)
+            got = joined(run_stage(stage, rows, cuts=(100, 777)))
+            expected = rows.astype(np.float64)
+            for those in columns:
+                expected[:, those] -= statistic(rows[:, those].astype(np.float64), axis=1)[:, None]
+            np.testing.assert_allclose(got, expected, atol=1e-4)
+            assert list(stage.describe()["groups"].values()) == [2, 2]
+    one_port = CHANNELS.with_channels(replace(c, shank=c.ntv % 2) if c.type == SignalType.AMP else c for c in CHANNELS)
+    by_shank = joined(run_stage(CommonAverageReference("mean", "shank").bind(FS, one_port), x))
+    np.testing.assert_allclose(by_shank[:, 0] - by_shank[:, 2], x[:, 0] - x[:, 2], atol=1e-4)
+    np.testing.assert_allclose(by_shank[:, [1, 3]].sum(axis=1), 0, atol=1e-4)
+
+
+def test_groups_of_one_channel_are_refused() -> None:
+    alone = CHANNELS.with_channels(
+        replace(c, port=Port.B if c.ntv == 3 else Port.A) if c.type == SignalType.AMP else c for c in CHANNELS
+    )
+    with pytest.raises(ConfigurationError, match="port B has fewer"):
+        CommonAverageReference(groups="port").bind(FS, alone)
+    with pytest.raises(ConfigurationError, match="all, port, probe, shank"):
+        CommonAverageReference(groups="side")  # type: ignore[arg-type]

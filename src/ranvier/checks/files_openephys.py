@@ -225,6 +225,22 @@ def _spike_entry(stream_name: str, fs_hz: float) -> dict[str, Any]:
     }
 
 
+def write_neuropixels_settings(path: Path, streams: Sequence[str], *, part: str = "NP1000") -> None:
+    """Write a ``settings.xml`` of a Neuropix-PXI processor with one probe whose first 384 sites are recorded."""
+    electrodes = " ".join(f'ELECTRODE{i}="{i}"' for i in range(384))
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        "<SETTINGS><INFO><VERSION>0.6.7</VERSION></INFO><SIGNALCHAIN>",
+        '<PROCESSOR name="Neuropix-PXI" nodeId="100" libraryVersion="0.6.0">',
+        *(f'<STREAM name="{name}"/>' for name in streams),
+        '<EDITOR><NP_PROBE slot="2" port="1" dock="1" isEnabled="1" probe_serial_number="18005116811"',
+        f'probe_part_number="{part}" apGainValue="500x" lfpGainValue="250x">',
+        f"<SELECTED_ELECTRODES {electrodes}/></NP_PROBE></EDITOR></PROCESSOR>",
+        '<PROCESSOR name="Record Node" nodeId="101"/></SIGNALCHAIN></SETTINGS>',
+    ]
+    path.write_text("\n".join(lines))
+
+
 def make_stale(path: Path, rows: int = 0) -> None:
     """Give a ``.npy`` file the header that a crash leaves: it claims ``rows``, whatever the file holds."""
     values = np.load(path)

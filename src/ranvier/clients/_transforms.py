@@ -9,7 +9,9 @@ from typing import Literal
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
 from ranvier.models.dataset import DatasetMetadata, TransformNode
+from ranvier.models.dsp import FilterResponse
 from ranvier.models.flex import FlexDataset
+from ranvier.models.transforms import FamilyInput
 
 Output = str | Path
 
@@ -20,38 +22,56 @@ class TransformsClient(SignalsClient):
     All of them take ``output_path`` as ``dir/base[.suffix]``: the suffix picks the format (``.xdat``, ``.nwb``,
     ``.bin``), XDAT without one. They return the linked output, write provenance, refuse an output that exists
     (OutputExistsError) unless ``force=True``, and leave nothing under the output's name when they fail or are
-    cancelled. Filters are causal Butterworth with zero initial state; ``order`` is the N of scipy.signal.butter, 4 by
-    default; ``zero_phase=True`` filters forwards and backwards.
+    cancelled.
+
+    Filters are causal Butterworth with zero initial state; ``order`` is the N of scipy.signal.butter, 4 by default;
+    ``zero_phase=True`` filters forwards and backwards. ``family`` names another design: ``chebyshev_i`` (its pass-band
+    falls by ``ripple_db``, 0.5 by default), ``chebyshev_ii`` (its stop-band is ``attenuation_db`` down, 40 by default),
+    ``elliptic`` (both) or ``bessel``. ``get_filter_response`` tells what a filter will do.
     """
 
     def highpass(
         self, dataset: FlexDataset, frequency: float, output_path: Output, *, order: int | None = None,
-        zero_phase: bool = False, force: bool = False,
+        zero_phase: bool = False, family: FamilyInput = None, ripple_db: float | None = None,
+        attenuation_db: float | None = None, force: bool = False,
     ) -> DatasetMetadata:  # fmt: skip
         """Keep what lies above ``frequency`` (Hz)."""
-        return self._transform(dataset, TransformNode.highpass(frequency, order), output_path, zero_phase, force)
+        node = TransformNode.highpass(
+            frequency, order, family=family, ripple_db=ripple_db, attenuation_db=attenuation_db
+        )
+        return self._transform(dataset, node, output_path, zero_phase, force)
 
     def lowpass(
         self, dataset: FlexDataset, frequency: float, output_path: Output, *, order: int | None = None,
-        zero_phase: bool = False, force: bool = False,
+        zero_phase: bool = False, family: FamilyInput = None, ripple_db: float | None = None,
+        attenuation_db: float | None = None, force: bool = False,
     ) -> DatasetMetadata:  # fmt: skip
         """Keep what lies below ``frequency`` (Hz)."""
-        return self._transform(dataset, TransformNode.lowpass(frequency, order), output_path, zero_phase, force)
+        node = TransformNode.lowpass(
+            frequency, order, family=family, ripple_db=ripple_db, attenuation_db=attenuation_db
+        )
+        return self._transform(dataset, node, output_path, zero_phase, force)
 
     def bandpass(
         self, dataset: FlexDataset, low_freq: float, high_freq: float, output_path: Output, *,
-        order: int | None = None, zero_phase: bool = False, force: bool = False,
+        order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
+        ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
     ) -> DatasetMetadata:  # fmt: skip
         """Keep what lies between ``low_freq`` and ``high_freq`` (Hz)."""
-        node = TransformNode.bandpass(low_freq, high_freq, order)
+        node = TransformNode.bandpass(
+            low_freq, high_freq, order, family=family, ripple_db=ripple_db, attenuation_db=attenuation_db
+        )
         return self._transform(dataset, node, output_path, zero_phase, force)
 
     def bandstop(
         self, dataset: FlexDataset, low_freq: float, high_freq: float, output_path: Output, *,
-        order: int | None = None, zero_phase: bool = False, force: bool = False,
+        order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
+        ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
     ) -> DatasetMetadata:  # fmt: skip
         """Remove what lies between ``low_freq`` and ``high_freq`` (Hz)."""
-        node = TransformNode.bandstop(low_freq, high_freq, order)
+        node = TransformNode.bandstop(
+            low_freq, high_freq, order, family=family, ripple_db=ripple_db, attenuation_db=attenuation_db
+        )
         return self._transform(dataset, node, output_path, zero_phase, force)
 
     def notch(
@@ -61,9 +81,16 @@ class TransformsClient(SignalsClient):
         """Remove one frequency (Hz): second order, ``bandwidth`` (Hz) wide at -3 dB."""
         return self._transform(dataset, TransformNode.notch(frequency, bandwidth), output_path, zero_phase, force)
 
-    def car(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
-        """Common average reference: subtract, at each sample, the mean over the amplifier channels."""
-        return self._transform(dataset, TransformNode.car(), output_path, False, force)
+    def car(
+        self, dataset: FlexDataset, output_path: Output, *, operator: Literal["mean", "median"] = "mean",
+        groups: Literal["all", "port", "probe", "shank"] = "all", force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Common average reference: subtract, at each sample, the mean over the amplifier channels.
+
+        ``operator="median"`` takes the exact median; ``groups`` the channels of each port, probe or shank for
+        themselves.
+        """
+        return self._transform(dataset, TransformNode.car(operator=operator, groups=groups), output_path, False, force)
 
     def virtual_ref(
         self, dataset: FlexDataset, ref_channel: int, output_path: Output, *, force: bool = False
@@ -85,6 +112,16 @@ class TransformsClient(SignalsClient):
         """Keep stream seconds ``[start_sec, end_sec)``; samples keep their counters."""
         return self._transform(dataset, TransformNode.slice_time(start_sec, end_sec), output_path, False, force)
 
+    def slice_channels(
+        self, dataset: FlexDataset, channels: Sequence[int], output_path: Output, *, force: bool = False
+    ) -> DatasetMetadata:
+        """Keep the channels with these system (SYS) indices: one count over amplifier, analog, digital in and out.
+
+        They come in the order of the recording, and keep their native and system indices. What the older classic
+        documentation calls removing is keeping here, as on the wire.
+        """
+        return self._transform(dataset, TransformNode.slice_channels(channels), output_path, False, force)
+
     def downsample(
         self, dataset: FlexDataset, factor: int, output_path: Output, *,
         operator: Literal["antialiased", "plain"] = "antialiased", force: bool = False,
@@ -98,6 +135,16 @@ class TransformsClient(SignalsClient):
         """
         node = TransformNode.downsample(factor, operator=operator)
         return self._transform(dataset, node, output_path, False, force)
+
+    def get_filter_response(
+        self, dataset: FlexDataset, node: TransformNode, *, zero_phase: bool = False
+    ) -> FilterResponse:
+        """Tell what a filter does at a dataset's sampling rate, before anything is filtered (an addition).
+
+        ``get_filter_response(ds, TransformNode.highpass(300))`` gives corners, gains in dB, the longest delay, the time
+        to settle, and the curve.
+        """
+        return self._hub.dsp.response(self._id(dataset), node, zero_phase=zero_phase)
 
     def convert(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
         """Write a recording unchanged in the format of the suffix, and link it (an addition to the documented API)."""

@@ -411,7 +411,8 @@ class _Run:
         try:
             if not output.sink.segments.rows:
                 raise TimeRangeError(f"[{output.ref.start}, {output.ref.stop}) lies in a gap: no sample is stored")
-            carried = events.between(output.ref.start, output.ref.stop)
+            ratio = self.recording.fs / output.ref.header.fs
+            carried = events.in_output(ratio, output.ref.start, output.ref.stop)
             if len(carried):
                 output.sink.write_events(carried)
             output.path = output.sink.commit()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from math import ceil, floor
 from typing import Any, Protocol
 
 from ranvier.curation.branches import run_tree
@@ -17,6 +18,7 @@ from ranvier.curation.task import OutputRef, Task, to_path
 from ranvier.exceptions import CapabilityError, JobCancelledError, RadiensError
 from ranvier.models.jobs import JobProgress, PartProgress
 from ranvier.recordings import Events, Recording, Session, open_session
+from ranvier.recordings.digital import edges_lost_at
 from ranvier.recordings.sink import Sink
 
 Report = Callable[[JobProgress], None]
@@ -112,7 +114,13 @@ def _run(
             raise CapabilityError(f"{output.file_type.name} files cannot be written")
         return sink(destination, replace(output.header, provenance=records[output.name]), force=output.force)
 
+    events = session.events.get(session.stream_name(recording), Events.empty())
+
     def prepare(output: OutputRef, sink: Sink) -> None:
+        record, ratio = records[output.name], recording.fs / output.header.fs
+        inside = events.between(floor(output.start * ratio), ceil(output.stop * ratio))
+        if lost := edges_lost_at(inside, ratio):
+            record["notes"] = [*record.get("notes", []), f"{lost} edges of digital lines lie between kept samples"]
         copy_spike_trains(session, recording, output, sink, records[output.name])
 
     report = run_tree(
@@ -122,7 +130,7 @@ def _run(
         channels=task.source.channels,
         start=task.source.start,
         stop=task.source.stop,
-        events=session.events.get(session.stream_name(recording), Events.empty()),
+        events=events,
         prepare=prepare,
         workers=workers,
         progress=progress,
@@ -139,7 +147,8 @@ def copy_spike_trains(
     """Give an output the spike trains of its range; where its format has no place for them, the record says so."""
     for name, trains in session.spike_trains.items():
         try:
-            sink.write_spike_trains(name, trains.between(output.start, output.stop))
+            ratio = recording.fs / output.header.fs
+            sink.write_spike_trains(name, trains.in_output(ratio, output.start, output.stop))
         except CapabilityError as error:
             record["notes"] = [*record.get("notes", []), f"left out: {error}"]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ranvier.dsp import (
     BandPass,
@@ -18,8 +21,12 @@ from ranvier.dsp import (
     Notch,
     Operation,
     PairedReference,
+    SliceChannels,
+    Stage,
     VirtualReference,
 )
+from ranvier.dsp.on_columns import OnColumns
+from ranvier.dsp.slicing import columns_for_sys, describe_slice
 from ranvier.exceptions import CapabilityError, ConfigurationError
 from ranvier.models.dataset import (
     BandParams,
@@ -28,12 +35,14 @@ from ranvier.models.dataset import (
     HighLowPassParams,
     NotchParams,
     PairedRefParams,
+    SliceChannelsParams,
     SliceTimeParams,
     TransformNode,
     TransformNodeType,
     VirtualRefParams,
 )
-from ranvier.models.dsp import DSPParams, DSPType
+from ranvier.models.dsp import DSPParams, DSPType, FilterFamily
+from ranvier.models.signals import SignalType
 from ranvier.models.time_range import sample_at
 from ranvier.recordings import ChannelTable, Recording
 
@@ -48,13 +57,19 @@ class Plan:
         The stages, bound; None where nothing changes the samples.
     start, stop
         Counters ``[start, stop)`` to run over.
+    channels
+        What the chain is bound to.
+    columns
+        Columns to read; None for all.
     slices
-        What provenance says about time slices.
+        What provenance says about slices of time and channels that are done by reading less.
     """
 
     chain: Chain | None
     start: int
     stop: int
+    channels: ChannelTable
+    columns: list[int] | None = None
     slices: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -86,13 +101,36 @@ def plan(
         else:
             operations.append(operation_of(node, zero_phase=zero_phase))
             ratio *= node.params.factor if isinstance(node.params, DownsampleParams) else 1
+    read, operations = _read_less(operations, channels)
+    if read is not None:
+        slices.append(describe_slice(channels, channels.take(read)))
+        channels = channels.take(read)
     chain = Chain.bind(operations, recording.fs, channels) if operations else None
-    return Plan(chain, start, stop, slices)
+    return Plan(chain, start, stop, channels, read, slices)
+
+
+def _read_less(operations: list[Operation], channels: ChannelTable) -> tuple[list[int] | None, list[Operation]]:
+    """Move channel slices to the front, past what treats each channel for itself; return columns and what is left."""
+    columns: list[int] | None = None
+    for i, operation in enumerate(operations):
+        if isinstance(operation, SliceChannels):
+            kept = channels if columns is None else channels.take(columns)
+            chosen = [int(c) for c in columns_for_sys(kept, operation.channels)]
+            columns = chosen if columns is None else [columns[c] for c in chosen]
+        elif not operation.per_channel:
+            return columns, [o for o in operations[:i] if not isinstance(o, SliceChannels)] + operations[i:]
+    return columns, [o for o in operations if not isinstance(o, SliceChannels)]
 
 
 def chain_of(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable) -> Chain:
-    """Turn a DSP group (at least one filter) into a chain of causal stages."""
-    return Chain.bind([_dsp_operation(item) for item in params], fs, channels)
+    """Turn a DSP group (at least one filter) into a chain of causal stages, each on its port or analog input.
+
+    Raises
+    ------
+    FilterDesignError, ConfigurationError, DatasetError
+        A filter that cannot exist at this rate, lacks a parameter, or names a port or channel that is not there.
+    """
+    return Chain([_dsp_stage(item, fs, channels) for item in params])
 
 
 def operation_of(node: TransformNode, *, zero_phase: bool = False) -> Operation:
@@ -104,39 +142,67 @@ def operation_of(node: TransformNode, *, zero_phase: bool = False) -> Operation:
     if isinstance(params, HighLowPassParams):
         made = {TransformNodeType.HIGHPASS_FILTER: HighPass, TransformNodeType.LOWPASS_FILTER: LowPass}.get(kind)
         if made is not None:
-            return made(params.frequency, params.order, zero_phase or params.zero_phase)
+            return made(params.frequency, params.order, zero_phase or params.zero_phase, **_family(params))
     if isinstance(params, BandParams):
         band = {TransformNodeType.BANDPASS_FILTER: BandPass, TransformNodeType.BANDSTOP_FILTER: BandStop}.get(kind)
         if band is not None:
-            return band(params.low_frequency, params.high_frequency, params.order, zero_phase or params.zero_phase)
+            edges = (params.low_frequency, params.high_frequency)
+            return band(*edges, params.order, zero_phase or params.zero_phase, **_family(params))
     if isinstance(params, NotchParams) and kind == TransformNodeType.NOTCH_FILTER:
         return Notch(params.notch_frequency, params.bandwidth, zero_phase or params.zero_phase)
     if kind == TransformNodeType.CAR_REF and (params is None or isinstance(params, CARParams)):
-        return CommonAverageReference()
+        return CommonAverageReference() if params is None else CommonAverageReference(params.operator, params.groups)
     if isinstance(params, VirtualRefParams) and kind == TransformNodeType.VIRTUAL_REF:
         return VirtualReference(params.ref_channel)
     if isinstance(params, PairedRefParams) and kind == TransformNodeType.PAIRED_REF:
         return PairedReference(params.ref_channel, params.target_channel)
+    if isinstance(params, SliceChannelsParams):
+        return SliceChannels(tuple(params.channels))
     if isinstance(params, DownsampleParams):
         return Downsample(params.factor, params.operator)
     raise CapabilityError(
         f"{kind.name} with {type(params).__name__} is no step that this version runs; it runs "
-        f"filters, notch, references, downsampling and time slices"
+        f"filters, notch, references, downsampling and slices"
     )
+
+
+def _dsp_stage(item: DSPParams, fs: Fraction, channels: ChannelTable) -> Stage:
+    if not item.is_aux and item.port is None:
+        return _dsp_operation(item).bind(fs, channels)
+    columns = _dsp_columns(item, channels)
+    part = channels.take(columns)
+    if item.is_aux:  # filters act on amplifier channels: here the analog input stands for one
+        part = part.with_channels(replace(c, type=SignalType.AMP) for c in part)
+    return OnColumns(_dsp_operation(item).bind(fs, part), columns, channels)
+
+
+def _dsp_columns(item: DSPParams, channels: ChannelTable) -> npt.NDArray[np.int64]:
+    if item.is_aux:
+        if item.aux_chan_idx is None:
+            raise ConfigurationError(f"{item.type.name} of an analog input needs aux_chan_idx, its native index")
+        return channels.columns_for_ntv(SignalType.AIN, [item.aux_chan_idx])
+    found = [i for i, c in enumerate(channels) if c.type == SignalType.AMP and c.port == item.port]
+    if not found:
+        ports = sorted({c.port.name for c in channels if c.port is not None})
+        raise ConfigurationError(
+            f"{item.type.name} on port {item.port.name if item.port else '?'}: no amplifier channel is there; "
+            f"ports with channels: {', '.join(ports) or 'none'}"
+        )
+    return np.array(found, dtype=np.int64)
 
 
 def _dsp_operation(item: DSPParams) -> Operation:
     match item.type:
         case DSPType.LOWPASS:
-            return LowPass(_needed(item, "freq"), item.filter_order)
+            return LowPass(_needed(item, "freq"), item.filter_order, **_family(item))
         case DSPType.HIGHPASS:
-            return HighPass(_needed(item, "freq"), item.filter_order)
+            return HighPass(_needed(item, "freq"), item.filter_order, **_family(item))
         case DSPType.BANDPASS | DSPType.BANDSTOP:
             band = item.freq_spec_band
             if band is None:
                 raise ConfigurationError(f"{item.type.name} needs freq_spec_band=FreqSpecBand(low_freq=, high_freq=)")
             made = BandPass if item.type == DSPType.BANDPASS else BandStop
-            return made(band.low_freq, band.high_freq, item.filter_order)
+            return made(band.low_freq, band.high_freq, item.filter_order, **_family(item))
         case DSPType.NOTCH:
             return Notch(_needed(item, "freq"), _needed(item, "notch_bandwidth"))
         case DSPType.CAR:
@@ -146,6 +212,16 @@ def _dsp_operation(item: DSPParams) -> Operation:
         case DSPType.PAIRED_REFERENCE:
             return PairedReference(int(_needed(item, "ref_ntv_chan_idx")), int(_needed(item, "target_ntv_chan_idx")))
     raise ConfigurationError(f"{item.type!r} is no filter type")
+
+
+def _family(given: HighLowPassParams | BandParams | DSPParams) -> dict[str, Any]:
+    """Return the design that parameters ask for, as operations take it."""
+    found: dict[str, Any] = {"ripple_db": given.ripple_db}
+    if given.family is not None:
+        found["family"] = FilterFamily(given.family).name.lower()
+    if not isinstance(given, DSPParams):
+        found["attenuation_db"] = given.attenuation_db
+    return found
 
 
 def _needed(item: DSPParams, name: str) -> float:

@@ -14,6 +14,7 @@ from ranvier.dsp.operations import (
     Notch,
     Operation,
     PairedReference,
+    SliceChannels,
     VirtualReference,
 )
 from ranvier.dsp.parallel import Team
@@ -31,6 +32,7 @@ __all__ = [
     "Notch",
     "Operation",
     "PairedReference",
+    "SliceChannels",
     "Stage",
     "Team",
     "VirtualReference",

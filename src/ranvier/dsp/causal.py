@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ranvier.dsp import kernels
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.design import FilterDesign
+from ranvier.dsp.response import achieved
 from ranvier.dsp.stage import Stage, stage_input
 from ranvier.exceptions import FilterDesignError
 from ranvier.models.signals import SignalType
@@ -102,8 +103,8 @@ class CausalFilter(Stage):
         return []
 
     def describe(self) -> dict[str, Any]:
-        """Return kind, parameters and coefficients, as JSON data."""
-        return {**self._description, "coefficients": self.design.describe()}
+        """Return kind, parameters, coefficients and what they achieve, as JSON data."""
+        return {**self._description, "coefficients": self.design.describe(), "response": achieved(self.design)}
 
 
 def filter_and_find_broken(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.dsp.defaults import ATTENUATION_DB, RIPPLE_DB
 from ranvier.exceptions import FilterDesignError
 
 F64 = npt.NDArray[np.float64]
@@ -30,7 +32,20 @@ NEGLIGIBLE = 1e-7
 #: The longest response that is followed, in samples; a filter that rings longer has no zero-phase form here.
 LONGEST_DECAY = 2**25
 
-BUTTERWORTH_TYPES = ("lowpass", "highpass", "bandpass", "bandstop")
+FILTER_TYPES = ("lowpass", "highpass", "bandpass", "bandstop")
+
+#: How the gain at a cut-off must come out, by family: in dB, as a function of ripple and attenuation.
+CUTOFF_GAIN_DB: dict[str, Callable[[float, float], float]] = {
+    "butterworth": lambda ripple_db, attenuation_db: -10 * math.log10(2),
+    "chebyshev_i": lambda ripple_db, attenuation_db: -ripple_db,
+    "chebyshev_ii": lambda ripple_db, attenuation_db: -attenuation_db,
+    "elliptic": lambda ripple_db, attenuation_db: -ripple_db,
+    "bessel": lambda ripple_db, attenuation_db: -10 * math.log10(2),
+}
+FAMILIES = tuple(CUTOFF_GAIN_DB)
+
+#: A design whose gain at a cut-off is further off than this has lost its digits.
+CUTOFF_TOLERANCE_DB = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,11 +60,14 @@ class FilterDesign:
         Sampling rate it was designed for.
     sos
         Second-order sections ``(b0, b1, b2, 1, a1, a2)`` each, as SciPy gives them.
+    edges_hz
+        The frequencies that were asked for.
     """
 
     kind: str
     fs_hz: float
     sos: tuple[tuple[float, ...], ...]
+    edges_hz: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not np.all(np.isfinite(self.sos_array)) or not np.all(self.sos_array[:, 0]):
@@ -106,6 +124,10 @@ class FilterDesign:
         """Samples after which the rest of the impulse response sums up to less than NEGLIGIBLE (absolutely)."""
         return _decay_samples(self)
 
+    def settled_samples(self, share: float) -> int:
+        """Return after how many samples the rest of the impulse response sums up to less than ``share``."""
+        return _decay_samples(self, share)
+
     def steady_state(self) -> F64:
         """Return the state ``(2 sections,)`` of the kernels that a constant input of 1 leads to."""
         state = []
@@ -126,7 +148,11 @@ class FilterDesign:
 
     def cutoffs_hz(self) -> list[float]:
         """Return the frequencies at which one causal pass really is 3 dB down (half the power)."""
-        return _half_power_frequencies(self)
+        return _power_frequencies(self, 0.5)
+
+    def overall_cutoffs_hz(self, zero_phase: bool) -> list[float]:
+        """Return where all that is done is 3 dB down: one causal pass, or forward and backward together."""
+        return _power_frequencies(self, math.sqrt(0.5) if zero_phase else 0.5)
 
     def describe(self) -> dict[str, Any]:
         """Return coefficients and what they achieve, as JSON data."""
@@ -138,31 +164,58 @@ class FilterDesign:
 
 
 def butterworth(kind: str, frequencies_hz: tuple[float, ...], order: int, fs: Fraction | float) -> FilterDesign:
-    """Design a Butterworth filter as ``scipy.signal.butter(order, ..., output="sos")`` does.
+    """Design a Butterworth filter as ``scipy.signal.butter(order, ..., output="sos")`` does; see ``iir``."""
+    return iir(kind, frequencies_hz, order, fs)
+
+
+def iir(
+    kind: str,
+    frequencies_hz: tuple[float, ...],
+    order: int,
+    fs: Fraction | float,
+    *,
+    family: str = "butterworth",
+    ripple_db: float = RIPPLE_DB,
+    attenuation_db: float = ATTENUATION_DB,
+) -> FilterDesign:
+    """Design a filter as SciPy's ``butter``, ``cheby1``, ``cheby2``, ``ellip`` and ``bessel(norm="mag")`` do.
 
     Parameters
     ----------
     kind
         ``lowpass``, ``highpass`` (one frequency), ``bandpass`` or ``bandstop`` (two).
+    frequencies_hz
+        Where the gain is -3 dB (Butterworth, Bessel), first falls below the ripple (Chebyshev I, elliptic) or first
+        reaches the attenuation (Chebyshev II).
     order
         As SciPy takes it: a band filter has twice as many poles.
+    family
+        One of FAMILIES.
+    ripple_db
+        How far the gain falls within the pass-band: Chebyshev I and elliptic.
+    attenuation_db
+        How far the stop-band is down at least: Chebyshev II and elliptic.
 
     Raises
     ------
     FilterDesignError
-        For a cut-off that is not finite, not above 0 or not below Nyquist, low >= high, order < 1, or an unstable
-        result.
+        For a cut-off that is not finite, not above 0 or not below Nyquist, low >= high, order < 1, a ripple or
+        attenuation that is none, an unstable result, or one that does not do at its cut-offs what it should.
     """
     rate = float(fs)
-    if kind not in BUTTERWORTH_TYPES:
-        raise FilterDesignError(f"there is no Butterworth filter {kind!r}; it is one of {', '.join(BUTTERWORTH_TYPES)}")
+    if family not in CUTOFF_GAIN_DB:
+        raise FilterDesignError(f"there is no filter family {family!r}; it is one of {', '.join(FAMILIES)}")
+    if kind not in FILTER_TYPES:
+        raise FilterDesignError(f"there is no {_title(family)} filter {kind!r}; it is one of {', '.join(FILTER_TYPES)}")
     _check_order(order)
     for frequency in frequencies_hz:
         _check_frequency(f"{kind} cut-off", frequency, rate)
     if len(frequencies_hz) == 2 and not frequencies_hz[0] < frequencies_hz[1]:
         low, high = frequencies_hz
         raise FilterDesignError(f"{kind} from {low:g} to {high:g} Hz: the low cut-off must be below the high one")
-    return _butterworth(kind, tuple(float(f) for f in frequencies_hz), int(order), rate)
+    _check_decibels(ripple_db, attenuation_db)
+    edges = tuple(float(f) for f in frequencies_hz)
+    return _iir(kind, edges, int(order), rate, family, float(ripple_db), float(attenuation_db))
 
 
 def notch(frequency_hz: float, bandwidth_hz: float, fs: Fraction | float) -> FilterDesign:
@@ -177,12 +230,34 @@ def notch(frequency_hz: float, bandwidth_hz: float, fs: Fraction | float) -> Fil
 
 
 @lru_cache(maxsize=256)
-def _butterworth(kind: str, frequencies_hz: tuple[float, ...], order: int, fs_hz: float) -> FilterDesign:
+def _iir(
+    kind: str,
+    edges_hz: tuple[float, ...],
+    order: int,
+    fs_hz: float,
+    family: str,
+    ripple_db: float,
+    attenuation_db: float,
+) -> FilterDesign:
     from scipy import signal
 
-    cutoff = frequencies_hz[0] if len(frequencies_hz) == 1 else list(frequencies_hz)
-    sos = signal.butter(order, cutoff, kind, fs=fs_hz, output="sos")
-    return FilterDesign(kind, fs_hz, tuple(tuple(float(v) for v in section) for section in sos))
+    cutoff = edges_hz[0] if len(edges_hz) == 1 else list(edges_hz)
+    common: dict[str, Any] = {"btype": kind, "fs": fs_hz, "output": "sos"}
+    match family:
+        case "chebyshev_i":
+            sos = signal.cheby1(order, ripple_db, cutoff, **common)
+        case "chebyshev_ii":
+            sos = signal.cheby2(order, attenuation_db, cutoff, **common)
+        case "elliptic":
+            sos = signal.ellip(order, ripple_db, attenuation_db, cutoff, **common)
+        case "bessel":
+            sos = signal.bessel(order, cutoff, norm="mag", **common)
+        case _:
+            sos = signal.butter(order, cutoff, **common)
+    sections = tuple(tuple(float(v) for v in section) for section in sos)
+    design = FilterDesign(kind, fs_hz, sections, edges_hz)
+    _check_cutoffs(design, family, CUTOFF_GAIN_DB[family](ripple_db, attenuation_db))
+    return design
 
 
 @lru_cache(maxsize=256)
@@ -190,7 +265,7 @@ def _notch(frequency_hz: float, bandwidth_hz: float, fs_hz: float) -> FilterDesi
     from scipy import signal
 
     b, a = signal.iirnotch(frequency_hz, frequency_hz / bandwidth_hz, fs=fs_hz)
-    return FilterDesign("notch", fs_hz, (tuple(float(v) for v in (*b, *a)),))
+    return FilterDesign("notch", fs_hz, (tuple(float(v) for v in (*b, *a)),), (frequency_hz,))
 
 
 def _check_order(order: int) -> None:
@@ -211,8 +286,34 @@ def _check_frequency(what: str, frequency_hz: float, fs_hz: float) -> None:
         )
 
 
+def _check_decibels(ripple_db: float, attenuation_db: float) -> None:
+    for name, value in (("ripple", ripple_db), ("attenuation", attenuation_db)):
+        if not (math.isfinite(value) and value > 0):
+            raise FilterDesignError(f"{name} {value} dB: it must be a number above 0")
+    if not ripple_db < attenuation_db:
+        raise FilterDesignError(
+            f"ripple {ripple_db:g} dB and attenuation {attenuation_db:g} dB: the pass-band must fall by less than the "
+            f"stop-band does"
+        )
+
+
+def _check_cutoffs(design: FilterDesign, family: str, wanted_db: float) -> None:
+    gains_db = 20 * np.log10(np.maximum(np.abs(design.response(design.edges_hz)), 1e-30))
+    worst = float(np.abs(gains_db - wanted_db).max())
+    if worst > CUTOFF_TOLERANCE_DB:
+        raise FilterDesignError(
+            f"this {_title(family)} {design.kind} filter is off by {worst:.3g} dB at its cut-off at {design.fs_hz:g} "
+            f"Hz: a computer cannot hold its coefficients well enough; use a lower order, a wider band, or downsample "
+            f"first"
+        )
+
+
+def _title(family: str) -> str:
+    return {"chebyshev_i": "Chebyshev I", "chebyshev_ii": "Chebyshev II"}.get(family, family.capitalize())
+
+
 @lru_cache(maxsize=256)
-def _decay_samples(design: FilterDesign) -> int:
+def _decay_samples(design: FilterDesign, negligible: float = NEGLIGIBLE) -> int:
     from scipy import signal
 
     rate = -math.log(design.pole_radius) if design.pole_radius > 0 else math.inf
@@ -227,13 +328,16 @@ def _decay_samples(design: FilterDesign) -> int:
     impulse[0] = 1.0
     response = np.abs(signal.sosfilt(design.sos_array, impulse))
     rest = np.cumsum(response[::-1])[::-1]  # rest[k] = what comes at and after k
-    below = np.flatnonzero(rest < NEGLIGIBLE)
+    below = np.flatnonzero(rest < negligible)
     return int(below[0]) if len(below) else length
 
 
 @lru_cache(maxsize=256)
-def _half_power_frequencies(design: FilterDesign) -> list[float]:
-    """Find the -3 dB frequencies: bracket them on a logarithmic grid with fine places at the poles, then bisect."""
+def _power_frequencies(design: FilterDesign, power: float) -> list[float]:
+    """Find where one pass has this power gain.
+
+    Brackets on a logarithmic grid, with fine places at the poles, then bisection.
+    """
     nyquist = design.fs_hz / 2
     poles = np.concatenate([np.roots(section[3:]) for section in design.sos_array])
     centres = np.abs(np.angle(poles)) * design.fs_hz / (2 * np.pi)
@@ -243,8 +347,8 @@ def _half_power_frequencies(design: FilterDesign) -> list[float]:
     grid = grid[(grid > 0) & (grid < nyquist)]
 
     def excess(frequency: F64) -> F64:
-        power: F64 = np.abs(design.response(frequency)) ** 2 - 0.5
-        return power
+        above: F64 = np.abs(design.response(frequency)) ** 2 - power
+        return above
 
     sign = np.sign(excess(grid))
     low, high = grid[:-1][sign[:-1] != sign[1:]], grid[1:][sign[:-1] != sign[1:]]

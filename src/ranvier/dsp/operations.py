@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, get_args
 
-from ranvier.dsp.defaults import ZERO_PHASE, resolve_order
+from ranvier.dsp.defaults import ZERO_PHASE, resolve_decibels, resolve_order
 from ranvier.dsp.stage import Stage
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.channels import ChannelTable
@@ -20,14 +20,24 @@ from ranvier.recordings.channels import ChannelTable
 ReferenceOperator = Literal["mean", "median"]
 REFERENCE_OPERATORS: tuple[str, ...] = get_args(ReferenceOperator)
 
+ReferenceGroups = Literal["all", "port", "probe", "shank"]
+REFERENCE_GROUPS: tuple[str, ...] = get_args(ReferenceGroups)
+
 DownsampleOperator = Literal["antialiased", "plain"]
 DOWNSAMPLE_OPERATORS: tuple[str, ...] = get_args(DownsampleOperator)
 
 
 class Operation(ABC):
-    """Parameters of one step; hashable, picklable, independent of any stream."""
+    """Parameters of one step; hashable, picklable, independent of any stream.
+
+    Attributes
+    ----------
+    per_channel
+        Whether each channel comes out the same, to the last bit, whatever other channels there are.
+    """
 
     kind: ClassVar[str]
+    per_channel: ClassVar[bool] = True
 
     @abstractmethod
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
@@ -51,33 +61,41 @@ class Operation(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class _Butterworth(Operation, ABC):
-    """A Butterworth filter: ``order`` as ``scipy.signal.butter`` takes it, causal unless ``zero_phase``."""
+class _Filter(Operation, ABC):
+    """A filter of one of the families of :mod:`ranvier.dsp.design`, Butterworth where nothing is said.
+
+    ``order`` is what SciPy's design functions take; causal unless ``zero_phase``.
+    """
 
     @property
     @abstractmethod
     def _frequencies_hz(self) -> tuple[float, ...]: ...
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
-        from ranvier.dsp.design import butterworth
+        from ranvier.dsp.design import iir
 
         parameters = self.parameters()
-        design = butterworth(self.kind, self._frequencies_hz, parameters["order"], fs)
+        decibels = {name: parameters[name] for name in ("ripple_db", "attenuation_db") if name in parameters}
+        design = iir(self.kind, self._frequencies_hz, parameters["order"], fs, family=parameters["family"], **decibels)
         return _filter(design, parameters["zero_phase"], fs, channels, self.describe())
 
     def parameters(self) -> dict[str, Any]:
         given = asdict(self)
-        return {**given, "family": "butterworth", "order": resolve_order(given["order"])}
+        decibels = resolve_decibels(given["family"], given.pop("ripple_db"), given.pop("attenuation_db"))
+        return {**given, "order": resolve_order(given["order"]), **decibels}
 
 
 @dataclass(frozen=True, slots=True)
-class LowPass(_Butterworth):
+class LowPass(_Filter):
     """Keep what lies below ``frequency_hz`` (-3 dB; -6 dB with zero phase)."""
 
     kind: ClassVar[str] = "lowpass"
     frequency_hz: float
     order: int | None = None
     zero_phase: bool = ZERO_PHASE
+    family: str = "butterworth"
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
     @property
     def _frequencies_hz(self) -> tuple[float, ...]:
@@ -85,13 +103,16 @@ class LowPass(_Butterworth):
 
 
 @dataclass(frozen=True, slots=True)
-class HighPass(_Butterworth):
+class HighPass(_Filter):
     """Keep what lies above ``frequency_hz`` (-3 dB; -6 dB with zero phase)."""
 
     kind: ClassVar[str] = "highpass"
     frequency_hz: float
     order: int | None = None
     zero_phase: bool = ZERO_PHASE
+    family: str = "butterworth"
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
     @property
     def _frequencies_hz(self) -> tuple[float, ...]:
@@ -99,7 +120,7 @@ class HighPass(_Butterworth):
 
 
 @dataclass(frozen=True, slots=True)
-class BandPass(_Butterworth):
+class BandPass(_Filter):
     """Keep what lies between two frequencies (-3 dB; -6 dB with zero phase)."""
 
     kind: ClassVar[str] = "bandpass"
@@ -107,6 +128,9 @@ class BandPass(_Butterworth):
     high_hz: float
     order: int | None = None
     zero_phase: bool = ZERO_PHASE
+    family: str = "butterworth"
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
     @property
     def _frequencies_hz(self) -> tuple[float, ...]:
@@ -114,7 +138,7 @@ class BandPass(_Butterworth):
 
 
 @dataclass(frozen=True, slots=True)
-class BandStop(_Butterworth):
+class BandStop(_Filter):
     """Remove what lies between two frequencies."""
 
     kind: ClassVar[str] = "bandstop"
@@ -122,6 +146,9 @@ class BandStop(_Butterworth):
     high_hz: float
     order: int | None = None
     zero_phase: bool = ZERO_PHASE
+    family: str = "butterworth"
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
     @property
     def _frequencies_hz(self) -> tuple[float, ...]:
@@ -148,23 +175,32 @@ class Notch(Operation):
 class CommonAverageReference(Operation):
     """Subtract the mean over all amplifier channels (or the exact median) from each of them.
 
-    Samples that are not finite are left out of the mean and stay what they are.
+    ``groups`` takes the channels of each port, probe or shank for themselves. Samples that are not finite are left out
+    of the mean and stay what they are.
     """
 
     kind: ClassVar[str] = "car"
+    per_channel: ClassVar[bool] = False
     operator: ReferenceOperator = "mean"
+    groups: ReferenceGroups = "all"
 
     def __post_init__(self) -> None:
         if self.operator not in REFERENCE_OPERATORS:
             raise ConfigurationError(
                 f"common reference operator {self.operator!r}: it is one of {', '.join(REFERENCE_OPERATORS)}"
             )
+        if self.groups not in REFERENCE_GROUPS:
+            raise ConfigurationError(
+                f"common reference groups {self.groups!r}: it is one of {', '.join(REFERENCE_GROUPS)}"
+            )
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
         """Return the stage for streams of this rate and these channels."""
-        from ranvier.dsp.reference import CommonReference
+        from ranvier.dsp.reference import CommonReference, GroupReference, groups_of
 
-        return CommonReference(Fraction(fs), channels, self.operator, self.describe())
+        if self.groups == "all":
+            return CommonReference(Fraction(fs), channels, self.operator, self.describe())
+        return GroupReference(Fraction(fs), channels, groups_of(channels, self.groups), self.operator, self.describe())
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +208,7 @@ class VirtualReference(Operation):
     """Subtract one amplifier channel (native index) from every amplifier channel; it becomes 0 itself."""
 
     kind: ClassVar[str] = "virtual_ref"
+    per_channel: ClassVar[bool] = False
     ref_channel: int
 
     def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
@@ -186,6 +223,7 @@ class PairedReference(Operation):
     """``target := target - reference`` (native indices); the reference becomes 0, other channels pass untouched."""
 
     kind: ClassVar[str] = "paired_ref"
+    per_channel: ClassVar[bool] = False
     ref_channel: int
     target_channel: int
 
@@ -222,6 +260,20 @@ class Downsample(Operation):
         if self.operator == "plain" or not steps:
             return EveryNth(self.factor, Fraction(fs), channels, self.describe())
         return Downsampler(steps, Fraction(fs), channels, self.describe())
+
+
+@dataclass(frozen=True, slots=True)
+class SliceChannels(Operation):
+    """Keep the channels with these system (SYS) indices, in the order of the recording."""
+
+    kind: ClassVar[str] = "slice_channels"
+    channels: tuple[int, ...]
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels; SignalSelectionError for unknown ones."""
+        from ranvier.dsp.slicing import ChannelSelection, columns_for_sys
+
+        return ChannelSelection(columns_for_sys(channels, self.channels), Fraction(fs), channels)
 
 
 def _filter(

@@ -112,6 +112,53 @@ class CommonReference(Reference):
         return [Block(x, block.start)]
 
 
+class GroupReference(_Memoryless):
+    """The common reference of each group of amplifier channels, subtracted from that group."""
+
+    def __init__(
+        self,
+        fs: Fraction,
+        channels: ChannelTable,
+        groups: dict[str, list[int]],
+        operator: ReferenceOperator,
+        description: dict[str, Any],
+    ) -> None:
+        alone = [name for name, columns in groups.items() if len(columns) < 2]
+        if alone or not groups:
+            raise ConfigurationError(
+                f"a common reference needs at least 2 amplifier channels in each group; "
+                f"{', '.join(alone[:4]) or 'this recording'} has fewer"
+            )
+        super().__init__(fs, channels, {**description, "groups": {name: len(c) for name, c in groups.items()}})
+        self.groups = [np.array(columns, dtype=np.int64) for columns in groups.values()]
+        self.operator = operator
+
+    def _rows(self, x: F32, out: F32) -> None:
+        out[:, self.amplifiers :] = x[:, self.amplifiers :]
+        ref = np.empty(len(x), dtype=np.float32)
+        statistic = reference_kernels.row_mean if self.operator == "mean" else reference_kernels.row_median
+        for columns in self.groups:
+            part = np.ascontiguousarray(x[:, columns])
+            statistic(part, len(columns), ref)
+            out[:, columns] = part - ref[:, None]
+
+
+def groups_of(channels: ChannelTable, by: str) -> dict[str, list[int]]:
+    """Return the amplifier columns of each port, probe, or shank of a probe, by name."""
+    found: dict[str, list[int]] = {}
+    for column in channels.columns_of(SignalType.AMP):
+        channel = channels[int(column)]
+        name = f"port {channel.port.name if channel.port is not None else '?'}"
+        if by != "port":
+            name += (
+                f" probe {channel.probe_id or '?'} {'' if channel.probe_idx is None else channel.probe_idx}".rstrip()
+            )
+        if by == "shank":
+            name += f" shank {channel.shank}"
+        found.setdefault(name, []).append(int(column))
+    return found
+
+
 class ChannelReference(Reference):
     """Subtract one amplifier channel from all of them, itself included: it becomes 0. Where it is NaN, all are."""
 

@@ -165,7 +165,8 @@ def row_median_of_bits(
         lower, upper = _middle(keys, columns, n)
         pair[0] = lower ^ ((lower >> np.int32(31)) & MAGNITUDE)
         pair[1] = upper ^ ((upper >> np.int32(31)) & MAGNITUDE)
-        out[t] = np.float32(0.5 * (np.float64(as_float[0]) + np.float64(as_float[1])))
+        middle = np.float32(0.5 * (np.float64(as_float[0]) + np.float64(as_float[1])))
+        out[t] = middle + np.float32(0)  # never the negative zero
 
 
 def row_median(x: F32, columns: int, out: F32) -> None:

@@ -32,6 +32,7 @@ from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.causal import COLUMN_UNIT, filter_and_find_broken, finite_columns, runs_of
 from ranvier.dsp.design import FilterDesign
 from ranvier.dsp.kernels import filter_rows
+from ranvier.dsp.response import achieved
 from ranvier.dsp.run_ends import state_at_end, state_at_start
 from ranvier.dsp.stage import Rest, Stage, stage_input
 from ranvier.dsp.tiles import TILE_ROWS, Tile, TileQueue
@@ -143,8 +144,13 @@ class ZeroPhaseFilter(Stage):
         return done
 
     def describe(self) -> dict[str, Any]:
-        """Return kind, parameters and coefficients, as JSON data."""
-        return {**self._description, "coefficients": self.design.describe(), "margin_samples": self.margin}
+        """Return kind, parameters, coefficients and what they achieve, as JSON data."""
+        return {
+            **self._description,
+            "coefficients": self.design.describe(),
+            "response": achieved(self.design, zero_phase=True),
+            "margin_samples": self.margin,
+        }
 
     # Forward -------------------------------------------------------------------------------------------------------
 

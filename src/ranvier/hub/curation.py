@@ -71,11 +71,12 @@ class Curation:
             sources=[source_record(linked)],
             extra=linked.session.extra,
             start=planned.start,
+            columns=planned.columns,
         )
         record = dict(header.provenance or {})
         record["stages"] = [*planned.slices, *record.get("stages", [])]
         record["file_type"] = known.file_type.name
-        header = replace(header, channels=header.channels if planned.chain else linked.channels, provenance=record)
+        header = replace(header, channels=header.channels if planned.chain else planned.channels, provenance=record)
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
@@ -99,6 +100,7 @@ class Curation:
                     sink,
                     start=planned.start,
                     stop=planned.stop,
+                    columns=planned.columns,
                     events=events,
                     progress=job.progress,
                     cancelled=job.cancelled,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ranvier.curation.plan import chain_of
+from ranvier.curation.plan import chain_of, operation_of
+from ranvier.curation.response import filter_response
 from ranvier.exceptions import CapabilityError
 from ranvier.hub.datasets import Datasets
-from ranvier.models.dsp import DSPGroup, DSPParams, FilterStage
+from ranvier.models.dataset import TransformNode
+from ranvier.models.dsp import DSPGroup, DSPParams, FilterResponse, FilterStage
 from ranvier.store import Store
 
 
@@ -53,3 +55,8 @@ class DspGroups:
         if params:
             chain_of(params, linked.recording.fs, linked.channels)
         self._store.datasets.set_dsp(linked.id, [p.model_dump(mode="json") for p in params])
+
+    def response(self, dataset_id: str, node: TransformNode, *, zero_phase: bool = False) -> FilterResponse:
+        """Return what a filter node achieves at the dataset's rate; see the Protocol."""
+        linked = self._datasets.linked(dataset_id)
+        return filter_response(operation_of(node, zero_phase=zero_phase), linked.recording.fs, linked.channels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier.models.dsp import DSPType
+from ranvier.models.dsp import DSPType, FilterFamily
 from ranvier.models.provenance import (
     Provenance,
     ProvenanceAcquire,
@@ -16,6 +16,7 @@ from ranvier.models.provenance import (
     ProvenanceOpKind,
     ProvenanceOrigin,
     ProvenanceRecord,
+    ProvenanceSelectChannels,
     ProvenanceSliceTime,
     ProvenanceWrite,
     TimestampRange,
@@ -79,6 +80,11 @@ def _operation(stage: Mapping[str, Any], version: str) -> ProvenanceOp:
             ),
             **common,
         )
+    if kind == "slice_channels":
+        select = ProvenanceSelectChannels(
+            prior_sys_chan_idxs=parameters.get("source", []), retained_sys_chan_idxs=parameters.get("retained", [])
+        )
+        return ProvenanceOp(kind=ProvenanceOpKind.SELECT_CHANNELS, select_channels=select, **common)
     if kind == "downsample":
         decimate = ProvenanceDecimate(factor=parameters.get("factor"), output_fs=stage.get("out_fs_hz"))
         return ProvenanceOp(kind=ProvenanceOpKind.DECIMATE, decimate=decimate, **common)
@@ -99,9 +105,11 @@ def _filter(kind: DSPType, stage: Mapping[str, Any]) -> ProvenanceFilter:
         freq_spec=frequencies,
         notch_bandwidth=parameters.get("bandwidth_hz"),
         filter_order=parameters.get("order"),
+        family=FilterFamily.__members__.get(str(parameters.get("family")).upper()),
+        ripple_db=parameters.get("ripple_db"),
         zero_phase=parameters.get("zero_phase"),
-        ref_ntv_chan_idx=parameters.get("ref_ntv"),
-        target_ntv_chan_idx=parameters.get("target_ntv"),
+        ref_ntv_chan_idx=parameters.get("ref_channel"),
+        target_ntv_chan_idx=parameters.get("target_channel"),
         structure=ProvenanceFilterStructure.SOS if sections else ProvenanceFilterStructure.UNSPECIFIED,
         b=[float(v) for row in sections for v in row[:3]],
         a=[float(v) for row in sections for v in row[3:]],

@@ -63,7 +63,7 @@ _NAMES = {
         DIOMode DigitalOutChannelRegister DigitalOutRegister
     """,
     "dsp": """
-        DSPGroup DSPParams DSPParamsDict DSPType FilterFamily FilterStage FreqSpecBand
+        DSPGroup DSPParams DSPParamsDict DSPType FilterFamily FilterResponse FilterStage FreqSpecBand
     """,
     "events": """
         EventTable

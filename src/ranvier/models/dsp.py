@@ -8,11 +8,20 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from ranvier.models._base import Model
+from ranvier.models._base import Model, OwnModel
 from ranvier.models._coerce import EnumInput
 from ranvier.models.ports import Port, coerce_port
 
-__all__ = ["DSPGroup", "DSPParams", "DSPParamsDict", "DSPType", "FilterFamily", "FilterStage", "FreqSpecBand"]
+__all__ = [
+    "DSPGroup",
+    "DSPParams",
+    "DSPParamsDict",
+    "DSPType",
+    "FilterFamily",
+    "FilterResponse",
+    "FilterStage",
+    "FreqSpecBand",
+]
 
 
 class DSPType(IntEnum):
@@ -46,6 +55,11 @@ class FilterFamily(IntEnum):
 
     BUTTERWORTH = 0
     CHEBYSHEV_I = 1
+    CHEBYSHEV_II = 1000
+    """From here on Ranvier's own: flat pass-band, the stop-band down by its attenuation at least."""
+    ELLIPTIC = 1001
+    BESSEL = 1002
+    """The most even delay, -3 dB at its corners."""
 
 
 coerce_dsp_type = EnumInput(DSPType, "a kind of filter", ints=True)
@@ -56,7 +70,11 @@ _family = EnumInput(
     FilterFamily,
     "a filter family",
     ints=True,
-    names={**FilterFamily.__members__, "CHEBYSHEV1": FilterFamily.CHEBYSHEV_I},
+    names={
+        **FilterFamily.__members__,
+        "CHEBYSHEV1": FilterFamily.CHEBYSHEV_I,
+        "CHEBYSHEV2": FilterFamily.CHEBYSHEV_II,
+    },
 )
 
 
@@ -100,7 +118,7 @@ class DSPParams(Model):
     force_sos
         Second-order sections are always used; kept for compatibility.
     family, ripple_db
-        Filter design and its pass-band ripple in dB; None = Butterworth.
+        Filter design and its pass-band ripple in dB (Chebyshev I, elliptic); None = Butterworth, 0.5 dB.
     """
 
     type: Annotated[DSPType, BeforeValidator(coerce_dsp_type)]
@@ -143,6 +161,48 @@ class DSPParamsDict(_DSPTypeDict, total=False):
     force_sos: bool
     family: FilterFamily | str | int | None
     ripple_db: float | None
+
+
+class FilterResponse(OwnModel):
+    """What a filter achieves, all passes together.
+
+    Attributes
+    ----------
+    sections
+        Second-order sections of one pass.
+    minus_3db_hz
+        Where the gain really is -3 dB.
+    edges_hz, edge_gain_db
+        The frequencies that were asked for, and the gain there.
+    beyond_hz, beyond_gain_db
+        One octave beyond each edge on the side that is removed; the middle of a band-stop or notch.
+    max_group_delay_sec
+        The longest delay of any frequency that passes; 0 for zero phase.
+    settling_sec
+        Until what was before shows by less than 1 % of its size; None where that takes practically for ever.
+    pole_radius
+        Below 1: stable. The closer to 1, the longer it rings.
+    frequency_hz, gain_db, group_delay_sec
+        The curve, over a decade beyond the edges.
+    """
+
+    kind: str
+    family: str
+    order: int
+    zero_phase: bool
+    fs_hz: float
+    sections: int
+    minus_3db_hz: list[float]
+    edges_hz: list[float]
+    edge_gain_db: list[float]
+    beyond_hz: list[float]
+    beyond_gain_db: list[float]
+    max_group_delay_sec: float
+    settling_sec: float | None
+    pole_radius: float
+    frequency_hz: list[float]
+    gain_db: list[float]
+    group_delay_sec: list[float]
 
 
 class DSPGroup(Model):

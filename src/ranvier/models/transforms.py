@@ -7,10 +7,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from ranvier.exceptions import ConfigurationError
 from ranvier.models._base import Model, OwnModel
+from ranvier.models.dsp import FilterFamily, coerce_filter_family
 from ranvier.models.file_types import RadiensFileType
 
 if TYPE_CHECKING:
@@ -60,21 +61,32 @@ class TransformNodeType(IntEnum):
     BULK_SINK = 16
 
 
+#: A filter's design; ripple (Chebyshev I, elliptic) and attenuation (Chebyshev II, elliptic) in dB stand beside it.
+Family = Annotated[FilterFamily | None, BeforeValidator(coerce_filter_family)]
+FamilyInput = FilterFamily | str | int | None
+
+
 class HighLowPassParams(Model):
-    """High- or low-pass: corner frequency in Hz; order None = the engine's default."""
+    """High- or low-pass: corner frequency in Hz; None = the engine's default."""
 
     frequency: float
     order: int | None = None
     zero_phase: bool = False
+    family: Family = None
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
 
 class BandParams(Model):
-    """Band-pass or band-stop: corner frequencies in Hz; order None = the engine's default."""
+    """Band-pass or band-stop: corner frequencies in Hz; None = the engine's default."""
 
     low_frequency: float
     high_frequency: float
     order: int | None = None
     zero_phase: bool = False
+    family: Family = None
+    ripple_db: float | None = None
+    attenuation_db: float | None = None
 
 
 class NotchParams(Model):
@@ -102,7 +114,10 @@ class NotchParams(Model):
 
 
 class CARParams(Model):
-    """Common average reference: subtracts the mean over the amplifier channels."""
+    """Common average reference: subtracts the mean (or the median) over the amplifier channels, or over each group."""
+
+    operator: Literal["mean", "median"] = "mean"
+    groups: Literal["all", "port", "probe", "shank"] = "all"
 
 
 class VirtualRefParams(Model):
@@ -241,30 +256,50 @@ class TransformNode(Model):
         return {**data, "params": PARAMS_OF[TransformNodeType(kind)].model_validate(data["params"])}
 
     @classmethod
-    def highpass(cls, frequency: float, order: int | None = None, *, zero_phase: bool = False) -> TransformNode:
+    def highpass(
+        cls, frequency: float, order: int | None = None, *, zero_phase: bool = False, family: FamilyInput = None,
+        ripple_db: float | None = None, attenuation_db: float | None = None,
+    ) -> TransformNode:  # fmt: skip
         """Keep what lies above ``frequency`` Hz."""
-        return cls._of(TransformNodeType.HIGHPASS_FILTER, frequency=frequency, order=order, zero_phase=zero_phase)
+        return cls._of(
+            TransformNodeType.HIGHPASS_FILTER, frequency=frequency, order=order, zero_phase=zero_phase, family=family,
+            ripple_db=ripple_db, attenuation_db=attenuation_db,
+        )  # fmt: skip
 
     @classmethod
-    def lowpass(cls, frequency: float, order: int | None = None, *, zero_phase: bool = False) -> TransformNode:
+    def lowpass(
+        cls, frequency: float, order: int | None = None, *, zero_phase: bool = False, family: FamilyInput = None,
+        ripple_db: float | None = None, attenuation_db: float | None = None,
+    ) -> TransformNode:  # fmt: skip
         """Keep what lies below ``frequency`` Hz."""
-        return cls._of(TransformNodeType.LOWPASS_FILTER, frequency=frequency, order=order, zero_phase=zero_phase)
+        return cls._of(
+            TransformNodeType.LOWPASS_FILTER, frequency=frequency, order=order, zero_phase=zero_phase, family=family,
+            ripple_db=ripple_db, attenuation_db=attenuation_db,
+        )  # fmt: skip
 
     @classmethod
     def bandpass(
-        cls, low_frequency: float, high_frequency: float, order: int | None = None, *, zero_phase: bool = False
-    ) -> TransformNode:
+        cls, low_frequency: float, high_frequency: float, order: int | None = None, *, zero_phase: bool = False,
+        family: FamilyInput = None, ripple_db: float | None = None, attenuation_db: float | None = None,
+    ) -> TransformNode:  # fmt: skip
         """Keep what lies between two frequencies in Hz."""
         band = {"low_frequency": low_frequency, "high_frequency": high_frequency}
-        return cls._of(TransformNodeType.BANDPASS_FILTER, **band, order=order, zero_phase=zero_phase)
+        return cls._of(
+            TransformNodeType.BANDPASS_FILTER, **band, order=order, zero_phase=zero_phase, family=family,
+            ripple_db=ripple_db, attenuation_db=attenuation_db,
+        )  # fmt: skip
 
     @classmethod
     def bandstop(
-        cls, low_frequency: float, high_frequency: float, order: int | None = None, *, zero_phase: bool = False
-    ) -> TransformNode:
+        cls, low_frequency: float, high_frequency: float, order: int | None = None, *, zero_phase: bool = False,
+        family: FamilyInput = None, ripple_db: float | None = None, attenuation_db: float | None = None,
+    ) -> TransformNode:  # fmt: skip
         """Remove what lies between two frequencies in Hz."""
         band = {"low_frequency": low_frequency, "high_frequency": high_frequency}
-        return cls._of(TransformNodeType.BANDSTOP_FILTER, **band, order=order, zero_phase=zero_phase)
+        return cls._of(
+            TransformNodeType.BANDSTOP_FILTER, **band, order=order, zero_phase=zero_phase, family=family,
+            ripple_db=ripple_db, attenuation_db=attenuation_db,
+        )  # fmt: skip
 
     @classmethod
     def notch(
@@ -282,9 +317,11 @@ class TransformNode(Model):
         )
 
     @classmethod
-    def car(cls) -> TransformNode:
-        """Subtract the mean over the amplifier channels."""
-        return cls._of(TransformNodeType.CAR_REF)
+    def car(
+        cls, *, operator: Literal["mean", "median"] = "mean", groups: Literal["all", "port", "probe", "shank"] = "all"
+    ) -> TransformNode:
+        """Subtract the mean (or the median) over the amplifier channels, or over those of each group."""
+        return cls._of(TransformNodeType.CAR_REF, operator=operator, groups=groups)
 
     @classmethod
     def virtual_ref(cls, ref_channel: int) -> TransformNode:

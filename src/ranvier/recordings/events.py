@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -75,6 +76,10 @@ class Events:
         """
         return replace(self, counter=_slower(self.counter, ratio, first))
 
+    def in_output(self, ratio: Fraction, start: int, stop: int) -> Events:
+        """Return the events of an output with one sample for ``ratio`` of ours, in its counters ``[start, stop)``."""
+        return self.between(*_source_range(ratio, start, stop)).at_rate(ratio, start)
+
     @classmethod
     def merge(cls, *parts: Events) -> Events:
         """Merge tables into one in time order (stable)."""
@@ -143,8 +148,17 @@ class SpikeTrains:
         waveforms = self.waveforms if ratio == 1 else None
         return replace(self, counter=_slower(self.counter, ratio, first), waveforms=waveforms)
 
+    def in_output(self, ratio: Fraction, start: int, stop: int) -> SpikeTrains:
+        """Return the spikes of an output with one sample for ``ratio`` of ours, in its counters ``[start, stop)``."""
+        return self.between(*_source_range(ratio, start, stop)).at_rate(ratio, start)
+
 
 def _slower(counter: npt.NDArray[np.int64], ratio: Fraction, first: int) -> npt.NDArray[np.int64]:
     if ratio == 1:
         return counter
     return np.maximum(counter * ratio.denominator // ratio.numerator, first)
+
+
+def _source_range(ratio: Fraction, start: int, stop: int) -> tuple[int, int]:
+    """Return our counters that belong to an output's: what lies behind the sample before its first one, too."""
+    return math.floor((start - 1) * ratio) + 1, math.ceil(stop * ratio)

@@ -50,7 +50,7 @@ class DspStages:
         ConfigurationError
             Hardware or stage 1 while something records; a filter of another stage, or without a needed parameter.
         CapabilityError
-            Zero phase, or a family that is not designed here.
+            Zero phase.
         FilterDesignError
             A filter that cannot exist at this rate.
         """

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ranvier.curation.plan import chain_of
-from ranvier.dsp import Chain, Stage
+from ranvier.dsp import Chain
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.exceptions import CapabilityError, ConfigurationError
-from ranvier.models.dsp import DSPParams, FilterFamily, FilterStage
-from ranvier.models.signals import SignalType
+from ranvier.models.dsp import DSPParams, FilterStage
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.kernels import scale
@@ -27,11 +23,11 @@ def live_chain(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable
     Raises
     ------
     CapabilityError
-        Zero phase (the future is not known), or a filter family that this engine does not design.
+        Zero phase (the future is not known).
     FilterDesignError, ConfigurationError, DatasetError
         A filter that cannot exist at this rate, lacks a parameter, or names a port or channel that is not there.
     """
-    return Chain([_stage(item, fs, channels) for item in params]) if params else None
+    return chain_of(params, fs, channels) if params else None
 
 
 def check_params(stage: FilterStage, params: Sequence[DSPParams]) -> None:
@@ -42,75 +38,11 @@ def check_params(stage: FilterStage, params: Sequence[DSPParams]) -> None:
                 f"{item.type.name} with zero_phase=True: live filters are causal, as the future is not known; for zero "
                 "phase filter the recording afterwards"
             )
-        if item.family not in (None, FilterFamily.BUTTERWORTH):
-            raise CapabilityError(
-                f"{item.type.name} of family {FilterFamily(item.family).name}: this version designs Butterworth "
-                "filters only"
-            )
         if item.stage != stage:
             raise ConfigurationError(
                 f"{item.type.name} says stage {item.stage.name}, but stage {stage.name} is set; say "
                 "the same in both places"
             )
-
-
-def _stage(item: DSPParams, fs: Fraction, channels: ChannelTable) -> Stage:
-    if not item.is_aux and item.port is None:
-        return chain_of([item], fs, channels).stages[0]
-    columns = _columns(item, channels)
-    part = channels.take(columns)
-    if item.is_aux:  # filters act on amplifier channels: here the analog input stands for one
-        part = part.with_channels(replace(c, type=SignalType.AMP) for c in part)
-    return OnColumns(chain_of([item], fs, part).stages[0], columns, channels)
-
-
-def _columns(item: DSPParams, channels: ChannelTable) -> npt.NDArray[np.int64]:
-    if item.is_aux:
-        if item.aux_chan_idx is None:
-            raise ConfigurationError(f"{item.type.name} of an analog input needs aux_chan_idx, its native index")
-        return channels.columns_for_ntv(SignalType.AIN, [item.aux_chan_idx])
-    found = [i for i, c in enumerate(channels) if c.type == SignalType.AMP and c.port == item.port]
-    if not found:
-        ports = sorted({c.port.name for c in channels if c.port is not None})
-        raise ConfigurationError(
-            f"{item.type.name} on port {item.port.name if item.port else '?'}: no amplifier channel is there; "
-            f"ports with channels: {', '.join(ports) or 'none'}"
-        )
-    return np.array(found, dtype=np.int64)
-
-
-class OnColumns(Stage):
-    """A causal stage that acts on some columns; the others pass untouched."""
-
-    def __init__(self, inner: Stage, columns: npt.NDArray[np.int64], channels: ChannelTable) -> None:
-        self.inner = inner
-        self.columns = columns
-        self.in_fs = self.out_fs = inner.in_fs
-        self.in_channels = self.out_channels = channels
-
-    @property
-    def settling_samples(self) -> int:
-        return self.inner.settling_samples
-
-    def start(self) -> Any:
-        return self.inner.start()
-
-    def process(self, block: Block, state: Any) -> list[Block]:
-        if len(block) == 0:
-            return []
-        x = block.physical()
-        out = aligned_empty(x.shape)
-        out[:] = x
-        for done in self.inner.process(Block(np.ascontiguousarray(x[:, self.columns]), block.start), state):
-            out[:, self.columns] = done.samples
-        return [Block(out, block.start)]
-
-    def finish(self, state: Any) -> list[Block]:
-        return self.inner.finish(state)
-
-    def describe(self) -> dict[str, Any]:
-        names = [self.in_channels[int(c)].name for c in self.columns]
-        return {**self.inner.describe(), "channels": names}
 
 
 class LiveChain:

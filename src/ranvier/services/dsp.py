@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ranvier.models.dsp import DSPGroup, DSPParams, FilterStage
+from ranvier.models.dataset import TransformNode
+from ranvier.models.dsp import DSPGroup, DSPParams, FilterResponse, FilterStage
 
 
 class HubDsp(Protocol):
@@ -29,5 +30,17 @@ class HubDsp(Protocol):
             A filter that cannot exist at this rate.
         SignalSelectionError
             A reference or target channel (NTV) that the dataset does not have.
+        """
+        ...
+
+    def response(self, dataset_id: str, node: TransformNode, *, zero_phase: bool = False) -> FilterResponse:
+        """Return what a filter node achieves at the sampling rate of a dataset; nothing is read or changed.
+
+        Raises
+        ------
+        FilterDesignError
+            A filter that cannot exist at this rate.
+        CapabilityError
+            A node that is no filter.
         """
         ...

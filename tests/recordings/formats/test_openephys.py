@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ranvier.checks.files_openephys import make_stale, write_openephys
+from ranvier.checks.files_openephys import make_stale, write_neuropixels_settings, write_openephys
+from ranvier.checks.files_spikeglx import site_of
 from ranvier.checks.fuzz import fuzz_reader
 from ranvier.checks.readers import READER_RULES, ReaderCase, ReferenceStream
 from ranvier.exceptions import DatasetError, RadiensError, RecordingError
@@ -143,6 +144,71 @@ def test_spikes(tmp_path):
     np.testing.assert_allclose(trains.waveforms, made["waveforms"] * 0.195, rtol=2e-7)
     largest = np.abs(made["waveforms"]).max(axis=2).argmax(axis=1) + 1  # the electrode holds the channels 1 and 2
     np.testing.assert_array_equal(trains.site, largest)
+
+
+def test_electrodes_that_share_a_folder_are_trains_of_their_own(tmp_path):
+    """Before release 0.6; cluster ids begin anew for each electrode."""
+    content = write_openephys(tmp_path, spikes=50)
+    made = content.spikes["Stereotrode 1"]
+    folder = next((content.path / "spikes").rglob("waveforms.npy")).parent
+    electrode = np.arange(50, dtype=np.uint16) % 3
+    for new, old in (
+        ("spike_times", "sample_numbers"),
+        ("spike_waveforms", "waveforms"),
+        ("spike_clusters", "clusters"),
+    ):
+        (folder / f"{old}.npy").rename(folder / f"{new}.npy")
+    (folder / "electrode_indices.npy").unlink()
+    (folder / "timestamps.npy").unlink()
+    np.save(folder / "spike_electrode_indices.npy", electrode)
+    trains = oe.open_openephys(content.path).spike_trains
+    assert list(trains) == [f"Stereotrode 1/electrode {i}" for i in range(3)]
+    for i in range(3):
+        train = trains[f"Stereotrode 1/electrode {i}"]
+        np.testing.assert_array_equal(train.counter, made["sample_numbers"][electrode == i])
+        np.testing.assert_array_equal(train.unit, made["clusters"][electrode == i])
+        np.testing.assert_allclose(train.waveforms, made["waveforms"][electrode == i] * 0.195, rtol=2e-7)
+
+
+@pytest.mark.parametrize(
+    ("part", "stream", "slots"), [("NP1000", "AP", 13), ("NP1000", "LFP", 12), ("NP2000", "AP", 16)]
+)
+def test_sites_and_skew_of_neuropixels_probes(tmp_path, part, stream, slots):
+    """The settings of the record node tell the probe; what SpikeGLX tells of the same probe agrees."""
+    content = write_openephys(tmp_path, streams=(f"ProbeA-{stream}",), channels=384, adc=0, rows=50)
+    settings = content.path.parents[1] / "settings.xml"
+    write_neuropixels_settings(settings, ["ProbeA-AP", "ProbeA-LFP"], part=part)
+    recording = oe.open_openephys(content.path).stream()
+    table = recording.channels
+    assert recording.notes == ()
+    assert (table.geometry_source, table.wiring_verified) == ("probeinterface", True)
+    groups = np.arange(384) % (24 if part == "NP1000" else 32) // 2
+    np.testing.assert_allclose(table.skew_samples, groups / slots)
+    generation = 1 if part == "NP1000" else 2
+    want = np.array([site_of(c, generation)[1:] for c in range(384)])
+    got = np.array([(c.site.x_um, c.site.y_um) for c in table])
+    np.testing.assert_allclose(got - got.min(axis=0), want - want.min(axis=0))
+
+
+@pytest.mark.parametrize("examples", [15, pytest.param(200, marks=pytest.mark.slow)])
+def test_damaged_settings(tmp_path, examples):
+    content = write_openephys(tmp_path / "made", streams=("ProbeA-AP",), channels=384, adc=0, rows=20)
+    write_neuropixels_settings(content.path.parents[1] / "settings.xml", ["ProbeA-AP"])
+    made = {str(p.relative_to(tmp_path / "made")): p for p in (tmp_path / "made").rglob("*") if p.is_file()}
+    kept = [p for p in made if p.endswith(("settings.xml", ".oebin", "continuous.dat"))]
+    (tmp_path / "fuzz").mkdir()
+    fuzz_reader({p: made[p].read_bytes() for p in kept}, oe.open_openephys, tmp_path / "fuzz", examples=examples)
+
+
+def test_settings_that_do_not_fit_are_noted(tmp_path):
+    content = write_openephys(tmp_path, streams=("ProbeA-AP",), channels=10, adc=0, rows=50)
+    settings = content.path.parents[1] / "settings.xml"
+    write_neuropixels_settings(settings, ["ProbeA-AP"])
+    stream = oe.open_openephys(content.path).stream()
+    assert stream.channels[0].site is None
+    assert any("384 channels, the stream 10" in note for note in stream.notes)
+    settings.write_bytes(settings.read_bytes()[:-40])
+    assert any("settings.xml" in note for note in oe.open_openephys(content.path).stream().notes)
 
 
 def test_clock_and_walltime(tmp_path):

@@ -98,6 +98,20 @@ class TestEventsAndSpikes:
         want = (made["samples"].astype(float) - 32768) * 1000 / 5128
         np.testing.assert_allclose(trains.waveforms, want, rtol=1e-6)
 
+    def test_many_spikes_and_a_damaged_one(self, tmp_path: Path) -> None:
+        content = write_openephys_legacy(tmp_path, records=40, spikes=20_000)
+        made = content.spikes["ST1"]
+        trains = open_session(tmp_path).spike_trains["ST1"]
+        np.testing.assert_array_equal(trains.counter, made["counter"])
+        path = tmp_path / "ST1.spikes"
+        data = bytearray(path.read_bytes())
+        data[1024 + 9000 * made.dtype.itemsize] = 77  # no type of event
+        path.write_bytes(data)
+        trains = open_session(tmp_path).spike_trains["ST1"]
+        np.testing.assert_array_equal(trains.counter, made["counter"][:9000])
+        want = (made["samples"][:9000].astype(float) - 32768) * 1000 / 5128
+        np.testing.assert_allclose(trains.waveforms, want, rtol=1e-6)
+
     def test_no_spikes(self, tmp_path: Path) -> None:
         write_openephys_legacy(tmp_path, spikes=3)
         path = tmp_path / "ST1.spikes"

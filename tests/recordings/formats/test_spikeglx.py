@@ -85,6 +85,18 @@ class TestOneFile:
         assert not stream.channels.skew_samples.any()
         assert any("muxTbl" in note for note in stream.notes)
 
+    def test_phase_3a(self, tmp_path: Path) -> None:
+        """No type of stream or probe, no imMaxInt; the table of gains begins with (serial, option, channels)."""
+        content = write_imec(tmp_path, rows=10)
+        gone = ("typeThis", "imDatPrb_type", "imDatPrb_pn", "imMaxInt", "imChan0apGain", "~muxTbl", "~snsGeomMap")
+        meta = {k: v for k, v in content.meta.items() if k not in gone} | {"imProbeOpt": "3"}
+        meta["~imroTbl"] = "(841506352,3,384)" + "".join(f"({c} 0 0 500 250)" for c in range(384))
+        write_meta(content.path.with_suffix(".meta"), meta)
+        table = open_session(content.path).stream().channels
+        assert table[0].gain == AP_UV
+        assert table[2].skew_samples == 1 / 13
+        assert table.geometry_source == "assumed"
+
     def test_some_channels_saved(self, tmp_path: Path) -> None:
         saved = [3, 7, 300]
         content = write_imec(tmp_path, band="lf", saved=saved, gains=(500, 125))

@@ -13,7 +13,7 @@ from typing import Any
 from ranvier.exceptions import RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.events import Events, SpikeTrains
-from ranvier.recordings.formats.openephys_events import read_events, read_spikes, stream_of
+from ranvier.recordings.formats.openephys_events import electrodes_in, read_events, read_spikes, stream_of
 from ranvier.recordings.formats.openephys_layout import OEBIN, RecordingFolder, find_recordings, read_folder
 from ranvier.recordings.formats.openephys_signals import StreamFolder, open_stream
 from ranvier.recordings.lazy import LazyDict
@@ -131,7 +131,11 @@ class _Builder:
             name = f"{known[id(stream)] if stream else '/'.join(folder.label())}/{name}"
         if name in self.spikes:
             name = f"{name} ({where.parent.name})"
-        self.spikes[name] = partial(_spikes, folder, entry, stream)
+        electrodes = electrodes_in(where)
+        if len(electrodes) < 2:
+            self.spikes[name] = partial(_spikes, folder, entry, stream)
+        for electrode in electrodes if len(electrodes) > 1 else ():
+            self.spikes[f"{name}/electrode {electrode}"] = partial(_spikes, folder, entry, stream, electrode)
 
     def build(self, folders: list[RecordingFolder]) -> Session:
         """Return the session."""
@@ -157,8 +161,10 @@ def _events(folder: RecordingFolder, entries: list[dict[str, Any]]) -> Events:
     return read_events(folder, entries)
 
 
-def _spikes(folder: RecordingFolder, entry: dict[str, Any], stream: StreamFolder | None) -> SpikeTrains:
-    return read_spikes(folder, entry, None if stream is None else stream.recording.channels)
+def _spikes(
+    folder: RecordingFolder, entry: dict[str, Any], stream: StreamFolder | None, electrode: int | None = None
+) -> SpikeTrains:
+    return read_spikes(folder, entry, None if stream is None else stream.recording.channels, electrode)
 
 
 def files_of(path: Path) -> list[Path]:

@@ -20,6 +20,9 @@ from ranvier.recordings.formats.openephys_signals import StreamFolder
 #: Files were renamed in release 0.6; before it, ``timestamps`` held sample numbers.
 _NUMBERS = ("sample_numbers.npy", "timestamps.npy")
 _SPIKE_NUMBERS = ("sample_numbers.npy", "spike_times.npy", "timestamps.npy")
+_ELECTRODES = ("electrode_indices.npy", "spike_electrode_indices.npy")
+#: More electrodes than these in one folder are damage.
+_MOST_ELECTRODES = 4096
 _STATES = ("states.npy", "channel_states.npy")
 
 
@@ -81,10 +84,26 @@ def _counters(numbers: npt.NDArray[Any], where: Path) -> npt.NDArray[np.int64]:
     return counters
 
 
-def read_spikes(folder: RecordingFolder, entry: dict[str, Any], channels: ChannelTable | None) -> SpikeTrains:
+def electrodes_in(where: Path) -> list[int]:
+    """Return which electrodes a folder of spikes holds; none where it does not tell, or is damaged.
+
+    Before release 0.6 all electrodes of equally many channels share a folder, and cluster ids begin anew for each.
+    """
+    try:
+        indices = _first_column(where, _ELECTRODES)
+    except RecordingError:
+        return []
+    found = [] if indices is None or indices.dtype.kind not in "iu" else np.unique(indices).tolist()
+    return found if len(found) <= _MOST_ELECTRODES else []
+
+
+def read_spikes(
+    folder: RecordingFolder, entry: dict[str, Any], channels: ChannelTable | None, electrode: int | None = None
+) -> SpikeTrains:
     """Read the spikes of one electrode: counters, clusters (0: not sorted), waveforms in uV.
 
-    ``site`` is the amplifier channel of the electrode on which the spike's waveform is largest.
+    ``site`` is the amplifier channel of the electrode on which the spike's waveform is largest; -1 for one of several
+    electrodes in a folder, whose channels the description does not tell apart.
     """
     where = folder.folder("spikes", entry)
     n_channels = int(min(4096, max(1, folder.number(entry, "num_channels", 1))))
@@ -98,6 +117,12 @@ def read_spikes(folder: RecordingFolder, entry: dict[str, Any], channels: Channe
     rows = min([len(counters), *([len(clusters)] if clusters is not None else []), *([waves.rows] if waves else [])])
     order = np.argsort(counters[:rows], kind="stable")
     counts = waves.load(rows) if waves is not None else None
+    indices = None if electrode is None else _first_column(where, _ELECTRODES)
+    if indices is not None:
+        mine = order[np.flatnonzero(indices[:rows][order] == electrode)] if len(indices) >= rows else order[:0]
+        units = np.zeros(rows, np.int32) if clusters is None else clusters[:rows].astype(np.int32)
+        kept = None if counts is None else _microvolts(folder, entry, counts[mine])
+        return SpikeTrains(counters[:rows][mine], units[mine], np.full(len(mine), -1, np.int32), kept)
     waveforms = None if counts is None else _microvolts(folder, entry, counts)[order]
     return SpikeTrains(
         counters[:rows][order],

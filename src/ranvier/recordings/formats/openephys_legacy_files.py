@@ -44,8 +44,10 @@ _EVENT = np.dtype(
 )
 #: A spike of this many channels or points is damage.
 _MOST_CHANNELS, _MOST_POINTS = 64, 4096
-#: More files than these of spikes or messages do not fit the memory that a reader may take.
+#: Larger files of messages or edges are damage.
 _MOST_BYTES = 1 << 28
+#: Spikes that are read at once.
+_CHUNK_RECORDS = 1 << 13
 
 
 def is_legacy(path: Path) -> bool:
@@ -134,7 +136,7 @@ class RecordPart:
     ) -> Iterator[tuple[int, npt.NDArray[np.int16], npt.NDArray[np.int64]]]:
         """Yield ``(row, words, where)`` of the rows ``[start, stop)``, whole records at a time."""
         used, where = np.unique(columns, return_inverse=True)
-        n = 4  # records: few bytes per read, but the words of many channels stay in the cache
+        n = 16  # records: opening files costs more than reading them
         raw = np.empty((n, RECORD_BYTES), np.uint8)
         words = np.empty((n * RECORD_SAMPLES, len(used)), np.int16)
         for record in range(start // RECORD_SAMPLES, -(-stop // RECORD_SAMPLES), n):
@@ -201,19 +203,37 @@ def read_spikes(path: Path) -> SpikeTrains:
             ("recording", "<u2"),
         ]
     )
-    spikes = _records(path, kind)
-    whole = np.isin(spikes["type"], _SPIKES) & (spikes["channels"] == channels) & (spikes["points"] == points)
-    if not whole.all():
-        spikes = spikes[: int(np.argmin(whole))]  # what follows a damaged record cannot be told
-    counters = _counters(spikes["counter"])
-    order = np.argsort(counters, kind="stable")
-    gain = np.where(spikes["gain"] > 0, spikes["gain"], np.nan).astype(np.float64)  # thousandths
+    columns: list[list[npt.NDArray[Any]]] = []
+    for chunk in _chunks(path, kind):
+        whole = np.isin(chunk["type"], _SPIKES) & (chunk["channels"] == channels) & (chunk["points"] == points)
+        kept = len(chunk) if whole.all() else int(np.argmin(whole))  # behind a damaged record nothing can be told
+        columns.append([_counters(chunk["counter"][:kept]), chunk["sorted"][:kept], _microvolts(chunk[:kept])])
+        if kept < len(chunk):
+            break
+    if not columns:
+        columns = [[np.empty(0, np.int64), np.empty(0, np.uint16), np.empty((0, channels, points), np.float32)]]
+    counters, units, waveforms = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    if np.any(np.diff(counters) < 0):
+        order = np.argsort(counters, kind="stable")
+        counters, units, waveforms = counters[order], units[order], waveforms[order]
+    return SpikeTrains(counters, units.astype(np.int32), np.full(len(counters), -1, np.int32), waveforms)
+
+
+def _microvolts(spikes: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return ``(samples - 32768) * 1000 / gain``: gains are stored in thousandths of counts per uV."""
+    gain = np.where(spikes["gain"] > 0, spikes["gain"], np.nan).astype(np.float64)
     with np.errstate(over="ignore"):  # gains of damaged files
-        scaled = (spikes["samples"].astype(np.float64) - 32768) * (1000.0 / gain)[:, :, None]
-        waveforms = scaled[order].astype(np.float32)
-    return SpikeTrains(
-        counters[order], spikes["sorted"][order].astype(np.int32), np.full(len(spikes), -1, np.int32), waveforms
-    )
+        scaled: npt.NDArray[np.float32] = (
+            (spikes["samples"].astype(np.float64) - 32768) * (1000.0 / gain)[:, :, None]
+        ).astype(np.float32)
+    return scaled
+
+
+def _chunks(path: Path, kind: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the whole records behind the header, some at a time, so that only what is kept of them takes memory."""
+    n = max(0, path.stat().st_size - HEADER_BYTES) // kind.itemsize
+    for at in range(0, n, _CHUNK_RECORDS):
+        yield np.fromfile(path, kind, min(_CHUNK_RECORDS, n - at), offset=HEADER_BYTES + at * kind.itemsize)
 
 
 def _spike_shape(path: Path, header: dict[str, str]) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from ranvier.recordings.flat import FlatFile, FlatRecording
 from ranvier.recordings.formats.counters import counters_of_rows, find_runs, read_cells
 from ranvier.recordings.formats.openephys_layout import OEBIN, RecordingFolder
 from ranvier.recordings.formats.openephys_npy import NpyFile
+from ranvier.recordings.formats.openephys_probe import with_probe
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Clock
 
@@ -67,6 +68,7 @@ def open_stream(folder: RecordingFolder, entry: dict[str, Any]) -> StreamFolder:
     file = FlatFile(where / "continuous.dat", np.dtype("<i2"), len(table))
     if not file.path.is_file():
         raise RecordingError(f"{file.path} is missing; {OEBIN} describes it")
+    table, probe_notes = with_probe(folder, where.name, fs, table)
     segments, lost, notes = _gap_table(file, where)
     clock, clock_notes = _clock(where, segments, fs, where.name)
     recording = OpenEphysRecording(
@@ -77,7 +79,7 @@ def open_stream(folder: RecordingFolder, entry: dict[str, Any]) -> StreamFolder:
         segments=segments,
         path=folder.path,
         walltime=folder.walltime(),
-        notes=tuple(notes + clock_notes),
+        notes=tuple(notes + clock_notes + probe_notes),
         lost_samples=lost,
     )
     return StreamFolder(

@@ -20,13 +20,15 @@ import numpy.typing as npt
 
 from ranvier.exceptions import RecordingError
 from ranvier.recordings.channels import ChannelTable
-from ranvier.recordings.flat import TILE_BYTES, FlatFile
+from ranvier.recordings.flat import FlatFile
 from ranvier.recordings.formats.word_kernels import counts_of_words, physical_of_words
 from ranvier.recordings.recording import Recording
 from ranvier.recordings.segments import Segments
 
-#: Columns that are turned around at once where every channel is a file of its own.
-_PLANAR_ROWS = 4096
+#: Where every channel is a file of its own: bytes that are read before they are turned into rows (opening files costs
+#: more than reading them), and rows that are turned at once (these stay in the cache).
+_PLANAR_BYTES = 1 << 23
+_TURNED_ROWS = 512
 _WORD = np.dtype("<i2")
 
 
@@ -114,14 +116,16 @@ class Part:
                 yield row, tile, columns
             return
         used, where = np.unique(columns, return_inverse=True)
-        n = int(max(256, min(_PLANAR_ROWS, 4 * TILE_BYTES // (2 * len(used)))))
+        n = min(stop - start, max(_TURNED_ROWS, _PLANAR_BYTES // (2 * len(used))))
         planes = np.empty((len(used), n), _WORD)
         turned = np.empty((n, len(used)), _WORD)
         for row in range(start, stop, n):
             m = min(n, stop - row)
             for i, column in enumerate(used.tolist()):
                 self.files[column].read_into(row, planes[i, :m].reshape(m, 1))
-            np.copyto(turned[:m], planes[:, :m].T)
+            for a in range(0, m, _TURNED_ROWS):
+                b = min(m, a + _TURNED_ROWS)
+                np.copyto(turned[a:b], planes[:, a:b].T)
             yield row, turned[:m], where.astype(np.int64)
 
 
