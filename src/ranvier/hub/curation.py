@@ -15,6 +15,7 @@ from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
+from ranvier.models.output_options import OutputOptions
 from ranvier.recordings import Format
 from ranvier.recordings.digital import edges_lost_at
 from ranvier.services.progress import Progress
@@ -36,19 +37,28 @@ class Curation:
         output: Path,
         *,
         zero_phase: bool = False,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> DatasetMetadata:
         """Apply transforms to a dataset, write the result and link it; see the Protocol."""
         linked = self._datasets.linked(dataset_id)
-        paths = self.write(linked, nodes, output, zero_phase=zero_phase, force=force, progress=progress)
+        paths = self.write(
+            linked, nodes, output, zero_phase=zero_phase, options=options, force=force, progress=progress
+        )
         return self._datasets.link(paths[0])
 
     def convert(
-        self, dataset_id: str, output: Path, *, force: bool = False, progress: Progress | None = None
+        self,
+        dataset_id: str,
+        output: Path,
+        *,
+        options: OutputOptions | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
     ) -> DatasetMetadata:
         """Write a dataset unchanged and link the result."""
-        return self.apply(dataset_id, [], output, force=force, progress=progress)
+        return self.apply(dataset_id, [], output, options=options, force=force, progress=progress)
 
     def write(
         self,
@@ -58,6 +68,7 @@ class Curation:
         *,
         default: Format | None = None,
         zero_phase: bool = False,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> list[Path]:
@@ -77,6 +88,7 @@ class Curation:
         record["stages"] = [*planned.slices, *record.get("stages", [])]
         record["file_type"] = known.file_type.name
         header = replace(header, channels=header.channels if planned.chain else planned.channels, provenance=record)
+        header = replace(header, options=options or header.options)
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
@@ -89,7 +101,7 @@ class Curation:
                 record["notes"] = [*record.get("notes", []), f"{lost} edges of digital lines lie between kept samples"]
             with sink_type(destination, header, force=force) as sink:
                 for name, trains in linked.session.spike_trains.items():
-                    inside = trains.between(planned.start, planned.stop)
+                    inside = trains.counted_at(recording.fs).between(planned.start, planned.stop)
                     try:
                         sink.write_spike_trains(name, inside.at_rate(ratio, header.start))
                     except CapabilityError as error:  # the format has no place for spikes; say so in the record

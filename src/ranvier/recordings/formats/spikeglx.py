@@ -17,12 +17,12 @@ from pathlib import Path
 from ranvier.exceptions import CapabilityError, RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import digital_edges
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.spikeglx_channels import columns_of
 from ranvier.recordings.formats.spikeglx_meta import Meta
 from ranvier.recordings.formats.word_files import JoinedRecording, Part, WordRecording
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 
@@ -48,12 +48,11 @@ def detect(path: Path) -> Path | None:
     try:
         if path.is_dir():
             return path if _metas_in(path) else None
-        for meta in (path.with_suffix(".meta"), path.with_name(path.name + ".meta")):
-            if path.suffix in (".bin", ".meta", ".cbin") and meta != path.with_suffix(".meta"):
-                continue
-            if is_meta(meta):
-                data = meta.with_suffix(".bin")
-                return data if data.is_file() else meta
+        named = path.suffix in (".bin", ".meta", ".cbin")
+        meta = path.with_suffix(".meta") if named else path.with_name(path.name + ".meta")
+        if is_meta(meta):
+            data = meta.with_suffix(".bin")
+            return data if data.is_file() else meta
     except (OSError, ValueError):
         return None
     return None
