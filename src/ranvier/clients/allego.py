@@ -6,10 +6,11 @@ from ranvier.clients._rig_control import ControlClient
 from ranvier.clients._rig_outputs import OutputsClient
 from ranvier.clients._rig_recording import RecordingClient
 from ranvier.clients._rig_signals import LiveClient
+from ranvier.clients._rig_spectra import LiveSpectraClient
 from ranvier.clients._rig_workspaces import WorkspacesClient
 
 
-class AllegoClient(ControlClient, LiveClient, RecordingClient, OutputsClient, WorkspacesClient):
+class AllegoClient(ControlClient, LiveClient, LiveSpectraClient, RecordingClient, OutputsClient, WorkspacesClient):
     """Stream, watch, record, stimulate, trigger.
 
     Methods and parameters of all documented releases are accepted; those of metrics and spike sorting are not there

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ranvier.clients._protocols import ProtocolsClient
+from ranvier.clients._spectra import SpectraClient
 
 
-class VidereClient(ProtocolsClient):
+class VidereClient(ProtocolsClient, SpectraClient):
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::

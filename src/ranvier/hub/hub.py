@@ -13,11 +13,12 @@ from ranvier.hub.metrics import Metrics
 from ranvier.hub.protocols import Protocols
 from ranvier.hub.signals import Signals
 from ranvier.hub.simulation import Simulation
+from ranvier.hub.spectra import Spectra
 from ranvier.store import Store
 
 
 class Hub:
-    """One place where files are worked on: datasets, signals, files, filters, curation, protocols, jobs, measures."""
+    """One place where files are worked on: the services that :class:`ranvier.services.Hub` names, composed."""
 
     def __init__(self, home: Path | None = None) -> None:
         self.store = Store(home)
@@ -29,6 +30,7 @@ class Hub:
         self.protocols = Protocols(self.datasets, self.jobs, self.store)
         self.files = Files(self.datasets, self.curation)
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
+        self.spectra = Spectra(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.dsp.reference_kernels",
     "ranvier.dsp.fir_kernels",
     "ranvier.detect.kernels",
+    "ranvier.spectral.fft_kernels",
     "ranvier.clients._widen_kernels",
 )
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ranvier.models.rig import *
     from ranvier.models.signals import *
     from ranvier.models.simulation import *
+    from ranvier.models.spectra import *
     from ranvier.models.spectral import *
     from ranvier.models.spikes import *
     from ranvier.models.spikesorter import *
@@ -112,6 +113,9 @@ _NAMES = {
     """,
     "simulation": """
         SimulationSpec
+    """,
+    "spectra": """
+        BANDS_HZ BandPowerTable CoherenceResult CsdResult PsdQuery PsdResult
     """,
     "spectral": """
         BatchSpectralResult SpectralAlgorithm SpectralChannelResult SpectralInfoResult SpectralMode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -12,6 +12,9 @@ from ranvier.exceptions import ConfigurationError
 from ranvier.models._base import ArrayModel, FloatArray, Model
 from ranvier.models._coerce import EnumInput
 from ranvier.models.dsp import DSPParams
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "BatchSpectralResult",
@@ -150,6 +153,8 @@ class SpectralInfoResult(Model):
         Shape of the result, and its size in MiB.
     warnings, errors
         What is doubtful, and what makes the query impossible.
+    estimated_time_sec
+        How long it takes, roughly (an addition to the documented API); None where the query is impossible.
     """
 
     achieved_df_hz: float
@@ -165,6 +170,7 @@ class SpectralInfoResult(Model):
     warnings: tuple[str, ...]
     errors: tuple[str, ...]
     applied_dsp_params: tuple[DSPParams, ...]
+    estimated_time_sec: float | None = None
 
 
 class SpectralChannelResult(ArrayModel):
@@ -189,6 +195,12 @@ class SpectralResult(ArrayModel):
     ranges: tuple[SpectralRangeResult, ...]
     warnings: tuple[str, ...]
     applied_dsp_params: tuple[DSPParams, ...]
+
+    def plot(self, ax: Axes | None = None, *, range_idx: int = 0, ntv_chan_idx: int | None = None) -> Axes:
+        """Draw the spectra of one range, or the spectrogram of one channel (an addition to the documented API)."""
+        from ranvier.models._pictures import draw_spectral
+
+        return draw_spectral(self, ax, range_idx=range_idx, ntv_chan_idx=ntv_chan_idx)
 
 
 class BatchSpectralResult(Model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +21,20 @@ def selected_columns(channels: ChannelTable, select: SigSelect) -> dict[SignalTy
         SignalType.DOUT: select.gpio_dout,
     }
     return {kind: _columns(channels, kind, ids, select.key_idx) for kind, ids in wanted.items() if len(ids)}
+
+
+def amplifier_columns(channels: ChannelTable, ntv: Sequence[int] | None) -> npt.NDArray[np.int64]:
+    """Return the columns of amplifier channels (NTV) in the order asked; the selected ones where None.
+
+    SignalSelectionError names channels that are not there, and says where none is left.
+    """
+    if ntv is None:
+        chosen = np.array([c for c in channels.columns_of(SignalType.AMP) if channels[int(c)].selected], dtype=np.int64)
+    else:
+        chosen = _columns(channels, SignalType.AMP, np.asarray(ntv, dtype=np.int64), KeyIndex.NTV)
+    if not len(chosen):
+        raise SignalSelectionError("no amplifier channel is selected; name some channels")
+    return chosen
 
 
 def _columns(

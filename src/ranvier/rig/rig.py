@@ -18,6 +18,7 @@ from ranvier.rig.sensors import Sensors
 from ranvier.rig.setups import DspPart, RecordingPart, SelectionPart, SensorsPart, SourcePart
 from ranvier.rig.signals import LiveSignals
 from ranvier.rig.source import Source
+from ranvier.rig.spectra import LiveSpectra
 from ranvier.rig.state import Action
 from ranvier.rig.workspaces import Workspaces
 from ranvier.services.caller import Caller
@@ -58,6 +59,7 @@ class Rig:
         self.reports = Reports()
         self.dsp: DspStages = self.core.dsp
         self.signals = LiveSignals(self.core)
+        self.spectra = LiveSpectra(self.core, self.signals)
         self.sensors = Sensors(self._source, self.core.machine, self.store, changed=self.core.changed)
         self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)
         self.recording = Recording(self.core)

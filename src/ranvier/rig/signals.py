@@ -114,7 +114,7 @@ class LiveSignals:
             An unknown channel, or none at all.
         """
         _, columns = self._columns(select)
-        span = self._held()
+        span = self.held()
         start, stop = resolve_counters(time_range, span.start, span.stop, self._core.source.fs, "the live cache")
         return self._block(span, start, stop, columns, apply_dsp=apply_dsp, counts=counts)
 
@@ -174,7 +174,7 @@ class LiveSignals:
     def events(self, time_range: TimeRangeSpec) -> EventTable:
         """Return the digital edges in a range of the cache, and what the source marks there, in time order."""
         core, cache = self._core, self._core.cache
-        span = self._held()
+        span = self.held()
         fs = core.source.fs
         start, stop = resolve_counters(time_range, span.start, span.stop, fs, "the live cache")
         before = max(span.start, start - 1)  # an edge at the first sample shows against the one before it
@@ -201,7 +201,7 @@ class LiveSignals:
             raise SignalSelectionError("the selection names no channel at all; ask for at least one, or for 'all'")
         return channels, columns
 
-    def _held(self) -> Span:
+    def held(self) -> Span:
         cache = self._core.cache
         span = cache.span()
         if span.stop <= span.start and self._core.machine.streams:  # it has just been started
@@ -286,7 +286,7 @@ class LiveSignals:
         samples: dict[SignalType, npt.NDArray[Any]] = {k: b.samples[first - b.start :] for k, b in found.items()}
         return SignalBlock(
             samples=samples,
-            time_range=self._time_range(first, stop),
+            time_range=self.time_range(first, stop),
             gaps=tuple((g.start, g.stop) for g in cache.gaps_in(first, stop)),
             gain={k: b.gain for k, b in found.items() if b.gain is not None},
             offset={k: b.offset for k, b in found.items() if b.offset is not None},
@@ -294,9 +294,9 @@ class LiveSignals:
 
     def _empty(self, at: int, columns: Columns) -> SignalBlock:
         samples = {kind: np.empty((0, len(wanted)), np.float32) for kind, wanted in columns.items()}
-        return SignalBlock(samples=samples, time_range=self._time_range(at, at))
+        return SignalBlock(samples=samples, time_range=self.time_range(at, at))
 
-    def _time_range(self, start: int, stop: int) -> TimeRange:
+    def time_range(self, start: int, stop: int) -> TimeRange:
         fs = self._core.source.fs
         near = self._core.pump.clock_log.last
         wall = ""

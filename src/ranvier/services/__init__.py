@@ -31,6 +31,7 @@ from ranvier.services.progress import Progress
 from ranvier.services.protocols import HubProtocols
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
+from ranvier.services.spectra import HubSpectra
 
 __all__ = [
     "Hub",
@@ -43,6 +44,7 @@ __all__ = [
     "HubProtocols",
     "HubSignals",
     "HubSimulation",
+    "HubSpectra",
     "Progress",
     "SignalBlock",
 ]

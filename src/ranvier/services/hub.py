@@ -13,6 +13,7 @@ from ranvier.services.metrics import HubMetrics
 from ranvier.services.protocols import HubProtocols
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
+from ranvier.services.spectra import HubSpectra
 
 
 class Hub(Protocol):
@@ -56,6 +57,11 @@ class Hub(Protocol):
     @property
     def metrics(self) -> HubMetrics:
         """Measures."""
+        ...
+
+    @property
+    def spectra(self) -> HubSpectra:
+        """Spectra."""
         ...
 
     @property

@@ -24,6 +24,8 @@ from ranvier.models.rig import (
     Workspace,
 )
 from ranvier.models.signals import SignalType, SigSelect
+from ranvier.models.spectra import BandPowerTable, CoherenceResult, PsdQuery, PsdResult
+from ranvier.models.spectral import SpectralQuery, SpectralResult
 from ranvier.models.status import BackboneMode, BackboneStatus, RecordingConfig, SinapsStatusRegisters
 from ranvier.models.stim import StimParams, StimStep, StimStepState
 from ranvier.models.triggers import TriggerChannel, TriggerState
@@ -145,6 +147,39 @@ class RigSignals(Protocol):
 
     def set_groups(self, groups: Sequence[Mapping[SignalType, Sequence[int]]]) -> ChannelMetadata:
         """Give groups of selected channels their color groups."""
+        ...
+
+
+class RigSpectra(Protocol):
+    """Spectra of what the live cache holds; results as those of :class:`ranvier.services.HubSpectra`.
+
+    ``time_range`` None = everything in the cache; ``channels`` (AMP NTV) None = the selected ones.
+    """
+
+    def get(self, query: SpectralQuery) -> SpectralResult:
+        """Compute a query; times are stream seconds. What has left the cache raises TimeRangeError."""
+        ...
+
+    def psd(
+        self, query: PsdQuery, time_range: TimeRangeSpec | None = None, channels: Sequence[int] | None = None
+    ) -> PsdResult:
+        """Estimate a spectrum per channel."""
+        ...
+
+    def band_power(
+        self,
+        bands_hz: Mapping[str, tuple[float, float]],
+        query: PsdQuery,
+        time_range: TimeRangeSpec | None = None,
+        channels: Sequence[int] | None = None,
+    ) -> BandPowerTable:
+        """Return the power in bands, uV^2, per channel."""
+        ...
+
+    def coherence(
+        self, pairs: Sequence[tuple[int, int]], query: PsdQuery, time_range: TimeRangeSpec | None = None
+    ) -> CoherenceResult:
+        """Return the magnitude-squared coherence and the phase of pairs of channels."""
         ...
 
 
@@ -356,6 +391,11 @@ class Rig(Protocol):
     @property
     def signals(self) -> RigSignals:
         """The live cache."""
+        ...
+
+    @property
+    def spectra(self) -> RigSpectra:
+        """Spectra of the cache."""
         ...
 
     @property

@@ -1,0 +1,1 @@
+"""Spectra: Welch and multitaper densities, spectrograms, band power, coherence, current-source density."""
