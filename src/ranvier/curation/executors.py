@@ -148,7 +148,7 @@ def copy_spike_trains(
     for name, trains in session.spike_trains.items():
         try:
             ratio = recording.fs / output.header.fs
-            sink.write_spike_trains(name, trains.in_output(ratio, output.start, output.stop))
+            sink.write_spike_trains(name, trains.counted_at(recording.fs).in_output(ratio, output.start, output.stop))
         except CapabilityError as error:
             record["notes"] = [*record.get("notes", []), f"left out: {error}"]
 

@@ -89,7 +89,7 @@ class Curation:
                 record["notes"] = [*record.get("notes", []), f"{lost} edges of digital lines lie between kept samples"]
             with sink_type(destination, header, force=force) as sink:
                 for name, trains in linked.session.spike_trains.items():
-                    inside = trains.between(planned.start, planned.stop)
+                    inside = trains.counted_at(recording.fs).between(planned.start, planned.stop)
                     try:
                         sink.write_spike_trains(name, inside.at_rate(ratio, header.start))
                     except CapabilityError as error:  # the format has no place for spikes; say so in the record

@@ -112,6 +112,9 @@ class SpikeTrains:
         ``(n, channels, points)`` float32 uV, or None.
     unit_names
         Name per unit id.
+    fs
+        Counters per second, where they do not count at the rate of the session's stream (spikes detected at 30 kHz
+        beside a field potential at 1 kHz); None: the stream's.
     """
 
     counter: npt.NDArray[np.int64]
@@ -119,6 +122,7 @@ class SpikeTrains:
     site: npt.NDArray[np.int32]
     waveforms: npt.NDArray[np.float32] | None = None
     unit_names: dict[int, str] | None = None
+    fs: Fraction | None = None
 
     def __post_init__(self) -> None:
         if not len(self.counter) == len(self.unit) == len(self.site):
@@ -138,7 +142,15 @@ class SpikeTrains:
         """Return the spikes with ``start <= counter < stop``."""
         a, b = np.searchsorted(self.counter, [start, stop], side="left")
         waveforms = None if self.waveforms is None else self.waveforms[a:b]
-        return SpikeTrains(self.counter[a:b], self.unit[a:b], self.site[a:b], waveforms, self.unit_names)
+        return SpikeTrains(self.counter[a:b], self.unit[a:b], self.site[a:b], waveforms, self.unit_names, self.fs)
+
+    def counted_at(self, fs: Fraction) -> SpikeTrains:
+        """Return the spikes with counters at a rate in Hz, rounded to the nearest; themselves where they have it."""
+        if self.fs is None or self.fs == fs:
+            return self
+        ratio = fs / self.fs
+        doubled = 2 * self.counter * ratio.numerator + ratio.denominator
+        return replace(self, counter=doubled // (2 * ratio.denominator), fs=fs)
 
     def at_rate(self, ratio: Fraction, first: int) -> SpikeTrains:
         """Return the spikes in counters of a stream with one sample for ``ratio`` of ours, as events are.
@@ -146,7 +158,7 @@ class SpikeTrains:
         Waveforms are left out where the rate differs: their points lie closer than that stream's samples.
         """
         waveforms = self.waveforms if ratio == 1 else None
-        return replace(self, counter=_slower(self.counter, ratio, first), waveforms=waveforms)
+        return replace(self, counter=_slower(self.counter, ratio, first), waveforms=waveforms, fs=None)
 
     def in_output(self, ratio: Fraction, start: int, stop: int) -> SpikeTrains:
         """Return the spikes of an output with one sample for ``ratio`` of ours, in its counters ``[start, stop)``."""

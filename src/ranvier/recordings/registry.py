@@ -65,6 +65,11 @@ class Format:
 FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.xdat",
     "ranvier.recordings.formats.rhd",
+    "ranvier.recordings.formats.nsx",
+    "ranvier.recordings.formats.nex",
+    "ranvier.recordings.formats.ncs",
+    "ranvier.recordings.formats.ncs_session",
+    "ranvier.recordings.formats.tdt",
     "ranvier.recordings.formats.rhs",
     "ranvier.recordings.formats.nwb",
     "ranvier.recordings.formats.hdf5",

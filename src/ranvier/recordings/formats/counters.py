@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.exceptions import RecordingError
+from ranvier.recordings.events import Events
 from ranvier.recordings.segments import Segments
 
 #: More runs than this are damage, not gaps.
@@ -108,3 +109,16 @@ def read_cells(path: Path, offsets: npt.NDArray[np.int64], dtype: npt.DTypeLike)
     if len(data) != kind.itemsize * len(offsets):
         raise RecordingError(f"{path} became shorter while it was read: open it again to see what is left")
     return np.frombuffer(data, kind)
+
+
+def events_inside(events: Events, start: int, stop: int) -> tuple[Events, int]:
+    """Return the events within a stream's counters ``[start, stop]``, and how many lie outside.
+
+    One counter outside is rounding of another clock, and moved to the edge. A stream whose samples are lost altogether
+    keeps all events: they are what is left.
+    """
+    if stop <= start:
+        return events, 0
+    near = events.between(start - 1, stop + 2)
+    moved = np.clip(near.counter, start, stop)
+    return Events(moved, near.line, near.state, near.source, near.text), len(events) - len(near)
