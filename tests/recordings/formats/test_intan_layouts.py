@@ -16,7 +16,7 @@ from ranvier.exceptions import CapabilityError, DatasetError, RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
 from ranvier.recordings import Session, detect, open_session
-from ranvier.recordings.formats import rhd, rhs
+from ranvier.recordings.formats import rhd, rhs, rhs_stim
 
 SPLIT = ("signal", "channel")
 LAYOUTS = ("traditional", *SPLIT)
@@ -176,8 +176,12 @@ class TestRhs:
         assert session.extra["rhs"]["stim_step_a"] == pytest.approx(1e-5)
 
     @pytest.mark.parametrize("layout", LAYOUTS)
-    def test_stimulation_is_told_completely(self, tmp_path: Path, layout: str) -> None:
-        """The words are rebuilt from the events."""
+    @pytest.mark.parametrize("block_rows", [7, 1 << 14])
+    def test_stimulation_is_told_completely(
+        self, tmp_path: Path, layout: str, block_rows: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The words are rebuilt from the events, which are no more than the changes, however much is read at once."""
+        monkeypatch.setattr(rhs_stim, "_BLOCK_ROWS", block_rows)
         made = made_rhs(tmp_path, layout, first_counter=77, gaps=((300, 40),))
         events = open_session(made.path).events[""]
         rebuilt = np.zeros((4, made.counters[-1] + 1 - 77), np.uint16)
@@ -197,6 +201,8 @@ class TestRhs:
                 later[:] = later | bit if state else later & ~bit
         assert seen > 10
         np.testing.assert_array_equal(rebuilt[:, made.counters - 77], made.stim)
+        current = made.stim.astype(int) & 0x1FF
+        assert seen == np.count_nonzero(np.diff(current, axis=1, prepend=0))
 
     def test_versions(self, tmp_path: Path) -> None:
         made = write_rhs(tmp_path / "a.rhs", version=(1, 0))

@@ -181,6 +181,8 @@ class TestFolders:
         base = tmp_path / "run_g0_t0.imec0.ap"
         for path in (content.path, content.path.with_suffix(".meta"), base):
             assert detect(path)[1] == content.path
+        (tmp_path / "run_g0_t0.imec0.ap.txt").write_text("notes of mine")
+        assert spikeglx.detect(tmp_path / "run_g0_t0.imec0.ap.txt") is None
         assert spikeglx.base_name(content.path) == base.name
         assert spikeglx.files_of(content.path) == [content.path, content.path.with_suffix(".meta")]
 

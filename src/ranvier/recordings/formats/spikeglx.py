@@ -48,12 +48,11 @@ def detect(path: Path) -> Path | None:
     try:
         if path.is_dir():
             return path if _metas_in(path) else None
-        for meta in (path.with_suffix(".meta"), path.with_name(path.name + ".meta")):
-            if path.suffix in (".bin", ".meta", ".cbin") and meta != path.with_suffix(".meta"):
-                continue
-            if is_meta(meta):
-                data = meta.with_suffix(".bin")
-                return data if data.is_file() else meta
+        named = path.suffix in (".bin", ".meta", ".cbin")
+        meta = path.with_suffix(".meta") if named else path.with_name(path.name + ".meta")
+        if is_meta(meta):
+            data = meta.with_suffix(".bin")
+            return data if data.is_file() else meta
     except (OSError, ValueError):
         return None
     return None
