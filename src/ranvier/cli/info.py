@@ -54,11 +54,13 @@ def describe(videre: VidereClient, ds: DatasetMetadata) -> dict[str, Any]:
     return facts
 
 
-def convert_file(source: Path, destination: Path, *, force: bool) -> None:
-    """Write a recording in another format and say what was written."""
+def convert_file(source: Path, destination: Path, *, metadata: Path | None, compression: str, force: bool) -> None:
+    """Write a recording in another format and say what was written, clipped values and other losses too."""
     with VidereClient() as videre:
-        written = videre.convert(source, destination, force=force)
+        written = videre.convert(source, destination, metadata=metadata, compression=compression, force=force)
     typer.echo(f"{Path(written.path) / written.base_name} ({written.file_type.name}, {written.duration:.3f} s)")
+    for note in written.notes:
+        typer.echo(f"note: {note}")
 
 
 def show_provenance(path: Path, *, as_json: bool) -> None:

@@ -64,11 +64,19 @@ def info(path: PathArgument, json: Annotated[bool, typer.Option("--json", help="
 
 
 @app.command()
-def convert(source: PathArgument, destination: Path, force: Force = False) -> None:
-    """Write a recording in another format; the suffix of DESTINATION picks it (.xdat, .nwb, .bin)."""
+def convert(
+    source: PathArgument,
+    destination: Path,
+    metadata: Annotated[
+        Path | None, typer.Option("--metadata", help="YAML file with subject and session, for NWB.")
+    ] = None,
+    compression: Annotated[str, typer.Option("--compression", help="gzip or lzf, without loss (NWB, HDF5).")] = "",
+    force: Force = False,
+) -> None:
+    """Write a recording in another format; the suffix of DESTINATION picks it (.xdat, .nwb, .bin, .h5, .csv, ...)."""
     from ranvier.cli.info import convert_file
 
-    convert_file(source, destination, force=force)
+    convert_file(source, destination, metadata=metadata, compression=compression, force=force)
 
 
 @app.command()

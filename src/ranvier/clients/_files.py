@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ranvier.clients._base import BaseClient
+from ranvier.clients._output_options import CompressionInput, MetadataInput, output_options
 from ranvier.clients._progress import shown
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, FileInfo, RadiensFileType
@@ -83,11 +84,18 @@ class BaseFileClient(BaseClient):
             self._mine.pop(i, None)
         return gone
 
-    def export_data_source(self, dsource: FlexDataset, dest_path: str | Path, force: bool = False) -> None:
-        """Write a dataset unchanged to ``dir/base[.suffix]``; the suffix picks the format, without one its own."""
+    def export_data_source(
+        self, dsource: FlexDataset, dest_path: str | Path, force: bool = False, *, metadata: MetadataInput = None,
+        compression: CompressionInput = "",
+    ) -> None:  # fmt: skip
+        """Write a dataset unchanged to ``dir/base[.suffix]``; the suffix picks the format, without one its own.
+
+        ``metadata`` and ``compression`` are as in ``convert`` (additions to the documented API).
+        """
         dataset = self._metadata(dsource)
+        options = output_options(metadata, compression)
         with shown(self._progress, f"exporting {dataset.base_name}") as progress:
-            self._hub.files.export(dataset.id, Path(dest_path), force=force, progress=progress)
+            self._hub.files.export(dataset.id, Path(dest_path), options=options, force=force, progress=progress)
 
     def list_directory(self, directory: str | Path) -> list[FileInfo]:
         """Return the recordings in a folder; one that cannot be read is listed with 0 channels."""

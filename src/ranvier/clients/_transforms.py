@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from ranvier.clients._output_options import CompressionInput, MetadataInput, output_options
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
 from ranvier.models.dataset import DatasetMetadata, TransformNode
@@ -176,9 +177,27 @@ class TransformsClient(SignalsClient):
         """
         return self._hub.dsp.response(self._id(dataset), node, zero_phase=zero_phase)
 
-    def convert(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
-        """Write a recording unchanged in the format of the suffix, and link it (an addition to the documented API)."""
-        return self.apply_transforms(dataset, [], output_path, force=force)
+    def convert(
+        self, dataset: FlexDataset, output_path: Output, *, metadata: MetadataInput = None,
+        compression: CompressionInput = "", force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Write a recording unchanged in the format of the suffix, and link it (an addition to the documented API).
+
+        Parameters
+        ----------
+        metadata
+            Subject and session (NWB): a SessionMetadata, a dict of its fields, or the path of a YAML file with them.
+        compression
+            ``gzip`` or ``lzf``, both without loss (NWB, HDF5); none by default.
+        """
+        source = self._metadata(dataset)
+        options = output_options(metadata, compression)
+        with shown(self._progress, f"converting: {source.base_name}") as progress:
+            found = self._hub.curation.convert(
+                source.id, Path(output_path), options=options, force=force, progress=progress
+            )
+        self._mine[found.id] = None
+        return found
 
     def apply_transforms(
         self, dataset: FlexDataset, nodes: Sequence[TransformNode], output_path: Output, *,

@@ -19,6 +19,8 @@ SUFFIXES: dict[str, RadiensFileType] = {
     ".csv": RadiensFileType.CSV,
     ".hdf5": RadiensFileType.HDF5,
     ".h5": RadiensFileType.HDF5,
+    ".mearec.hdf5": RadiensFileType.MEAREC_HDF5,
+    ".mearec.h5": RadiensFileType.MEAREC_HDF5,
     ".nex5": RadiensFileType.NEX5,
     ".nwb": RadiensFileType.NWB,
     ".bin": RadiensFileType.KILOSORT2,
@@ -61,6 +63,9 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
         The suffix names a format that this version does not write.
     """
     target = Path(path).expanduser().absolute()
+    plugin = _plugin_of_suffix(target)
+    if plugin is not None:
+        return plugin
     known = format_of_suffix(target)
     if known is not None:
         suffix, file_type = known
@@ -73,6 +78,16 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
     if default is not None and default.sink is not None:
         return target, default
     return target, format_for_type(RadiensFileType.XDAT)
+
+
+def _plugin_of_suffix(target: Path) -> tuple[Path, Format] | None:
+    """Return base and format of a suffix that belongs to a plug-in's sink and to none of the API's types."""
+    for known in all_formats():
+        suffixes = known.sink.suffixes if known.sink is not None else ()
+        for suffix in sorted(suffixes, key=len, reverse=True):
+            if suffix and suffix not in SUFFIXES and target.name.lower().endswith(suffix):
+                return target.with_name(target.name[: -len(suffix)]), known
+    return None
 
 
 def writable(file_type: RadiensFileType, target: Path) -> Format:

@@ -15,6 +15,7 @@ from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
+from ranvier.models.output_options import OutputOptions
 from ranvier.recordings import Format
 from ranvier.recordings.digital import edges_lost_at
 from ranvier.services.progress import Progress
@@ -36,19 +37,28 @@ class Curation:
         output: Path,
         *,
         zero_phase: bool = False,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> DatasetMetadata:
         """Apply transforms to a dataset, write the result and link it; see the Protocol."""
         linked = self._datasets.linked(dataset_id)
-        paths = self.write(linked, nodes, output, zero_phase=zero_phase, force=force, progress=progress)
+        paths = self.write(
+            linked, nodes, output, zero_phase=zero_phase, options=options, force=force, progress=progress
+        )
         return self._datasets.link(paths[0])
 
     def convert(
-        self, dataset_id: str, output: Path, *, force: bool = False, progress: Progress | None = None
+        self,
+        dataset_id: str,
+        output: Path,
+        *,
+        options: OutputOptions | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
     ) -> DatasetMetadata:
         """Write a dataset unchanged and link the result."""
-        return self.apply(dataset_id, [], output, force=force, progress=progress)
+        return self.apply(dataset_id, [], output, options=options, force=force, progress=progress)
 
     def write(
         self,
@@ -58,6 +68,7 @@ class Curation:
         *,
         default: Format | None = None,
         zero_phase: bool = False,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> list[Path]:
@@ -77,6 +88,7 @@ class Curation:
         record["stages"] = [*planned.slices, *record.get("stages", [])]
         record["file_type"] = known.file_type.name
         header = replace(header, channels=header.channels if planned.chain else planned.channels, provenance=record)
+        header = replace(header, options=options or header.options)
         sink_type = known.sink
         if sink_type is None:
             raise OutputError(f"{known.name} files cannot be written")
