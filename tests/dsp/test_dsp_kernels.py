@@ -207,3 +207,19 @@ def test_row_median_is_exact_whatever_came_before(columns: int, kind: str) -> No
         reference_kernels.row_median(x[a : a + 37].copy(), columns, part)
         parts[a : a + 37] = part
     assert parts.tobytes() == out.tobytes()
+
+
+@pytest.mark.parametrize("columns", [1, 5, 130])
+@pytest.mark.parametrize("low", [-1000, 3])
+def test_shift(columns: int, low: int) -> None:
+    x = _signal(200, columns, nan=True)
+    h = RNG.standard_normal((17, columns)).astype(np.float32)
+    results = []
+    for function in (fir_kernels.shift, references.shift):
+        out = np.zeros((180, columns), np.float32)
+        pack = np.empty((17 + 64) * fir_kernels.GROUP, np.float32)
+        scratch = np.empty(17 * fir_kernels.GROUP, np.float32)
+        function(x[:40].copy(), x[40:].copy(), 10, low, h, 0, columns, out, pack, scratch)
+        results.append(out)
+    np.testing.assert_array_equal(*results)
+    assert np.isfinite(results[0]).any()

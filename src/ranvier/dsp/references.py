@@ -127,6 +127,16 @@ def decimate(
             out[j, c] = _window_sum(rows[:, c], middle, max(low, 0), h)
 
 
+def shift(
+    recent: F32, x: F32, row: int, low: int, h: F32, column: int, width: int, out: F32, pack: F32, taps_of_group: F32
+) -> None:
+    """As ``decimate`` by 1, with taps of its own for each channel."""
+    rows = np.concatenate([recent, x])
+    for j in range(len(out)):
+        for c in range(column, column + width):
+            out[j, c] = _window_sum(rows[:, c], row + j, max(low, 0), np.ascontiguousarray(h[:, c]))
+
+
 def _window_sum(x: F32, middle: int, low: int, h: F32) -> np.float32:
     if not np.isfinite(x[middle]):
         return np.float32(np.nan)
