@@ -75,7 +75,7 @@ class Curation:
         """Run a chain from a dataset into a new recording; return its files, the one to link first."""
         destination, known = resolve_output(output, default)
         recording = linked.recording
-        planned = plan(nodes, recording, linked.channels, zero_phase=zero_phase)
+        planned = plan(nodes, recording, linked.channels, zero_phase=zero_phase, events=lambda: stream_events(linked))
         header = make_header(
             recording,
             planned.chain,

@@ -17,6 +17,7 @@ from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledErr
 from ranvier.hub.curation import source_record
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import (
     BulkSinkParams,
     BulkSourceParams,
@@ -206,6 +207,7 @@ class Protocols:
             record=source_record(linked),
             extra=linked.session.extra,
             bulk=node.type == TransformNodeType.BULK_SOURCE,
+            events=lambda: stream_events(linked),
         )
 
     def _linked(self, params: SourceParams) -> Linked:

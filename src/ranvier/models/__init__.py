@@ -147,7 +147,8 @@ _NAMES = {
         TimeRange TimeRangeSpec TrsMode resolve_time_range sample_at
     """,
     "transforms": """
-        BandParams BulkSinkParams BulkSourceParams CARParams DownsampleParams HighLowPassParams NotchParams
+        BandParams BlankArtifactsParams BulkSinkParams BulkSourceParams CARParams CorrectSkewParams
+        DownsampleParams HighLowPassParams NotchParams
         PairedRefParams ProtocolGraph ProtocolSpec SinkParams SliceChannelsParams SliceTimeParams SourceParams
         TransformEdge TransformNode TransformNodeType TransformParams VirtualRefParams
     """,
