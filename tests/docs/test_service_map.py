@@ -124,6 +124,7 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
         "rig.control.ground_truth",
         "rig.sensors.assigned",
         "rig.signals.cached",
+        "rig.signals.kept",
         "rig.signals.channels_revision",
         "rig.signals.subscribe",
         "rig.signals.events",
