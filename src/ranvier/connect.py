@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from ranvier._platform import home
 from ranvier.exceptions import ConfigurationError, ServerDiscoveryError
 from ranvier.services import Hub
@@ -101,6 +104,20 @@ def leave(engine: Rig) -> None:
     from ranvier import transport
 
     transport.disconnect(engine)
+
+
+def shared_memory(engine: Rig, token: str) -> npt.NDArray[np.uint8] | None:
+    """Return memory that a rig shares (``SignalBlock.lent``), read-only or not to be written; None where it cannot."""
+    from ranvier.rig.rig import Rig as EmbeddedRig
+
+    if isinstance(engine, EmbeddedRig):
+        from ranvier._shared import owned
+
+        found = owned(token)
+        return None if found is None else found.bytes
+    from ranvier import transport
+
+    return transport.shared_memory(engine, token)
 
 
 def _embedded_rig(where: Path) -> Rig:

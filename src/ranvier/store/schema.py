@@ -56,4 +56,9 @@ def _protocols(connection: sqlite3.Connection) -> None:
     connection.execute(f"CREATE TABLE protocols ({columns}){_STRICT}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols)
+def _retries(connection: sqlite3.Connection) -> None:
+    for column in ("attempts INTEGER NOT NULL DEFAULT 1", "retry_of TEXT", "request TEXT", "staged TEXT"):
+        connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols, _retries)
