@@ -56,4 +56,9 @@ def _protocols(connection: sqlite3.Connection) -> None:
     connection.execute(f"CREATE TABLE protocols ({columns}){_STRICT}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols)
+def _hubs(connection: sqlite3.Connection) -> None:
+    columns = "name TEXT PRIMARY KEY, address TEXT NOT NULL, added_utc TEXT NOT NULL"
+    connection.execute(f"CREATE TABLE hubs ({columns}){_STRICT}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols, _hubs)
