@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from ranvier._platform import home
 from ranvier.exceptions import ConfigurationError, ServerDiscoveryError
 from ranvier.services import Hub
@@ -26,9 +29,9 @@ _LOCK = threading.Lock()
 def open_hub(address: str | None = None) -> Hub:
     """Return the hub to use: ``address`` > ``RANVIER_ADDRESS`` > embedded in this process.
 
-    An address is ``embedded``, ``embedded:FOLDER`` (embedded too, with its state in that folder instead of RANVIER_HOME)
-    or the name of a hub (see :func:`named_hubs`). Clients of one process share the embedded hub of each folder, so that
-    what one links another can use.
+    An address is ``embedded``, ``embedded:FOLDER`` (its state lies in that folder instead of RANVIER_HOME) or the name of
+    a hub (see :func:`named_hubs`). Clients of one process share the embedded hub of each folder, so that what one links
+    another can use.
 
     Raises
     ------
@@ -147,6 +150,20 @@ def leave(engine: Rig) -> None:
     from ranvier import transport
 
     transport.disconnect(engine)
+
+
+def shared_memory(engine: Rig, token: str) -> npt.NDArray[np.uint8] | None:
+    """Return memory that a rig shares (``SignalBlock.lent``), read-only or not to be written; None where it cannot."""
+    from ranvier.rig.rig import Rig as EmbeddedRig
+
+    if isinstance(engine, EmbeddedRig):
+        from ranvier._shared import owned
+
+        found = owned(token)
+        return None if found is None else found.bytes
+    from ranvier import transport
+
+    return transport.shared_memory(engine, token)
 
 
 def _embedded_rig(where: Path) -> Rig:

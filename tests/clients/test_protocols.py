@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,7 +30,9 @@ from ranvier.models.jobs import JobProgress, JobState
 from ranvier.models.simulation import SimulationSpec
 from ranvier.recordings.formats.xdat import FORMAT
 from ranvier.store import Store
+from ranvier.store.database import Database
 from ranvier.store.schema import MIGRATIONS
+from ranvier.store.settings import Settings
 
 XdatSink = FORMAT.sink
 XDAT = RadiensFileType.XDAT
@@ -119,14 +120,10 @@ def test_protocols_survive_sessions_and_are_managed(curate, dataset, tmp_path: P
 
 
 def test_an_older_store_is_migrated(tmp_path: Path, dataset, curate) -> None:
-    with Store(tmp_path / "old") as store:
-        store.settings.set("a", 1)
-    file = tmp_path / "old" / "ranvier.sqlite"
-    connection = sqlite3.connect(file)
-    connection.execute("DROP TABLE protocols")
     before = next(i for i, migration in enumerate(MIGRATIONS) if migration.__name__ == "_protocols")
-    connection.execute(f"PRAGMA user_version={before}")
-    connection.close()
+    old = Database(tmp_path / "old" / "ranvier.sqlite", migrations=MIGRATIONS[:before])
+    Settings(old).set("a", 1)
+    old.close()
     with Store(tmp_path / "old") as store:
         assert store.protocols.all() == []
         assert store.settings.get("a") == 1
@@ -195,7 +192,7 @@ def test_cancelled_leaves_nothing(curate, tmp_path: Path, monkeypatch) -> None:
     write = XdatSink.write
 
     def cancel(self, block) -> None:
-        running = next(job for job in curate.list_jobs() if job.state == JobState.RUNNING)
+        running = next(job for job in curate.jobs() if job.state == JobState.RUNNING)
         curate.cancel_job(running.id)
         write(self, block)
 
@@ -333,7 +330,7 @@ def test_one_failing_source_does_not_lose_the_others(curate, tmp_path: Path, mon
     assert len(caught.value.outputs) == 2
     written = {name for name in names(tmp_path / "out") if name.endswith(".xdat.json")}
     assert written == {"r0_SIMULATED_x.xdat.json", "r2_SIMULATED_x.xdat.json"}
-    job = next(job for job in curate.list_jobs() if job.kind == "protocol")
+    job = next(job for job in curate.jobs() if job.kind == "protocol")
     assert job.state == JobState.DONE
 
 

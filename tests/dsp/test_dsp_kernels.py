@@ -133,6 +133,20 @@ def test_row_statistics(columns: int, nan: bool) -> None:
             np.testing.assert_allclose(out, expected, rtol=2e-7, atol=1e-5)
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3, 8, 9, 33, 64])
+def test_median_of_equal_values_and_of_extreme_ones(columns: int) -> None:
+    x = RNG.integers(-2, 3, (400, columns)).astype(np.float32)
+    x[:100] *= np.float32(1e-40)  # denormal numbers
+    x[100:150] *= np.float32(1e38)
+    x[200:210] = -0.0
+    x[RNG.random(x.shape) < 0.1] = np.nan
+    x[RNG.random(x.shape) < 0.05] = -np.inf
+    got, expected = np.empty(400, np.float32), np.empty(400, np.float32)
+    reference_kernels.row_median(x, columns, got)
+    references.row_median(x, columns, expected)
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_subtract_and_its_forms() -> None:
     x = _signal(200, 20, nan=True)
     ref = np.empty(200, np.float32)

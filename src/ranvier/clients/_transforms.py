@@ -8,7 +8,7 @@ from typing import Literal
 
 from ranvier.clients._output_options import CompressionInput, MetadataInput, output_options
 from ranvier.clients._progress import shown
-from ranvier.clients._signals import SignalsClient
+from ranvier.clients._sessions import SessionsClient
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.models.dsp import FilterResponse
 from ranvier.models.flex import FlexDataset
@@ -17,7 +17,7 @@ from ranvier.models.transforms import FamilyInput
 Output = str | Path
 
 
-class TransformsClient(SignalsClient):
+class TransformsClient(SessionsClient):
     """One filter, reference or slice from a dataset into a new recording.
 
     All of them take ``output_path`` as ``dir/base[.suffix]``: the suffix picks the format (``.xdat``, ``.nwb``,

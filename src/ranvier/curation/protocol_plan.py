@@ -165,7 +165,9 @@ class _Planner:
             return None
         try:
             destination, known = destination_of(step, self.source.base_name)
-            refuse_own_source(self.source.format, self.source.canonical, destination, known)
+            refuse_own_source(
+                self.source.format, self.source.canonical, destination, known, self.source.record.get("provenance")
+            )
         except RadiensError as error:
             self._fault(step, str(error))
             return None

@@ -77,6 +77,13 @@ def row_median(x: F32, columns: int, out: F32) -> None:
         out[t] = np.median(finite) if len(finite) else 0.0
 
 
+def row_median_of_bits(
+    bits: npt.NDArray[np.int32], columns: int, pair: npt.NDArray[np.int32], as_float: F32, out: F32
+) -> None:
+    """``row_median``, of float32 bits."""
+    row_median(bits.view(np.float32), columns, out)
+
+
 def subtract(x: F32, ref: F32, columns: int, out: F32) -> None:
     """Subtract one value per row from the first columns; copy the others."""
     out[:, :columns] = x[:, :columns] - ref[:, None]

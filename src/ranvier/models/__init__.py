@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ranvier.models.provenance import *
     from ranvier.models.quality import *
     from ranvier.models.rig import *
+    from ranvier.models.sessions import *
     from ranvier.models.signals import *
     from ranvier.models.simulation import *
     from ranvier.models.spectra import *
@@ -83,7 +84,7 @@ _NAMES = {
         Impedance ImpedanceValue
     """,
     "jobs": """
-        JobInfo JobProgress JobState PartProgress
+        JobInfo JobProgress JobSettings JobState PartProgress
     """,
     "kpi": """
         BundleStatId ChannelReduction KpiBundleStatsResult KpiBundleStatsWindow KpiMetric KpiMetricId
@@ -107,6 +108,9 @@ _NAMES = {
     "rig": """
         ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopSettings LoopStatus OutputStatus
         PulseRecord RigState RigStatus SafetyLimits SensorAssignmentInfo SourceStatus Workspace
+    """,
+    "sessions": """
+        AlignmentQuality Barcodes ClockAlignment ReplayReport SessionPiece SplitTimestamps
     """,
     "signals": """
         KeyIndex SigSelect SignalArrays SignalSpec SignalType

@@ -118,9 +118,23 @@ class RigSignals(Protocol):
         ...
 
     def read(
-        self, time_range: TimeRangeSpec, select: SigSelect, *, apply_dsp: bool = False, counts: bool = False
+        self,
+        time_range: TimeRangeSpec,
+        select: SigSelect,
+        *,
+        apply_dsp: bool = False,
+        counts: bool = False,
+        lend: bool = False,
     ) -> SignalBlock:
-        """Read from the cache; what has left it raises TimeRangeError; ``counts`` keeps int16 where it is stored."""
+        """Read from the cache; what has left it raises TimeRangeError; ``counts`` keeps int16 where it is stored.
+
+        With ``lend`` the engine may say where the samples lie instead (``SignalBlock.lent``), in memory that the
+        caller maps; it does where they are many.
+        """
+        ...
+
+    def kept(self, epoch: int) -> int | None:
+        """Return the oldest counter of a stream that was not overwritten yet; None where that stream is gone."""
         ...
 
     def read_new(self, reader: str, select: SigSelect) -> SignalBlock:
