@@ -29,7 +29,7 @@ _LOCK = threading.Lock()
 def open_hub(address: str | None = None) -> Hub:
     """Return the hub to use: ``address`` > ``RANVIER_ADDRESS`` > embedded in this process.
 
-    An address is ``embedded``, ``embedded:FOLDER`` (its state lies in that folder instead of RANVIER_HOME) or the name of
+    An address is ``embedded``, ``embedded:FOLDER`` (its state in that folder instead of RANVIER_HOME) or the name of
     a hub (see :func:`named_hubs`). Clients of one process share the embedded hub of each folder, so that what one links
     another can use.
 
