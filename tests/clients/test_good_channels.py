@@ -34,5 +34,5 @@ def test_good_channels_are_selected_in_one_call(tmp_path: Path) -> None:
         assert set(videre.get_selected_channels(ds)[SignalType.AMP]) >= set(table.good)
         with pytest.raises(ConfigurationError, match="verdicts are"):
             videre.select_good_channels(ds, keep=["splendid"])
-        with pytest.raises(SignalSelectionError, match="left as it is|no channel has such"):
+        with pytest.raises(SignalSelectionError, match="no channel has such"):
             videre.select_good_channels(ds, keep=[])

@@ -64,8 +64,8 @@ def channel_quality(
     * **outside** the brain: it is among the topmost sites of its shank, all of which have a trend below -0.75.
 
     The "others" are the channels that are neither flat nor saturated nor outside the brain; with fewer than 4 of them
-    nothing is compared and only the absolute rules hold. Noise is meant in the band of the data that was measured: of raw
-    data it is mostly field potential, so judge noise on the spike band and give the raw statistics as ``raw``.
+    nothing is compared and only the absolute rules hold. Noise is meant in the band of the data that was measured: of
+    raw data it is mostly field potential, so judge noise on the spike band and give the raw statistics as ``raw``.
 
     Parameters
     ----------
