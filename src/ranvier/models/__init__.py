@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ranvier.models.provenance import *
     from ranvier.models.quality import *
     from ranvier.models.rig import *
+    from ranvier.models.sessions import *
     from ranvier.models.signals import *
     from ranvier.models.simulation import *
     from ranvier.models.spectra import *
@@ -87,7 +88,7 @@ _NAMES = {
         Impedance ImpedanceValue
     """,
     "jobs": """
-        JobInfo JobProgress JobState PartProgress
+        JobInfo JobProgress JobSettings JobState PartProgress
     """,
     "kpi": """
         BundleStatId ChannelReduction KpiBundleStatsResult KpiBundleStatsWindow KpiMetric KpiMetricId
@@ -111,6 +112,9 @@ _NAMES = {
     "rig": """
         ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopSettings LoopStatus OutputStatus
         PulseRecord RigState RigStatus SafetyLimits SensorAssignmentInfo SourceStatus Workspace
+    """,
+    "sessions": """
+        AlignmentQuality Barcodes ClockAlignment ReplayReport SessionPiece SplitTimestamps
     """,
     "signals": """
         KeyIndex SigSelect SignalArrays SignalSpec SignalType
@@ -151,7 +155,8 @@ _NAMES = {
         TimeRange TimeRangeSpec TrsMode resolve_time_range sample_at
     """,
     "transforms": """
-        BandParams BulkSinkParams BulkSourceParams CARParams DownsampleParams HighLowPassParams NotchParams
+        BandParams BlankArtifactsParams BulkSinkParams BulkSourceParams CARParams CorrectSkewParams
+        DownsampleParams HighLowPassParams NotchParams
         PairedRefParams ProtocolGraph ProtocolSpec SinkParams SliceChannelsParams SliceTimeParams SourceParams
         TransformEdge TransformNode TransformNodeType TransformParams VirtualRefParams
     """,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier.exceptions import ConfigurationError, ProbeError
-from ranvier.models._pictures import F64, axes, scale
+from ranvier.models._pictures import F64, axes
 from ranvier.models.signals import SignalType
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def draw_on_probe(
         patches = PatchCollection([s for s, d in zip(shapes, drawn, strict=True) if d], cmap="viridis")
         patches.set_array(value[drawn])
         ax.add_collection(patches)
-        scale(ax, patches, label)
+        _scale_without_outliers(ax, patches, value[drawn], label)
     else:
         face = [given.get(ntv, "none") for ntv in sites]
         ax.add_collection(PatchCollection(shapes, facecolor=face, edgecolor="0.5", linewidth=0.5))
@@ -102,6 +102,21 @@ def _shape(site: SitePosition, smallest: float) -> Any:
     return Rectangle((site.probe_x - width / 2, site.probe_y - height / 2), width, height)
 
 
+def _scale_without_outliers(ax: Axes, patches: Any, values: F64, label: str) -> None:
+    """Let the colours span what lies within 1.5 quartile ranges of the quartiles; arrows say where more lies beyond."""
+    low, high = 0.0, 1.0
+    if values.size:
+        q1, q3 = np.percentile(values, [25, 75])
+        low, high = max(values.min(), q1 - 1.5 * (q3 - q1)), min(values.max(), q3 + 1.5 * (q3 - q1))
+        beyond = (bool(values.min() < low), bool(values.max() > high))
+    else:
+        beyond = (False, False)
+    patches.set_clim(low, high)
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
+    figure: Any = ax.figure
+    figure.colorbar(patches, ax=ax, label=label, extend=extend)
+
+
 def _frame(ax: Axes, at: F64, size: float) -> None:
     (left, bottom), (right, top) = at.min(axis=0) - size, at.max(axis=0) + size
     wide = max(0.0, (top - bottom) / 4 - (right - left)) / 2  # a single column is no stripe
@@ -140,7 +155,9 @@ def draw_measure(
     numbers = [name for name, value in first.items() if isinstance(value, float)]
     column_of(measure, numbers)
     values = np.array([getattr(c, measure) for c in table.channels], dtype=np.float64)
-    return draw_on_probe(where, [c.ntv_idx for c in table.channels], values, measure, ax)
+    return draw_on_probe(
+        where, [c.ntv_idx for c in table.channels], values, measure.replace("_uv", ", µV").replace("_", " "), ax
+    )
 
 
 def column_of(name: str, known: Sequence[str]) -> int:

@@ -30,6 +30,8 @@ from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
 from ranvier.services.progress import Progress
 from ranvier.services.protocols import HubProtocols
+from ranvier.services.replays import HubReplays
+from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
 from ranvier.services.spectra import HubSpectra
@@ -44,6 +46,8 @@ __all__ = [
     "HubJobs",
     "HubMetrics",
     "HubProtocols",
+    "HubReplays",
+    "HubSessions",
     "HubSignals",
     "HubSimulation",
     "HubSpectra",

@@ -12,6 +12,8 @@ from ranvier.services.files import HubFiles
 from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
 from ranvier.services.protocols import HubProtocols
+from ranvier.services.replays import HubReplays
+from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
 from ranvier.services.spectra import HubSpectra
@@ -48,6 +50,16 @@ class Hub(Protocol):
     @property
     def protocols(self) -> HubProtocols:
         """Graphs of transforms."""
+        ...
+
+    @property
+    def sessions(self) -> HubSessions:
+        """Recordings that belong together."""
+        ...
+
+    @property
+    def replays(self) -> HubReplays:
+        """Files made again from their own record."""
         ...
 
     @property
