@@ -128,6 +128,7 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
         "rig.signals.channels_revision",
         "rig.signals.subscribe",
         "rig.signals.events",
+        "rig.quality.get",
         "rig.spectra.get",
         "rig.spectra.psd",
         "rig.spectra.band_power",

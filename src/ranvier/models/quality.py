@@ -23,10 +23,16 @@ class ChannelVerdict(StrEnum):
     DEAD = "dead"
     SATURATED = "saturated"
     NOISY = "noisy"
+    BRIDGED = "bridged"
+    OUTSIDE = "outside"
 
 
 class ChannelQuality(OwnModel):
     """Measures and verdict of one channel.
+
+    ``likeness`` is how much more a channel shares with its probe than its neighbours do (0: alike), ``trend`` how much
+    its surroundings share above 300 Hz (0: as the median, -1: nothing), None where not found.
+    ``bridged_to`` are native indices.
 
     ``rms_uv`` is about 0, ``sd_uv`` about the mean; ``noise_uv`` is the median over seconds of the median absolute
     deviation / 0.6745. All are NaN where the channel held no finite sample. ``reasons`` say, in words with numbers, why
@@ -42,6 +48,9 @@ class ChannelQuality(OwnModel):
     max_uv: float
     saturated_fraction: float = 0.0
     flat_fraction: float = 0.0
+    likeness: float | None = None
+    trend: float | None = None
+    bridged_to: tuple[int, ...] = ()
     verdict: ChannelVerdict
     reasons: tuple[str, ...] = ()
 

@@ -61,4 +61,9 @@ def _retries(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols, _retries)
+def _hubs(connection: sqlite3.Connection) -> None:
+    columns = "name TEXT PRIMARY KEY, address TEXT NOT NULL, added_utc TEXT NOT NULL"
+    connection.execute(f"CREATE TABLE hubs ({columns}){_STRICT}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols, _retries, _hubs)
