@@ -71,8 +71,11 @@ def rig(folder: Path, channels_per_port: int) -> Iterator[AllegoClient]:
             for port in "ABCDEFGH":
                 allego.set_sensor(port=port, headstage="", probe=PROBES[channels_per_port])
             allego.update_recording_config(RecordingConfig(base_file_name="bench", base_file_path=str(folder)))
-            yield allego
-        time.sleep(0.5)
+            try:
+                yield allego
+            finally:  # a rig that records outlives its clients: interrupted, it would fill the disk
+                allego.stop_recording()
+                allego.stop_streaming()
 
 
 def engine_pid() -> int:
@@ -91,10 +94,10 @@ def cpu_sec(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_mb(pid: int) -> float:
-    """Return the resident memory of a process (Linux)."""
+def resident_mb(pid: int, what: str = "VmRSS") -> float:
+    """Return the resident memory of a process, all of it or ``RssAnon``: what is its own and no cache (Linux)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
 def stop_and_count(allego: AllegoClient) -> tuple[int, int, int]:
@@ -120,7 +123,6 @@ def stream(folder: Path, seconds: float) -> bool:
             seen.look(allego)
         whole = (cpu_sec(pid) - before) / (time.monotonic() - begun)
         lost, unwritten, missing = stop_and_count(allego)
-        allego.stop_streaming()
     own = [a + b for a, b in zip(seen.pump, seen.recorder, strict=True)]
     work = statistics.median(own)
     print(f"1024 channels x {FS} Hz x {seconds:g} s, high-pass 300 Hz + CAR, recorded (simulated source)")
@@ -148,7 +150,6 @@ def read(folder: Path, rounds: int) -> bool:
             time.sleep(0.2)
             assert served.amp is out["amp"]
         lost, unwritten, missing = stop_and_count(allego)
-        allego.stop_streaming()
     taken = taken[2:]
     middle = statistics.median(taken)
     print(f"last second of 1024 channels through AllegoClient while recording, out= reused, {rounds} reads")
@@ -162,6 +163,7 @@ def read(folder: Path, rounds: int) -> bool:
 
 def soak(folder: Path, minutes: float) -> bool:
     memory: list[float] = []
+    own: list[float] = []
     lost = unwritten = missing = 0
     seen = Seen()
     with rig(folder, 64) as allego:
@@ -178,17 +180,18 @@ def soak(folder: Path, minutes: float) -> bool:
                 allego.get_signals(TimeRangeSpec.lookback(0.5), "all", out=out)
                 if len(seen.pump) % 10 == 0:
                     memory.append(resident_mb(pid))
+                    own.append(resident_mb(pid, "RssAnon"))
                 seen.look(allego)
             _, more, gone = stop_and_count(allego)
             unwritten, missing = unwritten + more, missing + gone
             for path in folder.glob("bench*"):
                 path.unlink()
         lost = allego.details().source.lost_samples
-        allego.stop_streaming()
-    settled = memory[len(memory) // 10 :]  # the cache has filled by then
+    settled, own = memory[len(memory) // 10 :], own[len(own) // 10 :]  # the cache has filled by then
     spread = (max(settled) - min(settled)) / min(settled)
     print(f"soak, 512 channels x {FS} Hz x {minutes:g} min, high-pass 300 Hz + CAR, recorded, read (simulated source)")
     print(f"  memory {settled[0]:.0f} MB after a tenth, {settled[-1]:.0f} MB at the end, spread {spread:.2%} (1 %)")
+    print(f"  without the live cache {own[0]:.0f} MB, {own[-1]:.0f} MB at the end ({min(own):.0f}-{max(own):.0f})")
     print(f"  lost by the source {lost}, not written {unwritten}, missing in the files {missing}")
     print(f"  engine's own work {statistics.median(seen.pump) + statistics.median(seen.recorder):.1%} of a core")
     return spread <= FLAT and not (lost or unwritten or missing)

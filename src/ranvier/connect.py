@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from ranvier._platform import home
 from ranvier.exceptions import ConfigurationError, ServerDiscoveryError
 from ranvier.services import Hub
@@ -26,20 +29,25 @@ _LOCK = threading.Lock()
 def open_hub(address: str | None = None) -> Hub:
     """Return the hub to use: ``address`` > ``RANVIER_ADDRESS`` > embedded in this process.
 
-    Clients of one process and one RANVIER_HOME share the embedded hub, so that what one links another can use.
+    An address is ``embedded``, ``embedded:FOLDER`` (its state in that folder instead of RANVIER_HOME) or the name of
+    a hub (see :func:`named_hubs`). Clients of one process share the embedded hub of each folder, so that what one links
+    another can use.
 
     Raises
     ------
     ServerDiscoveryError
-        For an address other than ``embedded``: this version has no hub server to connect to. Never falls back.
+        For any other address: this version has no hub server to connect to. Never falls back.
     """
     wanted = address if address is not None else os.environ.get("RANVIER_ADDRESS") or "embedded"
-    if wanted != "embedded":
+    if wanted != "embedded" and ":" not in wanted:
+        wanted = named_hubs().get(wanted, wanted)
+    kind, _, folder = wanted.partition(":")
+    if kind != "embedded":
         raise ServerDiscoveryError(
             f"no hub answers at {wanted!r}: this version runs the engine inside the calling process only; "
-            f"leave address (and RANVIER_ADDRESS) out, or say 'embedded'"
+            f"leave address (and RANVIER_ADDRESS) out, or say 'embedded' or 'embedded:FOLDER'"
         )
-    where = home().expanduser().absolute()
+    where = (Path(folder) if folder else home()).expanduser().absolute()
     with _LOCK:
         hub = _EMBEDDED.get(where)
         if hub is None:
@@ -47,6 +55,47 @@ def open_hub(address: str | None = None) -> Hub:
 
             hub = _EMBEDDED[where] = EmbeddedHub(where)
         return hub
+
+
+def named_hubs() -> dict[str, str]:
+    """Return the address of every named hub of this RANVIER_HOME; the default hub needs no name."""
+    from ranvier.store import Store
+
+    with Store() as store:
+        return store.hubs.all()
+
+
+def name_hub(name: str, address: str) -> None:
+    """Give a hub a name; one that has it already is replaced."""
+    from ranvier.store import Store
+
+    with Store() as store:
+        store.hubs.put(name, address)
+
+
+def forget_hub(name: str) -> None:
+    """Take a hub's name back; its folder stays. ServerDiscoveryError for an unknown one."""
+    from ranvier.store import Store
+
+    with Store() as store:
+        store.hubs.remove(name)
+
+
+def hub_address(name: str | None) -> str | None:
+    """Return the address behind a hub's name; None for ``default``, which is what ``open_hub()`` gives.
+
+    Raises
+    ------
+    ServerDiscoveryError
+        An unknown name; the message lists the known ones.
+    """
+    from ranvier.store import Store
+    from ranvier.store.hubs import DEFAULT
+
+    if name in (None, DEFAULT):
+        return None
+    with Store() as store:
+        return store.hubs.address(str(name))
 
 
 def open_rig(address: str | None = None, *, embedded: bool = False) -> Rig:
@@ -101,6 +150,20 @@ def leave(engine: Rig) -> None:
     from ranvier import transport
 
     transport.disconnect(engine)
+
+
+def shared_memory(engine: Rig, token: str) -> npt.NDArray[np.uint8] | None:
+    """Return memory that a rig shares (``SignalBlock.lent``), read-only or not to be written; None where it cannot."""
+    from ranvier.rig.rig import Rig as EmbeddedRig
+
+    if isinstance(engine, EmbeddedRig):
+        from ranvier._shared import owned
+
+        found = owned(token)
+        return None if found is None else found.bytes
+    from ranvier import transport
+
+    return transport.shared_memory(engine, token)
 
 
 def _embedded_rig(where: Path) -> Rig:

@@ -135,6 +135,12 @@ def test_check(embedded: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert not list(Path(os.environ["RANVIER_HOME"]).rglob("*.tmp"))
 
 
+@pytest.mark.parametrize("seconds", ["-3", "0", "nan", "inf"])
+def test_watch_for_no_time(embedded: None, seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rig", "watch", "--seconds", seconds]) == 1
+    assert "no time to watch" in capsys.readouterr().err
+
+
 def test_check_is_too_short(embedded: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rig", "check", "--seconds", "0.1"]) == 1
     assert "2 or more" in capsys.readouterr().err

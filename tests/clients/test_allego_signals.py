@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from ranvier import AllegoClient
 from ranvier.clients import _rig_signals
 from ranvier.exceptions import ClientClosedError, ConfigurationError, SignalSelectionError, TimeRangeError
 from ranvier.models import SignalType, TimeRangeSpec
+from ranvier.services.signals import SignalBlock
 
 FS = 30_000
 
@@ -23,6 +26,19 @@ def live(allego: AllegoClient) -> AllegoClient:
     allego.start_streaming()
     wait_until(allego, 0.5)
     return allego
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[SignalBlock]:
+    """Return a list of the blocks that come from the engine from now on."""
+    blocks: list[SignalBlock] = []
+    real = _rig_signals.widened
+
+    def widened(block: SignalBlock, *more: Any) -> Any:
+        blocks.append(block)
+        return real(block, *more)
+
+    monkeypatch.setattr(_rig_signals, "widened", widened)
+    return blocks
 
 
 def wait_until(allego: AllegoClient, sec: float) -> None:
@@ -264,14 +280,63 @@ def test_filters_in_front_of_the_cache_leave_no_counts(allego: AllegoClient) -> 
 
 
 def test_counts_cross_to_the_client(live: AllegoClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    real = _rig_signals.widened
-    monkeypatch.setattr(_rig_signals, "widened", lambda block, out: seen.append(block) or real(block, out))
+    seen = watched(monkeypatch)
     live.get_signals([0.1, 0.2], {"amp": "all", "ain": "all"})
     assert {kind: block.dtype for kind, block in seen[0].samples.items()} == {
         SignalType.AMP: np.int16,
         SignalType.AIN: np.int16,
     }
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="nothing to share memory with")
+@pytest.mark.parametrize("filtered", [False, True])
+def test_many_samples_are_read_where_they_lie(
+    allego: AllegoClient, filtered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the engine's own ring; equal to the copy that the engine makes."""
+    if filtered:
+        allego.set_dsp_group(stage="stage1", params=[{"type": "highpass", "freq": 300.0}])
+    allego.start_streaming()
+    wait_until(allego, 1.2)
+    seen = watched(monkeypatch)
+    wanted = {"amp": "all", "ain": [1], "dout": "all"}
+    mapped = allego.get_signals([0.1, 1.0], wanted)
+    monkeypatch.setattr(allego, "_can_borrow", False)
+    copied = allego.get_signals([0.1, 1.0], wanted)
+    lent = seen[0].lent
+    assert lent is not None
+    assert lent.dtype == ("float32" if filtered else "int16")
+    assert seen[1].lent is None
+    assert mapped.time_range == copied.time_range
+    for name in ("amp", "gpio_ain", "gpio_dout"):
+        np.testing.assert_allclose(getattr(mapped, name), getattr(copied, name), rtol=0, atol=0, err_msg=name)
+    assert allego._ring[1] is not None
+    allego.close()
+    assert allego._ring[1] is None, "a client that is closed holds no memory of the engine"
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="nothing to share memory with")
+def test_samples_that_were_overwritten_while_they_were_read_are_read_again(
+    allego: AllegoClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allego.start_streaming()
+    wait_until(allego, 1.2)
+    real = _rig_signals.widened
+    blocks = []
+
+    def spoilt(block: SignalBlock, out: Any = None, memory: Any = None) -> Any:
+        blocks.append(block)
+        found = real(block, out, memory)
+        if block.lent is not None:
+            found["amp"][:] = 1e9  # what another turn of the ring leaves
+            monkeypatch.setattr(type(allego._rig.signals), "kept", lambda self, epoch: 10**9)
+        return found
+
+    monkeypatch.setattr(_rig_signals, "widened", spoilt)
+    sig = allego.get_signals([0.1, 1.1])
+    assert [block.lent is None for block in blocks] == [False, True]
+    assert sig.amp is not None
+    assert np.abs(sig.amp).max() < 1e5
 
 
 def test_the_cache_is_empty_before_the_first_stream(allego: AllegoClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,8 +129,12 @@ def test_packets_are_kept_and_cleared(videre: VidereClient, dataset: DatasetMeta
 
 def test_background(videre: VidereClient, tmp_path: Path) -> None:
     dataset = videre.link_data_file(write(tmp_path, samples(), "other"), calc_metrics=True)
-    videre.get_kpi_metrics(dataset, ["RMS"])  # jobs run in order
+    until = time.monotonic() + 30
+    while videre.get_kpi_status(dataset).num_packets < 9 and time.monotonic() < until:
+        time.sleep(0.02)
     assert videre.get_kpi_status(dataset).num_packets == 9
+    while any(job.state == JobState.RUNNING for job in videre.list_jobs()) and time.monotonic() < until:
+        time.sleep(0.02)
     assert {job.state for job in videre.list_jobs() if job.kind == "metrics"} == {JobState.DONE}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,7 +30,9 @@ from ranvier.models.jobs import JobProgress, JobState
 from ranvier.models.simulation import SimulationSpec
 from ranvier.recordings.formats.xdat import FORMAT
 from ranvier.store import Store
+from ranvier.store.database import Database
 from ranvier.store.schema import MIGRATIONS
+from ranvier.store.settings import Settings
 
 XdatSink = FORMAT.sink
 XDAT = RadiensFileType.XDAT
@@ -119,14 +120,10 @@ def test_protocols_survive_sessions_and_are_managed(curate, dataset, tmp_path: P
 
 
 def test_an_older_store_is_migrated(tmp_path: Path, dataset, curate) -> None:
-    with Store(tmp_path / "old") as store:
-        store.settings.set("a", 1)
-    file = tmp_path / "old" / "ranvier.sqlite"
-    connection = sqlite3.connect(file)
-    connection.execute("DROP TABLE protocols")
     before = next(i for i, migration in enumerate(MIGRATIONS) if migration.__name__ == "_protocols")
-    connection.execute(f"PRAGMA user_version={before}")
-    connection.close()
+    old = Database(tmp_path / "old" / "ranvier.sqlite", migrations=MIGRATIONS[:before])
+    Settings(old).set("a", 1)
+    old.close()
     with Store(tmp_path / "old") as store:
         assert store.protocols.all() == []
         assert store.settings.get("a") == 1
@@ -195,7 +192,7 @@ def test_cancelled_leaves_nothing(curate, tmp_path: Path, monkeypatch) -> None:
     write = XdatSink.write
 
     def cancel(self, block) -> None:
-        running = next(job for job in curate.list_jobs() if job.state == JobState.RUNNING)
+        running = next(job for job in curate.jobs() if job.state == JobState.RUNNING)
         curate.cancel_job(running.id)
         write(self, block)
 
@@ -226,6 +223,7 @@ BULK = [
     ("bulk_bandpass", (300, 6000), {}, lambda c, d, o: c.bandpass(d, 300, 6000, o)),
     ("bulk_bandstop", (45, 55), {}, lambda c, d, o: c.bandstop(d, 45, 55, o)),
     ("bulk_notch", (50, 2), {}, lambda c, d, o: c.notch(d, 50, 2, o)),
+    ("bulk_downsample", (10,), {}, lambda c, d, o: c.downsample(d, 10, o)),
     ("bulk_slice_time", (10.1, 10.2), {}, lambda c, d, o: c.slice_time(d, 10.1, 10.2, o)),
 ]  # fmt: skip
 
@@ -240,6 +238,34 @@ def test_bulk_is_the_single_call_over_several(curate, tmp_path: Path, call, argu
     for i, dataset in enumerate(datasets):
         expected = curate.get_signals(single(curate, dataset, tmp_path / "single" / str(i))).amp
         np.testing.assert_array_equal(amp(curate, tmp_path / "out" / f"r{i}_SIMULATED_x.xdat"), expected)
+
+
+def test_slower_outputs_and_fewer_channels(curate, dataset, tmp_path: Path) -> None:
+    """Every kind of step in one graph, written as YAML and back, against the single calls."""
+    source, notch = TransformNode.source(dataset), TransformNode.notch(50, 4)
+    slow, low = TransformNode.downsample(10), TransformNode.lowpass(300, family="chebyshev_i", ripple_db=1.0)
+    some, late = TransformNode.slice_channels([5, 3, 64]), TransformNode.slice_time(10.2, 10.4)
+    outputs = [TransformNode.sink(name, str(tmp_path / "out"), XDAT) for name in ("lfp", "some")]
+    nodes = [source, notch, slow, low, some, late, *outputs]
+    edges = way(source, notch, slow, low, late, outputs[0]) + way(notch, some, outputs[1])
+    curate.set_protocol(nodes, edges, protocol_id="p")
+    curate.apply_protocol_file(curate.save_protocol_file("p", tmp_path / "p.yaml"))
+    single = tmp_path / "single"
+    notched = curate.notch(dataset, 50, 4, single / "notched")
+    lfp = curate.downsample(notched, 10, single / "slow")
+    lfp = curate.lowpass(lfp, 300, single / "low", family="chebyshev_i", ripple_db=1.0)
+    lfp = curate.slice_time(lfp, 10.2, 10.4, single / "lfp")
+    few = curate.slice_channels(notched, [5, 3, 64], single / "some")
+    for name, expected in (("lfp", lfp), ("some", few)):
+        made = curate.link_data_file(tmp_path / "out" / f"{name}.xdat")
+        assert made.time_range == expected.time_range
+        everything = dict.fromkeys(("amp", "ain", "din", "dout"), "all")
+        one, two = (curate.get_signals(ds, signals=everything) for ds in (made, expected))
+        for field in ("amp", "gpio_ain", "gpio_din", "gpio_dout"):
+            np.testing.assert_array_equal(getattr(one, field), getattr(two, field))
+        events, wanted = curate.get_events(made), curate.get_events(expected)
+        assert events.timestamp.tolist() == wanted.timestamp.tolist()
+    assert curate.link_data_file(tmp_path / "out" / "lfp.xdat").sampling_rate == 3000
 
 
 def test_bulk_spellings_of_all_releases(curate, tmp_path: Path) -> None:
@@ -304,7 +330,7 @@ def test_one_failing_source_does_not_lose_the_others(curate, tmp_path: Path, mon
     assert len(caught.value.outputs) == 2
     written = {name for name in names(tmp_path / "out") if name.endswith(".xdat.json")}
     assert written == {"r0_SIMULATED_x.xdat.json", "r2_SIMULATED_x.xdat.json"}
-    job = next(job for job in curate.list_jobs() if job.kind == "protocol")
+    job = next(job for job in curate.jobs() if job.kind == "protocol")
     assert job.state == JobState.DONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.ndimage import correlate1d
 from scipy.signal import butter, cheby1, ellip, iirnotch, sosfilt, sosfiltfilt, tf2sos
 
 from ranvier import CurateClient, VidereClient
+from ranvier.curation.executor import make_header, run
 from ranvier.dsp.decimation import steps_for
 from ranvier.exceptions import (
     CapabilityError,
@@ -24,7 +26,9 @@ from ranvier.exceptions import (
 from ranvier.models import RadiensFileType
 from ranvier.models.dataset import TransformNode
 from ranvier.models.simulation import SimulationSpec
+from ranvier.recordings import plain_channels
 from ranvier.recordings.formats.xdat import FORMAT
+from ranvier.recordings.memory import ArrayRecording
 
 XdatSink = FORMAT.sink
 
@@ -229,6 +233,51 @@ def test_dsp_group_of_a_dataset_filters_its_port_or_input_only(curate, dataset) 
     np.testing.assert_allclose(got.gpio_ain[0], sosfilt(sos, raw.gpio_ain[0]), atol=1e-5)
     with pytest.raises(ConfigurationError, match="port H"):
         curate.set_dsp_group(dataset, stage="stage2", params=[{"type": "highpass", "freq": 300.0, "port": "H"}])
+
+
+def test_blanking_around_events(curate, dataset, tmp_path: Path) -> None:
+    raw = curate.get_signals(dataset).amp
+    events = curate.get_events(dataset)
+    line = int(events.line[events.state == 1][0])
+    rising = events.timestamp[(events.state == 1) & (events.line == line)] - dataset.time_range.timestamp[0]
+    made = curate.blank_artifacts(dataset, tmp_path / "made", line=line, before_ms=0.2, after_ms=0.5, channels=[0, 3])
+    got = curate.get_signals(made).amp
+    inside = np.zeros(raw.shape[1], bool)
+    for at in rising:
+        inside[at - 6 : at + 15] = True
+        for c in (0, 3):
+            line_of = np.interp(np.arange(at - 6, at + 15), [at - 7, at + 15], raw[c, [at - 7, at + 15]])
+            np.testing.assert_allclose(got[c, at - 6 : at + 15], line_of, atol=1e-3)
+    np.testing.assert_array_equal(got[:, ~inside], raw[:, ~inside])
+    np.testing.assert_array_equal(np.delete(got, [0, 3], axis=0), np.delete(raw, [0, 3], axis=0))
+
+    counters = [int(dataset.time_range.timestamp[0]) + 100]
+    zeroed = curate.get_signals(curate.blank_artifacts(dataset, tmp_path / "zero", counters=counters, mode="zero")).amp
+    assert not zeroed[:, 100:130].any()
+    np.testing.assert_array_equal(zeroed[:, 130:], raw[:, 130:])
+    slow = [TransformNode.downsample(10, operator="plain"), TransformNode.blank_artifacts(line=line, mode="zero")]
+    later = curate.get_signals(curate.apply_transforms(dataset, slow, tmp_path / "slow")).amp
+    assert not later[:, rising[0] // 10].any()
+    with pytest.raises(ConfigurationError, match=r"no event with source 'laser'.*DIN line"):
+        curate.blank_artifacts(dataset, tmp_path / "never", source="laser")
+
+
+def test_skew_is_corrected_as_the_recording_tells(curate, dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="sampled late"):
+        curate.correct_skew(dataset, tmp_path / "never")
+    table = plain_channels(amp=2)
+    table = table.with_channels(replace(c, skew_samples=0.5 * c.ntv) for c in table)
+    n = np.arange(6000)
+    x = 100 * np.sin(2 * np.pi * 5000 / FS * (n[:, None] + np.array([0, 0.5])))
+    recording = ArrayRecording(x.astype(np.float32), FS, table)
+    with XdatSink(tmp_path / "late", make_header(recording, None)) as sink:
+        run(recording, None, sink)
+    late = curate.link_data_file(tmp_path / "late.xdat")
+    got = curate.get_signals(curate.correct_skew(late, tmp_path / "made")).amp
+    np.testing.assert_allclose(got[1, 100:-100], got[0, 100:-100], atol=0.01)
+    assert np.abs(x[100:-100, 1] - x[100:-100, 0]).max() > 40
+    with pytest.raises(ConfigurationError, match="sampled late"):
+        curate.correct_skew(curate.link_data_file(tmp_path / "made.xdat"), tmp_path / "again")
 
 
 @pytest.mark.parametrize(

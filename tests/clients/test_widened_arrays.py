@@ -9,10 +9,10 @@ from ranvier.clients import _arrays
 from ranvier.clients._arrays import widened
 from ranvier.models import SignalType
 from ranvier.models.time_range import TimeRange
-from ranvier.services.signals import SignalBlock
+from ranvier.services.signals import Lent, SignalBlock
 
 RNG = np.random.default_rng(5)
-SHAPES = [(1, 1), (63, 65), (1000, 7), (64, 128), (5, 300)]
+SHAPES = [(1, 1), (63, 65), (1000, 7), (64, 128), (5, 300), (131, 260), (40, 8)]
 
 
 def block(samples: np.ndarray, *, start: int = 100, gaps: tuple[tuple[int, int], ...] = ()) -> SignalBlock:
@@ -38,6 +38,36 @@ def test_kernels_are_their_references(shape: tuple[int, int], dtype: type, monke
     for name, array in got.items():
         assert (array.dtype, array.shape) == (np.float64, shape[::-1])
         np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize("few", [0, 1 << 20])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+@pytest.mark.parametrize("columns", [range(8), range(4, 11), (3, 0, 9), range(12)])
+@pytest.mark.parametrize("start", [5, 70, 95])
+def test_lent_samples_are_read_from_the_ring(
+    few: int, dtype: type, columns: range, start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the columns asked, over the end of the ring, without writing to it; holes read as missing."""
+    monkeypatch.setattr(_arrays, "_FEW", few)
+    ring = RNG.integers(-32768, 32767, (100, 12)).astype(dtype)
+    ring.flags.writeable = False
+    chosen = np.array(columns, dtype=np.int64)
+    gain, offset = np.linspace(0.1, 0.2, len(chosen)), np.linspace(-3, 3, len(chosen))
+    counts = dtype == np.int16
+    lent = SignalBlock(
+        samples={},
+        time_range=TimeRange.from_samples(start, start + 80, 30_000),
+        gaps=((start + 10, start + 12),),
+        gain={SignalType.AMP: gain} if counts else {},
+        offset={SignalType.AMP: offset} if counts else {},
+        lent=Lent("token", 1, 100, 12, np.dtype(dtype).name, {SignalType.AMP: chosen}),
+    )
+    made = widened(lent, None, ring.reshape(-1).view(np.uint8))["amp"]
+    expected = ring[np.arange(start, start + 80) % 100][:, chosen].astype(np.float64).T
+    if counts:
+        expected = expected * gain[:, None] + offset[:, None]
+    expected[:, 10:12] = np.nan
+    np.testing.assert_array_equal(made, expected)
 
 
 @pytest.mark.parametrize("few", [0, 1 << 20])

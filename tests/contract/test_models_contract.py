@@ -174,6 +174,10 @@ def _parameters(signature: str) -> list[tuple[str, bool, bool]]:
     return found + [(a.arg, d is not None, True) for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True)]
 
 
+#: Members that Ranvier adds, at 1000 and above (docs/contract/additions.md).
+OWN_MEMBERS = {("RadiensFileType", "SESSION")}
+
+
 def test_enum_numbers(enum: tuple[str, Facts]) -> None:
     name, facts = enum
     cls = _class(name, facts)

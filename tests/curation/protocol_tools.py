@@ -15,7 +15,7 @@ from ranvier.curation.plan import plan
 from ranvier.curation.protocol_plan import Input, collision_faults, make_task
 from ranvier.curation.task import Branch, SourceRef, Task
 from ranvier.models.dataset import RadiensFileType, SourceParams, TransformEdge, TransformNode, TransformNodeType
-from ranvier.recordings import Segments
+from ranvier.recordings import Events, Segments
 from ranvier.recordings.formats.xdat import FORMAT
 from ranvier.recordings.memory import ArrayRecording, ArraySink
 
@@ -56,11 +56,14 @@ def as_input(recording: ArrayRecording, node_id: str = "source", path: str = "/d
 
 
 def planned(
-    nodes: Sequence[TransformNode], ways: Sequence[TransformEdge], recording: ArrayRecording
+    nodes: Sequence[TransformNode],
+    ways: Sequence[TransformEdge],
+    recording: ArrayRecording,
+    events: Events | None = None,
 ) -> tuple[Task, Faults]:
     faults = Faults(nodes)
     graph = shape_faults(nodes, ways, faults)
-    given = as_input(recording)
+    given = replace(as_input(recording), events=lambda: events or Events.empty())
     if given.node not in graph.nodes:
         return Task("", SourceRef("", RadiensFileType.XDAT, None, given.channels, 0, 0), Branch()), faults
     task = make_task(graph, given, faults)

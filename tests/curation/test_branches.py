@@ -205,6 +205,21 @@ def test_events_of_slower_outputs_stand_in_their_counters() -> None:
     assert made["cut"].events[0].counter.tolist() == [500, 599]
 
 
+def test_a_step_sees_the_events_of_its_source_in_its_own_counters() -> None:
+    recording = make_recording(start=0)
+    nodes = [
+        source(), node("slow", N.downsample(10, operator="plain")),
+        node("blank", N.blank_artifacts(line=2, mode="zero")), sink("all"),
+    ]  # fmt: skip
+    events = Events.ttl([5004, 9000], [2, 1], [1, 1])
+    task, faults = planned(nodes, edges("source slow blank all"), recording, events)
+    faults.raise_any()
+    sinks = MemorySinks()
+    run_tree(recording, task.root, sinks)
+    out = sinks.made["all"].samples()
+    assert np.flatnonzero(~out[:, :5].any(axis=1)).tolist() == [500, 501, 502]
+
+
 class FullDisk(ArraySink):
     """A sink whose disk is full after some blocks."""
 

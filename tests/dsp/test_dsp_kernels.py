@@ -133,6 +133,20 @@ def test_row_statistics(columns: int, nan: bool) -> None:
             np.testing.assert_allclose(out, expected, rtol=2e-7, atol=1e-5)
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3, 8, 9, 33, 64])
+def test_median_of_equal_values_and_of_extreme_ones(columns: int) -> None:
+    x = RNG.integers(-2, 3, (400, columns)).astype(np.float32)
+    x[:100] *= np.float32(1e-40)  # denormal numbers
+    x[100:150] *= np.float32(1e38)
+    x[200:210] = -0.0
+    x[RNG.random(x.shape) < 0.1] = np.nan
+    x[RNG.random(x.shape) < 0.05] = -np.inf
+    got, expected = np.empty(400, np.float32), np.empty(400, np.float32)
+    reference_kernels.row_median(x, columns, got)
+    references.row_median(x, columns, expected)
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_subtract_and_its_forms() -> None:
     x = _signal(200, 20, nan=True)
     ref = np.empty(200, np.float32)
@@ -193,3 +207,19 @@ def test_row_median_is_exact_whatever_came_before(columns: int, kind: str) -> No
         reference_kernels.row_median(x[a : a + 37].copy(), columns, part)
         parts[a : a + 37] = part
     assert parts.tobytes() == out.tobytes()
+
+
+@pytest.mark.parametrize("columns", [1, 5, 130])
+@pytest.mark.parametrize("low", [-1000, 3])
+def test_shift(columns: int, low: int) -> None:
+    x = _signal(200, columns, nan=True)
+    h = RNG.standard_normal((17, columns)).astype(np.float32)
+    results = []
+    for function in (fir_kernels.shift, references.shift):
+        out = np.zeros((180, columns), np.float32)
+        pack = np.empty((17 + 64) * fir_kernels.GROUP, np.float32)
+        scratch = np.empty(17 * fir_kernels.GROUP, np.float32)
+        function(x[:40].copy(), x[40:].copy(), 10, low, h, 0, columns, out, pack, scratch)
+        results.append(out)
+    np.testing.assert_array_equal(*results)
+    assert np.isfinite(results[0]).any()

@@ -48,6 +48,9 @@ def test_slices_move_to_the_front_only_past_what_treats_channels_for_themselves(
     assert late.chain is not None
     assert [s["kind"] for s in late.chain.describe_stages()] == ["car", "slice_channels"]
     assert [c.sys for c in late.chain.out_channels] == [2, 3]
+    blank = TransformNode.blank_artifacts(counters=[50], channels=[0])
+    behind = plan([blank, keep], recording, CHANNELS)  # channel 0 is blanked, then dropped
+    assert behind.columns is None
     only = plan([keep], recording, CHANNELS)
     assert only.chain is None
     assert [c.sys for c in only.channels] == [1, 2, 3, 6]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from ranvier.checks import stages as suite
 from ranvier.dsp import (
     BandPass,
     BandStop,
+    BlankArtifacts,
     Chain,
     CommonAverageReference,
+    CorrectSkew,
     Downsample,
     HighPass,
     LowPass,
@@ -26,6 +29,9 @@ from ranvier.dsp.causal import CausalFilter, CausalState
 from ranvier.recordings import Block, plain_channels
 
 CHANNELS = plain_channels(amp=5, ain=1, din=2)
+SKEWED = CHANNELS.with_channels(replace(c, skew_samples=0.15 * i if i < 6 else 0.0) for i, c in enumerate(CHANNELS))
+#: Windows away from where the suite cuts its signal (rows 666, 1000-1050, 1500), two of them touching.
+EVENTS = tuple(suite.FIRST + row for row in (0, 120, 140, 160, 1200, 1990))
 FS = 30000
 
 OPERATIONS = {
@@ -50,6 +56,9 @@ OPERATIONS = {
     "chebyshev zero": HighPass(300, 4, zero_phase=True, family="chebyshev_i"),
     "bessel": LowPass(1000, 5, family="bessel"),
     "slice": SliceChannels((1, 4, 5, 7)),
+    "skew": CorrectSkew(),
+    **{f"blank {mode}": BlankArtifacts(EVENTS, 0.0002, 0.0007, mode) for mode in ("linear", "hold", "zero", "nan")},
+    "blank some": BlankArtifacts(EVENTS, channels=(1, 3)),
     "downsample 10": Downsample(10),
     "downsample 7": Downsample(7),
     "downsample 60": Downsample(60),
@@ -60,7 +69,7 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_stage_keeps_the_rules(name: str) -> None:
-    suite.check_stage(OPERATIONS[name].bind(FS, CHANNELS), examples=8)
+    suite.check_stage(OPERATIONS[name].bind(FS, SKEWED), examples=8)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
@@ -15,13 +16,17 @@ from pathlib import Path
 import pytest
 
 from ranvier.exceptions import (
+    CapabilityError,
+    ConfigurationError,
     DataProcessingError,
     DatasetError,
     FilterDesignError,
     JobCancelledError,
+    OutputError,
+    OutputExistsError,
     StoreError,
 )
-from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.jobs import Budget, JobContext, JobManager, Need, Retries
 from ranvier.models.jobs import JobProgress, JobState
 from ranvier.store import Store
 from ranvier.store.jobs import Jobs
@@ -35,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def jobs(store: Store) -> Iterator[JobManager]:
-    manager = JobManager(store)
+    manager = JobManager(store, budget=Budget(2**30, 4, 1))
     yield manager
     manager.close(cancel=True)
 
@@ -216,7 +221,7 @@ def test_jobs_run_in_order_one_at_a_time(jobs: JobManager) -> None:
 
 
 def test_several_at_once_where_asked(store: Store) -> None:
-    with JobManager(store, max_running=2) as jobs:
+    with JobManager(store, budget=Budget(2**30, 2, 2)) as jobs:
         gates = [Gate() for _ in range(3)]
         queued = [jobs.submit("k", "x", gate) for gate in gates]
         assert gates[0].started.wait(10)
@@ -225,6 +230,166 @@ def test_several_at_once_where_asked(store: Store) -> None:
         for gate in gates:
             gate.go.set()
         assert [job.result() for job in queued] == ["done"] * 3
+
+
+def test_the_budget_is_kept_in_order_of_submission(store: Store) -> None:
+    """Nobody overtakes: the small last job waits behind a large one that does not fit yet."""
+    budget = Budget(memory_bytes=100, workers=8, max_running=8)
+    with JobManager(store, budget=budget) as jobs:
+        needs = [Need(40, 2), Need(40, 2), Need(50, 2), Need(5, 1), Need(500, 50), Need(1, 1)]
+        gates = [Gate() for _ in needs]
+        queued = [
+            jobs.submit("k", str(k), gate, need=need) for k, (gate, need) in enumerate(zip(gates, needs, strict=True))
+        ]
+
+        def running() -> list[int]:
+            time.sleep(0.05)
+            return [k for k, job in enumerate(queued) if gates[k].started.is_set() and not job.is_finished]
+
+        def end(k: int) -> None:
+            gates[k].go.set()
+            assert queued[k].result() == "done"
+
+        assert running() == [0, 1]
+        end(0)
+        wait_until(gates[3].started.is_set)
+        assert running() == [1, 2, 3]  # the one that exceeds the budget runs alone, so it and the last one wait
+        end(1)
+        end(2)
+        assert running() == [3]
+        end(3)
+        wait_until(gates[4].started.is_set)
+        assert running() == [4]
+        assert queued[4].context.granted == Need(100, 8)
+        end(4)
+        wait_until(gates[5].started.is_set)
+        end(5)
+
+
+def test_the_sum_never_exceeds_the_budget(store: Store) -> None:
+    rng = random.Random(0)
+    budget = Budget(memory_bytes=1000, workers=6, max_running=5)
+    taken, most, lock = [Need(0, 0)], [0, 0, 0], threading.Lock()
+
+    def work(job: JobContext) -> None:
+        with lock:
+            taken.append(job.granted)
+            for k, total in enumerate(
+                (sum(n.memory_bytes for n in taken), sum(n.workers for n in taken), len(taken) - 1)
+            ):
+                most[k] = max(most[k], total)
+        time.sleep(rng.random() * 0.01)
+        with lock:
+            taken.remove(job.granted)
+
+    with JobManager(store, budget=budget) as jobs:
+        many = [jobs.submit("k", "x", work, need=Need(rng.randint(1, 600), rng.randint(1, 4))) for _ in range(40)]
+        for job in many:
+            job.result()
+    assert most[0] <= 1000
+    assert most[1] <= 6
+    assert 2 <= most[2] <= 5
+
+
+def test_a_budget_from_the_settings(store: Store) -> None:
+    assert Budget.of(store).max_running >= 1
+    store.settings.set("jobs.workers", 3)
+    store.settings.set("jobs.memory_bytes", 123)
+    assert Budget.of(store) == Budget(123, 3, 3)
+    store.settings.set("jobs.max_running", 1)
+    assert JobManager(store).budget == Budget(123, 3, 1)
+    with pytest.raises(ConfigurationError, match="lets nothing run"):
+        Budget(0, 1, 1)
+
+
+def test_settings_are_kept(store: Store) -> None:
+    with JobManager(store) as jobs:
+        before = jobs.settings()
+        assert (before.retries, before.max_running) == (0, before.workers)
+        found = jobs.change_settings(workers=3, retries=1, retry_pause_sec=0.01)
+        assert (found.workers, found.max_running, found.memory_bytes) == (3, 3, before.memory_bytes)
+        assert jobs.budget == Budget(before.memory_bytes, 3, 3)
+        assert jobs.run("k", "x", Flaky(1, OutputError("full"))) == "done"
+        for bad in ({"workers": 0}, {"retries": -1}, {"retry_pause_sec": 0.0}, {"memory_bytes": -5}):
+            with pytest.raises(ConfigurationError):
+                jobs.change_settings(**bad)
+    assert JobManager(Store(store.home)).settings() == found
+
+
+def test_a_cancelled_job_in_the_queue_makes_room(store: Store) -> None:
+    with JobManager(store, budget=Budget(100, 4, 4)) as jobs:
+        first, large, small = Gate(), Gate(), Gate()
+        running = jobs.submit("k", "first", first, need=Need(60, 1))
+        waiting = jobs.submit("k", "large", large, need=Need(90, 1))
+        last = jobs.submit("k", "small", small, need=Need(10, 1))
+        assert first.started.wait(10)
+        assert not small.started.wait(0.1)
+        waiting.cancel()
+        assert small.started.wait(10)
+        for gate in (first, small):
+            gate.go.set()
+        assert (running.result(), last.result()) == ("done", "done")
+
+
+class Flaky:
+    """Work that fails some times."""
+
+    def __init__(self, times: int, error: Exception) -> None:
+        self.times, self.error, self.calls = times, error, 0
+
+    def __call__(self, job: JobContext) -> str:
+        self.calls += 1
+        if self.calls <= self.times:
+            raise self.error
+        return "done"
+
+
+def test_failures_that_may_pass_are_tried_again(jobs: JobManager) -> None:
+    work = Flaky(2, OutputError("the disk is full"))
+    job = jobs.submit("k", "x", work, retries=Retries(times=2, pause_sec=0.01))
+    assert job.result() == "done"
+    assert (jobs.get(job.id).attempts, jobs.get(job.id).state) == (3, JobState.DONE)
+    work = Flaky(3, OutputError("the disk is full"))
+    with pytest.raises(OutputError):
+        jobs.run("k", "x", work, retries=Retries(times=2, pause_sec=0.01))
+    assert work.calls == 3
+
+
+@pytest.mark.parametrize("error", [OutputExistsError("there"), FilterDesignError("no"), JobCancelledError("stop")])
+def test_other_failures_are_not_tried_again(jobs: JobManager, error: Exception) -> None:
+    work = Flaky(1, error)
+    with pytest.raises(type(error)):
+        jobs.run("k", "x", work, retries=Retries(times=3, pause_sec=0.01))
+    assert work.calls == 1
+    once = Flaky(1, OutputError("full"))
+    with pytest.raises(OutputError):
+        jobs.run("k", "x", once)  # by default nothing is
+    assert once.calls == 1
+
+
+def test_a_cancel_ends_the_wait_for_another_try(jobs: JobManager) -> None:
+    job = jobs.submit("k", "x", Flaky(1, OutputError("full")), retries=Retries(times=1, pause_sec=600))
+    wait_until(lambda: "waits to try again: full" in job.info.progress.phase)
+    job.cancel()
+    with pytest.raises(JobCancelledError):
+        job.result(timeout_sec=10)
+
+
+def test_retry_by_hand(jobs: JobManager) -> None:
+    work = Flaky(1, OutputError("full"))
+    with pytest.raises(OutputError):
+        jobs.run("export", "the label", work, outputs=["a.xdat"])
+    (failed,) = jobs.list()
+    again = jobs.retry(failed.id)
+    assert (again.state, again.retry_of, again.label) == (JobState.DONE, failed.id, "the label")
+    assert again.outputs == ("a.xdat",)
+    with pytest.raises(ConfigurationError, match="is done: there is nothing to do again"):
+        jobs.retry(again.id)
+    with pytest.raises(DatasetError):
+        jobs.retry("job-unknown")
+    other = JobManager(Store(jobs._store.home))
+    with pytest.raises(CapabilityError, match="cannot be repeated from its record"):
+        other.retry(failed.id)
 
 
 def test_timeout_leaves_the_job_running(jobs: JobManager) -> None:

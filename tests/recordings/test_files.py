@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ranvier import _platform
 from ranvier.exceptions import OutputError, OutputExistsError
+from ranvier.recordings import files
 from ranvier.recordings.files import StagedFiles, writing
 
 
@@ -121,3 +123,39 @@ def test_errors_name_the_file_and_what_to_do(number: int, advice: str) -> None:
 def test_our_own_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError), writing(tmp_path):
         raise OutputExistsError("there already")
+
+
+def test_bytes_reach_the_disk_while_more_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(files, "FLUSH_BEHIND_BYTES", 1000)
+    monkeypatch.setattr(_platform, "flush_to_disk", lambda path: flushed.append(path.stat().st_size))
+    staged = StagedFiles()
+    handle = staged.open(tmp_path / "a")
+    for _ in range(4):
+        handle.write(bytes(600))
+        handle.flush()
+        staged.flush_behind(600)
+    staged.commit([tmp_path / "a"])
+    assert 1200 <= flushed[0] <= 2400  # before the commit, which flushes all
+    assert flushed[-1] == 2400
+    assert 2 <= len(flushed) <= 3
+
+
+def test_what_the_disk_refuses_meanwhile_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = _platform.flush_to_disk
+    refusals = [OSError(errno.EIO, "Input/output error")]
+
+    def refuse_once(path: Path) -> None:
+        if refusals:
+            raise refusals.pop()
+        flush(path)
+
+    monkeypatch.setattr(_platform, "flush_to_disk", refuse_once)
+    monkeypatch.setattr(files, "FLUSH_BEHIND_BYTES", 1)
+    staged = StagedFiles()
+    staged.open(tmp_path / "a").write(b"1")
+    staged.flush_behind(1)
+    with pytest.raises(OutputError, match=r"cannot write .*a: Input/output error"):
+        staged.commit([tmp_path / "a"])
+    staged.abort()
+    assert names(tmp_path) == []

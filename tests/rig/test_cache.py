@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from fractions import Fraction
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from scripted_source import sample_counts
 
+from ranvier._shared import owned
 from ranvier.exceptions import ConfigurationError, TimeRangeError
+from ranvier.models.signals import SignalType
 from ranvier.recordings import Block
 from ranvier.recordings.channels import plain_channels
 from ranvier.rig import cache as cache_module
@@ -127,6 +130,44 @@ def test_memory_shortens_and_says_so() -> None:
     assert small.shortened_sec == 100.0
 
 
+@pytest.mark.parametrize("channels", [3, 255, 256, 1029])
+def test_rows_of_many_channels_are_cache_lines(channels: int) -> None:
+    """A ring whose rows are wider than the stream holds the stream all the same."""
+    table = plain_channels(amp=channels, din=1)
+    columns = np.arange(channels + 1)
+    cache = SignalCache()
+    cache.begin(table, FS, 1.0, counts=True)
+    for at in range(0, 450, 30):
+        cache.write(Block(sample_counts(at, 30, channels + 1), at, table.gains, table.offsets))
+    got = cache.read(350, 450, columns, counts=True)
+    np.testing.assert_array_equal(got.samples, sample_counts(350, 100, channels + 1))
+    physical = cache.read(350, 450, columns).samples
+    np.testing.assert_array_equal(physical, got.samples * table.gains.astype(np.float32))
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="nothing to share memory with")
+def test_a_ring_that_is_lent_is_the_ring_until_it_is_overwritten(cache: SignalCache) -> None:
+    filled(cache, 0, 500)
+    lent = cache.lend(cache.span(), {SignalType.AMP: ALL})
+    assert lent is not None
+    memory = owned(lent.token)
+    assert memory is not None
+    ring = memory.bytes[: lent.rows * lent.width * 2].view(lent.dtype).reshape(lent.rows, lent.width)
+    rows = np.arange(350, 500) % lent.rows
+    np.testing.assert_array_equal(ring[rows][:, ALL], sample_counts(350, 150, 4))
+    kept = cache.kept(lent.epoch)
+    assert kept is not None
+    assert kept <= 300 < 500
+    filled(cache, 500, 300)
+    now = cache.kept(lent.epoch)
+    assert now is not None
+    assert now > 350  # whoever read [350, 500) meanwhile has nonsense, and sees it here
+    cache.clear()
+    assert cache.kept(lent.epoch) is None
+    cache.begin(CHANNELS, FS, 2.0, counts=True)
+    assert cache.kept(lent.epoch) is None
+
+
 def test_readers_never_see_torn_samples_and_never_hold_the_writer() -> None:
     """Readers over the whole ring while a writer runs as fast as it can: every row served is what was written."""
     cache = SignalCache()
@@ -175,5 +216,6 @@ def test_wait_beyond(cache: SignalCache) -> None:
     while not cache.wait_beyond(5, cache.epoch, 1.0):
         assert time.monotonic() - began < 5
     threading.Timer(0.05, cache.end).start()
-    assert not cache.wait_beyond(1000, cache.epoch, 5.0)
-    assert cache.ended
+    while not cache.ended:  # every block wakes the waiting, also those from above
+        assert not cache.wait_beyond(1000, cache.epoch, 5.0)
+        assert time.monotonic() - began < 10

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import threading
+import time
 
 import pytest
 
@@ -31,6 +33,21 @@ def test_only_the_thread_that_asks_is_preferred() -> None:
     granted, policy, nice = in_a_thread(ask)
     assert granted == (policy == os.SCHED_RR or nice == -20)
     assert (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)) == before
+
+
+def test_short_turns_change_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> tuple[bool, object, int]:
+        granted = _platform.take_short_turns()
+        return granted, os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+
+    if sys.platform.startswith("linux"):
+        before = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+        granted, *after = in_a_thread(ask)
+        assert tuple(after) == before
+        assert granted == (platform.machine() in ("x86_64", "aarch64"))
+        assert in_a_thread(lambda: time.sleep(0.01) or True)
+    monkeypatch.setattr(platform, "machine", lambda: "sparc")
+    assert _platform.take_short_turns() is False
 
 
 def test_a_refusal_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

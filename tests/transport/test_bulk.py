@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import pytest
 from fake_engine import Fake
 
+from ranvier._shared import SharedMemory
 from ranvier.exceptions import ServerCommunicationError
 from ranvier.transport import RunningServer, connect, connection_of
 from ranvier.transport.bulk import TICKET_BYTES, BulkClient, BulkServer
@@ -107,6 +109,32 @@ def test_an_unknown_ticket_and_a_wrong_size(bulk: BulkServer, parked: dict[str, 
         client.fetch(TICKET, [np.empty(3)])
     parked[TICKET] = [np.zeros(3)]
     assert client.fetch(TICKET, [np.empty(3)]), "a failed connection is replaced"
+    client.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="nothing to share memory with")
+def test_memory_that_is_shared_is_mapped_read_only(bulk: BulkServer, parked: dict[str, object]) -> None:
+    memory = SharedMemory(1 << 16)
+    memory.bytes[:] = 7
+    client = BulkClient(bulk.address, "secret")
+    found = client.shared(memory.token)
+    if not bulk.address.startswith("unix:"):
+        assert found is None, "loopback carries no handles"
+        return
+    assert found is not None
+    assert (len(found), int(found[-1])) == (1 << 16, 7)
+    assert not found.flags.writeable
+    memory.bytes[5] = 9
+    assert found[5] == 9, "it is the same memory"
+    assert client.shared("x" * TICKET_BYTES) is None
+    assert BulkClient(bulk.address, "guess").shared(memory.token) is None
+    parked[TICKET] = [np.zeros(3)]
+    assert client.fetch(TICKET, [np.empty(3)]), "the connection is still good"
+    token = memory.token
+    del memory
+    gc.collect()
+    assert client.shared(token) is None, "memory that its owner gave up"
+    assert found[-1] == 7, "who has it keeps it"
     client.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
@@ -55,18 +54,3 @@ def _type(word: str | None) -> RadiensFileType | None:
     except KeyError:
         known = ", ".join(kind.name.lower() for kind in RadiensFileType)
         raise ConfigurationError(f"{word!r} is no type of file; known are {known}") from None
-
-
-def list_jobs(*, as_json: bool, number: int) -> None:
-    """Print jobs, newest first."""
-    with CurateClient() as curate:
-        found = list(curate.list_jobs())[: max(0, number)]
-    if as_json:
-        typer.echo(json.dumps([info.model_dump(mode="json") for info in found], indent=1))
-        return
-    for info in found:
-        typer.echo(f"{info.created_utc[:19]}  {info.state.value:<9} {info.progress.fraction:4.0%}  {info.label}")
-        if info.error:
-            typer.echo(f"    {info.error.splitlines()[0]}")
-    if not found:
-        typer.echo("no jobs")

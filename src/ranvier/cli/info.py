@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from ranvier.clients import VidereClient
+from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.provenance import ProvenanceOp
 from ranvier.models.signals import SignalType
@@ -54,11 +56,13 @@ def describe(videre: VidereClient, ds: DatasetMetadata) -> dict[str, Any]:
     return facts
 
 
-def convert_file(source: Path, destination: Path, *, force: bool) -> None:
-    """Write a recording in another format and say what was written."""
+def convert_file(source: Path, destination: Path, *, metadata: Path | None, compression: str, force: bool) -> None:
+    """Write a recording in another format and say what was written, clipped values and other losses too."""
     with VidereClient() as videre:
-        written = videre.convert(source, destination, force=force)
+        written = videre.convert(source, destination, metadata=metadata, compression=compression, force=force)
     typer.echo(f"{Path(written.path) / written.base_name} ({written.file_type.name}, {written.duration:.3f} s)")
+    for note in written.notes:
+        typer.echo(f"note: {note}")
 
 
 def show_provenance(path: Path, *, as_json: bool) -> None:
@@ -72,6 +76,27 @@ def show_provenance(path: Path, *, as_json: bool) -> None:
     else:
         for step, op in enumerate(found.record.ops, 1):
             typer.echo(f"{step}. {operation(op)}")
+
+
+def replay_file(path: Path, out: Path | None, sources: Sequence[str], *, force: bool, as_json: bool) -> bool:
+    """Make a file again, compare, and say how they compare; return whether they are the same."""
+    moved = {}
+    for text in sources:
+        old, equals, new = text.partition("=")
+        if not (old and equals and new):
+            raise ConfigurationError(f"--source {text!r}: it is OLD=NEW, the recorded path and where it is now")
+        moved[old] = new
+    with VidereClient() as videre:
+        report = videre.replay(str(path), output_path=out, sources=moved, force=force)
+    if as_json:
+        typer.echo(report.model_dump_json(indent=1))
+    else:
+        typer.echo(f"{path}: {report.verdict}")
+        for note in report.notes:
+            typer.echo(f"  {note}")
+        if report.output:
+            typer.echo(f"  the repetition is {report.output}")
+    return report.same
 
 
 def operation(op: ProvenanceOp) -> str:
@@ -94,7 +119,7 @@ def operation(op: ProvenanceOp) -> str:
         return f"slice    samples [{kept.start}, {kept.end}){by}"
     if op.write is not None:
         return f"written  {op.write.file_type}{by}"
-    return f"{op.kind.value}{by}"
+    return f"{op.node_id or op.kind.value}{by}"
 
 
 def _walltime(ds: DatasetMetadata) -> str:

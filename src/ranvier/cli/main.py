@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ranvier._version import __version__
+from ranvier.cli.jobs import app as jobs_app
 from ranvier.cli.rig import app as rig_app
 from ranvier.exceptions import RadiensError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 
 app.add_typer(rig_app)
+app.add_typer(jobs_app)
 
 #: What a wrong call raises: click's class, which newer typers carry themselves.
 _WRONG_CALL: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -64,11 +66,19 @@ def info(path: PathArgument, json: Annotated[bool, typer.Option("--json", help="
 
 
 @app.command()
-def convert(source: PathArgument, destination: Path, force: Force = False) -> None:
-    """Write a recording in another format; the suffix of DESTINATION picks it (.xdat, .nwb, .bin)."""
+def convert(
+    source: PathArgument,
+    destination: Path,
+    metadata: Annotated[
+        Path | None, typer.Option("--metadata", help="YAML file with subject and session, for NWB.")
+    ] = None,
+    compression: Annotated[str, typer.Option("--compression", help="gzip or lzf, without loss (NWB, HDF5).")] = "",
+    force: Force = False,
+) -> None:
+    """Write a recording in another format; the suffix of DESTINATION picks it (.xdat, .nwb, .bin, .h5, .csv, ...)."""
     from ranvier.cli.info import convert_file
 
-    convert_file(source, destination, force=force)
+    convert_file(source, destination, metadata=metadata, compression=compression, force=force)
 
 
 @app.command()
@@ -105,22 +115,28 @@ def apply(
 
 
 @app.command()
-def jobs(
-    json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
-    number: Annotated[int, typer.Option("--number", "-n", help="How many, newest first.")] = 20,
-) -> None:
-    """List what ran and what runs, in this and other processes."""
-    from ranvier.cli.apply import list_jobs
-
-    list_jobs(as_json=json, number=number)
-
-
-@app.command()
 def provenance(path: PathArgument, json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Say from what, and by which steps, a file was made."""
     from ranvier.cli.info import show_provenance
 
     show_provenance(path, as_json=json)
+
+
+@app.command()
+def replay(
+    path: PathArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep the repetition, as DIR/BASE.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="OLD=NEW: where a recorded file or folder is now.")
+    ] = None,
+    force: Force = False,
+    json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Make a file again from its own record, and say whether it comes out the same; status 1 where it does not."""
+    from ranvier.cli.info import replay_file
+
+    if not replay_file(path, out, source or [], force=force, as_json=json):
+        raise typer.Exit(1)
 
 
 @app.command()

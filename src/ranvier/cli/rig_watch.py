@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import suppress
@@ -12,7 +13,7 @@ import typer
 
 from ranvier.cli.rig_status import describe, disk, join, source, state
 from ranvier.clients import AllegoClient
-from ranvier.exceptions import TimeRangeError
+from ranvier.exceptions import ConfigurationError, TimeRangeError
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.rig import RigState, RigStatus
 from ranvier.models.signals import SignalType
@@ -27,6 +28,8 @@ _CHANNELS = 8
 
 def run(address: str | None, *, seconds: float | None) -> None:
     """Show a rig until Ctrl-C, or for some seconds. Each look is a new one: a slow terminal shows fewer, no older."""
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigurationError(f"--seconds {seconds:g} is no time to watch for; give more than 0, or leave it out")
     until = float("inf") if seconds is None else time.monotonic() + seconds
     with join(address) as allego, suppress(KeyboardInterrupt):
         if sys.stdout.isatty():

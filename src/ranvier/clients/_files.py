@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ranvier.clients._base import BaseClient
+from ranvier.clients._output_options import CompressionInput, MetadataInput, output_options
 from ranvier.clients._progress import shown
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, FileInfo, RadiensFileType
 from ranvier.models.flex import FlexDataset
-from ranvier.models.jobs import JobInfo
+from ranvier.models.jobs import JobInfo, JobSettings
 from ranvier.models.provenance import Provenance
 from ranvier.models.tailing import TailingState
 
@@ -88,11 +89,18 @@ class BaseFileClient(BaseClient):
             self._mine.pop(i, None)
         return gone
 
-    def export_data_source(self, dsource: FlexDataset, dest_path: str | Path, force: bool = False) -> None:
-        """Write a dataset unchanged to ``dir/base[.suffix]``; the suffix picks the format, without one its own."""
+    def export_data_source(
+        self, dsource: FlexDataset, dest_path: str | Path, force: bool = False, *, metadata: MetadataInput = None,
+        compression: CompressionInput = "",
+    ) -> None:  # fmt: skip
+        """Write a dataset unchanged to ``dir/base[.suffix]``; the suffix picks the format, without one its own.
+
+        ``metadata`` and ``compression`` are as in ``convert`` (additions to the documented API).
+        """
         dataset = self._metadata(dsource)
+        options = output_options(metadata, compression)
         with shown(self._progress, f"exporting {dataset.base_name}") as progress:
-            self._hub.files.export(dataset.id, Path(dest_path), force=force, progress=progress)
+            self._hub.files.export(dataset.id, Path(dest_path), options=options, force=force, progress=progress)
 
     def list_directory(self, directory: str | Path) -> list[FileInfo]:
         """Return the recordings in a folder; one that cannot be read is listed with 0 channels."""
@@ -122,10 +130,48 @@ class BaseFileClient(BaseClient):
         """Return the operations that made a recording, oldest first; ``record`` is None where its file says nothing."""
         return self._hub.datasets.provenance(self._id(dataset))
 
-    def list_jobs(self) -> Sequence[JobInfo]:
-        """Return the engine's jobs, newest first (an addition to the documented API)."""
+    def jobs(self) -> Sequence[JobInfo]:
+        """Return the engine's jobs, newest first, also those of other processes (an addition to the documented API).
+
+        A job whose process died is LOST; what it left unfinished on the disk was removed.
+        """
         return self._hub.jobs.list()
+
+    def job(self, job_id: str) -> JobInfo:
+        """Return one job (an addition to the documented API)."""
+        return self._hub.jobs.get(job_id)
 
     def cancel_job(self, job_id: str) -> JobInfo:
         """Ask a job to stop (an addition to the documented API)."""
         return self._hub.jobs.cancel(job_id)
+
+    def retry_job(self, job_id: str) -> JobInfo:
+        """Do again what a failed, cancelled or lost job should have done; wait, return the new job (an addition)."""
+        with shown(self._progress, f"again: {self._hub.jobs.get(job_id).label}") as progress:
+            return self._hub.jobs.retry(job_id, progress)
+
+    def get_job_settings(self) -> JobSettings:
+        """Return what running jobs take together at most, and how often a job is tried again (an addition)."""
+        return self._hub.jobs.settings()
+
+    def set_job_settings(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        workers: int | None = None,
+        max_running: int | None = None,
+        retries: int | None = None,
+        retry_pause_sec: float | None = None,
+    ) -> JobSettings:
+        """Change some of these settings, now and in later sessions (an addition to the documented API)."""
+        return self._hub.jobs.change_settings(
+            memory_bytes=memory_bytes,
+            workers=workers,
+            max_running=max_running,
+            retries=retries,
+            retry_pause_sec=retry_pause_sec,
+        )
+
+    def clear_jobs(self) -> int:
+        """Forget the jobs that have ended and return how many; their outputs stay (an addition)."""
+        return self._hub.jobs.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ranvier.clients._progress import shown_parts
 from ranvier.clients._transforms import TransformsClient
@@ -21,6 +21,7 @@ from ranvier.models.dataset import (
     TransformNode,
 )
 from ranvier.models.flex import FlexDataset
+from ranvier.models.transforms import FamilyInput
 
 Folder = str | Path
 
@@ -125,37 +126,61 @@ class ProtocolsClient(TransformsClient):
 
     def bulk_highpass(
         self, sources: Sequence[FlexDataset], frequency: float, output_dir: Folder, output_suffix: str, *,
-        order: int | None = None, zero_phase: bool = False, force: bool = False,
+        order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
+        ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
     ) -> None:  # fmt: skip
         """``highpass`` of several recordings into ``output_dir/<base name>_<output_suffix>``, in the first format.
 
         A format that this version does not write becomes XDAT.
         """
-        node = TransformNode.highpass(frequency, order, zero_phase=zero_phase)
+        node = TransformNode.highpass(
+            frequency, order, zero_phase=zero_phase, family=family, ripple_db=ripple_db, attenuation_db=attenuation_db
+        )
         self._bulk(sources, node, output_dir, output_suffix, force)
 
     def bulk_lowpass(
         self, sources: Sequence[FlexDataset], frequency: float, output_dir: Folder, output_suffix: str, *,
-        order: int | None = None, zero_phase: bool = False, force: bool = False,
+        order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
+        ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
     ) -> None:  # fmt: skip
         """``lowpass`` of several recordings; outputs as for ``bulk_highpass``."""
-        node = TransformNode.lowpass(frequency, order, zero_phase=zero_phase)
+        node = TransformNode.lowpass(
+            frequency, order, zero_phase=zero_phase, family=family, ripple_db=ripple_db, attenuation_db=attenuation_db
+        )
         self._bulk(sources, node, output_dir, output_suffix, force)
 
     def bulk_bandpass(
         self, sources: Sequence[FlexDataset], low_freq: float, high_freq: float, output_dir: Folder,
-        output_suffix: str, *, order: int | None = None, zero_phase: bool = False, force: bool = False,
+        output_suffix: str, *, order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
+        ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
     ) -> None:  # fmt: skip
         """``bandpass`` of several recordings; outputs as for ``bulk_highpass``."""
-        node = TransformNode.bandpass(low_freq, high_freq, order, zero_phase=zero_phase)
+        node = TransformNode.bandpass(
+            low_freq,
+            high_freq,
+            order,
+            zero_phase=zero_phase,
+            family=family,
+            ripple_db=ripple_db,
+            attenuation_db=attenuation_db,
+        )
         self._bulk(sources, node, output_dir, output_suffix, force)
 
     def bulk_bandstop(
         self, sources: Sequence[FlexDataset], low_freq: float, high_freq: float, output_dir: Folder,
-        output_suffix: str, *, order: int | None = None, zero_phase: bool = False, force: bool = False,
+        output_suffix: str, *, order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
+        ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
     ) -> None:  # fmt: skip
         """``bandstop`` of several recordings; outputs as for ``bulk_highpass``."""
-        node = TransformNode.bandstop(low_freq, high_freq, order, zero_phase=zero_phase)
+        node = TransformNode.bandstop(
+            low_freq,
+            high_freq,
+            order,
+            zero_phase=zero_phase,
+            family=family,
+            ripple_db=ripple_db,
+            attenuation_db=attenuation_db,
+        )
         self._bulk(sources, node, output_dir, output_suffix, force)
 
     def bulk_notch(
@@ -171,10 +196,10 @@ class ProtocolsClient(TransformsClient):
 
     def bulk_downsample(
         self, sources: Sequence[FlexDataset], factor: int, output_dir: Folder, output_suffix: str, *,
-        force: bool = False,
+        operator: Literal["antialiased", "plain"] = "antialiased", force: bool = False,
     ) -> None:  # fmt: skip
         """``downsample`` of several recordings; outputs as for ``bulk_highpass``."""
-        self._bulk(sources, TransformNode.downsample(factor), output_dir, output_suffix, force)
+        self._bulk(sources, TransformNode.downsample(factor, operator=operator), output_dir, output_suffix, force)
 
     def bulk_slice_time(
         self, sources: Sequence[FlexDataset], start_sec: float, end_sec: float, output_dir: Folder,

@@ -5,10 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from ranvier.clients._arrays import Out, by_type, widened
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.clients._arrays import Out, by_type, kept_channels, widened
 from ranvier.clients._rig_arguments import LIVE, flag, live, number, whole
 from ranvier.clients._rig_base import RigClient
 from ranvier.clients._rig_stream import Subscription, arrays
+from ranvier.connect import shared_memory
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.dataset import TimeRangeSpec
@@ -23,9 +27,11 @@ from ranvier.models.flex import (
     coerce_signal_spec,
     coerce_time_range,
 )
+from ranvier.models.quality import ChannelQualityTable, ChannelVerdict
 from ranvier.models.rig import LiveSignalArrays
 from ranvier.models.signals import SignalArrays, SignalSpec, SignalType, SigSelect
-from ranvier.services.signals import SignalBlock
+from ranvier.services.rig import Rig
+from ranvier.services.signals import Lent, SignalBlock
 
 
 class LiveClient(RigClient):
@@ -33,6 +39,8 @@ class LiveClient(RigClient):
 
     _reader = ""
     _known: tuple[int, ChannelMetadata] | None = None  # the channels, and their revision
+    _ring: tuple[str, npt.NDArray[np.uint8] | None] = ("", None)  # the engine's live cache, and its name
+    _can_borrow = True
 
     def get_channel_metadata(self) -> ChannelMetadata:
         """Return the channels of the stream in the three index spaces; what is selected and grouped shows."""
@@ -78,7 +86,13 @@ class LiveClient(RigClient):
         """
         spec, select = coerce_time_range(time_range), self._select(signals)
         self._check_hardware()
-        block = self._read(spec, select, apply_dsp=flag("apply_dsp", apply_dsp))
+        apply_dsp = flag("apply_dsp", apply_dsp)
+        block = self._read(spec, select, apply_dsp=apply_dsp, lend=True)
+        if block.lent is not None:
+            found = self._from_lent(block, block.lent, out)
+            if found is not None:
+                return found
+            block = self._read(spec, select, apply_dsp=apply_dsp, lend=False)
         return SignalArrays(**widened(block, out), time_range=block.time_range)
 
     def get_new_signals(self, signals: FlexSignalSpec | None = None) -> LiveSignalArrays:
@@ -140,6 +154,27 @@ class LiveClient(RigClient):
         """Return the digital edges in the cache (None = all of it) in time order (an addition)."""
         spec = TimeRangeSpec.full() if time_range is None else coerce_time_range(time_range)
         return self._rig.signals.events(spec).filter(source=sources, line=lines)
+
+    def get_channel_quality(
+        self, time_range: FlexTimeRange | None = None, channels: Sequence[int] | None = None
+    ) -> ChannelQualityTable:
+        """Return noise, RMS (uV) and verdict of amplifier channels, from what the cache holds (an addition).
+
+        ``channels`` are native indices, None the selected ones. One core of the rig computes it: ask for some seconds.
+        """
+        self._check_hardware()
+        return self._rig.quality.get(None if time_range is None else coerce_time_range(time_range), channels)
+
+    def select_good_channels(
+        self,
+        time_range: FlexTimeRange | None = None,
+        *,
+        keep: Sequence[ChannelVerdict | str] = (ChannelVerdict.GOOD,),
+    ) -> ChannelMetadata:
+        """Judge all amplifier channels and select those with a verdict of ``keep`` (an addition)."""
+        every = [int(i) for i in SignalSpec.all_amp().to_sig_select(self._channels()).amp]
+        table = self.get_channel_quality(time_range, every)
+        return self._rig.signals.set_selected({SignalType.AMP: kept_channels(table, keep)})
 
     def get_ground_truth(self, time_range: FlexTimeRange | None = None) -> EventTable:
         """Return the true spikes of a simulated source since streaming began (an addition).
@@ -215,14 +250,34 @@ class LiveClient(RigClient):
             known = self._known = (revision, self.get_channel_metadata())
         return known[1]
 
-    def _read(self, spec: TimeRangeSpec, select: SigSelect, *, apply_dsp: bool) -> SignalBlock:
-        """Read counts where they are held: a quarter of the bytes that cross to this process."""
+    def _read(self, spec: TimeRangeSpec, select: SigSelect, *, apply_dsp: bool, lend: bool) -> SignalBlock:
+        """Read counts where they are held: a quarter of the bytes that cross to this process; or have them lent."""
+        lend = lend and self._can_borrow
         if not apply_dsp:
             try:
-                return self._rig.signals.read(spec, select, counts=True)
+                return self._rig.signals.read(spec, select, counts=True, lend=lend)
             except ConfigurationError:
                 pass  # filtered on the way into the cache: there are no counts
-        return self._rig.signals.read(spec, select, apply_dsp=apply_dsp)
+        return self._rig.signals.read(spec, select, apply_dsp=apply_dsp, lend=lend)
+
+    def _from_lent(self, block: SignalBlock, lent: Lent, out: Out | None) -> SignalArrays | None:
+        """Widen straight from the engine's ring; None where it cannot be mapped, or was overwritten meanwhile."""
+        token, memory = self._ring
+        if token != lent.token:
+            memory = shared_memory(self._rig, lent.token)
+            self._can_borrow = memory is not None
+            self._ring = (lent.token, memory)
+        if memory is None:
+            return None
+        found = widened(block, out, memory)
+        kept = self._rig.signals.kept(lent.epoch)
+        if kept is None or kept > block.time_range.timestamp[0]:
+            return None
+        return SignalArrays(**found, time_range=block.time_range)
+
+    def _leave(self, engine: Rig) -> None:
+        self._ring = ("", None)  # memory lives as long as somebody maps it
+        super()._leave(engine)
 
     def _reader_id(self) -> str:
         if not self._reader:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from ranvier.clients._output_options import CompressionInput, MetadataInput, output_options
 from ranvier.clients._progress import shown
-from ranvier.clients._signals import SignalsClient
+from ranvier.clients._sessions import SessionsClient
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.models.dsp import FilterResponse
 from ranvier.models.flex import FlexDataset
@@ -16,7 +17,7 @@ from ranvier.models.transforms import FamilyInput
 Output = str | Path
 
 
-class TransformsClient(SignalsClient):
+class TransformsClient(SessionsClient):
     """One filter, reference or slice from a dataset into a new recording.
 
     All of them take ``output_path`` as ``dir/base[.suffix]``: the suffix picks the format (``.xdat``, ``.nwb``,
@@ -87,6 +88,8 @@ class TransformsClient(SignalsClient):
     ) -> DatasetMetadata:  # fmt: skip
         """Common average reference: subtract, at each sample, the mean over the amplifier channels.
 
+        (A text of the older classic clients says sum; the mean is what every release subtracts.)
+
         ``operator="median"`` takes the exact median; ``groups`` the channels of each port, probe or shank for
         themselves.
         """
@@ -136,6 +139,34 @@ class TransformsClient(SignalsClient):
         node = TransformNode.downsample(factor, operator=operator)
         return self._transform(dataset, node, output_path, False, force)
 
+    def blank_artifacts(
+        self, dataset: FlexDataset, output_path: Output, *, source: str | None = None, line: int | None = None,
+        state: int | None = 1, counters: Sequence[int] | None = None, before_ms: float = 0.0, after_ms: float = 1.0,
+        mode: Literal["linear", "hold", "nan", "zero"] = "linear", channels: Sequence[int] | None = None,
+        force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Replace the samples around stimuli or other events, before any filter smears them (an addition).
+
+        Events are the recording's, by ``source``, ``line`` and ``state`` (None: any; rising edges by default), as
+        ``get_events`` gives them, or ``counters``. From ``before_ms`` before to ``after_ms`` after each, the amplifier
+        channels (all, or ``channels``: native indices) get a line from the last good sample to the next one
+        (``linear``), the last good one (``hold``), 0 (``zero``) or nothing (``nan``).
+        """
+        node = TransformNode.blank_artifacts(
+            source=source, line=line, state=state, counters=counters, before_ms=before_ms, after_ms=after_ms,
+            mode=mode, channels=channels,
+        )  # fmt: skip
+        return self._transform(dataset, node, output_path, False, force)
+
+    def correct_skew(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
+        """Take back by how much each channel was sampled later than its frame says (an addition).
+
+        Converters that serve several channels in turn sample them one after the other: up to a sample period apart on
+        Neuropixels, which a common reference cannot take out at high frequencies. The recording tells how late each
+        channel is; ConfigurationError where it tells nothing.
+        """
+        return self._transform(dataset, TransformNode.correct_skew(), output_path, False, force)
+
     def get_filter_response(
         self, dataset: FlexDataset, node: TransformNode, *, zero_phase: bool = False
     ) -> FilterResponse:
@@ -146,9 +177,27 @@ class TransformsClient(SignalsClient):
         """
         return self._hub.dsp.response(self._id(dataset), node, zero_phase=zero_phase)
 
-    def convert(self, dataset: FlexDataset, output_path: Output, *, force: bool = False) -> DatasetMetadata:
-        """Write a recording unchanged in the format of the suffix, and link it (an addition to the documented API)."""
-        return self.apply_transforms(dataset, [], output_path, force=force)
+    def convert(
+        self, dataset: FlexDataset, output_path: Output, *, metadata: MetadataInput = None,
+        compression: CompressionInput = "", force: bool = False,
+    ) -> DatasetMetadata:  # fmt: skip
+        """Write a recording unchanged in the format of the suffix, and link it (an addition to the documented API).
+
+        Parameters
+        ----------
+        metadata
+            Subject and session (NWB): a SessionMetadata, a dict of its fields, or the path of a YAML file with them.
+        compression
+            ``gzip`` or ``lzf``, both without loss (NWB, HDF5); none by default.
+        """
+        source = self._metadata(dataset)
+        options = output_options(metadata, compression)
+        with shown(self._progress, f"converting: {source.base_name}") as progress:
+            found = self._hub.curation.convert(
+                source.id, Path(output_path), options=options, force=force, progress=progress
+            )
+        self._mine[found.id] = None
+        return found
 
     def apply_transforms(
         self, dataset: FlexDataset, nodes: Sequence[TransformNode], output_path: Output, *,

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ranvier._platform import worker_count
 from ranvier.curation.crew import Crew, Flight, Mailbox
+from ranvier.curation.executor import BLOCK_BYTES, BlockReader
 from ranvier.curation.progress import Meter
 from ranvier.curation.task import Branch, OutputRef
 from ranvier.dsp.chain import Chain, ChainState
@@ -33,9 +34,6 @@ from ranvier.recordings.sink import Sink
 
 #: Blocks of input that may be on their way at once.
 IN_FLIGHT = 4
-
-#: Bytes of one block of input, as float32.
-BLOCK_BYTES = 4 * 2**20
 
 #: How often the waiting thread looks for a cancel and tells progress.
 LOOK_SEC = 0.05
@@ -55,6 +53,7 @@ class Output:
     sink: Sink | None = None
     error: Exception | None = None
     reached: int = 0
+    rows: int = 0
     path: Path | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
@@ -81,6 +80,7 @@ class Output:
                 self.fail(error)
             else:
                 self.reached = block.stop
+                self.rows += len(block)
 
     def progress(self) -> PartProgress:
         """Return how far it is."""
@@ -236,7 +236,9 @@ class _Run:
         self.meter = Meter(None if progress is None else self._with_parts(progress), label=label)
         self._slots = threading.Semaphore(IN_FLIGHT)
         self._all_landed = threading.Event()
-        self._counts = self._wants_counts()
+        self._counts = self._reader(counts=True) if self._wants_counts() else None
+        chained = any(node.chain is not None for node in self.root.all())
+        self._physical = self._reader(counts=False) if chained or self._counts is None else None
 
     def over(self, start: int | None, stop: int | None, events: Events, block_rows: int | None) -> TreeReport:
         first, last = self._range(start, stop)
@@ -280,6 +282,9 @@ class _Run:
         bare = [node for node in self._bare(self.root) if node.outputs]
         return self.recording.stores_counts and bool(bare)
 
+    def _reader(self, *, counts: bool) -> BlockReader:
+        return BlockReader(self.recording, None, len(self.recording.channels), counts=counts)
+
     def _bare(self, node: Node) -> Iterator[Node]:
         if node.chain is None:
             yield node
@@ -303,7 +308,7 @@ class _Run:
                 for at in range(start, stop, rows):
                     self._wait_for_slot(crew)
                     flight = Flight(self._slots.release)
-                    crew.post(reading, self._reader(crew, flight, at, min(at + rows, stop)), flight)
+                    crew.post(reading, self._reading(crew, flight, at, min(at + rows, stop)), flight)
                     flight.leave()
                     self.meter.advance(min(at + rows, stop) - at)
                     if not self.root.live:
@@ -331,24 +336,19 @@ class _Run:
             self._stop_if_cancelled()
             self.meter.advance(0)
 
-    def _reader(self, crew: Crew, flight: Flight, start: int, stop: int) -> Callable[[], None]:
+    def _reading(self, crew: Crew, flight: Flight, start: int, stop: int) -> Callable[[], None]:
         def read() -> None:
             if not self.root.live:
                 return
             try:
-                block = self.recording.read(start, stop) if self._physical else None
-                counts = self.recording.read_counts(start, stop) if self._counts else None
+                block = None if self._physical is None else self._physical.read(start, stop)
+                counts = None if self._counts is None else self._counts.read(start, stop)
             except Exception as error:  # noqa: BLE001 - a source that fails, fails all outputs; the report tells
                 self.root.fail(error)
                 return
             self._pass_on(crew, self.root, block, counts, flight)
 
         return read
-
-    @property
-    def _physical(self) -> bool:
-        """Whether anybody needs physical samples."""
-        return not self._counts or any(node.chain is not None for node in self.root.all())
 
     def _take(self, crew: Crew, node: Node, block: Block | None, counts: Block | None, flight: Flight) -> None:
         """Take a block into a branch: cut it, and send it through the first half of the chain."""
@@ -409,7 +409,7 @@ class _Run:
         if output.sink is None or not output.live:
             return
         try:
-            if not output.sink.segments.rows:
+            if not output.rows:
                 raise TimeRangeError(f"[{output.ref.start}, {output.ref.stop}) lies in a gap: no sample is stored")
             ratio = self.recording.fs / output.ref.header.fs
             carried = events.in_output(ratio, output.ref.start, output.ref.stop)

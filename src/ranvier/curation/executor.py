@@ -220,7 +220,7 @@ def _run(
     width = len(_taken(recording, columns))
     rows = block_rows or max(256, BLOCK_BYTES // (4 * max(width, 1)))
     team, overlap = _team(worker_count() if workers is None else workers, chain)
-    reader = _Reader(recording, columns, width, counts=chain is None and recording.stores_counts)
+    reader = BlockReader(recording, columns, width, counts=chain is None and recording.stores_counts)
     carried = Events.empty() if events is None else events.between(first, last)
     if chain is not None and chain.out_fs != chain.in_fs:
         kept = [(chain.first_output(a), chain.first_output(b)) for a, b in pieces]
@@ -296,7 +296,9 @@ def _compute(
             chain.use(ALONE)
 
 
-class _Reader:
+class BlockReader:
+    """Reads blocks of a recording into aligned memory: physical samples, or stored counts."""
+
     def __init__(self, recording: Recording, columns: Columns, width: int, *, counts: bool) -> None:
         self.recording = recording
         self.columns = columns
@@ -304,6 +306,7 @@ class _Reader:
         self.counts = counts
 
     def read(self, start: int, stop: int) -> Block:
+        """Read counters ``[start, stop)``, which no gap interrupts."""
         shape = (stop - start, self.width)
         if self.counts:
             return self.recording.read_counts(start, stop, self.columns, out=aligned_empty(shape, np.int16))

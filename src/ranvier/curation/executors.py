@@ -23,6 +23,7 @@ from ranvier.recordings.sink import Sink
 
 Report = Callable[[JobProgress], None]
 Cancelled = Callable[[], bool]
+Staged = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,17 @@ class Executor(Protocol):
     """Runs tasks somewhere."""
 
     def submit(
-        self, task: Task, *, progress: Report | None = None, cancelled: Cancelled | None = None
+        self,
+        task: Task,
+        *,
+        progress: Report | None = None,
+        cancelled: Cancelled | None = None,
+        staged: Staged | None = None,
     ) -> Future[TaskResult]:
         """Run a task; what fails in it is in the result, and only a cancel is raised (JobCancelledError).
 
-        ``progress`` and ``cancelled`` are called from any thread of this process.
+        ``progress`` and ``cancelled`` are called from any thread of this process; ``staged`` with the token of the
+        temporary names of each output, as soon as it is opened.
         """
         ...
 
@@ -72,10 +79,17 @@ class ThreadExecutor:
         self._workers = workers
 
     def submit(
-        self, task: Task, *, progress: Report | None = None, cancelled: Cancelled | None = None
+        self,
+        task: Task,
+        *,
+        progress: Report | None = None,
+        cancelled: Cancelled | None = None,
+        staged: Staged | None = None,
     ) -> Future[TaskResult]:
         """Run a task in a thread; see :class:`Executor`."""
-        return self._pool.submit(run_task, task, progress=progress, cancelled=cancelled, workers=self._workers)
+        return self._pool.submit(
+            run_task, task, progress=progress, cancelled=cancelled, staged=staged, workers=self._workers
+        )
 
     def close(self) -> None:
         """Wait for what runs; what has not begun never does."""
@@ -87,12 +101,13 @@ def run_task(
     *,
     progress: Report | None = None,
     cancelled: Cancelled | None = None,
+    staged: Staged | None = None,
     workers: int | None = None,
 ) -> TaskResult:
     """Run a task here: open its source, run its tree, commit its outputs."""
     try:
         with open_session(to_path(task.source.uri), task.source.file_type) as session:
-            return _run(task, session, progress, cancelled, workers)
+            return _run(task, session, progress, cancelled, staged, workers)
     except JobCancelledError:
         raise
     except RadiensError as error:
@@ -102,7 +117,12 @@ def run_task(
 
 
 def _run(
-    task: Task, session: Session, progress: Report | None, cancelled: Cancelled | None, workers: int | None
+    task: Task,
+    session: Session,
+    progress: Report | None,
+    cancelled: Cancelled | None,
+    staged: Staged | None,
+    workers: int | None,
 ) -> TaskResult:
     recording = session.stream(task.source.stream)
     records = {output.name: dict(output.header.provenance or {}) for output in task.outputs}
@@ -112,7 +132,10 @@ def _run(
         sink = writable(output.file_type, destination).sink
         if sink is None:
             raise CapabilityError(f"{output.file_type.name} files cannot be written")
-        return sink(destination, replace(output.header, provenance=records[output.name]), force=output.force)
+        made = sink(destination, replace(output.header, provenance=records[output.name]), force=output.force)
+        if staged is not None:
+            staged(made.staged.token)
+        return made
 
     events = session.events.get(session.stream_name(recording), Events.empty())
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings import Format, all_formats, format_for_type
+from ranvier.recordings.pieces import pieces_in
 
 #: Suffixes of the API's file types (radiens_core 0.1.2 table, with the older spellings); longest match wins.
 SUFFIXES: dict[str, RadiensFileType] = {
@@ -19,6 +22,8 @@ SUFFIXES: dict[str, RadiensFileType] = {
     ".csv": RadiensFileType.CSV,
     ".hdf5": RadiensFileType.HDF5,
     ".h5": RadiensFileType.HDF5,
+    ".mearec.hdf5": RadiensFileType.MEAREC_HDF5,
+    ".mearec.h5": RadiensFileType.MEAREC_HDF5,
     ".nex5": RadiensFileType.NEX5,
     ".nwb": RadiensFileType.NWB,
     ".bin": RadiensFileType.KILOSORT2,
@@ -36,6 +41,7 @@ SUFFIXES: dict[str, RadiensFileType] = {
     ".ncs": RadiensFileType.NCS,
     ".spikes": RadiensFileType.SPIKES,
     ".kpi": RadiensFileType.KPI,
+    ".session.json": RadiensFileType.SESSION,
 }
 
 
@@ -61,6 +67,9 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
         The suffix names a format that this version does not write.
     """
     target = Path(path).expanduser().absolute()
+    plugin = _plugin_of_suffix(target)
+    if plugin is not None:
+        return plugin
     known = format_of_suffix(target)
     if known is not None:
         suffix, file_type = known
@@ -73,6 +82,16 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
     if default is not None and default.sink is not None:
         return target, default
     return target, format_for_type(RadiensFileType.XDAT)
+
+
+def _plugin_of_suffix(target: Path) -> tuple[Path, Format] | None:
+    """Return base and format of a suffix that belongs to a plug-in's sink and to none of the API's types."""
+    for known in all_formats():
+        suffixes = known.sink.suffixes if known.sink is not None else ()
+        for suffix in sorted(suffixes, key=len, reverse=True):
+            if suffix and suffix not in SUFFIXES and target.name.lower().endswith(suffix):
+                return target.with_name(target.name[: -len(suffix)]), known
+    return None
 
 
 def writable(file_type: RadiensFileType, target: Path) -> Format:
@@ -90,17 +109,25 @@ def writable_suffixes() -> str:
     return ", ".join(sorted(known.sink.suffixes[0] for known in all_formats() if known.sink is not None))
 
 
-def refuse_own_source(source: Format, canonical: Path, destination: Path, known: Format) -> None:
-    """Raise OutputError where an output (``dir/base`` and format) would replace a file of its own source."""
-    if known.file_type != source.file_type:
-        return
+def refuse_own_source(
+    source: Format, canonical: Path, destination: Path, known: Format, record: Mapping[str, Any] | None = None
+) -> None:
+    """Raise OutputError where an output (``dir/base`` and format) would replace a file of its own source.
+
+    ``record`` is the source's provenance: where the source was concatenated, its pieces are protected too.
+    """
+    pieces = pieces_in(record)
+    paths = [Path(piece.path) for piece in pieces[0].pieces] if pieces is not None else []
+    protected = [(known, path) for path in paths if known.detect(path) is not None]
+    if known.file_type == source.file_type:
+        protected.append((source, canonical))
     suffix = known.sink.suffixes[0] if known.sink is not None else ""
     candidate = destination.with_name(destination.name + suffix)
-    same_base = canonical.parent.resolve() / source.base_name(canonical) == (
-        destination.parent.resolve() / destination.name
-    )
-    if same_base or candidate.resolve() in {f.resolve() for f in source.files(canonical)}:
-        raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
+    base = destination.parent.resolve() / destination.name
+    for owner, path in protected:
+        same_base = path.parent.resolve() / owner.base_name(path) == base
+        if same_base or candidate.resolve() in {f.resolve() for f in owner.files(path)}:
+            raise OutputError(f"{candidate} is the source itself; choose another name (a source is never overwritten)")
 
 
 def existing_files(destination: Path, file_type: RadiensFileType) -> list[Path]:

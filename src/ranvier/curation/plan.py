@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ import numpy.typing as npt
 from ranvier.dsp import (
     BandPass,
     BandStop,
+    BlankArtifacts,
     Chain,
     CommonAverageReference,
+    CorrectSkew,
     Downsample,
     HighPass,
     LowPass,
@@ -44,7 +47,8 @@ from ranvier.models.dataset import (
 from ranvier.models.dsp import DSPParams, DSPType, FilterFamily
 from ranvier.models.signals import SignalType
 from ranvier.models.time_range import sample_at
-from ranvier.recordings import ChannelTable, Recording
+from ranvier.models.transforms import BlankArtifactsParams
+from ranvier.recordings import ChannelTable, Events, Recording
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,16 @@ class Plan:
 
 
 def plan(
-    nodes: Sequence[TransformNode], recording: Recording, channels: ChannelTable, *, zero_phase: bool = False
+    nodes: Sequence[TransformNode],
+    recording: Recording,
+    channels: ChannelTable,
+    *,
+    zero_phase: bool = False,
+    events: Callable[[], Events] = Events.empty,
 ) -> Plan:
     """Turn nodes, in their order, into a chain and a range.
+
+    ``events`` gives those of the recording, where a node asks for them.
 
     Raises
     ------
@@ -99,7 +110,8 @@ def plan(
             start, stop = recording.clip(max(first, start), min(last, stop))
             slices.append({"kind": "slice_time", "parameters": {"source": list(before), "retained": [start, stop]}})
         else:
-            operations.append(operation_of(node, zero_phase=zero_phase))
+            here = partial(_events_at, events, ratio)
+            operations.append(operation_of(node, zero_phase=zero_phase, events=here))
             ratio *= node.params.factor if isinstance(node.params, DownsampleParams) else 1
     read, operations = _read_less(operations, channels)
     if read is not None:
@@ -133,10 +145,22 @@ def chain_of(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable) 
     return Chain([_dsp_stage(item, fs, channels) for item in params])
 
 
-def operation_of(node: TransformNode, *, zero_phase: bool = False) -> Operation:
+def _events_at(events: Callable[[], Events], ratio: int) -> Events:
+    return at_rate(events(), Fraction(ratio))
+
+
+def at_rate(events: Events, ratio: Fraction) -> Events:
+    """Return events in the counters of a stream with one sample for ``ratio`` of theirs: rounded down."""
+    return events if ratio == 1 else replace(events, counter=events.counter * ratio.denominator // ratio.numerator)
+
+
+def operation_of(
+    node: TransformNode, *, zero_phase: bool = False, events: Callable[[], Events] = Events.empty
+) -> Operation:
     """Return what a node does, as an operation; CapabilityError for one that this version cannot run.
 
-    ``zero_phase`` makes every filter zero-phase; otherwise the node's own parameter decides.
+    ``zero_phase`` makes every filter zero-phase; otherwise the node's own parameter decides. ``events`` gives events in
+    the counters of the stream that reaches the node.
     """
     kind, params = node.type, node.params
     if isinstance(params, HighLowPassParams):
@@ -156,6 +180,10 @@ def operation_of(node: TransformNode, *, zero_phase: bool = False) -> Operation:
         return VirtualReference(params.ref_channel)
     if isinstance(params, PairedRefParams) and kind == TransformNodeType.PAIRED_REF:
         return PairedReference(params.ref_channel, params.target_channel)
+    if isinstance(params, BlankArtifactsParams):
+        return _blanking(params, events)
+    if kind == TransformNodeType.CORRECT_SKEW:
+        return CorrectSkew()
     if isinstance(params, SliceChannelsParams):
         return SliceChannels(tuple(params.channels))
     if isinstance(params, DownsampleParams):
@@ -164,6 +192,31 @@ def operation_of(node: TransformNode, *, zero_phase: bool = False) -> Operation:
         f"{kind.name} with {type(params).__name__} is no step that this version runs; it runs "
         f"filters, notch, references, downsampling and slices"
     )
+
+
+def _blanking(params: BlankArtifactsParams, events: Callable[[], Events]) -> BlankArtifacts:
+    counters = _event_counters(params, events()) if params.counters is None else params.counters
+    channels = None if params.channels is None else tuple(params.channels)
+    return BlankArtifacts(tuple(counters), params.before_ms / 1e3, params.after_ms / 1e3, params.mode, channels)
+
+
+def _event_counters(params: BlankArtifactsParams, events: Events) -> list[int]:
+    wanted = np.ones(len(events), dtype=np.bool_)
+    if params.source is not None:
+        wanted &= np.array([s == params.source for s in events.source], dtype=np.bool_)
+    if params.line is not None:
+        wanted &= events.line == params.line
+    if params.state is not None:
+        wanted &= events.state == params.state
+    if not wanted.any():
+        there = sorted(
+            {f"{s} line {n} state {k}" for s, n, k in zip(events.source, events.line, events.state, strict=True)}
+        )
+        raise ConfigurationError(
+            f"no event with source {params.source!r}, line {params.line}, state {params.state} (None: any); this "
+            f"recording has {', '.join(there[:8]) or 'no events'}"
+        )
+    return [int(c) for c in events.counter[wanted]]
 
 
 def _dsp_stage(item: DSPParams, fs: Fraction, channels: ChannelTable) -> Stage:

@@ -21,6 +21,7 @@ name its recordings under ``sources``; else whoever runs it does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -453,12 +454,19 @@ def _sink_entry(node: TransformNode) -> dict[str, Any]:
     raise ConfigurationError(f"{node.id} is an output without a name")
 
 
+def _said(value: Any) -> Any:
+    """Return a parameter as YAML says it: members of an enumeration by name."""
+    if isinstance(value, Enum):
+        return value.name.lower()
+    return [_said(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def _step_entry(node: TransformNode) -> dict[str, Any]:
     words = {kind: word for word, kind in OPERATIONS.items()}
     if node.type not in words:
         raise ConfigurationError(f"{node.id}: the YAML form has no {node.type.name}")
     brief = {full: short for short, full in SHORT.get(node.type, {}).items()}
     defaults = {name: f.default for name, f in PARAMS_OF[node.type].model_fields.items() if not f.is_required()}
-    given = {} if node.params is None else node.params.model_dump(mode="json")
+    given = {} if node.params is None else {key: _said(value) for key, value in node.params.model_dump().items()}
     kept = {key: value for key, value in given.items() if key not in defaults or value != defaults[key]}
     return {words[node.type]: {brief.get(key, key): value for key, value in kept.items()}}

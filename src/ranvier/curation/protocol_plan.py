@@ -7,7 +7,7 @@ have, a slice outside, an output that would overwrite a source) is found here, a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil
@@ -17,13 +17,13 @@ from typing import Any
 from ranvier.curation.executor import make_header
 from ranvier.curation.graph import SINKS, SOURCES, Faults, Graph, Step, has_its_params
 from ranvier.curation.output import SUFFIXES, existing_files, refuse_own_source, writable
-from ranvier.curation.plan import operation_of
+from ranvier.curation.plan import at_rate, operation_of
 from ranvier.curation.task import Branch, OutputRef, SourceRef, Task, to_path, to_uri
 from ranvier.dsp import Operation
 from ranvier.exceptions import ConfigurationError, OutputExistsError, RadiensError
 from ranvier.models.dataset import BulkSinkParams, RadiensFileType, SinkParams, SliceTimeParams, TransformNodeType
 from ranvier.models.time_range import sample_at
-from ranvier.recordings import ChannelTable, Format, Recording
+from ranvier.recordings import ChannelTable, Events, Format, Recording
 from ranvier.recordings.sink import Header
 
 
@@ -39,6 +39,8 @@ class Input:
         Whether it is one of several of that node.
     record
         What provenance says about it.
+    events
+        Gives its events, for steps that ask for them.
     """
 
     node: str
@@ -51,6 +53,7 @@ class Input:
     record: Mapping[str, Any]
     extra: Mapping[str, Any] = field(default_factory=dict)
     bulk: bool = False
+    events: Callable[[], Events] = Events.empty
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,8 @@ class _Planner:
         if step.node.type in SOURCES or not has_its_params(step.node):
             return point  # a fault of the shape, told already
         try:
-            operation = operation_of(step.node)
+            ratio = self.source.recording.fs / point.fs
+            operation = operation_of(step.node, events=lambda: at_rate(self.source.events(), ratio))
             stage = operation.bind(point.fs, point.channels)
         except RadiensError as error:
             self._fault(step, str(error))
@@ -161,7 +165,9 @@ class _Planner:
             return None
         try:
             destination, known = destination_of(step, self.source.base_name)
-            refuse_own_source(self.source.format, self.source.canonical, destination, known)
+            refuse_own_source(
+                self.source.format, self.source.canonical, destination, known, self.source.record.get("provenance")
+            )
         except RadiensError as error:
             self._fault(step, str(error))
             return None

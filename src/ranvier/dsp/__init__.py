@@ -7,7 +7,9 @@ from ranvier.dsp.chain import Chain, ChainState
 from ranvier.dsp.operations import (
     BandPass,
     BandStop,
+    BlankArtifacts,
     CommonAverageReference,
+    CorrectSkew,
     Downsample,
     HighPass,
     LowPass,
@@ -23,9 +25,11 @@ from ranvier.dsp.stage import Stage
 __all__ = [
     "BandPass",
     "BandStop",
+    "BlankArtifacts",
     "Chain",
     "ChainState",
     "CommonAverageReference",
+    "CorrectSkew",
     "Downsample",
     "HighPass",
     "LowPass",

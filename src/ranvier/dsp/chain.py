@@ -181,11 +181,9 @@ class Chain(Stage):
 
 
 def _split(stages: tuple[Stage, ...]) -> int:
-    """Return the stage behind (or within) which a chain is cut: the first that can be, else the first one."""
-    for i, stage in enumerate(stages):
-        if type(stage).begin is not Stage.begin:
-            return i
-    return 0
+    """Return the stage behind (or within) which a chain is cut: the middle one of those that can be, else the first."""
+    divisible = [i for i, stage in enumerate(stages) if type(stage).begin is not Stage.begin]
+    return divisible[len(divisible) // 2] if divisible else 0
 
 
 def _modes(stages: tuple[Stage, ...]) -> tuple[str, ...]:

@@ -22,13 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
-from ranvier.dsp.causal import COLUMN_UNIT
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.fir_kernels import UNROLL, decimate_rows
 from ranvier.dsp.stage import Stage, stage_input
+from ranvier.dsp.windowed import Windowed
 from ranvier.exceptions import FilterDesignError
-from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 
@@ -128,29 +126,7 @@ def _design(part: int, rate: int, factor: int) -> Step:
     return Step(part, tuple(float(h) for h in taps.astype(np.float32)))
 
 
-@dataclass
-class DecimationState:
-    """Where the stream stands.
-
-    Attributes
-    ----------
-    next
-        Counter of the next sample to come; None before the first.
-    began
-        Counter of the first sample of this run.
-    due
-        Counter of the next output.
-    recent
-        The last input rows, up to ``next``, that outputs still need.
-    """
-
-    next: int | None
-    began: int
-    due: int
-    recent: F32
-
-
-class Decimator(Stage):
+class Decimator(Windowed):
     """One step: amplifier channels and analog inputs are filtered, digital channels take the sample.
 
     Output k stands at input k * factor, counted from counter 0, wherever the stream begins. It is NaN where that sample
@@ -158,43 +134,9 @@ class Decimator(Stage):
     ends.
     """
 
-    fresh_output = True
-
     def __init__(self, step: Step, fs: Fraction, channels: ChannelTable) -> None:
-        self.factor = step.factor
         self.taps = np.array(step.taps, dtype=np.float32)
-        self.reach = len(self.taps) // 2
-        self.in_fs, self.out_fs = fs, fs / step.factor
-        self.in_channels, self.out_channels = channels, _seen_at(channels, step.factor)
-        self.analog = channels.count(SignalType.AMP) + channels.count(SignalType.AIN)
-        self.latency = self.reach
-
-    def start(self) -> DecimationState:
-        """Return the state before the first block."""
-        return DecimationState(None, 0, 0, np.empty((0, len(self.in_channels)), dtype=np.float32))
-
-    def process(self, block: Block, state: DecimationState) -> list[Block]:
-        """Filter a block."""
-        if len(block) == 0:
-            return []
-        x = stage_input(block, self.in_channels)
-        done: list[Block] = []
-        if state.next != block.start:
-            done = self.finish(state)
-            state.began, state.due = block.start, self.first_output(block.start)
-        state.next = block.stop
-        done += self._outputs(x, self.first_output(block.stop - self.reach), state)
-        kept = max(state.began, state.due * self.factor - self.reach)
-        state.recent = _tail(state.recent, x, max(0, block.stop - kept))
-        return done
-
-    def finish(self, state: DecimationState) -> list[Block]:
-        """Return what is left at the end of the stream."""
-        if state.next is None:
-            return []
-        done = self._outputs(state.recent[:0], self.first_output(state.next), state)
-        state.next, state.recent = None, self.start().recent
-        return done
+        super().__init__(len(self.taps) // 2, fs, channels, _seen_at(channels, step.factor), factor=step.factor)
 
     def describe(self) -> dict[str, Any]:
         """Return kind, parameters and coefficients, as JSON data."""
@@ -204,26 +146,8 @@ class Decimator(Stage):
             "coefficients": {"fir": [float(h) for h in self.taps]},
         }
 
-    def _outputs(self, x: F32, until: int, state: DecimationState) -> list[Block]:
-        """Return the outputs due before ``until``; ``x`` follows the recent rows and ends at ``state.next``."""
-        if until <= state.due or state.next is None:
-            return []
-        first = state.next - len(x) - len(state.recent)  # counter of the first row
-        row = state.due * self.factor - first
-        out = aligned_empty((until - state.due, len(self.in_channels)))
-
-        def share(a: int, b: int) -> None:
-            decimate_rows(state.recent, x, row, state.began - first, self.factor, self.taps, (a, b), out)
-
-        self.team.each(share, self.team.shares(self.analog, multiple=COLUMN_UNIT))
-        if self.analog < out.shape[1]:
-            rows = row + self.factor * np.arange(len(out))
-            old = int(np.searchsorted(rows, len(state.recent)))
-            out[:old, self.analog :] = state.recent[rows[:old], self.analog :]
-            out[old:, self.analog :] = x[rows[old:] - len(state.recent), self.analog :]
-        block = Block(out, state.due)
-        state.due = until
-        return [block]
+    def _filter(self, recent: F32, x: F32, row: int, low: int, columns: tuple[int, int], out: F32) -> None:
+        decimate_rows(recent, x, row, low, self.factor, self.taps, columns, out)
 
 
 class EveryNth(Stage):
@@ -285,10 +209,3 @@ def _seen_at(channels: ChannelTable, factor: int) -> ChannelTable:
     if not channels.skew_samples.any():
         return channels
     return channels.with_channels(replace(c, skew_samples=c.skew_samples / factor) for c in channels)
-
-
-def _tail(recent: F32, x: F32, rows: int) -> F32:
-    """Return a copy of the last rows of ``recent`` and ``x`` together."""
-    if rows <= len(x):
-        return x[len(x) - rows :].copy()
-    return np.concatenate([recent[len(recent) - (rows - len(x)) :], x])

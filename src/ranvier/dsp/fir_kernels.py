@@ -146,6 +146,69 @@ def decimate(
                         y[c] = _one_window(pack, j * factor, c, low - begin, high - begin, h)
 
 
+@kernel(
+    "void(float32[:,::1], float32[:,::1], int64, int64, float32[:,::1], int64, int64, float32[:,::1], float32[::1],"
+    " float32[::1])",
+    reference=references.shift,
+)
+def shift(
+    recent: F32, x: F32, row: int, low: int, h: F32, column: int, width: int, out: F32, pack: F32, taps_of_group: F32
+) -> None:
+    """Filter each column with taps of its own: ``out[j, c] = sum_i h[i, c] x[row + j - len(h) // 2 + i, c]``.
+
+    Parameters are those of ``decimate``; ``h`` is ``(taps, columns)``, ``taps_of_group`` scratch for ``len(h) GROUP``.
+    """
+    taps = len(h)
+    high = len(recent) + len(x)
+    together = len(pack) // GROUP - taps + 1
+    total = np.empty(GROUP, np.float32)
+    one = np.empty(taps, np.float32)
+    for first in range(column, column + width, GROUP):
+        w = min(GROUP, column + width - first)
+        for i in range(taps):
+            for c in range(w):
+                taps_of_group[i * GROUP + c] = h[i, first + c]
+        for done in range(0, len(out), together):
+            n = min(together, len(out) - done)
+            begin = row + done - taps // 2
+            _pack(recent, x, begin, n - 1 + taps, low, high, first, w, pack)
+            for j in range(n):
+                for c in range(GROUP):
+                    total[c] = 0.0
+                for i in range(0, taps - 1, UNROLL):
+                    p, q = (j + i) * GROUP, i * GROUP
+                    x0, x1 = pack[p : p + GROUP], pack[p + GROUP : p + 2 * GROUP]
+                    x2, x3 = pack[p + 2 * GROUP : p + 3 * GROUP], pack[p + 3 * GROUP : p + 4 * GROUP]
+                    x4, x5 = pack[p + 4 * GROUP : p + 5 * GROUP], pack[p + 5 * GROUP : p + 6 * GROUP]
+                    x6, x7 = pack[p + 6 * GROUP : p + 7 * GROUP], pack[p + 7 * GROUP : p + 8 * GROUP]
+                    g = taps_of_group[q : q + UNROLL * GROUP]
+                    h0, h1, h2, h3 = g[:GROUP], g[GROUP : 2 * GROUP], g[2 * GROUP : 3 * GROUP], g[3 * GROUP : 4 * GROUP]
+                    h4, h5 = g[4 * GROUP : 5 * GROUP], g[5 * GROUP : 6 * GROUP]
+                    h6, h7 = g[6 * GROUP : 7 * GROUP], g[7 * GROUP : 8 * GROUP]
+                    for c in range(GROUP):
+                        total[c] += (
+                            h0[c] * x0[c] + h1[c] * x1[c] + h2[c] * x2[c] + h3[c] * x3[c]
+                            + h4[c] * x4[c] + h5[c] * x5[c] + h6[c] * x6[c] + h7[c] * x7[c]
+                        )  # fmt: skip
+                y = out[done + j, first : first + w]
+                p, q = (j + taps - 1) * GROUP, (taps - 1) * GROUP
+                last, h_last = pack[p : p + GROUP], taps_of_group[q : q + GROUP]
+                for c in range(w):
+                    y[c] = total[c] + h_last[c] * last[c]
+                for c in range(w):
+                    if not np.isfinite(y[c]):
+                        for i in range(taps):
+                            one[i] = h[i, first + c]
+                        y[c] = _one_window(pack, j, c, low - begin, high - begin, one)
+
+
+def shift_rows(recent: F32, x: F32, row: int, low: int, h: F32, columns: tuple[int, int], out: F32) -> None:
+    """Run ``shift`` over the columns ``[first, stop)``, in scratch memory of its own."""
+    first, stop = columns
+    pack = aligned_empty((len(h) + PASS_ROWS) * GROUP)
+    shift(recent, x, row, low, h, first, stop - first, out, pack, aligned_empty(len(h) * GROUP))
+
+
 def decimate_rows(
     recent: F32, x: F32, row: int, low: int, factor: int, h: F32, columns: tuple[int, int], out: F32
 ) -> None:

@@ -23,6 +23,9 @@ REFERENCE_OPERATORS: tuple[str, ...] = get_args(ReferenceOperator)
 ReferenceGroups = Literal["all", "port", "probe", "shank"]
 REFERENCE_GROUPS: tuple[str, ...] = get_args(ReferenceGroups)
 
+BlankingMode = Literal["linear", "hold", "nan", "zero"]
+BLANKING_MODES: tuple[str, ...] = get_args(BlankingMode)
+
 DownsampleOperator = Literal["antialiased", "plain"]
 DOWNSAMPLE_OPERATORS: tuple[str, ...] = get_args(DownsampleOperator)
 
@@ -33,7 +36,7 @@ class Operation(ABC):
     Attributes
     ----------
     per_channel
-        Whether each channel comes out the same, to the last bit, whatever other channels there are.
+        Whether each channel comes out the same, to the last bit, whatever other channels there are, none refused.
     """
 
     kind: ClassVar[str]
@@ -274,6 +277,67 @@ class SliceChannels(Operation):
         from ranvier.dsp.slicing import ChannelSelection, columns_for_sys
 
         return ChannelSelection(columns_for_sys(channels, self.channels), Fraction(fs), channels)
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectSkew(Operation):
+    """Take back by how much each channel was sampled later than its frame says (``Channel.skew_samples``)."""
+
+    kind: ClassVar[str] = "correct_skew"
+    per_channel: ClassVar[bool] = False
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels; ConfigurationError where none has a skew."""
+        from ranvier.dsp.skew import SkewCorrection
+
+        return SkewCorrection(Fraction(fs), channels, self.describe())
+
+
+@dataclass(frozen=True, slots=True)
+class BlankArtifacts(Operation):
+    """Replace the samples around events, on all amplifier channels or some.
+
+    Attributes
+    ----------
+    counters
+        Sample counters of the events, in the stream that comes in.
+    before_sec, after_sec
+        The samples from ``counter - before`` up to (without) ``counter + after`` are replaced, at least one.
+    mode
+        ``linear``: a line from the last good sample to the next one; ``hold``: the last good sample; ``zero``; ``nan``.
+    channels
+        Native indices of amplifier channels; None for all.
+    """
+
+    kind: ClassVar[str] = "blank_artifacts"
+    per_channel: ClassVar[bool] = False
+    counters: tuple[int, ...]
+    before_sec: float = 0.0
+    after_sec: float = 0.001
+    mode: BlankingMode = "linear"
+    channels: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in BLANKING_MODES:
+            raise ConfigurationError(f"blanking mode {self.mode!r}: it is one of {', '.join(BLANKING_MODES)}")
+        for name in ("before_sec", "after_sec"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigurationError(f"{name} {getattr(self, name)}: it must be a number from 0 on")
+        if not self.counters:
+            raise ConfigurationError("no event to blank around")
+
+    def bind(self, fs: Fraction | float, channels: ChannelTable) -> Stage:
+        """Return the stage for streams of this rate and these channels."""
+        from ranvier.dsp.blanking import Blanking
+
+        return Blanking(self, Fraction(fs), channels)
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            **asdict(self),
+            "counters": list(self.counters),
+            "channels": None if self.channels is None else list(self.channels),
+        }
 
 
 def _filter(

@@ -15,10 +15,12 @@ from ranvier.dsp import references
 from ranvier.kernels import kernel
 from ranvier.kernels.lanes import WIDTH, load, spread, total
 
-#: The largest float32 that is a number.
-LARGEST = np.float32(np.finfo(np.float32).max)
-
 F32 = npt.NDArray[np.float32]
+
+#: Bits of a float32 without its sign; those of infinity; and the bounds of the numbers that floats are sorted as.
+MAGNITUDE = np.int32(0x7FFFFFFF)
+INFINITY_BITS = np.int32(0x7F800000)
+FIRST, LAST = np.int32(-0x80000000), np.int32(0x7FFFFFFF)
 
 
 @numba.njit
@@ -87,92 +89,87 @@ def subtract(x: F32, ref: F32, columns: int, out: F32) -> None:
 
 
 @numba.njit
-def _select(values, n, k):  # type: ignore[no-untyped-def]
-    """Hoare's selection: put the k-th smallest of ``values[:n]`` at k, smaller ones before it, larger ones behind."""
-    low, high = 0, n - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
-    return values[k]
+def _fill_keys(bits, t, columns, keys):  # type: ignore[no-untyped-def]
+    """Integers in the order of the floats whose bits they are made of, LAST where not finite; how many are finite."""
+    finite = np.int32(0)
+    for c in range(columns):
+        b = bits[t, c]
+        is_finite = (b & MAGNITUDE) < INFINITY_BITS
+        keys[c] = b ^ ((b >> np.int32(31)) & MAGNITUDE) if is_finite else LAST
+        finite = np.int32(finite + is_finite)
+    return finite
 
 
 @numba.njit
-def _middle(values, n, rank, both):  # type: ignore[no-untyped-def]
-    """Return the value of a rank, or the mean of it and the one before it; never the negative zero."""
-    upper = _select(values, n, rank)
-    if not both:
-        return upper + np.float32(0)
-    lower = values[0]
-    for j in range(1, rank):
-        lower = max(lower, values[j])
-    return np.float32(0.5 * (np.float64(lower) + np.float64(upper))) + np.float32(0)
+def _count_up_to(keys, columns, key):  # type: ignore[no-untyped-def]
+    count = np.int32(0)
+    for c in range(columns):
+        count = np.int32(count + (keys[c] <= key))
+    return count
 
 
 @numba.njit
-def _median_near(row, columns, guess, reach, values):  # type: ignore[no-untyped-def]
-    """Look for the median within ``guess`` +- ``reach``: return whether it is there, it, and how many values are.
+def _largest_up_to(keys, columns, key):  # type: ignore[no-untyped-def]
+    largest = FIRST
+    for c in range(columns):
+        largest = max(largest, keys[c] if keys[c] <= key else FIRST)
+    return largest
 
-    Three counts tell (and vectorise); only what lies inside is gathered and searched. Any guess gives the same median.
+
+@numba.njit
+def _smallest_above(keys, columns, key):  # type: ignore[no-untyped-def]
+    smallest = LAST
+    for c in range(columns):
+        smallest = min(smallest, keys[c] if keys[c] > key else LAST)
+    return smallest
+
+
+@numba.njit
+def _middle(keys, columns, n):  # type: ignore[no-untyped-def]
+    """The keys number (n - 1) // 2 and n // 2 of the n smallest: by bisection of the numbers, counting keys.
+
+    Done as soon as a bound has exactly the lower half at or below it; for n odd that includes the middle.
     """
-    low, high = guess - reach, guess + reach
-    below = inside = above = 0
-    for c in range(columns):
-        v = row[c]
-        below += (v < low) & (v >= -LARGEST)
-        inside += (v >= low) & (v <= high)
-        above += (v > high) & (v <= LARGEST)
-    rank, both = columns // 2 - below, columns % 2 == 0
-    known = low >= -LARGEST and high <= LARGEST and below + inside + above == columns  # all are numbers
-    if not known or rank - both < 0 or rank >= inside:
-        return False, guess, inside
-    n = 0
-    for c in range(columns):
-        values[n] = row[c]
-        n += (row[c] >= low) & (row[c] <= high)
-    return True, _middle(values, n, rank, both), inside
+    wanted = (n + 1) // 2
+    low, high = np.int64(FIRST), np.int64(LAST) - 1  # the middle lies in [low, high]
+    while low < high:
+        bound = np.int32((low + high) >> 1)
+        count = _count_up_to(keys, columns, bound)
+        if count == wanted:
+            lower = _largest_up_to(keys, columns, bound)
+            return lower, lower if n % 2 else _smallest_above(keys, columns, bound)
+        if count > wanted:
+            high = np.int64(bound)
+        else:
+            low = np.int64(bound) + 1
+    lower = np.int32(low)  # several keys are the same
+    if n % 2 or _count_up_to(keys, columns, lower) > wanted:
+        return lower, lower
+    return lower, _smallest_above(keys, columns, lower)
 
 
-@kernel("void(float32[:,::1], int64, float32[::1])", reference=references.row_median)
-def row_median(x: F32, columns: int, out: F32) -> None:
+@kernel("void(int32[:,::1], int64, int32[::1], float32[::1], float32[::1])", reference=references.row_median_of_bits)
+def row_median_of_bits(
+    bits: npt.NDArray[np.int32], columns: int, pair: npt.NDArray[np.int32], as_float: F32, out: F32
+) -> None:
     """Exact median of the finite values of the first ``columns`` of each row (mean of the two in the middle).
 
-    It is looked for near that of the row before, in a range that is kept at a sixteenth to a quarter of the values.
+    ``bits`` are those of float32 samples; ``pair`` and ``as_float`` are the same two numbers of memory.
     """
-    values = np.empty(columns + 1, np.float32)
-    guess, reach = np.float32(0), np.float32(0)
-    for t in range(len(x)):
-        row = x[t]
-        if reach > 0:
-            found, median, inside = _median_near(row, columns, guess, reach, values)
-            if found:
-                out[t] = guess = median
-                if inside > columns // 4:
-                    reach *= np.float32(0.8)
-                elif inside < columns // 16:
-                    reach *= np.float32(1.25)
-                continue
-        n = 0
-        for c in range(columns):
-            if np.isfinite(row[c]):
-                values[n] = row[c]
-                n += 1
+    keys = np.empty(columns, np.int32)
+    for t in range(len(bits)):
+        n = _fill_keys(bits, t, columns, keys)
         if n == 0:
             out[t] = 0.0
             continue
-        out[t] = guess = _middle(values, n, n // 2, n % 2 == 0)
-        reach = _select(values, n, min(n // 2 + n // 16 + 1, n - 1)) - guess
+        lower, upper = _middle(keys, columns, n)
+        pair[0] = lower ^ ((lower >> np.int32(31)) & MAGNITUDE)
+        pair[1] = upper ^ ((upper >> np.int32(31)) & MAGNITUDE)
+        middle = np.float32(0.5 * (np.float64(as_float[0]) + np.float64(as_float[1])))
+        out[t] = middle + np.float32(0)  # never the negative zero
+
+
+def row_median(x: F32, columns: int, out: F32) -> None:
+    """Exact median of the finite values of the first ``columns`` of each row of ``x``; 0 where none is finite."""
+    pair = np.zeros(2, np.int32)
+    row_median_of_bits(x.view(np.int32), columns, pair, pair.view(np.float32), out)

@@ -77,6 +77,13 @@ def row_median(x: F32, columns: int, out: F32) -> None:
         out[t] = np.median(finite) if len(finite) else 0.0
 
 
+def row_median_of_bits(
+    bits: npt.NDArray[np.int32], columns: int, pair: npt.NDArray[np.int32], as_float: F32, out: F32
+) -> None:
+    """``row_median``, of float32 bits."""
+    row_median(bits.view(np.float32), columns, out)
+
+
 def subtract(x: F32, ref: F32, columns: int, out: F32) -> None:
     """Subtract one value per row from the first columns; copy the others."""
     out[:, :columns] = x[:, :columns] - ref[:, None]
@@ -118,6 +125,16 @@ def decimate(
         middle = row + j * factor
         for c in range(column, column + width):
             out[j, c] = _window_sum(rows[:, c], middle, max(low, 0), h)
+
+
+def shift(
+    recent: F32, x: F32, row: int, low: int, h: F32, column: int, width: int, out: F32, pack: F32, taps_of_group: F32
+) -> None:
+    """As ``decimate`` by 1, with taps of its own for each channel."""
+    rows = np.concatenate([recent, x])
+    for j in range(len(out)):
+        for c in range(column, column + width):
+            out[j, c] = _window_sum(rows[:, c], row + j, max(low, 0), np.ascontiguousarray(h[:, c]))
 
 
 def _window_sum(x: F32, middle: int, low: int, h: F32) -> np.float32:

@@ -169,8 +169,7 @@ class ZeroPhaseFilter(Stage):
                 state.queue.park(tile)
             if stop >= first.start + TILE_ROWS + self.margin:
                 if self.margin > TILE_ROWS:
-                    finished = [self._finish_first_by_carry(state.queue)]
-                    done.append(partial(list, finished))
+                    done.append(self._take_first_by_carry(state.queue))
                 else:
                     behind = state.queue.tiles[1]
                     done.append(partial(self._finish_by_margin, _as_it_is(first), _as_it_is(behind)))
@@ -270,13 +269,14 @@ class ZeroPhaseFilter(Stage):
         self._by_columns(share)
         return [self._finished(first, out)]
 
-    def _finish_first_by_carry(self, queue: TileQueue) -> Block:
-        """Finish the first tile, from the complete tiles behind it that the margin spans."""
+    def _take_first_by_carry(self, queue: TileQueue) -> Rest:
+        """Take the first tile out of the queue, with all that its backward pass needs; that pass is what is left."""
         first, *following = queue.tiles
         entering = np.zeros((2 * len(self.design.coefficients), self.amplifiers))
         entering = self._through(following[: self.margin // TILE_ROWS], entering)
+        queue.fetch(first)
         queue.tiles.popleft()
-        return self._finish_tile(first, entering, queue)
+        return lambda: [self._finish_tile(first, entering)]
 
     def _end_of_run(self, entering: F64, state: ZeroPhaseState) -> list[Block]:
         """Finish every tile that waits; the backward pass enters the last one with an exact state."""
@@ -284,18 +284,19 @@ class ZeroPhaseFilter(Stage):
         if not tiles:
             return []
         leaving = entering.copy()
-        last = self._finish_tile(tiles[-1], leaving, state.queue)
+        state.queue.fetch(tiles[-1])
+        last = self._finish_tile(tiles[-1], leaving)
         done: list[Block] = []
         if self.margin <= TILE_ROWS:  # two tiles at most
-            done = [self._finish_tile(tile, leaving, state.queue) for tile in tiles[-2::-1]][::-1]
+            done = [self._finish_tile(tile, leaving) for tile in tiles[-2::-1]][::-1]
         else:
             for i, tile in enumerate(tiles[:-1]):
-                done.append(self._finish_tile(tile, self._through(tiles[i + 1 : -1], leaving), state.queue))
+                state.queue.fetch(tile)
+                done.append(self._finish_tile(tile, self._through(tiles[i + 1 : -1], leaving)))
         return [*done, last]
 
-    def _finish_tile(self, tile: Tile, entering: F64, queue: TileQueue) -> Block:
-        """Filter a tile backward; ``entering`` becomes the state at its left edge."""
-        queue.fetch(tile)
+    def _finish_tile(self, tile: Tile, entering: F64) -> Block:
+        """Filter a tile, which is in memory, backward; ``entering`` becomes the state at its left edge."""
         out = aligned_empty((tile.stop - tile.first, len(self.in_channels)))
         self._by_columns(lambda a, b: self._backward_share(tile, tile.first, tile.stop, entering, out, a, b))
         return self._finished(tile, out)

@@ -78,7 +78,7 @@ class Datasets:
             It holds several streams and none was named; the message lists the exact paths.
         """
         target, named = _split_stream(path)
-        linked = self._open(target, file_type, stream if stream is not None else named)
+        linked = self.open(target, file_type, stream if stream is not None else named)
         linked.id = self._store.datasets.link(
             linked.base_name, linked.canonical, linked.format.file_type, linked.stream, force=force
         ).id
@@ -226,12 +226,12 @@ class Datasets:
                         f"no dataset {dataset_id!r} is linked; link_data_file(path) links one, "
                         f"list_data_source_ids() tells which are"
                     )
-                known = self._open(record.path, record.file_type, record.stream or None)
+                known = self.open(record.path, record.file_type, record.stream or None)
                 known.id = dataset_id
                 self._restore(known)
                 self._linked[dataset_id] = known
             elif _was_replaced(known):
-                fresh = self._open(known.canonical, known.format.file_type, known.stream or None)
+                fresh = self.open(known.canonical, known.format.file_type, known.stream or None)
                 fresh.id = dataset_id
                 self._restore(fresh)
                 self._replace(fresh)
@@ -246,7 +246,15 @@ class Datasets:
                 linked.session.close()
             self._linked.clear()
 
-    def _open(self, path: Path, file_type: RadiensFileType | None, stream: str | None) -> Linked:
+    def open_as(self, path: Path, stream: str | None, dataset_id: str) -> Linked:
+        """Open a path as the dataset of some id, with what the store remembers of it; nothing is linked."""
+        linked = self.open(path, None, stream)
+        linked.id = dataset_id
+        self._restore(linked)
+        return linked
+
+    def open(self, path: Path, file_type: RadiensFileType | None, stream: str | None) -> Linked:
+        """Open a path; nothing is linked, and the caller closes the session."""
         target = path.expanduser().absolute()
         known, canonical = detect(target) if file_type is None else detect_as(target, file_type)
         session = open_session(canonical, known.file_type)

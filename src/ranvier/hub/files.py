@@ -25,6 +25,7 @@ from ranvier.exceptions import (
 from ranvier.hub.curation import Curation
 from ranvier.hub.datasets import Datasets
 from ranvier.models.dataset import FileInfo
+from ranvier.models.output_options import OutputOptions
 from ranvier.recordings import Format, detect, open_session
 from ranvier.services.progress import Progress
 
@@ -83,11 +84,19 @@ class Files:
         self._datasets.clear([i for i, linked in self._datasets.items() if linked.canonical == canonical])
 
     def export(
-        self, dataset_id: str, destination: Path, *, force: bool = False, progress: Progress | None = None
+        self,
+        dataset_id: str,
+        destination: Path,
+        *,
+        options: OutputOptions | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
     ) -> list[Path]:
         """Write a dataset unchanged; the suffix picks the format, without one its own (XDAT if that has no writer)."""
         linked = self._datasets.linked(dataset_id)
-        return self._curation.write(linked, [], destination, default=linked.format, force=force, progress=progress)
+        return self._curation.write(
+            linked, [], destination, default=linked.format, options=options, force=force, progress=progress
+        )
 
 
 def _describe(known: Format, canonical: Path) -> list[FileInfo]:
@@ -201,6 +210,9 @@ def _strip(path: Path, known: Format) -> Path:
     """Return ``dir/base``: the path without the format's suffix; a suffix of another format is refused."""
     from ranvier.curation.output import format_of_suffix
 
+    for suffix in sorted(known.suffixes, key=len, reverse=True):
+        if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
+            return path.with_name(path.name[: -len(suffix)])
     other = format_of_suffix(path)
     if other is None:
         return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ranvier.hub.aligned import Aligned
 from ranvier.hub.curation import Curation
 from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
@@ -11,6 +12,8 @@ from ranvier.hub.files import Files
 from ranvier.hub.jobs import JobManager
 from ranvier.hub.metrics import Metrics
 from ranvier.hub.protocols import Protocols
+from ranvier.hub.replay import Replays
+from ranvier.hub.sessions import Sessions
 from ranvier.hub.signals import Signals
 from ranvier.hub.simulation import Simulation
 from ranvier.hub.spectra import Spectra
@@ -27,11 +30,15 @@ class Hub:
         self.dsp = DspGroups(self.datasets, self.store)
         self.signals = Signals(self.datasets, self.dsp)
         self.curation = Curation(self.datasets, self.jobs, self.store)
+        self.sessions = Sessions(self.datasets, self.curation)
         self.protocols = Protocols(self.datasets, self.jobs, self.store)
         self.files = Files(self.datasets, self.curation)
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs, self.store)
         self.spectra = Spectra(self.datasets, self.dsp, self.jobs)
+        self.aligned = Aligned(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)
+        self.replays = Replays(self.datasets, self.curation, self.simulation)
+        self.jobs.repeater = self.replays.repeat
 
     def close(self) -> None:
         """Cancel this process's jobs and close every file; unlinks nothing."""

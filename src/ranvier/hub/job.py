@@ -6,9 +6,20 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ranvier.exceptions import DataProcessingError, JobCancelledError, RadiensError, StoreError
+from ranvier.exceptions import (
+    DataProcessingError,
+    JobCancelledError,
+    OutputError,
+    OutputExistsError,
+    RadiensError,
+    ServerCommunicationError,
+    SourceError,
+    StoreError,
+)
+from ranvier.hub.budget import Need
 from ranvier.models.jobs import JobInfo, JobProgress, JobState
 from ranvier.store.data import storable, utc_now
 
@@ -18,14 +29,50 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ProgressCallback = Callable[[JobProgress], object]
 
+#: What may pass: a full disk, a network drive or an engine that does not answer for a while.
+TRANSIENT: tuple[type[RadiensError], ...] = (OutputError, SourceError, ServerCommunicationError)
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often, and after which failures, a job is tried again by itself; by default never.
+
+    Attributes
+    ----------
+    times
+        Tries after the first one.
+    pause_sec
+        Before the second try; each further one waits twice as long.
+    kinds
+        Failures that may pass. A cancel and an output that exists never do.
+    """
+
+    times: int = 0
+    pause_sec: float = 5.0
+    kinds: tuple[type[RadiensError], ...] = TRANSIENT
+
+    def pauses(self) -> list[float]:
+        """Return the seconds before each further try."""
+        return [self.pause_sec * 2**k for k in range(self.times)]
+
+
 #: How often a waiting caller sees progress.
 SHOW_INTERVAL_SEC = 0.1
 
 
 class JobContext:
-    """What running work sees of its job. Thread-safe, so that helper threads of the work may use it too."""
+    """What running work sees of its job. Thread-safe, so that helper threads of the work may use it too.
 
-    def __init__(self, job_id: str, label: str) -> None:
+    Attributes
+    ----------
+    granted
+        Memory and workers that it may take.
+    """
+
+    def __init__(self, job_id: str, label: str, note_staged: Callable[[tuple[str, ...]], object] | None = None) -> None:
+        self.granted = Need()
+        self._note_staged = note_staged
+        self._staged: tuple[str, ...] = ()
         self._cancel = threading.Event()
         self._lock = threading.Lock()
         self._started: float | None = None
@@ -78,6 +125,18 @@ class JobContext:
         with self._lock:
             self._outputs = (*self._outputs, os.fspath(path))
 
+    def add_staged(self, token: str) -> None:
+        """Name the token of files that are being written, so that they are found if this process dies."""
+        with self._lock:
+            self._staged = (*self._staged, token)
+        if self._note_staged is not None:
+            self._note_staged(self._staged)
+
+    def wait(self, seconds: float) -> None:
+        """Wait; JobCancelledError as soon as someone cancels."""
+        self._cancel.wait(seconds)
+        self.check()
+
     def cancelled(self) -> bool:
         """Return whether someone cancelled the job."""
         return self._cancel.is_set()
@@ -119,9 +178,13 @@ class JobContext:
 class Job(Generic[T]):
     """A job of this process: ask for its state, wait for its result, cancel it."""
 
-    def __init__(self, manager: JobManager, info: JobInfo, work: Callable[[JobContext], T]) -> None:
+    def __init__(
+        self, manager: JobManager, info: JobInfo, work: Callable[[JobContext], T], need: Need, retries: Retries
+    ) -> None:
         self.id = info.id
-        self.context = JobContext(info.id, info.label)
+        self.need = need
+        self.context = JobContext(info.id, info.label, lambda tokens: manager._note_staged(info.id, tokens))
+        self._retries = retries
         self._manager = manager
         self._info = info
         self._work: Callable[[JobContext], T] | None = work  # dropped when it ran: it may hold much memory
@@ -208,7 +271,7 @@ class Job(Generic[T]):
         try:
             self.context.check()
             self._manager._note_start(self._info)
-            self._value = work(self.context) if work is not None else None
+            self._value = self._attempt(work) if work is not None else None
         except JobCancelledError as error:
             state, self._error = JobState.CANCELLED, error
         except RadiensError as error:
@@ -218,7 +281,22 @@ class Job(Generic[T]):
             wrapped = DataProcessingError(f"{self._info.label or self._info.kind} failed: {_describe(error)}")
             wrapped.__cause__ = error
             self._error = wrapped
+        if state is not JobState.DONE and work is not None:
+            self._manager._keep_for_retry(self, work)
         self._end(state)
+
+    def _attempt(self, work: Callable[[JobContext], T]) -> T:
+        """Do the work; again, after a while, where it fails in a way that may pass."""
+        for pause_sec in self._retries.pauses():
+            try:
+                return work(self.context)
+            except self._retries.kinds as error:
+                if isinstance(error, (OutputExistsError, JobCancelledError)):
+                    raise  # waiting does not help
+                self.context.progress(0.0, samples_done=0, phase=f"waits to try again: {error}")
+                self.context.wait(pause_sec)
+                self._info = self._info.model_copy(update={"attempts": self._info.attempts + 1})
+        return work(self.context)
 
     def _end(self, state: JobState) -> None:
         final = self.context._complete() if state is JobState.DONE else self.context.snapshot()

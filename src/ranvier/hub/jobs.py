@@ -19,21 +19,25 @@ import platform
 import secrets
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from ranvier.exceptions import DataProcessingError, DatasetError, StoreError
-from ranvier.hub.job import Job, JobContext, ProgressCallback
-from ranvier.models.jobs import JobInfo, JobProgress, JobState
+from ranvier.exceptions import CapabilityError, ConfigurationError, DataProcessingError, DatasetError, StoreError
+from ranvier.hub.budget import Budget, Need, change_settings, settings_of
+from ranvier.hub.job import Job, JobContext, ProgressCallback, Retries
+from ranvier.models.jobs import JobInfo, JobProgress, JobSettings, JobState
+from ranvier.recordings.files import remove_left_behind
 from ranvier.store import JobRecord, Store
 from ranvier.store.data import storable, utc_now
 from ranvier.store.jobs import UNFINISHED
 
-__all__ = ["Job", "JobContext", "JobManager", "ProgressCallback"]
+__all__ = ["Budget", "Job", "JobContext", "JobManager", "Need", "ProgressCallback", "Retries"]
 
 T = TypeVar("T")
 JobInfos = list[JobInfo]
@@ -41,35 +45,94 @@ JobInfos = list[JobInfo]
 #: How often the progress of running jobs is written to the store.
 STORE_INTERVAL_SEC = 1.0
 
+#: Of so many failed or cancelled jobs the work is kept for a retry in this process.
+KEPT_WORK = 20
+
+_RETRY_OF: ContextVar[str | None] = ContextVar("retry_of", default=None)
+
+
+class _Again(NamedTuple):
+    """What runs a job once more: arguments and options of ``run``."""
+
+    call: tuple[str, str, Callable[[JobContext], Any]]
+    options: dict[str, Any]
+
 
 class JobManager:
     """Runs jobs and knows those of every process that shares the store.
 
-    Jobs run in the order of ``submit``, ``max_running`` at a time. Worker threads exist only while there is work, and
-    are no daemons: a script that ends still finishes the jobs it submitted. Submitting writes the store and raises
-    StoreError where that is impossible.
+    Jobs start in the order of ``submit``: the oldest that waits starts as soon as the budget has room for it, and none
+    overtakes it. A job that alone exceeds the budget runs alone. Threads exist only while there is work, and are no
+    daemons: a script that ends still finishes the jobs it submitted. Submitting writes the store and raises StoreError
+    where that is impossible.
 
     Parameters
     ----------
     store
         Where jobs are recorded.
-    max_running
-        How many jobs of this manager run at once; each may use several threads itself.
+    budget
+        What running jobs take together, at most; None takes what the settings of the store say.
+    retries
+        How jobs that fail in a way that may pass are tried again, where ``submit`` does not say; None: the settings.
     """
 
-    def __init__(self, store: Store, *, max_running: int = 1) -> None:
+    def __init__(self, store: Store, *, budget: Budget | None = None, retries: Retries | None = None) -> None:
         self._store = store
-        self._max_running = max_running
+        self._budget = budget
+        self._given_retries = retries
+        self._again: OrderedDict[str, _Again] = OrderedDict()
+        #: Repeats a job of another process from its request; the hub sets it.
+        self.repeater: Callable[[Any, Any], object] | None = None
         self._lock = threading.Lock()
         self._owner: str | None = None
         self._jobs: dict[str, Job[Any]] = {}
         self._queue: deque[Job[Any]] = deque()
-        self._running: set[str] = set()
+        self._running: dict[str, Need] = {}
         self._workers: set[threading.Thread] = set()
         self._reporter: threading.Thread | None = None
         self._all_idle = threading.Event()
         self._all_idle.set()
         self._closed = False
+
+    @property
+    def budget(self) -> Budget:
+        """What running jobs take together, at most."""
+        if self._budget is None:
+            self._budget = Budget.of(self._store)
+        return self._budget
+
+    @property
+    def _retries(self) -> Retries:
+        if self._given_retries is not None:
+            return self._given_retries
+        found = settings_of(self._store)
+        return Retries(found.retries, found.retry_pause_sec)
+
+    def settings(self) -> JobSettings:
+        """Return what running jobs take together, and how often a job is tried again."""
+        return settings_of(self._store)
+
+    def change_settings(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        workers: int | None = None,
+        max_running: int | None = None,
+        retries: int | None = None,
+        retry_pause_sec: float | None = None,
+    ) -> JobSettings:
+        """Change some settings, for jobs that start from now on; see the Protocol."""
+        given = {
+            "memory_bytes": memory_bytes,
+            "workers": workers,
+            "max_running": max_running,
+            "retries": retries,
+            "retry_pause_sec": retry_pause_sec,
+        }
+        found = change_settings(self._store, {name: value for name, value in given.items() if value is not None})
+        with self._lock:
+            self._budget = Budget.of(self._store)
+        return found
 
     def submit(
         self,
@@ -78,6 +141,9 @@ class JobManager:
         work: Callable[[JobContext], T],
         *,
         outputs: Iterable[str | os.PathLike[str]] = (),
+        need: Need | None = None,
+        retries: Retries | None = None,
+        request: Any = None,
     ) -> Job[T]:
         """Queue work and return its job at once.
 
@@ -91,6 +157,12 @@ class JobManager:
             Called with the job's context in a worker thread; what it returns is the result.
         outputs
             Paths that the job will make.
+        need
+            What it takes of the budget.
+        retries
+            Whether it is tried again by itself.
+        request
+            JSON data from which any process can repeat it (see ``repeater``).
         """
         created, label = utc_now(), storable(label)
         job_id = f"job-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
@@ -102,15 +174,17 @@ class JobManager:
             progress=JobProgress(job_id=job_id, label=label),
             created_utc=created,
             outputs=tuple(os.fspath(path) for path in outputs),
+            retry_of=_RETRY_OF.get(),
+            repeatable=request is not None,
         )
-        job = Job(self, info, work)
+        job = Job(self, info, work, need or Need(), retries or self._retries)
         with self._lock:
             if self._closed:
                 raise DataProcessingError("this engine was closed; open a new client")
             if self._owner is None:
                 self._owner = self._store.owners.claim()
             owner = self._owner
-        self._store.jobs.insert(JobRecord(info, owner, os.getpid(), platform.node(), time.time()))
+        self._store.jobs.insert(JobRecord(info, owner, os.getpid(), platform.node(), time.time(), request))
         with self._lock:
             self._jobs[job_id] = job
             self._queue.append(job)
@@ -125,10 +199,52 @@ class JobManager:
         work: Callable[[JobContext], T],
         *,
         outputs: Iterable[str | os.PathLike[str]] = (),
+        need: Need | None = None,
+        retries: Retries | None = None,
+        request: Any = None,
         progress: ProgressCallback | None = None,
     ) -> T:
         """Submit work and wait for its result; see :meth:`Job.result` for progress, errors and Ctrl-C."""
-        return self.submit(kind, label, work, outputs=outputs).result(progress)
+        job = self.submit(kind, label, work, outputs=outputs, need=need, retries=retries, request=request)
+        return job.result(progress)
+
+    def retry(self, job_id: str, progress: ProgressCallback | None = None) -> JobInfo:
+        """Do again what a job that failed, was cancelled or lost should have done, and wait for it.
+
+        Returns
+        -------
+        JobInfo
+            Of the new job; its ``retry_of`` is the old one. The old one, where all its outputs stand already.
+
+        Raises
+        ------
+        DatasetError
+            The id is unknown.
+        ConfigurationError
+            The job has not ended, or did what it should.
+        CapabilityError
+            Its process is gone, and its record does not tell what it did.
+        RadiensError
+            What the work raises this time.
+        """
+        info = self.get(job_id)
+        if info.state in (*UNFINISHED, JobState.DONE):
+            raise ConfigurationError(f"job {job_id} is {info.state.value}: there is nothing to do again")
+        self._mark_lost()
+        with self._lock:
+            again = self._again.get(job_id)
+        record = self._store.jobs.get(job_id)
+        token = _RETRY_OF.set(job_id)
+        try:
+            if again is not None:
+                self.run(*again.call, **again.options, progress=progress)
+            elif record is not None and record.request is not None and self.repeater is not None:
+                self.repeater(record.request, progress)
+            else:
+                raise CapabilityError(f"job {job_id} ({info.label}) cannot be repeated from its record; call it again")
+        finally:
+            _RETRY_OF.reset(token)
+        return next((one for one in self.list() if one.retry_of == job_id), info)
 
     def list(self) -> JobInfos:
         """Return all jobs of all processes, newest first; those whose process died are LOST."""
@@ -207,34 +323,42 @@ class JobManager:
         return self._store.owners.is_alive(record.owner, record.heartbeat_unix)
 
     def _mark_lost(self) -> None:
-        """Write down which jobs are lost, where the store can be written."""
+        """Write down which jobs are lost, where the store can be written, and clean up behind them."""
         if self._store.database.is_writable:
-            self._store.jobs.mark_lost(self._is_alive)
+            for record in self._store.jobs.mark_lost(self._is_alive):
+                folders = {Path(path).parent for path in record.info.outputs}
+                removed = remove_left_behind(folders, record.staged)
+                if removed:
+                    names = ", ".join(path.name for path in removed)
+                    self._store.jobs.note_error(
+                        record.info.id, f"{record.info.error} (what it had begun was cleaned up: {names})"
+                    )
             self._store.owners.sweep()
 
     def _start_threads(self) -> None:
-        """Start workers for what is queued (the caller holds the lock)."""
-        while len(self._workers) < min(self._max_running, len(self._running) + len(self._queue)):
-            worker = threading.Thread(target=self._work_off, name="ranvier-job", daemon=False)
+        """Start the oldest jobs that wait, as long as the budget has room (the caller holds the lock)."""
+        while self._queue and self.budget.fits(self._queue[0].need, list(self._running.values())):
+            job = self._queue.popleft()
+            job.context.granted = self.budget.grant(job.need, list(self._running.values()))
+            self._running[job.id] = job.context.granted
+            worker = threading.Thread(target=self._work_off, args=(job,), name="ranvier-job", daemon=False)
             self._workers.add(worker)
             worker.start()
         if self._reporter is None:
             self._reporter = threading.Thread(target=self._report, name="ranvier-job-report", daemon=True)
             self._reporter.start()
 
-    def _work_off(self) -> None:
-        while True:
-            with self._lock:
-                if not self._queue:
-                    self._workers.discard(threading.current_thread())
-                    if not self._workers:
-                        self._all_idle.set()
-                    return
-                job = self._queue.popleft()
-                self._running.add(job.id)
-            job._run()
-            with self._lock:
-                self._running.discard(job.id)
+    def _work_off(self, job: Job[Any]) -> None:
+        job._run()
+        with self._lock:
+            self._running.pop(job.id, None)
+            self._workers.discard(threading.current_thread())
+            self._start_threads()
+            self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._workers and not self._queue:
+            self._all_idle.set()
 
     def _report(self) -> None:
         """Write progress of the unfinished jobs to the store once a second, until all are finished."""
@@ -270,6 +394,22 @@ class JobManager:
                 return
             self._queue.remove(job)
         job._run()  # its first check ends it, as CANCELLED
+        with self._lock:
+            self._start_threads()
+            self._note_idle()
+
+    def _note_staged(self, job_id: str, tokens: tuple[str, ...]) -> None:
+        with suppress(StoreError):  # then what a crash leaves behind stays; the work matters more
+            self._store.jobs.note_staged(job_id, tokens)
+
+    def _keep_for_retry(self, job: Job[Any], work: Callable[[JobContext], Any]) -> None:
+        """Keep the work of the last jobs that failed or were cancelled."""
+        info = job._info
+        options = {"outputs": info.outputs, "need": job.need, "retries": job._retries}
+        with self._lock:
+            self._again[job.id] = _Again((info.kind, info.label, work), options)
+            while len(self._again) > KEPT_WORK:
+                self._again.popitem(last=False)
 
     def _refuse_to_wait_in_a_worker(self, job: Job[Any]) -> None:
         with self._lock:

@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,14 @@ from ranvier.store import Store
 
 _KEY = "kpi:"
 Watch = Callable[[int, int], None]
+T = TypeVar("T")
+
+
+class _Watching(threading.local):
+    """Who watches the work of this thread."""
+
+    watch: Watch | None = None
+    cancelled: Callable[[], bool] | None = None
 
 
 @dataclass
@@ -45,8 +53,15 @@ class KeptPackets:
         self.maker = maker
         self.store = store
         self.note = note
-        self.watch: Watch | None = None
-        self.cancelled: Callable[[], bool] | None = None
+        self._watching = _Watching()
+
+    def watched(self, work: Callable[[], T], watch: Watch, cancelled: Callable[[], bool]) -> T:
+        """Do work in this thread; computing packets in it tells ``watch`` and asks ``cancelled``."""
+        self._watching.watch, self._watching.cancelled = watch, cancelled
+        try:
+            return work()
+        finally:
+            self._watching.watch = self._watching.cancelled = None
 
     def get(self, first: int, stop: int) -> PacketTable:
         """Return the packets ``[first, stop)``."""
@@ -71,16 +86,17 @@ class KeptPackets:
         there = set(self.store.indices)
         missing = [i for i in range(first, stop) if i not in there]
         loose: dict[int, PacketTable] = {}
+        watch, cancelled = self._watching.watch, self._watching.cancelled
         for done, i in enumerate(missing):
-            if self.cancelled is not None and self.cancelled():
+            if cancelled is not None and cancelled():
                 raise JobCancelledError(f"measuring {self.maker.recording.path.name} was cancelled")
             table = self.maker.make(i)
             if not self.maker.is_final(i):  # samples may still come: it is made anew each time
                 loose[i] = table
             else:
                 self._keep(i, table)
-            if self.watch is not None:
-                self.watch(done + 1, len(missing))
+            if watch is not None:
+                watch(done + 1, len(missing))
         return loose
 
     def _keep(self, index: int, table: PacketTable) -> None:

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from ranvier.curation.executors import Executor, TaskResult, ThreadExecutor
 from ranvier.curation.graph import SOURCES, Faults, Graph, shape_faults
+from ranvier.curation.memory import tree_bytes
+from ranvier.curation.output import writable
 from ranvier.curation.protocol_file import parse_protocol, protocol_text
 from ranvier.curation.protocol_plan import Input, collision_faults, make_task, refuse_existing
-from ranvier.curation.task import Task
+from ranvier.curation.task import OutputRef, Task, to_path
 from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, PartialFailureError, RadiensError
-from ranvier.hub.curation import source_record
+from ranvier.hub.curation import RUN_WORKERS, repeat_request, source_record
 from ranvier.hub.datasets import Datasets, Linked
-from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.jobs import JobContext, JobManager, Need
+from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import (
     BulkSinkParams,
     BulkSourceParams,
@@ -206,6 +210,7 @@ class Protocols:
             record=source_record(linked),
             extra=linked.session.extra,
             bulk=node.type == TransformNodeType.BULK_SOURCE,
+            events=lambda: stream_events(linked),
         )
 
     def _linked(self, params: SourceParams) -> Linked:
@@ -226,14 +231,22 @@ class Protocols:
         names = [output.name for task in planned.tasks for output in task.outputs]
 
         def work(job: JobContext) -> list[TaskResult]:
-            executor = self._executor or ThreadExecutor()
+            executor = self._executor or ThreadExecutor(workers=job.granted.workers)
             try:
                 return _run_all(executor, planned.tasks, job)
             finally:
                 if self._executor is None:
                     executor.close()
 
-        results = self._jobs.run("protocol", label, work, outputs=names, progress=progress)
+        results = self._jobs.run(
+            "protocol",
+            label,
+            work,
+            outputs=names,
+            need=_need(planned.tasks),
+            request={"outputs": [_request(output) for task in planned.tasks for output in task.outputs]},
+            progress=progress,
+        )
         failures = dict(planned.failures)
         outputs: list[Path] = []
         for result in results:
@@ -246,6 +259,17 @@ class Protocols:
         return outputs
 
 
+def _request(output: OutputRef) -> dict[str, Any]:
+    """Return what any process needs to make one output again."""
+    known = writable(output.file_type, to_path(output.uri))
+    return repeat_request(output.header.provenance or {}, to_path(output.uri), known, output.force)
+
+
+def _need(tasks: Sequence[Task]) -> Need:
+    """Return what the largest task takes: one pass at a time, all its branches at once."""
+    return Need(max((tree_bytes(len(t.source.channels), t.root) for t in tasks), default=1), workers=RUN_WORKERS)
+
+
 def _run_all(executor: Executor, tasks: Sequence[Task], job: JobContext) -> list[TaskResult]:
     """Run tasks one after the other; a cancel stops the one under way and all that follow."""
     board = _Board(tasks, job)
@@ -253,7 +277,9 @@ def _run_all(executor: Executor, tasks: Sequence[Task], job: JobContext) -> list
     for i, task in enumerate(tasks):
         if job.cancelled():
             raise JobCancelledError("cancelled; outputs of earlier recordings are whole and stay")
-        results.append(executor.submit(task, progress=board.reporter(i), cancelled=job.cancelled).result())
+        results.append(
+            executor.submit(task, progress=board.reporter(i), cancelled=job.cancelled, staged=job.add_staged).result()
+        )
         board.finished(i, results[-1])
     return results
 

@@ -29,7 +29,8 @@ def provenance_model(record: Mapping[str, Any] | None) -> Provenance:
     """Return the record as the API's Provenance: the operations of all ancestors, oldest first."""
     if not record:
         return Provenance()
-    return Provenance(record=ProvenanceRecord(version=int(record.get("version", 0)), ops=list(_operations(record))))
+    ops = list(_operations(record))
+    return Provenance(record=ProvenanceRecord(version=int(record.get("version", 0)), ops=ops), details=dict(record))
 
 
 def _operations(record: Mapping[str, Any]) -> list[ProvenanceOp]:
@@ -90,7 +91,7 @@ def _operation(stage: Mapping[str, Any], version: str) -> ProvenanceOp:
         return ProvenanceOp(kind=ProvenanceOpKind.DECIMATE, decimate=decimate, **common)
     if kind in _FILTERS:
         return ProvenanceOp(kind=ProvenanceOpKind.FILTER, filter=_filter(_FILTERS[kind], stage), **common)
-    return ProvenanceOp(kind=ProvenanceOpKind.UNKNOWN, **common)
+    return ProvenanceOp(kind=ProvenanceOpKind.UNKNOWN, node_id=kind, **common)  # our own stages: the API has no kind
 
 
 def _filter(kind: DSPType, stage: Mapping[str, Any]) -> ProvenanceFilter:

@@ -8,10 +8,12 @@ from pathlib import Path
 from ranvier.curation.executor import make_header, run
 from ranvier.curation.output import resolve_output
 from ranvier.exceptions import CapabilityError
+from ranvier.hub.curation import RUN_WORKERS, repeat_request
 from ranvier.hub.datasets import Datasets
-from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.jobs import JobContext, JobManager, Need
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.simulation import SimulationSpec
+from ranvier.recordings import Format
 from ranvier.services.progress import Progress
 from ranvier.simulation import SimulatedRecording
 
@@ -28,13 +30,23 @@ class Simulation:
     ) -> DatasetMetadata:
         """Write a simulated recording with its ground truth and link it; see the Protocol."""
         destination, known = resolve_output(output)
-        destination = marked(destination)
+        return self._datasets.link(self.write(spec, marked(destination), known, force=force, progress=progress))
+
+    def write(
+        self,
+        spec: SimulationSpec,
+        destination: Path,
+        known: Format,
+        *,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Write a simulated recording to ``dir/base``; return the path to link."""
         sink_type = known.sink
         if sink_type is None:
             raise CapabilityError(f"{known.name} files cannot be written")
         recording = SimulatedRecording(spec)
         header = make_header(recording, None, sources=[], seed=spec.seed)
-
         record = dict(header.provenance or {}) | {
             "file_type": known.file_type.name,
             "simulation": spec.model_dump(mode="json"),
@@ -43,14 +55,28 @@ class Simulation:
 
         def work(job: JobContext) -> Path:
             with sink_type(destination, header, force=force) as sink:
+                job.add_staged(sink.staged.token)
                 sink.write_spike_trains("ground_truth", recording.ground_truth())
-                run(recording, None, sink, events=recording.events(), progress=job.progress, cancelled=job.cancelled)
+                run(
+                    recording,
+                    None,
+                    sink,
+                    workers=job.granted.workers,
+                    events=recording.events(),
+                    progress=job.progress,
+                    cancelled=job.cancelled,
+                )
                 return sink.final_paths()[0]
 
-        path = self._jobs.run(
-            "simulate", f"simulating {destination.name}", work, outputs=[str(destination)], progress=progress
+        return self._jobs.run(
+            "simulate",
+            f"simulating {destination.name}",
+            work,
+            outputs=[str(destination)],
+            need=Need(workers=RUN_WORKERS),
+            request=repeat_request(record, destination, known, force),
+            progress=progress,
         )
-        return self._datasets.link(path)
 
 
 def marked(destination: Path) -> Path:

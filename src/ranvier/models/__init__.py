@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ranvier.models.aligned import *
     from ranvier.models.channels import *
     from ranvier.models.common import *
     from ranvier.models.core_config import *
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ranvier.models.provenance import *
     from ranvier.models.quality import *
     from ranvier.models.rig import *
+    from ranvier.models.sessions import *
     from ranvier.models.signals import *
     from ranvier.models.simulation import *
     from ranvier.models.spectra import *
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
     from ranvier.models.triggers import *
 
 _NAMES = {
+    "aligned": """
+        EventCount EventQuery PeriEventHistogram PeriEventResult PeriEventSpectrogram TimeFrequencyQuery
+    """,
     "channels": """
         AreaUnits COLOR_GROUP_UNSET ChannelInfo ChannelMetadata KeyIdxs SITE_NUM_UNSET SignalUnits
         SitePosition
@@ -83,7 +88,7 @@ _NAMES = {
         Impedance ImpedanceValue
     """,
     "jobs": """
-        JobInfo JobProgress JobState PartProgress
+        JobInfo JobProgress JobSettings JobState PartProgress
     """,
     "kpi": """
         BundleStatId ChannelReduction KpiBundleStatsResult KpiBundleStatsWindow KpiMetric KpiMetricId
@@ -107,6 +112,9 @@ _NAMES = {
     "rig": """
         ConsumerStatus DiskStatus LatePolicy LatencyReport LiveSignalArrays LoopSettings LoopStatus OutputStatus
         PulseRecord RigState RigStatus SafetyLimits SensorAssignmentInfo SourceStatus Workspace
+    """,
+    "sessions": """
+        AlignmentQuality Barcodes ClockAlignment ReplayReport SessionPiece SplitTimestamps
     """,
     "signals": """
         KeyIndex SigSelect SignalArrays SignalSpec SignalType
@@ -147,7 +155,8 @@ _NAMES = {
         TimeRange TimeRangeSpec TrsMode resolve_time_range sample_at
     """,
     "transforms": """
-        BandParams BulkSinkParams BulkSourceParams CARParams DownsampleParams HighLowPassParams NotchParams
+        BandParams BlankArtifactsParams BulkSinkParams BulkSourceParams CARParams CorrectSkewParams
+        DownsampleParams HighLowPassParams NotchParams
         PairedRefParams ProtocolGraph ProtocolSpec SinkParams SliceChannelsParams SliceTimeParams SourceParams
         TransformEdge TransformNode TransformNodeType TransformParams VirtualRefParams
     """,

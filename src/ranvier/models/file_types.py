@@ -38,3 +38,5 @@ class RadiensFileType(IntEnum):
     EDF = 26
     NCS_SESSION = 27
     RHS = 28
+    SESSION = 1000
+    """Our own: several recordings one after the other (``.session.json``)."""

@@ -50,8 +50,33 @@ class JobProgress(BaseModel):
     parts: tuple[PartProgress, ...] = ()
 
 
+class JobSettings(BaseModel):
+    """What the running jobs of one engine take together, at most, and how failures that may pass are tried again.
+
+    Attributes
+    ----------
+    memory_bytes, workers, max_running
+        Blocks and buffers, threads, and jobs at once.
+    retries, retry_pause_sec
+        Tries after the first one where a disk is full or a network drive does not answer, and the seconds before the
+        second one (each further one waits twice as long).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    memory_bytes: int
+    workers: int
+    max_running: int
+    retries: int = 0
+    retry_pause_sec: float = 5.0
+
+
 class JobInfo(BaseModel):
-    """One job as the store knows it."""
+    """One job as the store knows it.
+
+    ``attempts`` counts how often its work was started (failures that may pass are tried again); ``retry_of`` is the
+    id of the job that this one repeats; ``repeatable`` says whether any process can repeat it from its record alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -64,3 +89,6 @@ class JobInfo(BaseModel):
     finished_utc: str | None = None
     error: str | None = None
     outputs: tuple[str, ...] = ()
+    attempts: int = 1
+    retry_of: str | None = None
+    repeatable: bool = False

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BandParams",
+    "BlankArtifactsParams",
     "BulkSinkParams",
     "BulkSourceParams",
     "CARParams",
+    "CorrectSkewParams",
     "DownsampleParams",
     "HighLowPassParams",
     "NotchParams",
@@ -59,6 +61,9 @@ class TransformNodeType(IntEnum):
     REMAP_SENSOR = 14
     BULK_SOURCE = 15
     BULK_SINK = 16
+    BLANK_ARTIFACTS = 1000
+    """From here on Ranvier's own."""
+    CORRECT_SKEW = 1001
 
 
 #: A filter's design; ripple (Chebyshev I, elliptic) and attenuation (Chebyshev II, elliptic) in dB stand beside it.
@@ -153,6 +158,35 @@ class DownsampleParams(Model):
     operator: Literal["antialiased", "plain"] = "antialiased"
 
 
+class BlankArtifactsParams(OwnModel):
+    """Replaces samples around events: those of a source, line and state (each None = any), or at given counters.
+
+    Attributes
+    ----------
+    counters
+        Sample counters of the stream that comes in; None to take the recording's events.
+    before_ms, after_ms
+        From how long before to how long after an event.
+    mode
+        ``linear``: a line from the last good sample to the next; ``hold``: the last good one; ``zero``; ``nan``.
+    channels
+        Amplifier channels (NTV); None for all.
+    """
+
+    source: str | None = None
+    line: int | None = None
+    state: int | None = 1
+    counters: list[int] | None = None
+    before_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    after_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    mode: Literal["linear", "hold", "nan", "zero"] = "linear"
+    channels: list[int] | None = None
+
+
+class CorrectSkewParams(OwnModel):
+    """Takes back by how much each channel was sampled later than its frame says; the recording tells how much."""
+
+
 class SourceParams(Model):
     """A recording to read: directory, base name, type; ``dataset_id`` is empty where it is not linked yet.
 
@@ -198,6 +232,8 @@ TransformParams = (
     | SliceTimeParams
     | SliceChannelsParams
     | DownsampleParams
+    | BlankArtifactsParams
+    | CorrectSkewParams
     | SourceParams
     | SinkParams
     | BulkSourceParams
@@ -220,6 +256,8 @@ PARAMS_OF: dict[TransformNodeType, type[Model]] = {
     TransformNodeType.SOURCE: SourceParams,
     TransformNodeType.SINK: SinkParams,
     TransformNodeType.DOWNSAMPLE: DownsampleParams,
+    TransformNodeType.BLANK_ARTIFACTS: BlankArtifactsParams,
+    TransformNodeType.CORRECT_SKEW: CorrectSkewParams,
     TransformNodeType.BULK_SOURCE: BulkSourceParams,
     TransformNodeType.BULK_SINK: BulkSinkParams,
 }
@@ -347,6 +385,24 @@ class TransformNode(Model):
     def downsample(cls, factor: int, *, operator: Literal["antialiased", "plain"] = "antialiased") -> TransformNode:
         """Keep every ``factor``-th sample, without aliasing; ``operator="plain"`` keeps it unfiltered."""
         return cls._of(TransformNodeType.DOWNSAMPLE, factor=factor, operator=operator)
+
+    @classmethod
+    def blank_artifacts(
+        cls, *, source: str | None = None, line: int | None = None, state: int | None = 1,
+        counters: Sequence[int] | None = None, before_ms: float = 0.0, after_ms: float = 1.0,
+        mode: Literal["linear", "hold", "nan", "zero"] = "linear", channels: Sequence[int] | None = None,
+    ) -> TransformNode:  # fmt: skip
+        """Replace the samples around events; see :class:`BlankArtifactsParams`."""
+        return cls._of(
+            TransformNodeType.BLANK_ARTIFACTS, source=source, line=line, state=state,
+            counters=None if counters is None else [int(c) for c in counters], before_ms=before_ms, after_ms=after_ms,
+            mode=mode, channels=None if channels is None else [int(c) for c in channels],
+        )  # fmt: skip
+
+    @classmethod
+    def correct_skew(cls) -> TransformNode:
+        """Take back by how much each channel was sampled later than its frame says."""
+        return cls._of(TransformNodeType.CORRECT_SKEW)
 
     @classmethod
     def source(cls, dataset: DatasetMetadata) -> TransformNode:

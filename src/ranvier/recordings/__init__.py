@@ -6,8 +6,10 @@
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import Channel, ChannelTable, Site, plain_channels
 from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.format import Format
+from ranvier.recordings.plugins import forget_plugins, plugin_problems
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format, all_formats, detect, detect_as, format_for_type, open_session
+from ranvier.recordings.registry import all_formats, detect, detect_as, format_for_type, open_session
 from ranvier.recordings.segments import Gap, Piece, Segments
 from ranvier.recordings.session import Clock, Session
 from ranvier.recordings.sink import Header, Sink
@@ -31,7 +33,9 @@ __all__ = [
     "all_formats",
     "detect",
     "detect_as",
+    "forget_plugins",
     "format_for_type",
     "open_session",
     "plain_channels",
+    "plugin_problems",
 ]

@@ -13,6 +13,7 @@ import shutil
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,9 @@ from ranvier import _platform
 from ranvier.exceptions import OutputError
 
 _SUFFIX = ".writing"
+
+#: After so many bytes a thread begins to bring them to the disk, while more are made.
+FLUSH_BEHIND_BYTES = 64 * 2**20
 
 
 @contextmanager
@@ -45,8 +49,16 @@ class StagedFiles:
         self._token = uuid.uuid4().hex[:8]
         self._temporary: dict[Path, Path] = {}
         self._handles: list[BinaryIO] = []
+        self._unflushed_bytes = 0
+        self._flusher: ThreadPoolExecutor | None = None
+        self._flushing: Future[None] | None = None
         # Also where nobody calls abort: a sink that is dropped, or the interpreter's end.
         self._cleanup = weakref.finalize(self, _remove_all, os.getpid(), self._handles, self._temporary)
+
+    @property
+    def token(self) -> str:
+        """What the temporary names of this output have in common; no other output has it."""
+        return self._token
 
     def path(self, final: Path) -> Path:
         """Return the temporary path that becomes ``final`` (a file or a folder); nothing is created."""
@@ -66,6 +78,31 @@ class StagedFiles:
         with writing(final), open(self.path(final), "xb") as handle:
             handle.write(content)
 
+    def flush_behind(self, written_bytes: int) -> None:
+        """Take note of what was written; now and then bring it to the disk meanwhile, in a thread of its own.
+
+        The disk works while more is computed, and ``commit`` has little left to wait for. What the disk refuses here is
+        raised by ``commit``.
+        """
+        self._unflushed_bytes += written_bytes
+        if self._unflushed_bytes < FLUSH_BEHIND_BYTES or (self._flushing is not None and not self._flushing.done()):
+            return
+        if self._flushing is not None:
+            self._flushing.result()
+        if self._flusher is None:
+            self._flusher = ThreadPoolExecutor(1, "ranvier-flush")
+        self._unflushed_bytes = 0
+        self._flushing = self._flusher.submit(_flush_files, list(self._temporary.items()))
+
+    def _stop_flushing(self) -> None:
+        """Wait for the thread; raise what the disk refused."""
+        flushing, self._flushing = self._flushing, None
+        if self._flusher is not None:
+            self._flusher.shutdown()
+            self._flusher = None
+        if flushing is not None:
+            flushing.result()
+
     def close(self) -> None:
         """Close every handle, so that the files can be flushed or read; OutputError where the last bytes do not fit."""
         while self._handles:
@@ -83,6 +120,7 @@ class StagedFiles:
             Nothing of the output stands under a final name then, and what it was to replace is back.
         """
         self.close()
+        self._stop_flushing()
         for final in order:
             with writing(final):
                 _flush(self.path(final))
@@ -94,6 +132,8 @@ class StagedFiles:
 
     def abort(self) -> None:
         """Close and remove everything; safe at any time and twice."""
+        with suppress(OutputError):
+            self._stop_flushing()
         _remove_all(os.getpid(), self._handles, self._temporary)
 
     def _swap(self, order: list[Path], stale: list[Path]) -> None:
@@ -121,6 +161,34 @@ class StagedFiles:
             _remove(old)
 
 
+def remove_left_behind(folders: Iterable[Path], tokens: Iterable[str]) -> list[Path]:
+    """Clean up after a process that died while it wrote; return what was removed or put back.
+
+    Only files with one of the tokens are touched. Unfinished files are removed. Where the process died between two
+    renames, what the output was to replace is put back; where all had been renamed, the old files are removed.
+    """
+    done: list[Path] = []
+    for folder in folders:
+        for token in tokens:
+            found = sorted(folder.glob(f".*.{token}*{_SUFFIX}")) if folder.is_dir() else []
+            old_end = f".{token}.replaced{_SUFFIX}"
+            aside = [p for p in found if p.name.endswith(old_end)]
+            unfinished = [p for p in found if p not in aside]
+            for path in aside:
+                final = path.with_name(path.name[1 : -len(old_end)])
+                if unfinished or not final.exists():
+                    with suppress(OSError):
+                        os.replace(path, final)
+                        done.append(final)
+                else:
+                    _remove(path)
+                    done.append(path)
+            for path in unfinished:
+                _remove(path)
+                done.append(path)
+    return done
+
+
 def _advice(error: OSError) -> str:
     text = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
@@ -128,6 +196,13 @@ def _advice(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{text}; choose a folder that you may write to"
     return text
+
+
+def _flush_files(files: Sequence[tuple[Path, Path]]) -> None:
+    for final, temporary in files:
+        if temporary.is_file():
+            with writing(final):
+                _platform.flush_to_disk(temporary)
 
 
 def _flush(path: Path) -> None:

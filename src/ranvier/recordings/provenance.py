@@ -5,10 +5,12 @@ The record is plain JSON data with these keys; the mechanism that runs chains wr
     {"version": 1,
      "made_by": {"ranvier": "...", "numpy": "...", "scipy": "...", "numba": "...", "cpu": "..."},
      "created_utc": "...",
-     "sources": [{"path": "...", "format": "...", "uid": "...", "bytes": n, "provenance": {...} or null}],
+     "sources": [{"path": "...", "format": "...", "uid": "...", "bytes": n, "fingerprint": {...},
+                  "provenance": {...} or null}],
      "stages": [{"kind": "bandpass", "parameters": {...}, "coefficients": {...}}, ...],
      "simulated": false, "seed": null, "notes": [...]}
 
+``fingerprint`` tells later whether a source changed (:mod:`ranvier.recordings.fingerprint`).
 ``sources[i].provenance`` is the source's own record, so a chain of files tells its whole history.
 """
 

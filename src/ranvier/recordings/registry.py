@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 from ranvier.exceptions import CapabilityError, NotARecordingError, RadiensError, RecordingError
 from ranvier.models.dataset import RadiensFileType
+from ranvier.recordings.format import Format as Format
+from ranvier.recordings.plugins import plugin_formats, plugin_problems
 from ranvier.recordings.session import Session
-from ranvier.recordings.sink import Sink
 from ranvier.recordings.unreadable import why_unreadable, why_unreadable_type
 
 #: What reading a damaged file may raise, here and in the libraries that readers use.
@@ -32,36 +31,8 @@ FILE_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Format:
-    """One file format.
-
-    Attributes
-    ----------
-    detect
-        ``detect(path) -> canonical path | None``: looks at content and siblings; cheap; never raises on foreign or
-        damaged files. The canonical path is what ``open`` takes (a ``_data.xdat`` gives its ``.xdat.json``).
-    open
-        ``open(path) -> Session``; raises RecordingError naming the file and what is wrong with it.
-    sink
-        The writer, or None.
-    files
-        ``files(path) -> list[Path]``: every file that belongs to the recording (copy, move, remove use it).
-    base_name
-        ``base_name(path) -> str``: the name without the format's suffix.
-    """
-
-    name: str
-    file_type: RadiensFileType
-    suffixes: tuple[str, ...]
-    detect: Callable[[Path], Path | None]
-    open: Callable[[Path], Session]
-    files: Callable[[Path], list[Path]]
-    base_name: Callable[[Path], str]
-    sink: type[Sink] | None = None
-
-
-#: Modules with a ``FORMAT``, most specific detection first.
+#: Modules with a ``FORMAT``, most specific detection first. Plug-ins come before the last, which takes what has a
+#: description beside it.
 FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.xdat",
     "ranvier.recordings.formats.rhd",
@@ -74,17 +45,18 @@ FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.nwb",
     "ranvier.recordings.formats.hdf5",
     "ranvier.recordings.formats.mearec",
+    "ranvier.recordings.formats.edf",
     "ranvier.recordings.formats.csv_files",
     "ranvier.recordings.formats.openephys",
     "ranvier.recordings.formats.openephys_legacy",
     "ranvier.recordings.formats.spikeglx",
     "ranvier.recordings.formats.phy",
     "ranvier.recordings.formats.kilosort",
+    "ranvier.recordings.formats.joined",
     "ranvier.recordings.formats.raw",
 )
 
 
-@cache
 def all_formats() -> tuple[Format, ...]:
     """Return every known format, in the order in which detection tries them."""
     return tuple(_one_by_one())
@@ -92,8 +64,13 @@ def all_formats() -> tuple[Format, ...]:
 
 def _one_by_one() -> Iterator[Format]:
     """Yield the formats, importing each module only when its turn comes."""
-    for name in FORMAT_MODULES:
-        yield import_module(name).FORMAT
+    known: list[Format] = []
+    for name in FORMAT_MODULES[:-1]:
+        known.append(import_module(name).FORMAT)
+        yield known[-1]
+    last = import_module(FORMAT_MODULES[-1]).FORMAT
+    yield from plugin_formats(frozenset(f.name for f in (*known, last)))
+    yield last
 
 
 def format_for_type(file_type: RadiensFileType) -> Format:
@@ -128,9 +105,10 @@ def detect(path: Path) -> tuple[Format, Path]:
     if why is not None:
         raise CapabilityError(why)
     names = ", ".join(f.name for f in all_formats())
+    broken = "".join(f"; {problem}" for problem in plugin_problems().values())
     if path.is_file() and path.stat().st_size == 0:
         raise NotARecordingError(f"{path} is empty")
-    raise NotARecordingError(f"{path} is not a recording that this version recognises ({names})")
+    raise NotARecordingError(f"{path} is not a recording that this version recognises ({names}){broken}")
 
 
 def detect_as(path: Path, file_type: RadiensFileType) -> tuple[Format, Path]:

@@ -141,6 +141,7 @@ class Sink(ABC):
             )
         if len(block) == 0:
             return 0
+        self.staged.flush_behind(block.samples.nbytes)
         expected = self._runs[-1][0] + self._runs[-1][1] if self._runs else block.start
         if block.start < expected:
             raise OutputError(

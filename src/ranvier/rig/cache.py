@@ -3,13 +3,15 @@
 A time-major ring; row = counter modulo capacity. The writer first announces what it will overwrite (``_tail`` moves
 up), then writes, then announces what is new (``_head`` moves up). A reader copies and then looks whether ``_tail``
 passed the beginning of what it copied: those rows are not trusted and not served. Behind the promised length the ring
-has a reserve (``RESERVE_SEC``), so that this happens to readers only that are much slower than the stream.
+has a reserve (``RESERVE_SEC``), so that this happens to readers only that are much slower than the stream. Readers in
+other processes map the ring and do the same (``lend``, ``kept``): nothing is copied for them.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -17,12 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ranvier._shared import SharedMemory
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.exceptions import ConfigurationError, TimeRangeError
+from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
-from ranvier.recordings.kernels import scale_selected, scale_uniform
+from ranvier.recordings.kernels import scale_selected
 from ranvier.recordings.segments import Gap
+from ranvier.services.signals import Lent
 
 #: How much longer than promised the ring is.
 RESERVE_SEC = 2.0
@@ -45,7 +50,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The memory of one stream; replaced as a whole."""
+    """The memory of one stream; replaced as a whole. Rows of the ring may be wider than the stream."""
 
     epoch: int
     ring: npt.NDArray[Any]
@@ -53,6 +58,7 @@ class _Layout:
     gain: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64]
     digital: npt.NDArray[np.bool_]
+    token: str
 
 
 class SignalCache:
@@ -73,7 +79,7 @@ class SignalCache:
 
     def __init__(self, max_bytes: int = 4 * 2**30) -> None:
         self._max_bytes = max_bytes
-        self._memory: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._memory = SharedMemory(0)
         self._touched = 0
         self._layout: _Layout | None = None
         self._epoch = 0
@@ -95,27 +101,27 @@ class SignalCache:
         Not while a stream runs. What takes longer than ``limit_sec`` is left to the writer.
         """
         capacity, _ = self._rows(channels, fs, persistence_sec, counts)
-        size = capacity * max(1, len(channels)) * (2 if counts else 4)
+        size = capacity * _row_width(len(channels)) * (2 if counts else 4)
         self._make_room(size, channels, fs, persistence_sec)
         until = time.monotonic() + limit_sec
         while self._touched < size and time.monotonic() < until:
-            self._memory[self._touched : self._touched + _TOUCH_BYTES : _PAGE_BYTES] = 0
+            self._memory.bytes[self._touched : self._touched + _TOUCH_BYTES : _PAGE_BYTES] = 0
             self._touched += _TOUCH_BYTES
 
     def _rows(self, channels: ChannelTable, fs: Fraction, persistence_sec: float, counts: bool) -> tuple[int, int]:
         """Return the rows of the ring, and how many of them are promised."""
-        fits = self._max_bytes // (max(1, len(channels)) * (2 if counts else 4))
+        fits = self._max_bytes // (_row_width(len(channels)) * (2 if counts else 4))
         reserve = int(RESERVE_SEC * fs)
         promised = max(1, min(max(1, int(persistence_sec * fs)), fits - reserve))
         return promised + reserve, promised
 
     def _make_room(self, size: int, channels: ChannelTable, fs: Fraction, persistence_sec: float) -> None:
-        if self._memory.size >= size:
+        if len(self._memory.bytes) >= size:
             return
         # room for float32 from the start (untouched memory costs nothing): filters may come while it streams
         rows = int((persistence_sec + RESERVE_SEC) * fs) + 1
-        room = min(self._max_bytes, rows * max(1, len(channels)) * 4)
-        self._memory = np.empty(max(room, size), np.uint8)
+        room = min(self._max_bytes, rows * _row_width(len(channels)) * 4)
+        self._memory = SharedMemory(max(room, size))
         self._touched = 0
 
     def clear(self) -> None:
@@ -131,21 +137,24 @@ class SignalCache:
         """Take blocks of this kind from now on: int16 counts, or physical float32; what was held is forgotten."""
         capacity, promised = self._rows(channels, fs, persistence_sec, counts)
         dtype = np.dtype(np.int16 if counts else np.float32)
-        row_bytes = max(1, len(channels)) * dtype.itemsize
+        width = _row_width(len(channels))
+        row_bytes = width * dtype.itemsize
         self.persistence_sec = float(promised / fs)
         self.shortened_sec = persistence_sec if promised < int(persistence_sec * fs) else 0.0
         self._make_room(capacity * row_bytes, channels, fs, persistence_sec)
-        ring = self._memory[: capacity * row_bytes].view(dtype).reshape(capacity, len(channels))
+        ring = self._memory.bytes[: capacity * row_bytes].view(dtype).reshape(capacity, width)
         if self._first is not None:
             self.clear()
-        self._layout = _Layout(self._epoch, ring, promised, channels.gains, channels.offsets, channels.is_digital)
+        self._layout = _Layout(
+            self._epoch, ring, promised, channels.gains, channels.offsets, channels.is_digital, self._memory.token
+        )
 
     def write(self, block: Block) -> None:
         """Append a block; its counter must not lie before the head. Never waits."""
         layout = self._layout
         if layout is None:
             raise ConfigurationError("the cache has no stream yet: begin() comes first")
-        n, ring = len(block), layout.ring
+        n, ring = len(block), layout.ring[:, : block.samples.shape[1]]
         if n == 0:
             return
         if self._first is None:
@@ -241,6 +250,26 @@ class SignalCache:
         """Whether no more comes."""
         return self._ended
 
+    def lend(self, span: Span, columns: Mapping[SignalType, npt.NDArray[np.int64]]) -> Lent | None:
+        """Return where the stream of a span lies in shared memory; None where it does not, or another one began."""
+        layout = self._layout
+        if layout is None or not layout.token or layout.epoch != span.epoch:
+            return None
+        rows, width = layout.ring.shape
+        return Lent(layout.token, layout.epoch, rows, width, layout.ring.dtype.name, columns)
+
+    def kept(self, epoch: int) -> int | None:
+        """Return the oldest counter of a stream that was not overwritten yet; None where another one began."""
+        tail, layout = self._tail, self._layout
+        return tail if layout is not None and layout.epoch == epoch == self._epoch else None
+
+    def scaling(self, columns: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return gain and offset of the counts of some columns."""
+        layout = self._layout
+        if layout is None:
+            raise TimeRangeError("no stream is held")
+        return layout.gain[columns], layout.offset[columns]
+
     def read(
         self,
         start: int,
@@ -293,6 +322,14 @@ class SignalCache:
         return Block(samples, first, gain, offset) if counts else Block(samples, first)
 
 
+def _row_width(channels: int) -> int:
+    """Return how many columns a row of the ring has: many channels begin every row with a cache line of its own, few
+    with a multiple of 8 bytes.
+    """
+    unit = 32 if channels >= 256 else 4
+    return -(-max(1, channels) // unit) * unit
+
+
 def _pieces(start: int, stop: int, capacity: int) -> list[tuple[int, int, int]]:
     """Return ``(row, counter, n)`` of the one or two pieces of the ring that hold a range."""
     row = start % capacity
@@ -317,14 +354,8 @@ def _copy(
             out[:] = rows[:, columns[0] : columns[0] + len(columns)]
         else:
             np.take(rows, columns, axis=1, out=out, mode="clip")
-    elif follow and len(columns) == rows.shape[1] and _same(gain) and _same(offset) and out.flags.c_contiguous:
-        scale_uniform(rows.reshape(-1), float(gain[0]), float(offset[0]), out.reshape(-1))
     else:
         scale_selected(rows, columns, gain, offset, out)
-
-
-def _same(values: npt.NDArray[np.float64]) -> bool:
-    return bool((values == values[0]).all())
 
 
 def _blank(rows: npt.NDArray[Any], digital: npt.NDArray[np.bool_]) -> None:

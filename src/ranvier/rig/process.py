@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from ranvier import _platform
 from ranvier.models.status import BackboneMode
 from ranvier.rig.core import warm
 from ranvier.rig.rig import Rig
@@ -21,6 +22,7 @@ SWITCH_INTERVAL_SEC = 0.0005
 def entry(home: Path, options: Mapping[str, str]) -> Hosted:
     """Build the rig of an engine process; ``options``: ``mode`` (name of the first source's mode), ``seed``."""
     sys.setswitchinterval(SWITCH_INTERVAL_SEC)
+    _platform.take_short_turns()  # all threads: one that holds the interpreter holds up the pump
     mode = BackboneMode[options.get("mode", BackboneMode.SMARTBOX_SIM_GEN_SPIKES.name)]
     rig = Rig(home, mode=mode, seed=int(options.get("seed", "1")))
     rig.core.pump.in_a_hurry = True

@@ -27,13 +27,16 @@ from ranvier.recordings.timing import resolve_counters
 from ranvier.rig.cache import Span
 from ranvier.rig.core import Core
 from ranvier.rig.view import CacheRecording
-from ranvier.services.signals import SignalBlock
+from ranvier.services.signals import Lent, SignalBlock
 
 #: Id of the live stream, where datasets have theirs.
 LIVE_ID = "Live Signals"
 
 #: So many readers are remembered; those that did not ask for longest are forgotten first.
 MAX_READERS = 1024
+
+#: From so many samples on reads are lent: below, asking afterwards whether they were kept costs more than a copy.
+LEND_SAMPLES = 1 << 19
 
 #: How long a subscriber waits before it looks again.
 _POLL_SEC = 0.25
@@ -99,12 +102,21 @@ class LiveSignals:
         return span.start, span.stop
 
     def read(
-        self, time_range: TimeRangeSpec, select: SigSelect, *, apply_dsp: bool = False, counts: bool = False
+        self,
+        time_range: TimeRangeSpec,
+        select: SigSelect,
+        *,
+        apply_dsp: bool = False,
+        counts: bool = False,
+        lend: bool = False,
     ) -> SignalBlock:
         """Read a range; it is clipped to what the cache holds, and the range served is returned.
 
         With ``counts`` the samples are int16 counts where the cache holds such: not where hardware or stage 1 filters
         act, and not with ``apply_dsp`` and stage 2 filters; those stay float32. ``SignalBlock.gain`` tells.
+
+        With ``lend`` many samples are not copied: ``SignalBlock.lent`` says where they lie, where the platform can
+        share memory and no stage 2 filter has to act.
 
         Raises
         ------
@@ -116,7 +128,16 @@ class LiveSignals:
         _, columns = self._columns(select)
         span = self.held()
         start, stop = resolve_counters(time_range, span.start, span.stop, self._core.source.fs, "the live cache")
+        many = (stop - start) * sum(map(len, columns.values())) >= LEND_SAMPLES
+        if lend and many and not (apply_dsp and self._core.dsp.view is not None):
+            lent = self._core.cache.lend(span, columns)
+            if lent is not None:
+                return self._lent(lent, start, stop)
         return self._block(span, start, stop, columns, apply_dsp=apply_dsp, counts=counts)
+
+    def kept(self, epoch: int) -> int | None:
+        """Return the oldest counter of a stream that was not overwritten yet; None where that stream is gone."""
+        return self._core.cache.kept(epoch)
 
     def read_new(self, reader: str, select: SigSelect) -> SignalBlock:
         """Return what came since this reader's last call, in order and complete; what was lost stands in ``gaps``.
@@ -290,6 +311,19 @@ class LiveSignals:
             gaps=tuple((g.start, g.stop) for g in cache.gaps_in(first, stop)),
             gain={k: b.gain for k, b in found.items() if b.gain is not None},
             offset={k: b.offset for k, b in found.items() if b.offset is not None},
+        )
+
+    def _lent(self, lent: Lent, start: int, stop: int) -> SignalBlock:
+        cache = self._core.cache
+        counts = np.dtype(lent.dtype) == np.int16
+        scaling = {kind: cache.scaling(columns) for kind, columns in lent.columns.items()} if counts else {}
+        return SignalBlock(
+            samples={},
+            time_range=self.time_range(start, stop),
+            gaps=tuple((g.start, g.stop) for g in cache.gaps_in(start, stop)),
+            gain={kind: gain for kind, (gain, _) in scaling.items()},
+            offset={kind: offset for kind, (_, offset) in scaling.items()},
+            lent=lent,
         )
 
     def _empty(self, at: int, columns: Columns) -> SignalBlock:

@@ -20,6 +20,7 @@ Which client method uses which service method, and which call of the vendor's wi
 ``docs/contract/services.md``.
 """
 
+from ranvier.services.aligned import HubAligned
 from ranvier.services.curation import HubCuration
 from ranvier.services.datasets import HubDatasets
 from ranvier.services.dsp import HubDsp
@@ -29,12 +30,15 @@ from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
 from ranvier.services.progress import Progress
 from ranvier.services.protocols import HubProtocols
+from ranvier.services.replays import HubReplays
+from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
 from ranvier.services.spectra import HubSpectra
 
 __all__ = [
     "Hub",
+    "HubAligned",
     "HubCuration",
     "HubDatasets",
     "HubDsp",
@@ -42,6 +46,8 @@ __all__ = [
     "HubJobs",
     "HubMetrics",
     "HubProtocols",
+    "HubReplays",
+    "HubSessions",
     "HubSignals",
     "HubSimulation",
     "HubSpectra",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ranvier.models.dataset import DatasetMetadata, TransformNode
+from ranvier.models.output_options import OutputOptions
 from ranvier.services.progress import Progress
 
 
@@ -20,6 +21,7 @@ class HubCuration(Protocol):
         output: Path,
         *,
         zero_phase: bool = False,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> DatasetMetadata:
@@ -34,6 +36,8 @@ class HubCuration(Protocol):
             ``dir/base[.suffix]``; the suffix picks the format, XDAT without one.
         zero_phase
             Filter forwards and backwards, so that nothing is delayed (twice the order). Otherwise causal.
+        options
+            Subject and session metadata, compression.
 
         Returns
         -------
@@ -56,7 +60,13 @@ class HubCuration(Protocol):
         ...
 
     def convert(
-        self, dataset_id: str, output: Path, *, force: bool = False, progress: Progress | None = None
+        self,
+        dataset_id: str,
+        output: Path,
+        *,
+        options: OutputOptions | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
     ) -> DatasetMetadata:
         """Write a dataset unchanged, in the format of ``output``'s suffix, and link it; otherwise as ``apply``."""
         ...

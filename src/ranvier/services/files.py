@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ranvier.models.dataset import FileInfo
+from ranvier.models.output_options import OutputOptions
 from ranvier.services.progress import Progress
 
 
@@ -44,7 +45,13 @@ class HubFiles(Protocol):
         ...
 
     def export(
-        self, dataset_id: str, destination: Path, *, force: bool = False, progress: Progress | None = None
+        self,
+        dataset_id: str,
+        destination: Path,
+        *,
+        options: OutputOptions | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
     ) -> list[Path]:
         """Write a dataset unchanged to ``dir/base[.suffix]`` and return the files written, the one to link first.
 

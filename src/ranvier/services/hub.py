@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ranvier.services.aligned import HubAligned
 from ranvier.services.curation import HubCuration
 from ranvier.services.datasets import HubDatasets
 from ranvier.services.dsp import HubDsp
@@ -11,6 +12,8 @@ from ranvier.services.files import HubFiles
 from ranvier.services.jobs import HubJobs
 from ranvier.services.metrics import HubMetrics
 from ranvier.services.protocols import HubProtocols
+from ranvier.services.replays import HubReplays
+from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
 from ranvier.services.spectra import HubSpectra
@@ -50,6 +53,16 @@ class Hub(Protocol):
         ...
 
     @property
+    def sessions(self) -> HubSessions:
+        """Recordings that belong together."""
+        ...
+
+    @property
+    def replays(self) -> HubReplays:
+        """Files made again from their own record."""
+        ...
+
+    @property
     def jobs(self) -> HubJobs:
         """Long work."""
         ...
@@ -62,6 +75,11 @@ class Hub(Protocol):
     @property
     def spectra(self) -> HubSpectra:
         """Spectra."""
+        ...
+
+    @property
+    def aligned(self) -> HubAligned:
+        """What happens around events."""
         ...
 
     @property

@@ -16,6 +16,35 @@ from ranvier.models.time_range import TimeRange
 
 
 @dataclass(frozen=True, slots=True)
+class Lent:
+    """Where the samples of a read lie in memory that processes of the same computer map: the ring of a live cache.
+
+    Counter ``k`` is row ``k % rows``. The ring goes on being written: whoever has copied from it asks ``kept`` of the
+    service whether that was overwritten meanwhile.
+
+    Attributes
+    ----------
+    token
+        Of the memory; the ring begins at its beginning.
+    epoch
+        Number of the stream that is in it.
+    rows, width
+        Shape of the ring.
+    dtype
+        ``int16`` (physical = gain * count + offset) or ``float32`` (physical).
+    columns
+        By signal type, the columns of the ring that were asked for.
+    """
+
+    token: str
+    epoch: int
+    rows: int
+    width: int
+    dtype: str
+    columns: Mapping[SignalType, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
 class SignalBlock:
     """One read, as it crosses a service.
 
@@ -32,6 +61,9 @@ class SignalBlock:
     gain, offset
         By signal type, float64 ``(channels,)``: of the types whose samples are int16 counts (asked for with
         ``counts=True``); physical = gain * count + offset, and missing samples are count 0. Empty otherwise.
+    lent
+        Where the samples lie, where they were asked to be lent and are many; ``samples`` is empty then, and rows of
+        missing samples hold anything.
     """
 
     samples: Mapping[SignalType, npt.NDArray[Any]]
@@ -39,6 +71,7 @@ class SignalBlock:
     gaps: tuple[tuple[int, int], ...] = field(default=())
     gain: Mapping[SignalType, npt.NDArray[np.float64]] = field(default_factory=dict)
     offset: Mapping[SignalType, npt.NDArray[np.float64]] = field(default_factory=dict)
+    lent: Lent | None = None
 
 
 class HubSignals(Protocol):

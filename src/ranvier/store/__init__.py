@@ -13,6 +13,7 @@ from pathlib import Path
 from ranvier._platform import home as default_home
 from ranvier.store.database import Database
 from ranvier.store.datasets import DatasetRecord, Datasets, dataset_id
+from ranvier.store.hubs import Hubs
 from ranvier.store.jobs import JobRecord, Jobs
 from ranvier.store.owners import Owners
 from ranvier.store.protocols import Protocols
@@ -35,7 +36,7 @@ class Store:
 
     Attributes
     ----------
-    datasets, jobs, protocols, provenance, settings, workspaces, impedances, safety_log
+    datasets, hubs, jobs, protocols, provenance, settings, workspaces, impedances, safety_log
         One typed repository each.
     owners
         Which processes run jobs, and which of them still live.
@@ -45,6 +46,7 @@ class Store:
         self.home = (default_home() if home is None else Path(home)).expanduser().absolute()
         self.database = Database(self.home / FILE_NAME)
         self.datasets = Datasets(self.database)
+        self.hubs = Hubs(self.database)
         self.jobs = Jobs(self.database)
         self.protocols = Protocols(self.database)
         self.provenance = Provenance(self.database)
@@ -77,6 +79,7 @@ __all__ = [
     "FILE_NAME",
     "DatasetRecord",
     "Datasets",
+    "Hubs",
     "ImpedanceScan",
     "Impedances",
     "JobRecord",

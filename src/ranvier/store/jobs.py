@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ranvier.models.jobs import JobInfo, JobProgress, JobState
 from ranvier.store.data import from_json, parsing, to_json, utc_now
@@ -29,6 +30,10 @@ class JobRecord:
         The process that runs it: its token (see :mod:`ranvier.store.owners`), and for messages id and machine.
     heartbeat_unix
         Its last sign of life, seconds since 1970.
+    request
+        What any process needs to repeat it, JSON data; None where only the process that ran it can.
+    staged
+        Tokens in the temporary names of the files that it was writing (see :mod:`ranvier.recordings.files`).
     """
 
     info: JobInfo
@@ -36,6 +41,8 @@ class JobRecord:
     pid: int
     host: str
     heartbeat_unix: float
+    request: Any = None
+    staged: tuple[str, ...] = ()
 
     @property
     def is_finished(self) -> bool:
@@ -64,11 +71,12 @@ class Jobs:
         with self._database.write() as connection:
             connection.execute(
                 "INSERT INTO jobs (id, kind, label, state, progress, created_utc, finished_utc, error, outputs, owner, "
-                "pid, host, heartbeat_unix) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "pid, host, heartbeat_unix, retry_of, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(info.id, info.kind, info.label, info.state.value, info.progress.model_dump_json()),
                     *(info.created_utc, info.finished_utc, info.error, to_json(list(info.outputs), "job outputs")),
-                    *(record.owner, record.pid, record.host, record.heartbeat_unix),
+                    *(record.owner, record.pid, record.host, record.heartbeat_unix, info.retry_of),
+                    None if record.request is None else to_json(record.request, f"the request of {info.label}"),
                 ),
             )
             connection.execute(
@@ -91,13 +99,23 @@ class Jobs:
         """Note how a job ended."""
         with self._database.write() as connection:
             connection.execute(
-                "UPDATE jobs SET state = ?, progress = ?, finished_utc = ?, error = ?, outputs = ?, heartbeat_unix = ? "
-                "WHERE id = ?",
+                "UPDATE jobs SET state = ?, progress = ?, finished_utc = ?, error = ?, outputs = ?, attempts = ?, "
+                "heartbeat_unix = ? WHERE id = ?",
                 (
                     *(info.state, info.progress.model_dump_json(), info.finished_utc, info.error),
-                    *(to_json(list(info.outputs), "job outputs"), time.time(), info.id),
+                    *(to_json(list(info.outputs), "job outputs"), info.attempts, time.time(), info.id),
                 ),
             )
+
+    def note_staged(self, id: str, tokens: Iterable[str]) -> None:
+        """Note the tokens of the files that a job is writing, so that they are found if its process dies."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE jobs SET staged = ? WHERE id = ?", (to_json(list(tokens), "file tokens"), id))
+
+    def note_error(self, id: str, error: str) -> None:
+        """Replace what a job says about its end."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE jobs SET error = ? WHERE id = ?", (error, id))
 
     def request_cancel(self, id: str) -> bool:
         """Ask the process of a job to cancel it; return whether the job was unfinished."""
@@ -164,9 +182,14 @@ def _parse(row: sqlite3.Row) -> JobRecord:
             finished_utc=row["finished_utc"],
             error=row["error"],
             outputs=tuple(from_json(row["outputs"])),
+            attempts=row["attempts"],
+            retry_of=row["retry_of"],
+            repeatable=row["request"] is not None,
         ),
         owner=row["owner"],
         pid=row["pid"],
         host=row["host"],
         heartbeat_unix=row["heartbeat_unix"],
+        request=from_json(row["request"]),
+        staged=tuple(from_json(row["staged"]) or ()),
     )

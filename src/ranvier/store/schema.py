@@ -56,4 +56,14 @@ def _protocols(connection: sqlite3.Connection) -> None:
     connection.execute(f"CREATE TABLE protocols ({columns}){_STRICT}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols)
+def _retries(connection: sqlite3.Connection) -> None:
+    for column in ("attempts INTEGER NOT NULL DEFAULT 1", "retry_of TEXT", "request TEXT", "staged TEXT"):
+        connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+
+
+def _hubs(connection: sqlite3.Connection) -> None:
+    columns = "name TEXT PRIMARY KEY, address TEXT NOT NULL, added_utc TEXT NOT NULL"
+    connection.execute(f"CREATE TABLE hubs ({columns}){_STRICT}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols, _retries, _hubs)

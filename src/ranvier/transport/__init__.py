@@ -6,7 +6,7 @@ user talk: loopback or a socket file, and a token that only the user can read.
 """
 
 from ranvier.transport import wire as _wire  # noqa: F401  # before gRPC: it says how much that writes to stderr
-from ranvier.transport.client import connect, connection_of, disconnect
+from ranvier.transport.client import connect, connection_of, disconnect, shared_memory
 from ranvier.transport.lifetime import Lifetime
 from ranvier.transport.processes import Hosted, end_process, find_process, join_process, start_process
 from ranvier.transport.registry import ProcessRecord
@@ -26,5 +26,6 @@ __all__ = [
     "find_process",
     "join_process",
     "serve",
+    "shared_memory",
     "start_process",
 ]

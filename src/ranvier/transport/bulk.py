@@ -10,6 +10,9 @@ neither (benchmarks/bench_transport.py). Both sides prove that they know the tok
     client -> server    ticket (16)                  again for each result
     server -> client    uint64 LE size, then the buffers one after the other; size 2^64-1: no such ticket
 
+Over a socket file the ticket may also be the token of memory that the engine shares: then size 2^64-2 comes with a
+handle of that memory, and behind it its size, uint64 LE.
+
 A client that cannot reach the socket (a forwarded port) fetches through gRPC.
 """
 
@@ -25,13 +28,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ranvier import _platform, _shared
 from ranvier.exceptions import ServerCommunicationError
 from ranvier.transport.frames import Array, raw
 
 TICKET_BYTES = 16
 _NONCE_BYTES, _PROOF_BYTES = 32, 32
 _SIZE = struct.Struct("<Q")
-_UNKNOWN = 2**64 - 1
+_UNKNOWN, _SHARED = 2**64 - 1, 2**64 - 2
 #: How long a new connection may take to prove itself, in seconds.
 _GREETING_SEC = 5.0
 
@@ -92,6 +96,10 @@ class BulkServer:
         return hmac.compare_digest(given, _proof(self._token, b"client", theirs, ours))
 
     def _send(self, connection: socket.socket, ticket: str) -> None:
+        shared = _shared.owned(ticket) if self._path is not None else None
+        if shared is not None:
+            _platform.send_handle(connection, _SIZE.pack(_SHARED) + _SIZE.pack(len(shared.bytes)), shared.handle)
+            return
         arrays = self._take(ticket)
         if arrays is None:
             connection.sendall(_SIZE.pack(_UNKNOWN))
@@ -115,6 +123,17 @@ class BulkClient:
 
         ServerCommunicationError where the engine went away half way, or does not have the result any more.
         """
+        return self._ask(lambda connection: self._fill(connection, ticket, arrays))
+
+    def shared(self, token: str) -> _shared.Bytes | None:
+        """Return memory that the engine shares, read-only; None where this client cannot have it."""
+        found: list[_shared.Bytes] = []
+        if self._address.startswith("unix:"):
+            self._ask(lambda connection: found.extend(_map(connection, token)))
+        return found[0] if found else None
+
+    def _ask(self, talk: Callable[[socket.socket], None]) -> bool:
+        """Have a talk over a connection of its own; False where there is none."""
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
@@ -122,7 +141,7 @@ class BulkClient:
             if connection is None:
                 return False
         try:
-            self._fill(connection, ticket, arrays)
+            talk(connection)
         except OSError as error:
             _close(connection)
             if isinstance(error, ServerCommunicationError):
@@ -171,6 +190,17 @@ class BulkClient:
             _close(connection)
             return None
         return connection
+
+
+def _map(connection: socket.socket, token: str) -> list[_shared.Bytes]:
+    connection.sendall(token.encode("ascii"))
+    data, handle = _platform.receive_handle(connection, _SIZE.size)
+    data += _receive(connection, _SIZE.size - len(data))
+    if _SIZE.unpack(data)[0] != _SHARED:
+        return []
+    (size,) = _SIZE.unpack(_receive(connection, _SIZE.size))
+    found = None if handle is None else _shared.mapped(handle, size)
+    return [] if found is None else [found]
 
 
 def _listen(path: Path | None) -> socket.socket:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import grpc
+import numpy as np
+import numpy.typing as npt
 
 from ranvier._version import __version__
 from ranvier.exceptions import ClientClosedError, RadiensError, ServerCommunicationError, ServerDiscoveryError
@@ -69,6 +71,11 @@ def connection_of(proxy: object) -> Connection:
     if not isinstance(found, Connection):
         raise TypeError(f"{proxy!r} is not connected to an engine process")
     return found
+
+
+def shared_memory(proxy: object, token: str) -> npt.NDArray[np.uint8] | None:
+    """Return memory that the engine behind a proxy shares, read-only; None where this client cannot have it."""
+    return connection_of(proxy).shared_memory(token)
 
 
 def disconnect(proxy: object) -> None:
@@ -195,6 +202,11 @@ class Connection:
             self.fill(running, arrays, what)
         finally:
             running.cancel()
+
+    def shared_memory(self, token: str) -> npt.NDArray[np.uint8] | None:
+        """Return memory that the engine shares; None where it cannot come here, or is gone."""
+        self._check_open()
+        return None if self._bulk is None else self._bulk.shared(token)
 
     def fill(self, running: Any, arrays: list[Array], what: str) -> None:
         """Fill arrays with the chunks of a running call."""

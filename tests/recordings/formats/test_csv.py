@@ -166,9 +166,14 @@ class TestPlainTables:
             assert any("rate 30000 Hz found" in note for note in recording.notes)
 
     def test_coarse_seconds_are_no_gaps(self, tmp_path: Path) -> None:
-        frame = pd.DataFrame({"time": np.round(np.arange(3000) / 30_000, 3), "amp_0": 1.0})
+        at = np.concatenate([np.arange(3000), np.arange(6000, 9000)]) + 30_000
+        frame = pd.DataFrame({"time": np.round(at / 30_000, 3), "amp_0": 1.0})
         with self.open(tmp_path, "# fs = 30000\n" + frame.to_csv(index=False)) as session:
-            assert session.stream().segments.runs() == [(0, 3000)]
+            first, second = session.stream().segments.runs()
+            assert first[0] == 30_000
+            assert abs(second[0] - 36_000) <= 60  # the digits tell times to 30 samples
+            assert (first[1] + second[1], abs(first[1] - 3000) <= 60) == (6000, True)
+            assert not any("gaps cannot be told" in note for note in session.stream().notes)
 
     def test_counters_that_run_backwards(self, tmp_path: Path) -> None:
         text = "# fs = 100\ncounter,ch1\n5,1\n6,1\n2,1\n3,1\n"

@@ -217,6 +217,45 @@ class TestMearec:
                 assert np.array_equal(trains.counter[trains.unit == i + 1], np.rint(times * made.fs_hz))
             assert trains.unit_names == {1: "0 I", 2: "1 E", 3: "2 I"}
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("gain", [None, 0.195])
+    def test_files_of_mearec_itself_as_neo_reads_them(self, tmp_path: Path, gain: float | None) -> None:
+        """Needs MEArec (not part of make peers: it brings much); its own function writes the file."""
+        mearec, neo = pytest.importorskip("MEArec"), pytest.importorskip("neo")
+        quantities = pytest.importorskip("quantities")
+        rng = np.random.default_rng(0)
+        samples = rng.integers(-300, 300, (5000, 8)).astype(np.float32 if gain is None else np.int16)
+        positions = np.stack([np.zeros(8), np.arange(8) % 2 * 20.0, np.arange(8) // 2 * 25.0], axis=1)
+        end = 5000 / 32_000 * quantities.s
+        trains = [neo.SpikeTrain(np.sort(rng.uniform(0, 0.15, 10)) * quantities.s, t_stop=end) for _ in range(3)]
+        for train in trains:
+            train.annotate(cell_type="E")
+        content = {
+            "recordings": samples,
+            "channel_positions": positions,
+            "spiketrains": trains,
+            "voltage_peaks": np.zeros((3, 8)),
+            "templates": np.zeros((3, 8, 64)),
+            "timestamps": np.arange(5000) / 32_000,
+            "spike_traces": np.zeros((5000, 3), np.float32),
+        }
+        about = {"fs": 32_000.0, "duration": 5000 / 32_000, "dtype": str(samples.dtype)}
+        info = {"recordings": about, "electrodes": {"electrode_name": "Neuronexus-32", "plane": "yz"}}
+        made = mearec.RecordingGenerator(rec_dict=content, info=info)
+        made.gain_to_uV = gain
+        path = tmp_path / "m.h5"
+        mearec.save_recording_generator(made, path)
+        theirs = neo.rawio.MEArecRawIO(str(path))
+        theirs.parse_header()
+        stored = np.asarray(theirs.get_analogsignal_chunk(0, 0, 0, None, stream_index=0))
+        reference = ReferenceStream(stored * (gain or 1.0), fs=32_000.0)
+        check_reader(lambda: open_session(path), reference={"": reference})
+        with open_session(path) as session:
+            spikes = session.spike_trains["ground truth"]
+            for i in range(3):
+                times = theirs.get_spike_timestamps(0, 0, i, None, None)
+                assert np.array_equal(spikes.counter[spikes.unit == i + 1], np.rint(times * 32_000))
+
     def test_detection_and_names(self, tmp_path: Path) -> None:
         made = write_mearec(tmp_path / "m.mearec.hdf5")
         assert detect(tmp_path / "m")[1] == made.path
@@ -224,6 +263,12 @@ class TestMearec:
         with CurateClient() as curate:
             assert curate.link_data_file(made.path).simulated
             assert curate.convert(made.path, tmp_path / "out.h5").simulated
+            curate.copy_data_source_file(made.path, tmp_path / "copy.mearec.hdf5")
+            curate.move_data_source_file(tmp_path / "copy.mearec.hdf5", tmp_path / "moved")
+            with open_session(tmp_path / "moved.mearec.hdf5") as session:
+                assert session.format == "MEArec"
+            curate.remove_data_source_file(tmp_path / "moved")
+            assert not list(tmp_path.glob("moved*"))
 
     def test_what_is_missing_is_told(self, tmp_path: Path) -> None:
         made = write_mearec(tmp_path / "m.h5")

@@ -137,3 +137,15 @@ def test_damaged_files(tmp_path: Path) -> None:
     path = case.write("x", case.samples(200))
     files = {p.name: p.read_bytes() for p in (path, path.with_name("x.bin.json"))}
     fuzz_reader(files, lambda folder: open_session(folder / "x.bin"), tmp_path, examples=80)
+
+
+def test_counts_of_its_own_step_pass_as_they_are(tmp_path: Path) -> None:
+    channels = plain_channels(amp=4, ain=1)
+    counts = np.random.default_rng(3).integers(-32768, 32768, (500, 5), dtype=np.int16)
+    for name, gain in (("same", BIT_UV), ("other", 2 * BIT_UV)):
+        with SinkCase(KilosortSink, tmp_path, channels=channels).open(name) as sink:
+            sink.write(Block(counts, 0, np.full(5, gain), np.zeros(5)))
+            sink.commit()
+    same, other = (np.fromfile(tmp_path / f"{n}.bin", np.int16).reshape(-1, 4) for n in ("same", "other"))
+    np.testing.assert_array_equal(same, counts[:, :4])
+    np.testing.assert_array_equal(other, np.clip(2 * counts[:, :4].astype(np.int64), -32768, 32767))

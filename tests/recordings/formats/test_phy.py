@@ -112,6 +112,19 @@ def test_missing_raw_data_is_said(folder: Path) -> None:
         assert curate.link_data_file(folder).id == linked.id
 
 
+def test_files_of_a_folder(folder: Path) -> None:
+    with CurateClient() as curate:
+        curate.copy_data_source_file(folder, folder.parent / "copy")
+        curate.move_data_source_file(folder.parent / "copy", folder.parent / "moved")
+        assert not (folder.parent / "copy").exists()
+        with open_session(folder) as session, open_session(folder.parent / "moved") as moved:
+            assert np.array_equal(session.spike_trains["phy"].unit, moved.spike_trains["phy"].unit)
+            assert len(moved.streams) == 1
+        curate.remove_data_source_file(folder)
+    assert not folder.exists() or not list(folder.iterdir())
+    assert (folder.parent / "raw.dat").is_file()
+
+
 def test_a_sorting_of_our_own_binary_keeps_its_counters(tmp_path: Path) -> None:
     case = SinkCase(KilosortSink, tmp_path, channels=plain_channels(amp=2))
     with case.open("rec") as sink:

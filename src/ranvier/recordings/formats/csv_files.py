@@ -41,6 +41,7 @@ from ranvier.recordings.channel_json import channels_from_json
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.digital import with_digital_edges
 from ranvier.recordings.events import Events
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.counters import counters_of_seconds
 from ranvier.recordings.formats.csv_head import EVENTS_MAGIC, Head, channels_of, looks_like_channels, rate_of, read_head
 from ranvier.recordings.formats.csv_index import index_lines
@@ -49,7 +50,6 @@ from ranvier.recordings.formats.csv_sink import CsvSink, events_of, sidecar_of, 
 from ranvier.recordings.formats.nwb_time import rate_of_times
 from ranvier.recordings.formats.raw_shape import load_sidecar, sidecars
 from ranvier.recordings.lazy import LazyDict
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 from ranvier.recordings.sidecar import spike_trains_from_npz

@@ -38,6 +38,7 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.digital import with_digital_edges
 from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.hdf5_columns import Hdf5Recording, StoredColumns
 from ranvier.recordings.formats.hdf5_sink import FORMAT_MARK, LAYOUT_VERSION, Hdf5Sink
 from ranvier.recordings.formats.hdf5_tables import read_channels, read_events, read_spike_trains
@@ -53,7 +54,6 @@ from ranvier.recordings.formats.nwb_file import (
     text_of,
 )
 from ranvier.recordings.lazy import LazyDict
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 

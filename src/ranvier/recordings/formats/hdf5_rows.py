@@ -1,8 +1,8 @@
 """Datasets of an HDF5 file that grow row by row, plain or compressed without loss.
 
 Compression is HDF5's own ``gzip`` with ``shuffle`` (zlib; every HDF5 reader has it), or h5py's ``lzf``. HDF5 compresses
-in one thread; so gzip chunks are compressed here, by one thread per core, and handed over finished
-(``H5Dwrite_chunk``): the file is the same as HDF5 would write.
+in one thread, and writes rows into plain chunks in small pieces; so chunks are made here, gzip ones compressed by one
+thread per core, and handed over finished (``H5Dwrite_chunk``): the file is the same as HDF5 would write.
 """
 
 from __future__ import annotations
@@ -61,13 +61,15 @@ class GrowingRows:
             name, shape=(0, columns), maxshape=(None, columns), chunks=self._chunk, dtype=self._dtype, **filters
         )
         self.dataset.attrs.update(attributes or {})
-        self._held = np.empty((self._chunk[0] if compression == "gzip" else 0, columns), self._dtype)
+        self._by_hdf5 = compression == "lzf"
+        self._held = np.empty((0 if self._by_hdf5 else self._chunk[0], columns), self._dtype)
+        self._tile = np.zeros(self._chunk, self._dtype)
         self._pool = ThreadPoolExecutor(worker_count(), "ranvier-deflate") if compression == "gzip" else None
         self._packed: deque[tuple[tuple[int, int], Future[bytes]]] = deque()
 
     def append(self, values: npt.NDArray[Any]) -> None:
         """Append rows."""
-        if self._pool is None:
+        if self._by_hdf5:
             self.dataset.resize(self.rows + len(values), axis=0)
             self.dataset[self.rows :] = values
             self.rows += len(values)
@@ -84,14 +86,15 @@ class GrowingRows:
 
     def finish(self) -> None:
         """Write what is held back; nothing can be appended afterwards."""
-        if self._pool is None:
+        if self._by_hdf5:
             return
         filled = self.rows % self._chunk[0]
         if filled:
             self._held[filled:] = 0
             self._pack(self.rows - filled)
         self._write_packed(0)
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def discard(self) -> None:
         """Stop the threads; what is held back is dropped."""
@@ -100,16 +103,18 @@ class GrowingRows:
             self._pool.shutdown(cancel_futures=True)
 
     def _pack(self, row: int) -> None:
-        """Give the chunks of one row of chunks to the threads."""
-        if self._pool is None:
-            return
+        """Write the chunks of one row of chunks, or give them to the threads that compress."""
+        self.dataset.resize(self.rows, axis=0)
         width = self._chunk[1]
         for column in range(0, self._columns, width):
-            tile = np.zeros(self._chunk, self._dtype)
             part = self._held[:, column : column + width]
+            tile = self._tile if self._pool is None else np.zeros(self._chunk, self._dtype)
             tile[:, : part.shape[1]] = part
-            self._packed.append(((row, column), self._pool.submit(_deflated, tile)))
-        self.dataset.resize(self.rows, axis=0)
+            tile[:, part.shape[1] :] = 0
+            if self._pool is None:
+                self.dataset.id.write_direct_chunk((row, column), tile)
+            else:
+                self._packed.append(((row, column), self._pool.submit(_deflated, tile)))
         self._write_packed(2 * worker_count())
 
     def _write_packed(self, most_left: int) -> None:

@@ -17,6 +17,7 @@ from ranvier.exceptions import RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import digital_edges
 from ranvier.recordings.events import Events
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.rhd_channels import known_board_mode, stimulation_columns
 from ranvier.recordings.formats.rhd_header import ADC, RHD_MAGIC, RHS_MAGIC, SUPPLY, RhdHeader
 from ranvier.recordings.formats.rhd_recording import RhdFile, RhdRecording, join_files
@@ -31,7 +32,6 @@ from ranvier.recordings.formats.rhd_split import (
 from ranvier.recordings.formats.rhs_stim import stimulation_events
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format
 from ranvier.recordings.session import Session
 
 

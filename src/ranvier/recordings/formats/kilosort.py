@@ -31,11 +31,11 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.channel_json import channels_from_json
 from ranvier.recordings.events import Events
 from ranvier.recordings.flat import FlatFile, FlatRecording
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats import raw
 from ranvier.recordings.formats.kilosort_sink import KilosortSink, description_folder, sidecar_of
 from ranvier.recordings.formats.raw_shape import Shape, load_sidecar, params_py, shape_from, shape_from_params
 from ranvier.recordings.lazy import LazyDict
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 from ranvier.recordings.sidecar import events_from_json

@@ -108,6 +108,11 @@ class KilosortSink(Sink):
         return self._bin
 
     def _rounded(self, block: Block) -> npt.NDArray[np.int16]:
+        if block.gain is not None and block.offset is not None and block.samples.dtype == np.int16:
+            own = (block.gain[self._columns] == DEFAULT_GAIN_UV) & (block.offset[self._columns] == 0.0)
+            if own.all():  # these are the counts
+                counts = block.samples
+                return np.ascontiguousarray(counts if len(own) == counts.shape[1] else counts[:, self._columns])
         samples = block.physical()
         if len(self._columns) < samples.shape[1]:
             samples = samples[:, self._columns]

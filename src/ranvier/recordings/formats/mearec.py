@@ -19,6 +19,7 @@ from ranvier.exceptions import RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.channels import ChannelTable, Site, plain_channels
 from ranvier.recordings.events import SpikeTrains
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.counters import counters_of_seconds, exact_rate
 from ranvier.recordings.formats.hdf5_columns import Hdf5Recording, StoredColumns
 from ranvier.recordings.formats.nwb_file import (
@@ -34,7 +35,6 @@ from ranvier.recordings.formats.nwb_file import (
     text_of,
 )
 from ranvier.recordings.lazy import LazyDict
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 

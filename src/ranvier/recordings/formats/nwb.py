@@ -14,6 +14,7 @@ from ranvier.exceptions import RadiensError, RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import with_digital_edges
 from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.counters import counters_of_seconds
 from ranvier.recordings.formats.nwb_electrodes import Electrodes
 from ranvier.recordings.formats.nwb_events import ToCounters, event_sources, read_events, read_units, units_rate_hz
@@ -34,7 +35,6 @@ from ranvier.recordings.formats.nwb_signals import NwbRecording, open_series
 from ranvier.recordings.formats.nwb_sink import NwbSink
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format
 from ranvier.recordings.session import Session
 
 _NAME = "NWB"

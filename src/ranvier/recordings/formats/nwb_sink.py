@@ -28,7 +28,7 @@ from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.formats.hdf5_output import Hdf5Output, guarded
 from ranvier.recordings.formats.hdf5_rows import GrowingRows
 from ranvier.recordings.formats.nwb_own import SCRATCH_NAME, rate_to_json, table_to_json
-from ranvier.recordings.formats.nwb_skeleton import SERIES, append_tables, to_json, write_skeleton
+from ranvier.recordings.formats.nwb_skeleton import SERIES, append_tables, start_time, to_json, write_skeleton
 from ranvier.recordings.sink import Sink
 
 _STAMP_ROWS = 1 << 18
@@ -221,7 +221,7 @@ class NwbSink(Sink):
         record = {
             "version": 1,
             "simulated": header.simulated,
-            "walltime_known": header.walltime is not None,
+            "walltime_known": start_time(header) is not None,
             "provenance": header.provenance,
             "extra": dict(header.extra),
             "spike_trains": places,

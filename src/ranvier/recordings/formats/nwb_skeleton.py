@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier._version import __version__
+from ranvier.exceptions import ConfigurationError
 from ranvier.models.channels import SITE_NUM_UNSET
+from ranvier.models.output_options import SessionMetadata
 from ranvier.models.signals import SignalType
 from ranvier.recordings.channels import Channel, ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
@@ -33,13 +36,28 @@ OWN_COMMENT = "ranvier columns; channels in /scratch/ranvier"
 PLACEHOLDER_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+#: Texts of the metadata that NWBFile takes under the same name.
+_TEXTS = (
+    "session_id",
+    "lab",
+    "institution",
+    "experiment_description",
+    "protocol",
+    "pharmacology",
+    "surgery",
+    "virus",
+    "stimulus_notes",
+)
+
+
 def write_skeleton(path: Path, header: Header) -> None:
     """Write devices, electrodes and empty series of the columns of ``header``."""
     from pynwb import NWBHDF5IO
 
     file = _file(header)
     amplifier = _take(header.channels, SignalType.AMP)
-    region = _add_electrodes(file, amplifier)
+    location = (header.options.metadata or SessionMetadata()).electrode_location or "unknown"
+    region = _add_electrodes(file, amplifier, location)
     _add_series(file, header.channels, region)
     file.add_scratch("{}", name=SCRATCH_NAME, description="What Ranvier needs to read its own file exactly (JSON)")
     with Hdf5Output(path, "w") as target, NWBHDF5IO(file=target.file, mode="w") as io:
@@ -49,23 +67,68 @@ def write_skeleton(path: Path, header: Header) -> None:
 def _file(header: Header) -> Any:
     from pynwb import NWBFile
 
+    metadata = header.options.metadata or SessionMetadata()
     first_sec = timedelta(seconds=float(header.start / header.fs))
-    begun = header.walltime
+    begun = start_time(header)
     marks = ["SIMULATED data, not a recording"] if header.simulated else []
     if begun is None:
         marks.append("the time of recording is not known: session_start_time is a placeholder")
-    description = "; ".join([header.name or "extracellular recording", *marks])
+    description = "; ".join([metadata.session_description or header.name or "extracellular recording", *marks])
+    own_notes = f"Written by Ranvier {__version__}. Provenance: JSON in /scratch/{SCRATCH_NAME}."
+    keywords = [*metadata.keywords, *(["simulated"] if header.simulated else [])]
+    texts = {key: getattr(metadata, key) or None for key in _TEXTS}
     return NWBFile(
         session_description=description,
-        identifier=header.uid or str(uuid.uuid4()),
+        identifier=metadata.identifier or header.uid or str(uuid.uuid4()),
         session_start_time=begun or PLACEHOLDER_START,
         timestamps_reference_time=PLACEHOLDER_START if begun is None else begun - first_sec,
-        keywords=["simulated"] if header.simulated else None,
-        notes=f"Written by Ranvier {__version__}. Provenance: JSON in /scratch/{SCRATCH_NAME}.",
+        keywords=keywords or None,
+        experimenter=metadata.experimenter or None,
+        related_publications=metadata.related_publications or None,
+        notes=f"{metadata.notes} {own_notes}".strip(),
+        subject=_subject(metadata),
+        **texts,
     )
 
 
-def _add_electrodes(file: Any, channels: list[Channel]) -> Any:
+def start_time(header: Header) -> datetime | None:
+    """Return when the first sample was taken, in the time zone that the metadata state; None if not known."""
+    metadata = header.options.metadata
+    begun = header.walltime
+    if metadata is not None and metadata.session_start_time is not None:
+        begun = metadata.session_start_time
+        begun = begun.replace(tzinfo=_zone(metadata)) if begun.tzinfo is None else begun
+    return None if begun is None else begun.astimezone(_zone(metadata))
+
+
+def _zone(metadata: SessionMetadata | None) -> tzinfo:
+    if metadata is None or not metadata.timezone:
+        return UTC
+    try:
+        return ZoneInfo(metadata.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"timezone {metadata.timezone!r} is not known; it must be a name such as Europe/Berlin (on Windows: "
+            f"pip install tzdata)"
+        ) from error
+
+
+def _subject(metadata: SessionMetadata) -> Any:
+    from pynwb.file import Subject
+
+    given = metadata.subject
+    if given is None:
+        return None
+    born = given.date_of_birth
+    if born is not None and born.tzinfo is None:
+        born = born.replace(tzinfo=_zone(metadata))
+    optional = {
+        key: getattr(given, key) or None for key in ("species", "age", "strain", "genotype", "weight", "description")
+    }
+    return Subject(subject_id=given.subject_id, sex=given.sex, date_of_birth=born, **optional)
+
+
+def _add_electrodes(file: Any, channels: list[Channel], location: str) -> Any:
     """Add a device per probe, a group per shank, a row per channel; return the region of all rows."""
     groups: dict[tuple[str, int], Any] = {}
     devices: dict[str, Any] = {}
@@ -80,10 +143,10 @@ def _add_electrodes(file: Any, channels: list[Channel]) -> Any:
             groups[key] = file.create_electrode_group(
                 name=f"{probe}_shank{channel.shank}",
                 description=f"shank {channel.shank} of {probe}",
-                location="unknown",
+                location=location,
                 device=devices[probe],
             )
-        _add_electrode(file, channel, groups[key], with_impedance=any(c.impedance_ohm is not None for c in channels))
+        _add_electrode(file, channel, groups[key], location, any(c.impedance_ohm is not None for c in channels))
     return file.create_electrode_table_region(list(range(len(channels))), "all channels of the recording")
 
 
@@ -99,10 +162,10 @@ def _add_columns(file: Any, channels: list[Channel]) -> None:
         file.add_electrode_column("rel_z", "z position on the probe, um")
 
 
-def _add_electrode(file: Any, channel: Channel, group: Any, *, with_impedance: bool) -> None:
+def _add_electrode(file: Any, channel: Channel, group: Any, location: str, with_impedance: bool) -> None:
     site = channel.site
     values: dict[str, Any] = {
-        "location": "unknown",
+        "location": location,
         "group": group,
         "rel_x": np.nan if site is None else site.x_um,
         "rel_y": np.nan if site is None else site.y_um,

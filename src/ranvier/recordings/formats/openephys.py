@@ -13,12 +13,12 @@ from typing import Any
 from ranvier.exceptions import RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.openephys_events import electrodes_in, read_events, read_spikes, stream_of
 from ranvier.recordings.formats.openephys_layout import OEBIN, RecordingFolder, find_recordings, read_folder
 from ranvier.recordings.formats.openephys_signals import StreamFolder, open_stream
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format
 from ranvier.recordings.session import Clock, Session
 
 _NAME = "Open Ephys binary"

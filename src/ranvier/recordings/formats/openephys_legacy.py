@@ -21,6 +21,7 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
 from ranvier.recordings.channels import NATIVE_UNIT, TYPE_ORDER, Channel, ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.counters import exact_rate, find_runs, read_cells
 from ranvier.recordings.formats.openephys_legacy_files import (
     HEADER_BYTES,
@@ -36,7 +37,6 @@ from ranvier.recordings.formats.openephys_legacy_files import (
 from ranvier.recordings.formats.word_files import Field, WordRecording
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 

@@ -35,6 +35,8 @@ class NpyFile:
         Whole rows that the file holds, from its size.
     header_rows
         Rows that its header claims.
+    is_fortran
+        Whether the first index runs fastest (MATLAB).
     """
 
     path: Path
@@ -43,10 +45,13 @@ class NpyFile:
     rows: int
     header_rows: int
     header_bytes: int
+    is_fortran: bool = False
 
     @classmethod
-    def open(cls, path: Path, row_shape: tuple[int, ...] | None = None) -> NpyFile:
+    def open(cls, path: Path, row_shape: tuple[int, ...] | None = None, *, any_order: bool = False) -> NpyFile:
         """Read the header; ``row_shape`` stands in where a stale header does not tell it.
+
+        ``any_order`` takes arrays in Fortran order too (other programs write them), and lays a single row on its side.
 
         Raises
         ------
@@ -62,7 +67,10 @@ class NpyFile:
         if descr is None or claimed is None:
             raise RecordingError(f"{path}: its NumPy header is damaged, or says a type that Open Ephys does not write")
         shape = tuple(min(int(n), 2**62) for n in claimed[1].split(",") if n.strip().isdigit() and len(n) < 30)
-        if _FORTRAN.search(text) and len(shape) > 1:
+        if any_order and len(shape) == 2 and shape[0] == 1:
+            shape = shape[::-1]
+        is_fortran = _FORTRAN.search(text) is not None and sum(n > 1 for n in shape) > 1
+        if is_fortran and not any_order:
             raise RecordingError(f"{path}: columns in Fortran order are not what Open Ephys writes")
         try:
             dtype = np.dtype(descr[1])
@@ -75,7 +83,7 @@ class NpyFile:
         if not 0 < row_bytes <= _MAX_ROW_BYTES:
             raise RecordingError(f"{path}: its NumPy header is damaged (rows of shape {inner})")
         rows = max(0, path.stat().st_size - header_bytes) // row_bytes
-        return cls(path, dtype, inner, rows, int(shape[0]) if shape else 0, header_bytes)
+        return cls(path, dtype, inner, rows, int(shape[0]) if shape else 0, header_bytes, is_fortran)
 
     @property
     def row_bytes(self) -> int:
@@ -85,10 +93,12 @@ class NpyFile:
     def load(self, rows: int | None = None) -> npt.NDArray[Any]:
         """Return the first rows (all by default), ``(rows, *row_shape)``."""
         n = self.rows if rows is None else min(rows, self.rows)
+        if self.is_fortran and n != self.header_rows:
+            raise RecordingError(f"{self.path} was cut: {n} of {self.header_rows} rows are there, each in pieces")
         values = np.fromfile(self.path, self.dtype, n * math.prod(self.row_shape), offset=self.header_bytes)
         if values.size != n * math.prod(self.row_shape):
             raise RecordingError(f"{self.path} became shorter while it was read")
-        return values.reshape(n, *self.row_shape)
+        return values.reshape(n, *self.row_shape, order="F" if self.is_fortran else "C")
 
 
 def _header_text(handle: BinaryIO) -> tuple[str, int]:

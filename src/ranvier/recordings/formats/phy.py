@@ -21,6 +21,7 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
 from ranvier.recordings.channels import ChannelTable, Site, plain_channels
 from ranvier.recordings.events import SpikeTrains
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats import kilosort
 from ranvier.recordings.formats.phy_tables import (
     NO_UNITS,
@@ -30,7 +31,6 @@ from ranvier.recordings.formats.phy_tables import (
     peak_channels,
 )
 from ranvier.recordings.formats.raw_shape import params_py
-from ranvier.recordings.registry import Format
 from ranvier.recordings.session import Session
 
 NAME = "phy folder"

@@ -25,14 +25,11 @@ _LABELS = (
 
 
 def load_array(path: Path) -> npt.NDArray[Any]:
-    """Map an array of numbers; RecordingError where the file is damaged."""
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
-            return values
-    except (ValueError, OSError, EOFError, TypeError, KeyError, SyntaxError, OverflowError):
-        return NpyFile.open(path).load()  # a header that lies, or a file that was cut: what is there
-    raise RecordingError(f"{path} holds no numbers")
+    """Return an array of numbers, as far as the file goes; RecordingError where it is damaged."""
+    file = NpyFile.open(path, any_order=True)
+    if file.dtype.kind not in "iuf":
+        raise RecordingError(f"{path} holds no numbers")
+    return file.load(file.header_rows)
 
 
 def load_vector(path: Path) -> npt.NDArray[Any]:
@@ -40,7 +37,7 @@ def load_vector(path: Path) -> npt.NDArray[Any]:
     values = load_array(path)
     if values.ndim > 1 and sum(n > 1 for n in values.shape) > 1:
         raise RecordingError(f"{path} should hold one column, not an array of shape {values.shape}")
-    return np.array(values).ravel()
+    return values.ravel()
 
 
 def load_integers(path: Path, most: int = 2**62) -> npt.NDArray[np.int64]:

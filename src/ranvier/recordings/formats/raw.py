@@ -14,8 +14,8 @@ from ranvier.exceptions import ConfigurationError, NotARecordingError, Recording
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.channels import ChannelTable, plain_channels
 from ranvier.recordings.flat import FlatFile, FlatRecording
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV, DTYPES, Shape, load_sidecar, shape_from, sidecars
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from ranvier.exceptions import CapabilityError, RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import digital_edges
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.spikeglx_channels import columns_of
 from ranvier.recordings.formats.spikeglx_meta import Meta
 from ranvier.recordings.formats.word_files import JoinedRecording, Part, WordRecording
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
-from ranvier.recordings.registry import Format
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 

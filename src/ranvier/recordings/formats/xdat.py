@@ -22,13 +22,13 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.digital import digital_edges
 from ranvier.recordings.events import Events
 from ranvier.recordings.flat import FlatFile, FlatRecording
+from ranvier.recordings.format import Format
 from ranvier.recordings.formats.xdat_clock import clocks_of, read_records
 from ranvier.recordings.formats.xdat_metadata import MOST_COLUMNS, XdatMetadata, load_document
 from ranvier.recordings.formats.xdat_names import XdatSet, find_set, sets_in
 from ranvier.recordings.formats.xdat_sink import XdatSink
 from ranvier.recordings.formats.xdat_timestamps import Timeline
 from ranvier.recordings.lazy import LazyDict
-from ranvier.recordings.registry import Format
 from ranvier.recordings.session import Session
 from ranvier.recordings.sidecar import events_from_json, spike_trains_from_npz
 
