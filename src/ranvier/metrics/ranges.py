@@ -45,6 +45,8 @@ class RangeMetrics:
         Whole packets of the maker's columns.
     rows
         Which of the maker's columns are asked for, in order.
+    begin
+        First counter of what there is packets of; None takes the recording's first.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class RangeMetrics:
         *,
         beta: float = DEFAULT_BETA,
         persistence_sec: float = DEFAULT_PERSISTENCE_SEC,
+        begin: int | None = None,
     ) -> None:
         self._maker = maker
+        self._begin = maker.recording.start if begin is None else begin
         self._packets = packets
         self._rows = rows
         self._beta = beta
@@ -115,11 +119,10 @@ class RangeMetrics:
                 yield a, b
 
     def _source(self, mode: KpiMode, start: int, stop: int) -> Callable[[KpiMetric], Floats]:
-        recording = self._maker.recording
         if mode == KpiMode.AVG:
             return self._average(stop)
         if mode == KpiMode.STREAM:
-            start = recording.start
+            start = self._begin
         totals = self._totals(self.table(start, stop), stop - start)
         return lambda name: DEFINITIONS[name].compute(totals)
 
@@ -131,11 +134,11 @@ class RangeMetrics:
 
         Age ``k`` weighs ``beta (1 - beta)^k``, over the sum of the weights of the packets that have a value.
         """
-        grid, recording = self.grid, self._maker.recording
+        grid = self.grid
         last = grid.index_of(stop)
-        oldest = max(recording.start, stop - round(self._persistence_sec * float(grid.fs)))
+        oldest = max(self._begin, stop - round(self._persistence_sec * float(grid.fs)))
         first = grid.index_of(oldest)
-        first += oldest > recording.start and grid.start_of(first) < oldest
+        first += oldest > self._begin and grid.start_of(first) < oldest
         table = self._packets.get(first, last).take(self._rows) if last > first else PacketTable.empty(0, 0)
         each = [self._totals(PacketTable(table.origin[i : i + 1], table.exact[i : i + 1], table.single[i : i + 1]),
                              grid.start_of(first + i + 1) - grid.start_of(first + i))
