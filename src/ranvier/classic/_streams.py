@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.jobs import JobProgress
 from ranvier.services.progress import Progress
 
@@ -15,11 +14,10 @@ from ranvier.services.progress import Progress
 class Stream:
     """One transform on its way. Its thread is no daemon: a script that ends still finishes what it began."""
 
-    def __init__(self, work: Callable[[Progress], DatasetMetadata]) -> None:
+    def __init__(self, work: Callable[[Progress], object]) -> None:
         self._work = work
         self._progress = JobProgress()
         self._error: BaseException | None = None
-        self.result: DatasetMetadata | None = None
         self._thread = threading.Thread(target=self._run, name="ranvier-classic-stream")
         self._thread.start()
 
@@ -47,7 +45,7 @@ class Stream:
 
     def _run(self) -> None:
         try:
-            self.result = self._work(self._report)
+            self._work(self._report)
         except BaseException as error:  # noqa: BLE001 - whoever asks for progress gets it
             self._error = error
 

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import NoReturn
 
-from ranvier.classic._hub_clients import FileHubClient
+from ranvier.classic._errors import UnknownStreamError
+from ranvier.classic._hubs import HubClient
 from ranvier.classic._streams import Entry, Stream, new_id
 from ranvier.classic.utils.constants import CONVERTIBLE_RADIENS_FILE_TYPES, DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
-from ranvier.clients.videre import VidereClient
-from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, OutputError
-from ranvier.models.dataset import DatasetMetadata, TransformNode
-from ranvier.models.signals import SignalType
-
-if TYPE_CHECKING:
-    from ranvier.classic.metrics_client import MetricsClient
+from ranvier.exceptions import CapabilityError, ConfigurationError, OutputExistsError, SignalSelectionError
+from ranvier.models.dataset import DatasetMetadata, ProtocolGraph, TransformEdge, TransformNode
+from ranvier.models.dataset import RadiensFileType as OurFileType
+from ranvier.services import Hub
+from ranvier.services.progress import Progress
 
 PathInput = str | Path
 
-#: Suffix that makes a format, by the documented name of its type.
-_SUFFIXES = {"CSV": ".csv", "XDAT": ".xdat", "KILOSORT2": ".bin", "NWB": ".nwb", "NEX5": ".nex5"}
+#: What the suffix of a target makes; none is XDAT.
+_TYPE_OF_SUFFIX = {
+    "": "XDAT",
+    ".xdat": "XDAT",
+    ".xdat.json": "XDAT",
+    "_data.xdat": "XDAT",
+    ".csv": "CSV",
+    ".bin": "KILOSORT2",
+    ".kilosort2": "KILOSORT2",
+    ".nwb": "NWB",
+    ".nex5": "NEX5",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+}
 
 
-class CurateClient(FileHubClient):
+class CurateClient(HubClient):
     """Filter, re-reference, slice, thin out and convert recordings.
 
     All ``dsp_*`` methods and ``file_convert`` take ``source_path`` and ``target_path`` (text or Path; ``.xdat`` or no
@@ -48,10 +59,10 @@ class CurateClient(FileHubClient):
 
     @property
     def dsp_stream(self) -> dict[str, Entry]:
-        """Streams by id: ``{"data_source": DatasetMetadata, "protocol": [TransformNode, ...], "stream": Stream}``."""
+        """Streams by id: ``{"data_source": DatasetMetadata, "protocol": ProtocolGraph, "stream": Stream}``."""
         return self._streams
 
-    def spikes(self) -> Any:
+    def spikes(self) -> NoReturn:
         """Come with spike sorting: raises CapabilityError."""
         raise CapabilityError("spikes() comes with spike sorting, which this version does not have yet")
 
@@ -181,10 +192,13 @@ class CurateClient(FileHubClient):
 
         This is what the documentation says; the vendor's server, and ``slice_channels`` of the typed clients, keep them.
         """
-        typed = self._on(hub_name)
-        source = _linked(typed, source_path)
-        node = TransformNode.slice_channels(_others(source, target_channels))
-        return self._start("slice_chan_0", [node], source, target_path, force, hub_name)
+        channels = self._hub(hub_name).datasets.resolve(_text(source_path)).channel_metadata
+        known = sorted(index for kind in channels.sig_map.values() for index in kind.sys)
+        unknown = sorted(set(target_channels) - set(known))
+        if unknown:
+            raise SignalSelectionError(f"{source_path} has no channels with the system indices {unknown}")
+        node = TransformNode.slice_channels([index for index in known if index not in set(target_channels)])
+        return self._start("slice_chan_0", [node], source_path, target_path, force, hub_name)
 
     def file_convert(
         self, source_path: PathInput, dest_path: PathInput, dest_file_type: str | RadiensFileType,
@@ -197,21 +211,34 @@ class CurateClient(FileHubClient):
         ConfigurationError
             (a ValueError) a type other than CSV, XDAT, KILOSORT2, NWB and NEX5.
         """
-        destination = Path(dest_path).expanduser()
-        if not destination.suffix:
-            destination = destination.with_name(destination.name + _suffix(dest_file_type))
-        return self._start("file_convert", [], source_path, destination, force, hub_name)
+        kind = RadiensFileType.parse(dest_file_type)
+        if kind not in CONVERTIBLE_RADIENS_FILE_TYPES:
+            valid = ", ".join(one.name for one in CONVERTIBLE_RADIENS_FILE_TYPES)
+            raise ConfigurationError(f"file_convert does not make {kind.name}; it makes {valid}")
+        return self._start("file_convert", [], source_path, dest_path, force, hub_name, default=kind.name)
 
     def _start(
-        self, protocol: str, nodes: Sequence[TransformNode], source_path: PathInput | DatasetMetadata,
-        target_path: PathInput, force: bool, hub_name: str,
+        self, protocol: str, nodes: Sequence[TransformNode], source_path: PathInput, target_path: PathInput,
+        force: bool, hub_name: str, *, default: str = "XDAT",
     ) -> str:  # fmt: skip
-        typed = self._on(hub_name)
-        source = source_path if isinstance(source_path, DatasetMetadata) else _linked(typed, source_path)
-        target = Path(target_path).expanduser().absolute()
-        ready = typed.prepare_transform(source, nodes, target, force=force)
+        """Check the protocol source - node - sink as a whole, start it, and return the id of its stream."""
+        hub = self._hub(hub_name)
+        before = set(hub.datasets.ids())
+        source = hub.datasets.resolve(_text(source_path))
+        graph = _graph(source, nodes, _sink(target_path, default))
+        outputs = [path for path in hub.protocols.check(graph) if path.exists()]
+        if outputs and not force:
+            raise OutputExistsError(f"{outputs[0]} exists already; choose another name or pass force=True")
+
+        def work(progress: Progress) -> None:
+            try:
+                hub.protocols.run_graph(graph, force=force, progress=progress)
+            finally:
+                if source.id not in before:
+                    hub.datasets.clear([source.id])
+
         stream_id = new_id(protocol)
-        self._streams[stream_id] = {"data_source": source, "protocol": list(nodes), "stream": Stream(ready)}
+        self._streams[stream_id] = {"data_source": source, "protocol": graph, "stream": Stream(work)}
         return stream_id
 
     def _entry(self, stream_id: str) -> Entry:
@@ -221,3 +248,30 @@ class CurateClient(FileHubClient):
                 f"(dsp_clean_up() forgets those that have ended)"
             )
         return self._streams[stream_id]
+
+
+def _text(path: PathInput) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _sink(target_path: PathInput, default: str) -> TransformNode:
+    target = Path(target_path).expanduser().absolute()
+    name = target.name.lower()
+    suffix = max((one for one in _TYPE_OF_SUFFIX if name.endswith(one)), key=len)
+    kind = _TYPE_OF_SUFFIX[suffix] if suffix else default
+    base = target.name[: len(target.name) - len(suffix)]
+    return TransformNode.sink(base, str(target.parent), OurFileType[kind])
+
+
+def _graph(source: DatasetMetadata, nodes: Sequence[TransformNode], sink: TransformNode) -> ProtocolGraph:
+    """Return the protocol with the documented ids of nodes and edges."""
+    named = [
+        TransformNode.source(source).model_copy(update={"id": "src_0"}),
+        *(node.model_copy(update={"id": node.type.name}) for node in nodes),
+        sink.model_copy(update={"id": "targ_0"}),
+    ]
+    edges = [
+        TransformEdge(id=f"edge_{i}", source=one.id, target=other.id)
+        for i, (one, other) in enumerate(zip(named, named[1:], strict=False))
+    ]
+    return ProtocolGraph(nodes=named, edges=edges)
