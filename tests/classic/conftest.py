@@ -15,6 +15,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of two simulated seconds."""
     folder = tmp_path_factory.mktemp("made")
     with VidereClient(address=f"embedded:{folder / 'home'}", progress=False) as videre:
-        spec = SimulationSpec(duration_sec=2.0, num_channels=8)
+        spec = SimulationSpec(duration_sec=2.0, start_sec=3.0, probe="a1x16_5mm50_177", num_units=4)
         ds = videre.simulate_recording(spec, folder / "rec_SIMULATED.xdat")
     return Path(ds.path, ds.base_name + ".xdat")

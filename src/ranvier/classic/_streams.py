@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
+from weakref import WeakSet
 
+from ranvier._platform import before_threads_end
 from ranvier.models.jobs import JobProgress
 from ranvier.services.progress import Progress
 
@@ -18,6 +20,7 @@ class Stream:
         self._work = work
         self._progress = JobProgress()
         self._error: BaseException | None = None
+        _finish_at_end(self)
         self._thread = threading.Thread(target=self._run, name="ranvier-classic-stream")
         self._thread.start()
 
@@ -51,6 +54,21 @@ class Stream:
 
     def _report(self, progress: JobProgress) -> None:
         self._progress = progress
+
+
+_STREAMS: WeakSet[Stream] = WeakSet()
+
+
+def _finish_at_end(stream: Stream) -> None:
+    """Have the interpreter wait for a stream before it takes away what the stream works with."""
+    if not _STREAMS:
+        before_threads_end(_finish)
+    _STREAMS.add(stream)
+
+
+def _finish() -> None:
+    for stream in list(_STREAMS):
+        stream.wait()
 
 
 def new_id(protocol: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,7 +13,7 @@ from ranvier.classic._hubs import HubClient
 from ranvier.classic._streams import Entry, Stream, new_id
 from ranvier.classic.utils.constants import CONVERTIBLE_RADIENS_FILE_TYPES, DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
-from ranvier.exceptions import CapabilityError, ConfigurationError, OutputExistsError, SignalSelectionError
+from ranvier.exceptions import CapabilityError, ConfigurationError, SignalSelectionError
 from ranvier.models.dataset import DatasetMetadata, ProtocolGraph, TransformEdge, TransformNode
 from ranvier.models.dataset import RadiensFileType as OurFileType
 from ranvier.services import Hub
@@ -40,9 +42,9 @@ class CurateClient(HubClient):
 
     All ``dsp_*`` methods and ``file_convert`` take ``source_path`` and ``target_path`` (text or Path; ``.xdat`` or no
     suffix is XDAT, other suffixes their format), return the id of a stream at once, and work on in the background;
-    ``progress_bar`` waits, ``dsp_progress`` asks. ``force`` replaces a target that exists. What can be known at once is
-    raised at once (a source that is none, a target that exists); what goes wrong later is raised by ``progress_bar`` and
-    ``dsp_progress``. Nothing stands under the target's name before it is whole, and a script that ends finishes its
+    ``progress_bar`` waits, ``dsp_progress`` asks. ``force`` replaces a target that exists. What can be known at once
+    is raised at once (a source that is none, a target that exists); what goes wrong later is raised by
+    ``progress_bar`` and ``dsp_progress``. Nothing stands under the target's name before it is whole, and a script that ends finishes its
     streams first.
 
     Filters are causal Butterworth of order 4 with zero initial state, as those of the typed clients.
@@ -190,9 +192,10 @@ class CurateClient(HubClient):
     ) -> str:  # fmt: skip
         """Remove the channels with these system indices (one count over amplifier, analog, digital in and out).
 
-        This is what the documentation says; the vendor's server, and ``slice_channels`` of the typed clients, keep them.
+        This is what the documentation says; the vendor's server, and ``slice_channels`` of the typed clients, keep
+        them.
         """
-        channels = self._hub(hub_name).datasets.resolve(_text(source_path)).channel_metadata
+        channels = _source(self._hub(hub_name), source_path).channel_metadata
         known = sorted(index for kind in channels.sig_map.values() for index in kind.sys)
         unknown = sorted(set(target_channels) - set(known))
         if unknown:
@@ -223,20 +226,10 @@ class CurateClient(HubClient):
     ) -> str:  # fmt: skip
         """Check the protocol source - node - sink as a whole, start it, and return the id of its stream."""
         hub = self._hub(hub_name)
-        before = set(hub.datasets.ids())
-        source = hub.datasets.resolve(_text(source_path))
+        source = _source(hub, source_path)
         graph = _graph(source, nodes, _sink(target_path, default))
-        outputs = [path for path in hub.protocols.check(graph) if path.exists()]
-        if outputs and not force:
-            raise OutputExistsError(f"{outputs[0]} exists already; choose another name or pass force=True")
-
-        def work(progress: Progress) -> None:
-            try:
-                hub.protocols.run_graph(graph, force=force, progress=progress)
-            finally:
-                if source.id not in before:
-                    hub.datasets.clear([source.id])
-
+        hub.protocols.check(graph, force=force)
+        work = partial(_run, hub, graph, force)
         stream_id = new_id(protocol)
         self._streams[stream_id] = {"data_source": source, "protocol": graph, "stream": Stream(work)}
         return stream_id
@@ -250,8 +243,17 @@ class CurateClient(HubClient):
         return self._streams[stream_id]
 
 
-def _text(path: PathInput) -> str:
-    return str(Path(path).expanduser().absolute())
+def _source(hub: Hub, path: PathInput) -> DatasetMetadata:
+    """Return what a source is; it is not left linked, unless it was."""
+    before = set(hub.datasets.ids())
+    source = hub.datasets.resolve(str(Path(path).expanduser().absolute()))
+    if source.id not in before:
+        hub.datasets.clear([source.id])
+    return source
+
+
+def _run(hub: Hub, graph: ProtocolGraph, force: bool, progress: Progress) -> None:
+    hub.protocols.run_graph(graph, force=force, progress=progress)
 
 
 def _sink(target_path: PathInput, default: str) -> TransformNode:
@@ -266,12 +268,11 @@ def _sink(target_path: PathInput, default: str) -> TransformNode:
 def _graph(source: DatasetMetadata, nodes: Sequence[TransformNode], sink: TransformNode) -> ProtocolGraph:
     """Return the protocol with the documented ids of nodes and edges."""
     named = [
-        TransformNode.source(source).model_copy(update={"id": "src_0"}),
+        TransformNode.source(source.model_copy(update={"id": ""})).model_copy(update={"id": "src_0"}),
         *(node.model_copy(update={"id": node.type.name}) for node in nodes),
         sink.model_copy(update={"id": "targ_0"}),
     ]
     edges = [
-        TransformEdge(id=f"edge_{i}", source=one.id, target=other.id)
-        for i, (one, other) in enumerate(zip(named, named[1:], strict=False))
+        TransformEdge(id=f"edge_{i}", source=one.id, target=other.id) for i, (one, other) in enumerate(pairwise(named))
     ]
     return ProtocolGraph(nodes=named, edges=edges)

@@ -52,7 +52,9 @@ class FileSystemClient(HubClient):
         table = self.ls(req_dir, sort_by, hub_name).datasource_table
         return table if include == "all" else table[table["type"] == include.lower()].reset_index(drop=True)
 
-    def cp(self, source: Paths, dest: str | Path, force: bool = False, hub_name: str = DEFAULT_HUB_ID) -> FileSysResponse:
+    def cp(
+        self, source: Paths, dest: str | Path, force: bool = False, hub_name: str = DEFAULT_HUB_ID
+    ) -> FileSysResponse:
         """Copy recordings; ``dest`` is a base name, or a folder (it must be one for several sources)."""
         return self._transfer("copied", source, dest, force, hub_name)
 
@@ -100,9 +102,7 @@ class FileSystemClient(HubClient):
             datasets.clear([found.id])
         return found
 
-    def _transfer(
-        self, done: str, source: Paths, dest: str | Path, force: bool, hub_name: str
-    ) -> FileSysResponse:
+    def _transfer(self, done: str, source: Paths, dest: str | Path, force: bool, hub_name: str) -> FileSysResponse:
         files = self._hub(hub_name).files
         act = {"copied": files.copy, "moved": files.move}[done]
         sources, target = _each(source), Path(dest).expanduser()

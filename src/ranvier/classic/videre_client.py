@@ -108,8 +108,8 @@ class VidereClient(HubClient):
     ) -> tuple[int, pd.DataFrame]:
         """Unlink a dataset (named as in ``get_data_file_metadata``); return how many went, and who is left.
 
-        ``dataset_id="all"`` unlinks what this client linked. Nothing found is 0, or a NoDatasetError (a ValueError) with
-        ``fail_hard``. Files stay.
+        ``dataset_id="all"`` unlinks what this client linked. Nothing found is 0, or with ``fail_hard`` a
+        NoDatasetError (a ValueError). Files stay.
         """
         wanted = dataset_id
         if wanted != "all":
@@ -130,9 +130,7 @@ class VidereClient(HubClient):
         rows = {"dataset ID": ids, "base name": [one.rpartition(_MARK)[0] or one for one in ids]}
         return pd.DataFrame(rows, dtype=object).rename_axis(index="index")
 
-    def _find(
-        self, dataset_idx: int | None, dataset_id: str | None, path: str | Path | None, hub_name: str
-    ) -> str:
+    def _find(self, dataset_idx: int | None, dataset_id: str | None, path: str | Path | None, hub_name: str) -> str:
         """Return the id of the linked dataset that is meant."""
         linked = self._hub(hub_name).datasets.list(None)
         ids = sorted(linked)
@@ -142,7 +140,9 @@ class VidereClient(HubClient):
             return ids[dataset_idx]
         if dataset_id is not None:
             if dataset_id not in linked:
-                raise NoDatasetError(f"No dataset found: {dataset_id!r} is not linked; get_dataset_ids() tells which are")
+                raise NoDatasetError(
+                    f"No dataset found: {dataset_id!r} is not linked; get_dataset_ids() tells which are"
+                )
             return dataset_id
         if path is None:
             raise NoDatasetError("No dataset found: give dataset_idx, dataset_id or path")
@@ -157,5 +157,3 @@ def is_name_of(name: str, base_name: str) -> bool:
     """Return whether a file's name is a base name, bare or with a suffix."""
     rest = name.removeprefix(base_name)
     return name.startswith(base_name) and (rest == "" or rest[0] in "._")
-
-

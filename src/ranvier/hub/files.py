@@ -54,7 +54,9 @@ class Files:
                 known, canonical = detect(entry)
             except (NotARecordingError, CapabilityError):
                 continue
-            found.setdefault(canonical, known)
+            with suppress(DatasetError):  # a folder with several recordings in it: they are not in this one
+                known.files(canonical)
+                found.setdefault(canonical, known)
         return [info for canonical, known in found.items() for info in _describe(known, canonical)]
 
     def copy(self, src: Path, dst: Path, *, force: bool = False) -> None:
