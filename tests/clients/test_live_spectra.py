@@ -48,3 +48,18 @@ def test_what_cannot_be_is_said(allego: AllegoClient) -> None:
     with pytest.raises(TimeRangeError):
         allego.get_spectral(SpectralQuery(ntv_chan_idxs=(0,), ranges=((1e6, 0.0, 1.0),)))
     allego.stop_streaming()
+
+
+def test_the_quality_of_live_channels(allego: AllegoClient) -> None:
+    streaming(allego, "SMARTBOX_SIM_GEN_SPIKES")
+    table = allego.get_channel_quality(TimeRangeSpec.lookback(1.0), [4, 2])
+    assert table.ntv_idx.tolist() == [4, 2]
+    assert (table.rms_uv > 0).all()
+    metadata = allego.select_good_channels(TimeRangeSpec.lookback(1.0))
+    kept = allego.get_selected_channels()
+    assert kept
+    assert metadata == allego.get_channel_metadata()
+    with pytest.raises(ConfigurationError, match="verdicts are good"):
+        allego.select_good_channels(TimeRangeSpec.lookback(1.0), keep=["fine"])
+    allego.select_channels("all")
+    allego.stop_streaming()

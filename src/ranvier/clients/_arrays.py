@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.exceptions import ConfigurationError
+from ranvier.exceptions import ConfigurationError, SignalSelectionError
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.flex import FlexSignalSpec, coerce_signal_spec
+from ranvier.models.quality import ChannelQualityTable, ChannelVerdict
 from ranvier.models.signals import SignalType
 from ranvier.services.signals import SignalBlock
 
@@ -160,3 +161,16 @@ def by_type(signals: FlexSignalSpec, channels: ChannelMetadata) -> dict[SignalTy
     spec = coerce_signal_spec(signals)
     select = spec.to_sig_select(channels)
     return {kind: [int(i) for i in select.of(kind)] for kind in spec.by_type}
+
+
+def kept_channels(table: ChannelQualityTable, keep: Sequence[ChannelVerdict | str]) -> list[int]:
+    """Return the native indices of channels with one of some verdicts; SignalSelectionError where there is none."""
+    try:
+        wanted = {ChannelVerdict(verdict) for verdict in keep}
+    except ValueError:
+        names = ", ".join(v.value for v in ChannelVerdict)
+        raise ConfigurationError(f"keep={list(keep)!r}: verdicts are {names}") from None
+    kept = [c.ntv_idx for c in table.channels if c.verdict in wanted]
+    if not kept:
+        raise SignalSelectionError("no channel has such a verdict; the selection was left as it is")
+    return kept

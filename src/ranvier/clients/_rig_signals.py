@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.clients._arrays import Out, by_type, widened
+from ranvier.clients._arrays import Out, by_type, kept_channels, widened
 from ranvier.clients._rig_arguments import LIVE, flag, live, number, whole
 from ranvier.clients._rig_base import RigClient
 from ranvier.clients._rig_stream import Subscription, arrays
@@ -27,6 +27,7 @@ from ranvier.models.flex import (
     coerce_signal_spec,
     coerce_time_range,
 )
+from ranvier.models.quality import ChannelQualityTable, ChannelVerdict
 from ranvier.models.rig import LiveSignalArrays
 from ranvier.models.signals import SignalArrays, SignalSpec, SignalType, SigSelect
 from ranvier.services.rig import Rig
@@ -153,6 +154,27 @@ class LiveClient(RigClient):
         """Return the digital edges in the cache (None = all of it) in time order (an addition)."""
         spec = TimeRangeSpec.full() if time_range is None else coerce_time_range(time_range)
         return self._rig.signals.events(spec).filter(source=sources, line=lines)
+
+    def get_channel_quality(
+        self, time_range: FlexTimeRange | None = None, channels: Sequence[int] | None = None
+    ) -> ChannelQualityTable:
+        """Return noise, RMS (uV) and verdict of amplifier channels, from what the cache holds (an addition).
+
+        ``channels`` are native indices, None the selected ones. One core of the rig computes it: ask for some seconds.
+        """
+        self._check_hardware()
+        return self._rig.quality.get(None if time_range is None else coerce_time_range(time_range), channels)
+
+    def select_good_channels(
+        self,
+        time_range: FlexTimeRange | None = None,
+        *,
+        keep: Sequence[ChannelVerdict | str] = (ChannelVerdict.GOOD,),
+    ) -> ChannelMetadata:
+        """Judge all amplifier channels and select those with a verdict of ``keep`` (an addition)."""
+        every = [int(i) for i in SignalSpec.all_amp().to_sig_select(self._channels()).amp]
+        table = self.get_channel_quality(time_range, every)
+        return self._rig.signals.set_selected({SignalType.AMP: kept_channels(table, keep)})
 
     def get_ground_truth(self, time_range: FlexTimeRange | None = None) -> EventTable:
         """Return the true spikes of a simulated source since streaming began (an addition).

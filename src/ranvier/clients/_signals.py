@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.clients._arrays import by_type, widened
+from ranvier.clients._arrays import by_type, kept_channels, widened
 from ranvier.clients._files import BaseFileClient
 from ranvier.clients._progress import shown
 from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
@@ -26,7 +26,7 @@ from ranvier.models.flex import (
     coerce_time_range,
 )
 from ranvier.models.ports import coerce_port
-from ranvier.models.quality import ChannelQualityTable
+from ranvier.models.quality import ChannelQualityTable, ChannelVerdict
 from ranvier.models.signals import SignalArrays, SignalSpec, SignalType
 from ranvier.models.simulation import SimulationSpec
 
@@ -95,11 +95,34 @@ class SignalsClient(BaseFileClient):
     def get_channel_quality(
         self, dataset: FlexDataset, time_range: FlexTimeRange | None = None, *, apply_dsp: bool = False
     ) -> ChannelQualityTable:
-        """Return noise, RMS (uV) and verdict (good, dead, saturated, noisy) per amplifier channel (an addition)."""
+        """Return noise, RMS (uV) and verdict of the selected amplifier channels (an addition to the documented API).
+
+        Verdicts are good, dead, saturated, noisy, bridged, outside (the brain), each with its reasons; see the guide to
+        metrics for what they mean. ``apply_dsp`` takes noise and RMS behind the dataset's stage-2 filters.
+        """
         metadata = self._metadata(dataset)
         spec = None if time_range is None else coerce_time_range(time_range)
         with shown(self._progress, f"measuring {metadata.base_name}") as progress:
             return self._hub.metrics.channel_quality(metadata.id, spec, apply_dsp=apply_dsp, progress=progress)
+
+    def select_good_channels(
+        self,
+        dataset: FlexDataset,
+        time_range: FlexTimeRange | None = None,
+        *,
+        keep: Sequence[ChannelVerdict | str] = (ChannelVerdict.GOOD,),
+        apply_dsp: bool = False,
+    ) -> DatasetMetadata:
+        """Judge all amplifier channels and select those with a verdict of ``keep`` (an addition).
+
+        Other signal types keep their selection. SignalSelectionError where no channel would be left.
+        """
+        metadata = self._metadata(dataset)
+        spec = None if time_range is None else coerce_time_range(time_range)
+        every = SignalSpec.all_amp().to_sig_select(metadata.channel_metadata)
+        with shown(self._progress, f"measuring {metadata.base_name}") as progress:
+            table = self._hub.metrics.channel_quality(metadata.id, spec, every, apply_dsp=apply_dsp, progress=progress)
+        return self._hub.datasets.set_selected(metadata.id, {SignalType.AMP: kept_channels(table, keep)})
 
     def get_dsp_group(self, dataset: FlexDataset) -> DSPGroup:
         """Return the filters of a dataset, per stage; a dataset has stage 2 only."""

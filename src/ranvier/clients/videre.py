@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ranvier.clients._aligned import AlignedClient
 from ranvier.clients._protocols import ProtocolsClient
 from ranvier.clients._spectra import SpectraClient
 
 
-class VidereClient(ProtocolsClient, SpectraClient):
+class VidereClient(ProtocolsClient, SpectraClient, AlignedClient):
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::

@@ -12,7 +12,7 @@ from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.timing import resolve
-from ranvier.metrics import ChannelStatistics, measure, quality_table
+from ranvier.metrics.assessment import assess
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.quality import ChannelQualityTable
 from ranvier.models.signals import SignalType, SigSelect
@@ -49,19 +49,14 @@ class Metrics:
         if len(chosen) == 0:
             raise SignalSelectionError(f"{linked.base_name} has no selected amplifier channel to measure")
         filters = self._dsp.get(dataset_id).software_stage2 if apply_dsp else []
-        seen: list[Recording] = [recording]
-        if filters:  # filters hide clipping, and a reference makes a dead channel look alive: measure both
-            seen.append(FilteredRecording(recording, chain_of(filters, recording.fs, linked.channels)))
+        view = None
+        if filters:
+            view = FilteredRecording(recording, chain_of(filters, recording.fs, linked.channels))
 
-        def work(job: JobContext) -> list[ChannelStatistics]:
-            return [
-                measure(
-                    one, start=start, stop=stop, columns=chosen, progress=job.samples, cancelled=job.cancelled,
-                    workers=worker_count(),
-                )
-                for one in seen
-            ]  # fmt: skip
+        def work(job: JobContext) -> ChannelQualityTable:
+            return assess(
+                dataset_id, recording, linked.channels, chosen, start, stop, filtered=view, progress=job.samples,
+                cancelled=job.cancelled, workers=worker_count(),
+            )  # fmt: skip
 
-        statistics = self._jobs.run("channel_quality", f"measuring {linked.base_name}", work, progress=progress)
-        raw = statistics[0] if filters else None
-        return quality_table(dataset_id, statistics[-1], linked.channels, raw=raw)
+        return self._jobs.run("channel_quality", f"measuring {linked.base_name}", work, progress=progress)

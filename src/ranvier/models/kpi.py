@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from ranvier.models._base import ArrayModel, FloatArray, Model
 from ranvier.models._coerce import EnumInput
 from ranvier.models.signals import SignalType
 from ranvier.models.time_range import TimeRange
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ranvier.models.channels import ChannelMetadata
+    from ranvier.models.dataset import DatasetMetadata
 
 __all__ = [
     "BundleStatId",
@@ -171,6 +178,20 @@ class KpiMetricsResult(ArrayModel):
     values: FloatArray
     time_range: TimeRange
     answered_mode: KpiServiceMode = KpiServiceMode.RANGE
+
+    def plot(
+        self,
+        channels: ChannelMetadata | DatasetMetadata,
+        metric: KpiMetric | str | int | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw one metric (the first by default) on the sites of the probe; channels without a value are empty."""
+        from ranvier.models._pictures_probe import column_of, draw_on_probe
+
+        names = [m.name.name for m in self.metrics]
+        name = names[0] if metric is None else coerce_kpi_metric(metric).name
+        values = self.values[:, column_of(name, names)]
+        return draw_on_probe(channels, self.channel_indices, values, name, ax)
 
 
 class KpiMetricsWindow(ArrayModel):

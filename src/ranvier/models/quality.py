@@ -12,6 +12,10 @@ from ranvier.models._base import OwnModel
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ranvier.models.channels import ChannelMetadata
+    from ranvier.models.dataset import DatasetMetadata
 
 __all__ = ["ChannelQuality", "ChannelQualityTable", "ChannelVerdict"]
 
@@ -23,10 +27,16 @@ class ChannelVerdict(StrEnum):
     DEAD = "dead"
     SATURATED = "saturated"
     NOISY = "noisy"
+    BRIDGED = "bridged"
+    OUTSIDE = "outside"
 
 
 class ChannelQuality(OwnModel):
     """Measures and verdict of one channel.
+
+    ``likeness`` is how much more a channel shares with its probe than its neighbours do (0: alike), ``trend`` how much
+    its surroundings share above 300 Hz (0: as the median, -1: nothing), None where not found.
+    ``bridged_to`` are native indices.
 
     ``rms_uv`` is about 0, ``sd_uv`` about the mean; ``noise_uv`` is the median over seconds of the median absolute
     deviation / 0.6745. All are NaN where the channel held no finite sample. ``reasons`` say, in words with numbers, why
@@ -42,6 +52,9 @@ class ChannelQuality(OwnModel):
     max_uv: float
     saturated_fraction: float = 0.0
     flat_fraction: float = 0.0
+    likeness: float | None = None
+    trend: float | None = None
+    bridged_to: tuple[int, ...] = ()
     verdict: ChannelVerdict
     reasons: tuple[str, ...] = ()
 
@@ -91,3 +104,13 @@ class ChannelQualityTable(OwnModel):
             {**c.model_dump(), "verdict": c.verdict.value, "reasons": "; ".join(c.reasons)} for c in self.channels
         ]
         return pd.DataFrame(rows, columns=list(ChannelQuality.model_fields))
+
+    def plot(
+        self, channels: ChannelMetadata | DatasetMetadata, ax: Axes | None = None, *, measure: str | None = None
+    ) -> Axes:
+        """Draw the verdicts on the sites of the probe, or a measure, e.g. ``"noise_uv"``."""
+        from ranvier.models._pictures_probe import draw_measure, draw_verdicts
+
+        if measure is None:
+            return draw_verdicts(self, channels, ax)
+        return draw_measure(self, channels, measure, ax)

@@ -12,6 +12,7 @@ from ranvier.rig.control import Control, SourceMaker
 from ranvier.rig.core import Core
 from ranvier.rig.dsp import DspStages
 from ranvier.rig.loop import ClosedLoop
+from ranvier.rig.quality import LiveQuality
 from ranvier.rig.recording import Recording
 from ranvier.rig.reports import Reports
 from ranvier.rig.sensors import Sensors
@@ -59,6 +60,7 @@ class Rig:
         self.reports = Reports()
         self.dsp: DspStages = self.core.dsp
         self.signals = LiveSignals(self.core)
+        self.quality = LiveQuality(self.core, self.signals)
         self.spectra = LiveSpectra(self.core, self.signals)
         self.sensors = Sensors(self._source, self.core.machine, self.store, changed=self.core.changed)
         self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)

@@ -26,6 +26,6 @@ class HubMetrics(Protocol):
 
         ``time_range`` None = the whole recording; ``select`` None = the selected AMP channels. Missing samples do not
         count. ``apply_dsp`` measures behind the dataset's stage-2 filters. The verdicts are good, dead, saturated,
-        noisy; the table says by which limits.
+        noisy, bridged and outside (the brain); the table says by which limits.
         """
         ...

@@ -15,6 +15,7 @@ from ranvier.models.dsp import DSPGroup, DSPParams, FilterStage
 from ranvier.models.events import EventTable
 from ranvier.models.impedance import Impedance
 from ranvier.models.ports import Port
+from ranvier.models.quality import ChannelQualityTable
 from ranvier.models.rig import (
     LoopSettings,
     PulseRecord,
@@ -194,6 +195,19 @@ class RigSpectra(Protocol):
         self, pairs: Sequence[tuple[int, int]], query: PsdQuery, time_range: TimeRangeSpec | None = None
     ) -> CoherenceResult:
         """Return the magnitude-squared coherence and the phase of pairs of channels."""
+        ...
+
+
+class RigQuality(Protocol):
+    """Quality of the channels, from what the live cache holds."""
+
+    def get(
+        self, time_range: TimeRangeSpec | None = None, channels: Sequence[int] | None = None
+    ) -> ChannelQualityTable:
+        """Return noise, RMS and verdict of amplifier channels (NTV, in the order asked; None = the selected ones).
+
+        ``time_range`` None = everything in the cache. Verdicts as those of :class:`ranvier.services.HubMetrics`.
+        """
         ...
 
 
@@ -410,6 +424,11 @@ class Rig(Protocol):
     @property
     def spectra(self) -> RigSpectra:
         """Spectra of the cache."""
+        ...
+
+    @property
+    def quality(self) -> RigQuality:
+        """Quality of the channels."""
         ...
 
     @property
