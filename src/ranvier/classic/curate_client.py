@@ -44,8 +44,8 @@ class CurateClient(HubClient):
     suffix is XDAT, other suffixes their format), return the id of a stream at once, and work on in the background;
     ``progress_bar`` waits, ``dsp_progress`` asks. ``force`` replaces a target that exists. What can be known at once
     is raised at once (a source that is none, a target that exists); what goes wrong later is raised by
-    ``progress_bar`` and ``dsp_progress``. Nothing stands under the target's name before it is whole, and a script that ends finishes its
-    streams first.
+    ``progress_bar`` and ``dsp_progress``. Nothing stands under the target's name before it is whole, and a script that
+    ends finishes its streams first.
 
     Filters are causal Butterworth of order 4 with zero initial state, as those of the typed clients.
     """
