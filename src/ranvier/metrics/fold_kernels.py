@@ -12,7 +12,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 #: Channels that are gathered together: a cache line of float32.
-_GROUP = 16
+_GROUP = 64
 
 
 def fold_moments_reference(single: F32, exact: F64, count: int, mean: int, m2: int, out: F64) -> None:
