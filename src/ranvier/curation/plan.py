@@ -146,12 +146,7 @@ def chain_of(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable) 
 
 
 def _events_at(events: Callable[[], Events], ratio: int) -> Events:
-    return at_rate(events(), Fraction(ratio))
-
-
-def at_rate(events: Events, ratio: Fraction) -> Events:
-    """Return events in the counters of a stream with one sample for ``ratio`` of theirs: rounded down."""
-    return events if ratio == 1 else replace(events, counter=events.counter * ratio.denominator // ratio.numerator)
+    return events().at_rate(Fraction(ratio))
 
 
 def operation_of(

@@ -156,7 +156,7 @@ class Curation:
                 for name, trains in linked.session.spike_trains.items():
                     inside = trains.counted_at(recording.fs).between(planned.start, planned.stop)
                     try:
-                        sink.write_spike_trains(name, inside.at_rate(ratio, header.start))
+                        sink.write_spike_trains(name, inside.at_rate(ratio, ceil(planned.stop / ratio)))
                     except CapabilityError as error:  # the format has no place for spikes; say so in the record
                         record["notes"] = [*record.get("notes", []), f"left out: {error}"]
                 run(
