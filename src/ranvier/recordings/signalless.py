@@ -26,7 +26,8 @@ class NoSignals(Recording):
         self.channels = ChannelTable(()) if session.channels is None else session.channels
         self.segments = Segments.single(0, 0)
         events = list(session.events.values())
-        self._stop = max((int(t.counter[-1]) + 1 for t in (*trains, *events) if len(t)), default=0)
+        counters = [*(t.counter for t in trains), *(e.counter for e in events)]
+        self._stop = max((int(c[-1]) + 1 for c in counters if len(c)), default=0)
         self._what = " and ".join([*(["spike trains"] if trains else []), *(["events"] if events else [])])
         units = sum(len({int(u) for u in t.units if u > 0}) for t in trains)
         spikes = sum(len(t) for t in trains)
