@@ -1,4 +1,4 @@
-"""Every documented name of the models resolves under its documented path."""
+"""Every documented name resolves under its documented path, but those that come later."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import ranvier.classic
 import ranvier.exceptions
 import ranvier.models
 
+#: Names that do not resolve in this version, one a line: exactly these.
+NOT_YET = Path(__file__).with_name("names_that_come_later.txt")
 SEED = Path(__file__).with_name("coverage_seed.txt")
 
 
@@ -38,6 +41,24 @@ def test_all_documented_models_resolve(record_property: Any) -> None:
     print(f"{len(paths) - len(missing)} of {len(paths)} documented model names resolve")
     assert len(paths) == 504
     assert missing == {}
+
+
+def test_exactly_the_names_that_come_later_are_missing() -> None:
+    paths = SEED.read_text().split()
+    assert len(paths) == len(set(paths)) == 739
+    missing = {path: why for path in paths if (why := _why_missing(path))}
+    later = set(NOT_YET.read_text().split())
+    assert {path: why for path, why in missing.items() if path not in later} == {}, "stopped resolving"
+    assert later - set(missing) == set(), "resolve now: take them out of names_that_come_later.txt"
+
+
+def test_classic_modules_are_the_documented_ones() -> None:
+    ours = Path(ranvier.classic.__path__[0])
+    theirs = Path(importlib.import_module("radiens").__path__[0])
+    modules = {str(f.relative_to(ours)) for f in ours.rglob("*.py") if f.name == "__init__.py" or f.name[0] != "_"}
+    assert {str(f.relative_to(theirs)) for f in theirs.rglob("*.py")} == modules
+    enums = importlib.import_module("radiens.utils.enums")
+    assert enums.SystemMode is importlib.import_module("ranvier.classic.utils.enums").SystemMode
 
 
 def test_reexports_are_the_same_objects() -> None:

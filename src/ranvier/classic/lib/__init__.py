@@ -1,0 +1,1 @@
+"""``radiens.lib``: what the classic clients return, made from our models. Those of spikes come with spike sorting."""
