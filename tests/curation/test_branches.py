@@ -83,7 +83,7 @@ def trees(draw):
     return nodes, edges(*ways), wanted
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees(), st.booleans(), st.sampled_from([1, 2, 3]), st.sampled_from([None, 999, 4096]))
 def test_a_tree_is_its_paths_run_step_by_step(tree, gaps: bool, workers: int, rows: int | None) -> None:
     nodes, ways, paths = tree
@@ -91,7 +91,8 @@ def test_a_tree_is_its_paths_run_step_by_step(tree, gaps: bool, workers: int, ro
     try:
         made, report, _ = ran(nodes, ways, recording, workers=workers, block_rows=rows)
     except GraphError as error:
-        if not all("outside the data" in m for messages in error.faults.values() for m in messages):
+        allowed = ("outside the data", "below the Nyquist frequency")  # a band-pass behind a downsampling
+        if not all(any(a in m for a in allowed) for messages in error.faults.values() for m in messages):
             raise
         return
     in_gap = {o.ref.node for o in report.outputs if o.error is not None}

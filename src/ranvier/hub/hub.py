@@ -33,7 +33,7 @@ class Hub:
         self.sessions = Sessions(self.datasets, self.curation)
         self.protocols = Protocols(self.datasets, self.jobs, self.store)
         self.files = Files(self.datasets, self.curation)
-        self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
+        self.metrics = Metrics(self.datasets, self.dsp, self.jobs, self.store)
         self.spectra = Spectra(self.datasets, self.dsp, self.jobs)
         self.aligned = Aligned(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)

@@ -44,7 +44,9 @@ class KpiMode(IntEnum):
 
 
 class KpiMetric(IntEnum):
-    """A metric of one channel; amplitudes in uV, times in s, ``_ISI``: of the samples between spikes.
+    """A metric of one channel; amplitudes in uV, durations in s, timestamps as sample counters.
+
+    ``_ISI``: of the samples between events. The guide on metrics has formula and sentinel of each.
 
     Numbers are those of the documented release; newer releases number them otherwise, so adapters map by name.
     Metrics that only newer releases have are numbered from 1000.
@@ -144,6 +146,10 @@ class KpiStatus(Model):
         Memory in use, in bytes.
     num_sigs, time_range
         Channels, and the range that the packets cover; None before the first one.
+    num_packets_total, packet_file, note, headroom
+        Ours: packets of the whole recording; the file that keeps them ("" = memory); what a user should know, e.g. why
+        they are not kept; how many times faster than it arrives a live stream is measured (None: not live, or no
+        packet yet).
     """
 
     stream_group_id: str
@@ -157,6 +163,10 @@ class KpiStatus(Model):
     memory_bytes: float
     num_sigs: int | None = None
     time_range: TimeRange | None = None
+    num_packets_total: int | None = None
+    packet_file: str = ""
+    note: str = ""
+    headroom: float | None = None
 
 
 class KpiMetricsResult(ArrayModel):
