@@ -77,7 +77,7 @@ def convert(
     compression: Annotated[str, typer.Option("--compression", help="gzip or lzf, without loss (NWB, HDF5).")] = "",
     force: Force = False,
 ) -> None:
-    """Write a recording in another format; the suffix of DESTINATION picks it (.xdat, .nwb, .bin, .h5, .csv, ...)."""
+    """Write a recording in another format; the suffix picks it: .xdat, .nwb, .nex5, .h5, .csv, .bin."""
     from ranvier.cli.info import convert_file
 
     convert_file(source, destination, metadata=metadata, compression=compression, force=force)
@@ -105,7 +105,7 @@ def apply(
         Path | None, typer.Option("--out", help="Folder of the outputs; else those of the protocol.")
     ] = None,
     file_type: Annotated[
-        str | None, typer.Option("--type", help="Format of the outputs: xdat, nwb, kilosort2.")
+        str | None, typer.Option("--type", help="Format of the outputs: xdat, nwb, nex5, hdf5, csv, kilosort2.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and list the outputs.")] = False,
     force: Force = False,

@@ -18,6 +18,7 @@ from ranvier.models.events import EventTable
 from ranvier.models.signals import SignalType, SigSelect
 from ranvier.recordings import Events, Recording
 from ranvier.recordings.selection import selected_columns
+from ranvier.recordings.signalless import NoSignals
 from ranvier.services.signals import SignalBlock
 
 
@@ -41,6 +42,8 @@ class Signals:
         linked = self._datasets.linked(dataset_id)
         recording = linked.recording
         start, stop = resolve(time_range_spec, recording)
+        if isinstance(recording, NoSignals):
+            recording.read(start, stop)  # refuses, and says what is there
         columns = selected_columns(linked.channels, select)
         if not columns:
             raise SignalSelectionError("the selection names no channel at all; ask for at least one, or for 'all'")
