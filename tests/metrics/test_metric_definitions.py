@@ -213,3 +213,16 @@ def test_store(maker: PacketMaker, tmp_path: Path) -> None:
     path.write_bytes(content[:-100] + b"x" + content[-99:])
     assert open_store().indices == [0, 1]
     assert open_store(b"t" * 32).indices == []
+
+
+def test_events_at_the_edge_of_a_packet_are_seen_from_both_sides(recording_of) -> None:
+    x = np.random.default_rng(2).normal(0, 1, (30_000, 1)).astype(np.float32)
+    x[9_998] = x[10_004] = -80.0  # the second crossing lies in the dead time of the first, in the next packet
+    recording = recording_of(x, FS)
+    params = changed_params({}, [SpikeDetectParams(thr=[-60.0, 60.0])], [0], 1e4)
+    maker = PacketMaker(recording, np.arange(1), EventLevels.of(params, [0], 1e4), PacketGrid.of(FS, 1.0))
+    asked = RangeMetrics(maker, Made(maker), np.arange(1))
+    names = [metric("NUM_EVENTS"), metric("NUM_PTS_ISI")]
+    assert asked.values(names, 0, 10_000)[0].tolist() == [1, 10_000 - 7]  # 5 before the crossing, itself, 1 behind
+    assert asked.values(names, 10_000, 20_000)[0].tolist() == [0, 10_000 - 9]
+    assert asked.values(names, 10_003, 10_007)[0].tolist() == [0, 0]
