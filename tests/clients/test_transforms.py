@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
@@ -158,6 +159,20 @@ def test_several_transforms_are_the_single_ones_in_their_order(curate, dataset, 
     first = curate.apply_transforms(dataset, nodes[::-1], tmp_path / "turned")
     if nodes[0].type == TransformNodeType.BANDPASS_FILTER:
         assert not np.array_equal(curate.get_signals(first).amp, curate.get_signals(one).amp)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_several_transforms_take_what_an_output_can_be_asked_for(curate, dataset, tmp_path: Path, late: bool) -> None:
+    nodes = [TransformNode.highpass(300), TransformNode.slice_time(10.1, 10.2)]
+    made = curate.apply_transforms(
+        dataset, nodes if late else nodes[::-1], tmp_path / "made.nwb", metadata={"experimenter": ["A. Person"]},
+        compression="gzip",
+    )  # fmt: skip
+    with h5py.File(Path(made.path) / f"{made.base_name}.nwb") as f:
+        assert [name.decode() for name in f["general/experimenter"][:]] == ["A. Person"]
+        series = next(iter(f["acquisition"].values()))
+        assert series["data"].compression == "gzip"
+    assert curate.replay(made).identical
 
 
 def test_a_late_slice_outside_the_data_is_refused(curate, dataset, tmp_path: Path) -> None:

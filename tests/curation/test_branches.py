@@ -201,9 +201,9 @@ def test_events_of_slower_outputs_stand_in_their_counters() -> None:
         sink("cut"),
     ]
     made, _, _ = ran(nodes, edges("source slow all", "slow part cut"), make_recording(start=0), events=events)
-    assert made["all"].events[0].counter.tolist() == [1, 500, 599, 1500]
+    assert made["all"].events[0].counter.tolist() == [1, 501, 600, 1501]
     assert (made["cut"].header.start, made["cut"].header.fs) == (500, FS / 10)
-    assert made["cut"].events[0].counter.tolist() == [500, 599]
+    assert made["cut"].events[0].counter.tolist() == [501, 599]
 
 
 def test_a_step_sees_the_events_of_its_source_in_its_own_counters() -> None:
@@ -218,7 +218,7 @@ def test_a_step_sees_the_events_of_its_source_in_its_own_counters() -> None:
     sinks = MemorySinks()
     run_tree(recording, task.root, sinks)
     out = sinks.made["all"].samples()
-    assert np.flatnonzero(~out[:, :5].any(axis=1)).tolist() == [500, 501, 502]
+    assert np.flatnonzero(~out[:, :5].any(axis=1)).tolist() == [501, 502, 503]
 
 
 class FullDisk(ArraySink):
