@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -190,3 +191,20 @@ def test_a_store_that_cannot_be_made(videre: VidereClient, dataset: DatasetMetad
     assert status.num_packets == 9
     assert "in memory" in status.note
     assert status.packet_file == ""
+
+
+def test_a_growing_recording_is_extended(videre: VidereClient, tmp_path: Path) -> None:
+    counts = np.round(samples()).astype("<i2")
+    path = tmp_path / "grows.bin"
+    counts[: 4 * FS].tofile(path)
+    shape = {"fs": FS, "num_channels": 8, "gain_uv": 1.0}
+    path.with_name("grows.bin.json").write_text(json.dumps(shape))
+    dataset = videre.link_data_file(path)
+    videre.kpi_calculate(dataset)
+    assert videre.get_kpi_status(dataset).num_packets == 3  # an event at the end of the fourth may still reach beyond
+    with path.open("ab") as handle:
+        counts[4 * FS :].tofile(handle)
+    values = videre.get_kpi_metrics(dataset, ["NUM_PTS", "RMS"]).values
+    assert videre.get_kpi_status(dataset).num_packets == 9
+    assert values[0, 0] == N
+    np.testing.assert_allclose(values[:, 1], np.sqrt((counts.astype(float) ** 2).mean(axis=0)), rtol=1e-6)

@@ -46,6 +46,29 @@ def test_packet_rows(n: int, channels: int, span: tuple[int, int], missing: floa
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-9, atol=1e-9)
 
 
+def test_medians_of_awkward_values() -> None:
+    n = 20_000
+    rng = np.random.default_rng(9)
+    x = np.stack(
+        [
+            np.arange(n), -np.arange(n)[::-1] ** 2, np.repeat([0.0, 1.0], n // 2), np.tile([-5.0, 5.0], n // 2),
+            np.round(rng.normal(0, 1, n)), rng.standard_cauchy(n), np.sin(np.arange(n) / 3000) * 1000,
+            np.where(rng.random(n) < 0.5, 0.0, rng.normal(0, 1, n)), np.tile(np.arange(n // 100), 100) % 7, np.zeros(n),
+            rng.normal(0, 1e-30, n), np.sign(rng.normal(0, 1, n)) * 1e30,
+        ],
+        axis=1,
+    ).astype(np.float32)  # fmt: skip
+    channels = x.shape[1]
+    off = np.tile(np.array([-np.inf, np.inf, -np.inf, np.inf], np.float32), (channels, 1))
+    results = []
+    for function in (packet_rows, packet_rows_reference):
+        exact, single = np.zeros((k.NUM_EXACT, channels)), np.zeros((k.NUM_SINGLE, channels), np.float32)
+        wings = np.zeros((channels, 3), np.int64)
+        function(x, 0, channels, 0, n, 0, n, 0, off, np.zeros((channels, 2), np.uint8), wings, exact, single)
+        results.append(single)
+    np.testing.assert_array_equal(*results)
+
+
 def test_crossings_are_those_of_the_detector() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(0, 10, (20_000, 4)).astype(np.float32)

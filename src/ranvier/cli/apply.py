@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from ranvier.clients import CurateClient
-from ranvier.exceptions import ConfigurationError, DataProcessingError, DatasetError, RadiensError
+from ranvier.exceptions import ConfigurationError, DataProcessingError, RadiensError
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
 
 
@@ -38,23 +38,12 @@ def _recordings(curate: CurateClient, source: Path) -> tuple[list[DatasetMetadat
     for info in listing:
         path = Path(info.path) / info.base_name
         try:
-            found += _streams(curate, path, RadiensFileType(info.file_type))
+            found.append(curate.link_data_file(path, RadiensFileType(info.file_type)))
         except RadiensError as error:
             unread.append(f"{path}: {error}")
     if not found:
         raise ConfigurationError("\n".join([f"{source} holds no recording that can be read", *unread]))
     return found, unread
-
-
-def _streams(curate: CurateClient, path: Path, file_type: RadiensFileType) -> list[DatasetMetadata]:
-    """Return every stream of a recording of a folder; most have one."""
-    try:
-        return [curate.link_data_file(path, file_type)]
-    except DatasetError:
-        streams = curate.list_streams(path)
-        if len(streams) < 2:
-            raise
-        return [curate.link_data_file(stream) for stream in streams]
 
 
 def _type(word: str | None) -> RadiensFileType | None:

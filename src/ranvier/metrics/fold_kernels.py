@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-from numba.extending import register_jitable
 
 from ranvier.kernels import kernel
-from ranvier.metrics.kernels import _ordered, _select, _value
+from ranvier.metrics.packet_kernels import DRAWN, _middle
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 #: Channels that are gathered together: a cache line of float32.
-_GROUP = 16
+_GROUP = 64
 
 
 def fold_moments_reference(single: F32, exact: F64, count: int, mean: int, m2: int, out: F64) -> None:
@@ -62,7 +59,7 @@ def median_rows_reference(single: F32, row: int, count: int, enough: float, out:
     for c in range(single.shape[2]):
         values, n = single[:, row, c], single[:, count, c]
         values = values[(n >= enough) & ~np.isnan(values)] if np.any(n >= enough) else values[~np.isnan(values)]
-        out[c] = np.median(values.astype(np.float64)) if len(values) else np.nan
+        out[c] = np.float32(np.median(values.astype(np.float64))) if len(values) else np.nan
 
 
 @kernel(
@@ -70,7 +67,7 @@ def median_rows_reference(single: F32, row: int, count: int, enough: float, out:
     reference=median_rows_reference,
 )
 def median_rows(single: F32, row: int, count: int, enough: float, out: F64) -> None:
-    """Return the median over packets of a row, per channel, exactly.
+    """Return the median over packets of a row, per channel, exactly (rounded to float32).
 
     Parameters
     ----------
@@ -80,43 +77,28 @@ def median_rows(single: F32, row: int, count: int, enough: float, out: F64) -> N
         ``(channels,)``; NaN where there is none.
     """
     packets, channels = single.shape[0], single.shape[2]
-    keys = np.empty((_GROUP, packets), np.uint32)
+    values = np.empty((_GROUP, packets + 1), np.float32)
     filled = np.empty(_GROUP, np.int64)
+    near = np.empty(packets + 1, np.float32)
+    keys = np.empty(packets, np.uint32)
     spare = np.empty(packets, np.uint32)
     histogram = np.empty(2048, np.int64)
+    drawn = np.empty(DRAWN, np.float32)
     for left in range(0, channels, _GROUP):
         width = min(_GROUP, channels - left)
+        out[left : left + width] = np.nan
         for attempt in range(2):
+            least = enough if attempt == 0 else 0.0
             filled[:] = 0
             for p in range(packets):
                 for k in range(width):
                     value = single[p, row, left + k]
-                    if not np.isnan(value) and (attempt == 1 or single[p, count, left + k] >= enough):
-                        keys[k, filled[k]] = _key(value)
-                        filled[k] += 1
+                    values[k, filled[k]] = value
+                    filled[k] += (not np.isnan(value)) & (single[p, count, left + k] >= least)
+            missing = False
             for k in range(width):
-                if attempt == 0 or np.isnan(out[left + k]):
-                    out[left + k] = _median_of(keys[k], filled[k], spare, histogram)
-            if not np.isnan(out[left : left + width]).any():
+                if np.isnan(out[left + k]) and filled[k] > 0:
+                    out[left + k] = _middle(values[k], filled[k], near, keys, spare, histogram, drawn)
+                missing |= np.isnan(out[left + k])
+            if not missing:
                 break
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _key(value: Any) -> Any:
-    held = np.empty(1, np.float32)
-    held[0] = value
-    return _ordered(held.view(np.uint32)[0])
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _median_of(keys: Any, n: Any, spare: Any, histogram: Any) -> Any:
-    if n == 0:
-        return np.nan
-    lower, not_above = _select(keys, n, (n - 1) // 2, spare, histogram)
-    upper = lower
-    if n // 2 >= not_above:
-        upper = np.uint32(0xFFFFFFFF)
-        for i in range(n):
-            if keys[i] > lower and keys[i] < upper:
-                upper = keys[i]
-    return (np.float64(_value(lower)) + np.float64(_value(upper))) / 2.0

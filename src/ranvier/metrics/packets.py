@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -119,6 +120,7 @@ class PacketMaker:
         self.levels = levels
         self.grid = grid
         self.team = team
+        self._memory = threading.local()
 
     def make(self, index: int, start: int | None = None, stop: int | None = None) -> PacketTable:
         """Return packet ``index``, or the part of it in ``[start, stop)``, as a table of one."""
@@ -136,7 +138,7 @@ class PacketMaker:
         if b <= a or not len(self.columns):
             return
         begin, beyond = max(recording.start, first - self.levels.lead), min(recording.stop, last + self.levels.tail)
-        block = recording.read(begin, beyond, self.columns)
+        block = recording.read(begin, beyond, self.columns, out=self._room(beyond - begin))
         samples, at = np.ascontiguousarray(block.samples, np.float32), block.start  # a live cache may have moved on
         levels, exact, single = self.levels, table.exact[row], table.single[row]
 
@@ -147,6 +149,13 @@ class PacketMaker:
             )  # fmt: skip
 
         self.team.each(work, self.team.shares(len(self.columns), multiple=GROUP))
+
+    def _room(self, rows: int) -> npt.NDArray[np.float32]:
+        """Return this thread's memory: fresh pages for every packet would cost as much as measuring it."""
+        held: npt.NDArray[np.float32] | None = getattr(self._memory, "held", None)
+        if held is None or len(held) < rows:
+            held = self._memory.held = np.empty((rows + 2, len(self.columns)), np.float32)
+        return held
 
     def is_final(self, index: int) -> bool:
         """Whether nothing that still comes can change a packet."""
