@@ -14,7 +14,7 @@ from ranvier.classic.cli.main import main
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
     for file in made.parent.glob("rec_SIMULATED*"):
-        if file.is_file():
+        if file.is_file() and file.suffix != ".kpi":
             shutil.copy(file, tmp_path)
     return tmp_path
 

@@ -39,7 +39,7 @@ def files() -> Iterator[FileSystemClient]:
 def folder(made: Path, tmp_path: Path) -> Path:
     """Return a folder with one recording in it."""
     for file in made.parent.glob("rec_SIMULATED*"):
-        if file.is_file():
+        if file.is_file() and file.suffix != ".kpi":
             shutil.copy(file, tmp_path)
     return tmp_path
 

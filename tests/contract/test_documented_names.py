@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,9 @@ def test_reexports_are_the_same_objects() -> None:
     assert importlib.import_module("radiens_core.models.dsp").FlexFilterStage is ranvier.models.FlexFilterStage
     assert core.exceptions.DatasetError is ranvier.exceptions.DatasetError
     assert sorted(n for n in dir(core.models) if n in ranvier.models.__all__) == ranvier.models.__all__
+
+
+def test_compatibility_table_is_up_to_date() -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, str(root / "docs" / "_tools" / "compat_table.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0, "run python docs/_tools/compat_table.py"

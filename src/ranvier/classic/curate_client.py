@@ -11,6 +11,7 @@ from typing import NoReturn
 from ranvier.classic._errors import UnknownStreamError
 from ranvier.classic._hubs import HubClient
 from ranvier.classic._streams import Entry, Stream, new_id
+from ranvier.classic.metrics_client import MetricsClient
 from ranvier.classic.utils.constants import CONVERTIBLE_RADIENS_FILE_TYPES, DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
 from ranvier.exceptions import CapabilityError, ConfigurationError, SignalSelectionError
@@ -63,6 +64,10 @@ class CurateClient(HubClient):
     def dsp_stream(self) -> dict[str, Entry]:
         """Streams by id: ``{"data_source": DatasetMetadata, "protocol": ProtocolGraph, "stream": Stream}``."""
         return self._streams
+
+    def signal_metrics(self) -> MetricsClient:
+        """Metrics of datasets."""
+        return MetricsClient(self)
 
     def spikes(self) -> NoReturn:
         """Come with spike sorting: raises CapabilityError."""

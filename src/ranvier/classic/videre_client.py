@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NoReturn
 from ranvier.classic._errors import NoDatasetError
 from ranvier.classic._hubs import HubClient
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
+from ranvier.classic.metrics_client import MetricsClient
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
 from ranvier.exceptions import CapabilityError
 from ranvier.models.dataset import RadiensFileType as OurFileType
+from ranvier.models.signals import SignalType
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,10 @@ class VidereClient(HubClient):
     def type(self) -> ClientType:
         """``ClientType.VIDERE``."""
         return ClientType.VIDERE
+
+    def signal_metrics(self) -> MetricsClient:
+        """Metrics of datasets."""
+        return MetricsClient(self)
 
     def spike_sorter(self) -> NoReturn:
         """Come with spike sorting: raises CapabilityError."""
@@ -62,8 +68,8 @@ class VidereClient(HubClient):
         path
             File, folder or base name; the format is recognised by its content.
         calc_metrics
-            Accepted; metrics are computed when they are first asked for. (The newest release has ``ftype`` in this
-            place: a text or file type here is taken as that.)
+            Compute its metrics in the background, where it has amplifier channels. (The newest release has ``ftype`` in
+            this place: a text or file type here is taken as that.)
         force
             Link again under a new id, even where the file is linked already.
         link_spikes
@@ -79,7 +85,10 @@ class VidereClient(HubClient):
         if isinstance(calc_metrics, str | Enum):
             ftype = calc_metrics
         kind = None if ftype is None else OurFileType[RadiensFileType.parse(ftype).name]
-        return DatasetMetadata(self._on(hub_name).link_data_file(path, kind, force=force), self._name(hub_name))
+        found = self._on(hub_name).link_data_file(path, kind, force=force)
+        if calc_metrics is not False and found.channel_metadata.num_channels.get(SignalType.AMP):
+            self._hub(hub_name).metrics.calculate(found.id, background=True)
+        return DatasetMetadata(found, self._name(hub_name))
 
     def get_data_file_metadata(
         self,
@@ -94,7 +103,7 @@ class VidereClient(HubClient):
         A path is linked, and stays so. NoDatasetError (a ValueError) where nothing is found, whatever ``fail_hard``.
         """
         if dataset_idx is None and dataset_id is None and path is not None:
-            return self.link_data_file(path, hub_name=hub_name)
+            return self.link_data_file(path, False, hub_name=hub_name)
         found = self._find(dataset_idx, dataset_id, None, hub_name)
         return DatasetMetadata(self._hub(hub_name).datasets.get(found), self._name(hub_name))
 
