@@ -89,6 +89,19 @@ def test_remove_deletes_all_files_and_unlinks(videre, source, tmp_path: Path) ->
         videre.remove_data_source_file(tmp_path / "rec_SIMULATED.xdat.json")
 
 
+def test_packets_of_metrics_go_with_the_recording(videre, source, tmp_path: Path) -> None:
+    videre.kpi_calculate(source)
+    assert (tmp_path / "rec_SIMULATED.kpi").exists()
+    videre.move_data_source_file(tmp_path / "rec_SIMULATED.xdat.json", tmp_path / "far" / "moved_SIMULATED")
+    assert not (tmp_path / "rec_SIMULATED.kpi").exists()
+    moved = videre.link_data_file(tmp_path / "far" / "moved_SIMULATED.xdat.json")
+    videre.kpi_calculate(moved)
+    assert "moved_SIMULATED.kpi" in names(tmp_path / "far")
+    (tmp_path / "far" / "other.kpi").write_bytes(b"of somebody else")
+    videre.remove_data_source_file(tmp_path / "far" / "moved_SIMULATED.xdat.json")
+    assert names(tmp_path / "far") == {"other.kpi"}
+
+
 def test_remove_refuses_a_growing_recording(videre, source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, stamps = tmp_path / "rec_SIMULATED_data.xdat", tmp_path / "rec_SIMULATED_timestamp.xdat"
     last = int(np.fromfile(stamps, np.int64)[-1])

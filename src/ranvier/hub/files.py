@@ -24,6 +24,7 @@ from ranvier.exceptions import (
 )
 from ranvier.hub.curation import Curation
 from ranvier.hub.datasets import Datasets
+from ranvier.metrics.packet_store import delete_packets, packet_file
 from ranvier.models.dataset import FileInfo
 from ranvier.models.output_options import OutputOptions
 from ranvier.recordings import Format, detect, open_session
@@ -71,9 +72,10 @@ class Files:
         known, canonical = detect(src.expanduser().absolute())
         _refuse_growing(known, canonical, force)
         files = [f for f in known.files(canonical) if f.exists()]
-        self._unlink(canonical)
+        streams = self._unlink(canonical)
         _transfer(src, dst, force, _link_or_copy)
         _delete(files, canonical)
+        _delete_packets(known, canonical, streams)
 
     def remove(self, path: Path, *, force: bool = False) -> None:
         """Delete every file of a recording; a linked dataset is unlinked first.
@@ -82,11 +84,15 @@ class Files:
         """
         known, canonical = detect(path.expanduser().absolute())
         _refuse_growing(known, canonical, force)
-        self._unlink(canonical)
+        streams = self._unlink(canonical)
         _delete(known.files(canonical), canonical)
+        _delete_packets(known, canonical, streams)
 
-    def _unlink(self, canonical: Path) -> None:
-        self._datasets.clear([i for i, linked in self._datasets.items() if linked.canonical == canonical])
+    def _unlink(self, canonical: Path) -> set[str]:
+        """Unlink the datasets of a recording; return their streams."""
+        here = {i: linked.stream or "" for i, linked in self._datasets.items() if linked.canonical == canonical}
+        self._datasets.clear(list(here))
+        return set(here.values())
 
     def export(
         self,
@@ -102,6 +108,12 @@ class Files:
         return self._curation.write(
             linked, [], destination, default=linked.format, options=options, force=force, progress=progress
         )
+
+
+def _delete_packets(known: Format, canonical: Path, streams: set[str]) -> None:
+    """Delete what was computed of a recording that is gone from here: it would be trusted by nobody."""
+    for stream in {"", *streams}:
+        delete_packets(packet_file(canonical, known.base_name(canonical), stream))
 
 
 def _describe(known: Format, canonical: Path) -> list[FileInfo]:

@@ -19,7 +19,7 @@ from ranvier.exceptions import JobCancelledError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.dsp import DspGroups
 from ranvier.metrics.event_levels import EventLevels
-from ranvier.metrics.packet_store import FilePackets, MemoryPackets
+from ranvier.metrics.packet_store import FilePackets, MemoryPackets, packet_file
 from ranvier.metrics.packets import DEFAULT_PACKET_SEC, PacketGrid, PacketMaker, PacketTable
 from ranvier.models.signals import SignalType
 from ranvier.models.spikesorter import SpikeDetectParams
@@ -162,9 +162,7 @@ class DatasetPackets:
         channels = len(maker.columns)
         if kind != SignalType.AMP or not channels:
             return KeptPackets(maker, MemoryPackets(max(1, channels)))
-        suffix = f"_{linked.stream}" if linked.stream else ""
-        name = f"{linked.base_name}{suffix}".replace("/", "_").replace("\\", "_").replace(":", "_")
-        path = linked.canonical.parent / f"{name}.kpi"
+        path = packet_file(linked.canonical, linked.base_name, linked.stream)
         try:
             return KeptPackets(maker, FilePackets(path, maker.grid, channels, maker.levels.digest(), source))
         except OSError as error:

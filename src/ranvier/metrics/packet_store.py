@@ -42,6 +42,23 @@ HEADER_BYTES = 256
 DEFINITIONS_VERSION = 1
 
 
+def packet_file(recording: Path, base_name: str, stream: str = "") -> Path:
+    """Return where the packets of a recording (the path to link it by) are kept: beside it, one file per stream."""
+    name = f"{base_name}_{stream}" if stream else base_name
+    for mark in "/\\:":
+        name = name.replace(mark, "_")
+    return recording.parent / f"{name}.kpi"
+
+
+def delete_packets(path: Path) -> None:
+    """Delete a packet file; one that is not ours, or that cannot be deleted, is left (it can always be made again)."""
+    with suppress(OSError):
+        with path.open("rb") as handle:
+            ours = handle.read(len(MAGIC)) == MAGIC
+        if ours:
+            path.unlink()
+
+
 class MemoryPackets:
     """Packets in memory, the newest ``max_bytes`` of them."""
 
