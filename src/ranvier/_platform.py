@@ -8,6 +8,7 @@ import platform
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -296,6 +297,19 @@ def write_private(path: Path, text: str) -> None:
     with open(handle, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(temporary, path)
+
+
+def before_threads_end(action: Callable[[], object]) -> None:
+    """Run something when the main thread has ended and other threads may still begin work.
+
+    From then on ``concurrent.futures`` takes no more work, although threads that are no daemons go on. It uses this
+    hook of ``threading`` itself; where that is gone, ``atexit`` comes late but is something.
+    """
+    import atexit
+    import concurrent.futures.thread  # its own hook is run after those that come later  # noqa: F401
+    import threading
+
+    getattr(threading, "_register_atexit", atexit.register)(action)
 
 
 def detached() -> dict[str, Any]:

@@ -83,7 +83,7 @@ def trees(draw):
     return nodes, edges(*ways), wanted
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees(), st.booleans(), st.sampled_from([1, 2, 3]), st.sampled_from([None, 999, 4096]))
 def test_a_tree_is_its_paths_run_step_by_step(tree, gaps: bool, workers: int, rows: int | None) -> None:
     nodes, ways, paths = tree
@@ -91,7 +91,8 @@ def test_a_tree_is_its_paths_run_step_by_step(tree, gaps: bool, workers: int, ro
     try:
         made, report, _ = ran(nodes, ways, recording, workers=workers, block_rows=rows)
     except GraphError as error:
-        if not all("outside the data" in m for messages in error.faults.values() for m in messages):
+        allowed = ("outside the data", "below the Nyquist frequency")  # a band-pass behind a downsampling
+        if not all(any(a in m for a in allowed) for messages in error.faults.values() for m in messages):
             raise
         return
     in_gap = {o.ref.node for o in report.outputs if o.error is not None}
@@ -200,9 +201,9 @@ def test_events_of_slower_outputs_stand_in_their_counters() -> None:
         sink("cut"),
     ]
     made, _, _ = ran(nodes, edges("source slow all", "slow part cut"), make_recording(start=0), events=events)
-    assert made["all"].events[0].counter.tolist() == [1, 500, 599, 1500]
+    assert made["all"].events[0].counter.tolist() == [1, 501, 600, 1501]
     assert (made["cut"].header.start, made["cut"].header.fs) == (500, FS / 10)
-    assert made["cut"].events[0].counter.tolist() == [500, 599]
+    assert made["cut"].events[0].counter.tolist() == [501, 599]
 
 
 def test_a_step_sees_the_events_of_its_source_in_its_own_counters() -> None:
@@ -217,7 +218,7 @@ def test_a_step_sees_the_events_of_its_source_in_its_own_counters() -> None:
     sinks = MemorySinks()
     run_tree(recording, task.root, sinks)
     out = sinks.made["all"].samples()
-    assert np.flatnonzero(~out[:, :5].any(axis=1)).tolist() == [500, 501, 502]
+    assert np.flatnonzero(~out[:, :5].any(axis=1)).tolist() == [501, 502, 503]
 
 
 class FullDisk(ArraySink):

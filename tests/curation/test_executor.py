@@ -215,7 +215,7 @@ def test_misfits_and_empty_ranges() -> None:
 
 
 def test_slower_outputs_keep_stream_time_gaps_and_events() -> None:
-    """Output k stands at counter 10 k; events are rounded down to it, gaps keep their place."""
+    """Output k stands at counter 10 k; events move to the next one, gaps keep their place."""
     segments = Segments(np.array([1005, 20_003, 50_000]), np.array([9_000, 12_000, 4_000]))
     began = datetime(2026, 1, 1, tzinfo=UTC)
     recording = ArrayRecording(_samples(25_000, 4), FS, segments=segments, walltime=began)
@@ -230,7 +230,7 @@ def test_slower_outputs_keep_stream_time_gaps_and_events() -> None:
         report = run(recording, chain, sink, events=events, workers=workers, block_rows=rows)
         assert report.gaps == 2
         np.testing.assert_array_equal(sink.counters(), np.r_[101:1001, 2001:3201, 5000:5400])
-        assert sink.events[0].counter.tolist() == [101, 201, 2000, 5399]
+        assert sink.events[0].counter.tolist() == [101, 202, 2001, 5399]
         outputs.append(sink.samples())
     np.testing.assert_array_equal(*outputs)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranvier.curation.protocol_file import parse_protocol, protocol_text
+from ranvier.curation.graph import SINKS, SOURCES
+from ranvier.curation.protocol_file import OPERATIONS, parse_protocol, protocol_text
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import (
     BulkSinkParams,
@@ -190,3 +191,24 @@ def test_nodes_without_names_get_some() -> None:
     cycle = [*ways, TransformEdge(source=line[4].id, target=line[1].id)]
     with pytest.raises(ConfigurationError):
         protocol_text(ProtocolGraph(nodes=line, edges=cycle))
+
+
+def test_every_step_that_runs_has_a_name_in_the_form() -> None:
+    """Steps of our own too: they come back from the text as they were."""
+    from ranvier.models.transforms import PARAMS_OF
+
+    assert set(OPERATIONS.values()) == set(PARAMS_OF) - SOURCES - SINKS
+    text = """\
+protocol: 1
+sources: {raw: {path: /data/rec.xdat}}
+steps:
+  correct_skew:
+  quiet: {blank_artifacts: {line: 2, state: 1, before_ms: 0.5, mode: hold}}
+outputs: {all: {dir: /out}}
+"""
+    graph = parse_protocol(text)
+    nodes = {n.id: n for n in graph.nodes}
+    assert nodes["quiet"].params == TransformNode.blank_artifacts(line=2, state=1, before_ms=0.5, mode="hold").params
+    assert nodes["correct_skew"].params == TransformNode.correct_skew().params
+    again = {n.id: n for n in parse_protocol(protocol_text(graph)).nodes}
+    assert {i: n.params for i, n in again.items()} == {i: n.params for i, n in nodes.items()}

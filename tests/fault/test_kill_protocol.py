@@ -82,7 +82,7 @@ def kill_at_moments(folder: Path, trials: int, seed: int) -> None:
             seen.add(len(left))
             for name, samples in left.items():
                 np.testing.assert_array_equal(samples, expected[name])
-            lost = next(job for job in curate.list_jobs() if job.kind == "protocol")
+            lost = next(job for job in curate.jobs() if job.kind == "protocol")
             assert lost.state in (JobState.LOST, JobState.DONE)
         assert 0 in seen, "no run was killed before its outputs stood"
         curate.apply_protocol("three", force=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
+from ranvier.classic.utils.constants import DEFAULT_HUB_ID, DEFAULT_IP
+from ranvier.classic.utils.enums import RadiensService
 from ranvier.clients.videre import VidereClient
-from ranvier.connect import hub_address
+from ranvier.connect import hub_address, named_hubs, open_hub
 from ranvier.exceptions import ClientClosedError
-
-#: The hub that a client uses when none is named.
-DEFAULT_HUB = "default"
+from ranvier.services import Hub
 
 
 class HubClient:
@@ -22,10 +22,15 @@ class HubClient:
         the client's own hub is meant.
     """
 
-    def __init__(self, hub_name: str = DEFAULT_HUB) -> None:
+    def __init__(self, hub_name: str = DEFAULT_HUB_ID) -> None:
         self._hub_name = hub_name
         self._on_hub: dict[str, VidereClient] | None = {}
         self._on(hub_name)
+
+    @property
+    def hubs(self) -> dict[str, dict[str, Any]]:
+        """Hubs by name: ``{"ip_address": ..., "ports": {RadiensService: text, or None for an engine in-process}}``."""
+        return {name: _described(address) for name, address in {DEFAULT_HUB_ID: "embedded", **named_hubs()}.items()}
 
     @property
     def id(self) -> str:
@@ -44,11 +49,24 @@ class HubClient:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _on(self, hub_name: str = DEFAULT_HUB) -> VidereClient:
+    def _hub(self, hub_name: str = DEFAULT_HUB_ID) -> Hub:
+        """Return the engine behind a hub's name."""
+        self._on(hub_name)
+        return open_hub(hub_address(self._name(hub_name)))
+
+    def _name(self, hub_name: str) -> str:
+        return self._hub_name if hub_name == DEFAULT_HUB_ID else hub_name
+
+    def _on(self, hub_name: str = DEFAULT_HUB_ID) -> VidereClient:
         """Return the typed client on a hub."""
         if self._on_hub is None:
             raise ClientClosedError(f"this {type(self).__name__} was closed; make a new one")
-        name = self._hub_name if hub_name == DEFAULT_HUB else hub_name
+        name = self._name(hub_name)
         if name not in self._on_hub:
             self._on_hub[name] = VidereClient(address=hub_address(name), progress=False)
         return self._on_hub[name]
+
+
+def _described(address: str) -> dict[str, Any]:
+    host, _, port = ("", "", "") if address.startswith("embedded") else address.rpartition(":")
+    return {"ip_address": host or DEFAULT_IP, "ports": dict.fromkeys(RadiensService, port or None)}

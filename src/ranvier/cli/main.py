@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ranvier._version import __version__
+from ranvier.cli.hubs import app as hub_app
 from ranvier.cli.jobs import app as jobs_app
 from ranvier.cli.rig import app as rig_app
 from ranvier.exceptions import RadiensError
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 
 app.add_typer(rig_app)
+app.add_typer(hub_app)
 app.add_typer(jobs_app)
 
 #: What a wrong call raises: click's class, which newer typers carry themselves.
@@ -75,7 +77,7 @@ def convert(
     compression: Annotated[str, typer.Option("--compression", help="gzip or lzf, without loss (NWB, HDF5).")] = "",
     force: Force = False,
 ) -> None:
-    """Write a recording in another format; the suffix of DESTINATION picks it (.xdat, .nwb, .bin, .h5, .csv, ...)."""
+    """Write a recording in another format; the suffix picks it: .xdat, .nwb, .nex5, .h5, .csv, .bin."""
     from ranvier.cli.info import convert_file
 
     convert_file(source, destination, metadata=metadata, compression=compression, force=force)
@@ -103,7 +105,7 @@ def apply(
         Path | None, typer.Option("--out", help="Folder of the outputs; else those of the protocol.")
     ] = None,
     file_type: Annotated[
-        str | None, typer.Option("--type", help="Format of the outputs: xdat, nwb, kilosort2.")
+        str | None, typer.Option("--type", help="Format of the outputs: xdat, nwb, nex5, hdf5, csv, kilosort2.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and list the outputs.")] = False,
     force: Force = False,
@@ -139,6 +141,17 @@ def replay(
         raise typer.Exit(1)
 
 
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    script: Annotated[Path, typer.Argument(help="Python script.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="Its own arguments, as they are.")] = None,
+) -> None:
+    """Run a script whose imports of radiens and radiens_core mean this engine, whatever is installed."""
+    from ranvier.cli.run import run as run_script
+
+    raise typer.Exit(run_script(script, arguments or []))
+
+
 @app.command()
 def warm() -> None:
     """Compile every kernel into the cache, so that nothing compiles later."""
@@ -152,6 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, 1 for an error, 2 for a wrong call, 130 for Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     called = [word for word in words if word != "--traceback"]  # wherever it stands
+    if next((word for word in words if not word.startswith("-")), "") == "run":
+        called = words  # what stands behind it belongs to the script
     try:
         status = app(called, standalone_mode=False, prog_name="ranvier")
         if status == _INTERRUPTED:

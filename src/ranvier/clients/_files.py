@@ -26,6 +26,7 @@ class BaseFileClient(BaseClient):
         *,
         live: bool = False,
         force: bool = False,
+        calc_metrics: bool = False,
     ) -> DatasetMetadata:
         """Link a recording and return what it is. The file is only read, never changed.
 
@@ -39,6 +40,8 @@ class BaseFileClient(BaseClient):
             Look at once how far a growing file reaches.
         force
             Link again under a new id even where the same file is linked already.
+        calc_metrics
+            Begin to compute the packets of its metrics in the background (an addition to the documented API).
 
         Raises
         ------
@@ -53,6 +56,8 @@ class BaseFileClient(BaseClient):
         if live:
             self._hub.datasets.tailing_state(found.id)
             found = self._hub.datasets.get(found.id)
+        if calc_metrics:
+            self._hub.metrics.calculate(found.id, background=True)
         return found
 
     def list_streams(self, path: str | Path) -> list[str]:

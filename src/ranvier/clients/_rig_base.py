@@ -16,7 +16,7 @@ from ranvier.services.rig import Rig
 _NUMBERS = itertools.count(1)
 
 #: Endpoints of the documented map that are no part of a rig yet, or never.
-_NOT_YET = {ServiceEndpoint.ALLEGO_KPI: "metrics", ServiceEndpoint.ALLEGO_NEURONS: "spike sorting"}
+_NOT_YET = {ServiceEndpoint.ALLEGO_NEURONS: "spike sorting"}
 
 
 class RigClient(EngineClient[Rig]):

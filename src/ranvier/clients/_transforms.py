@@ -21,9 +21,9 @@ class TransformsClient(SessionsClient):
     """One filter, reference or slice from a dataset into a new recording.
 
     All of them take ``output_path`` as ``dir/base[.suffix]``: the suffix picks the format (``.xdat``, ``.nwb``,
-    ``.bin``), XDAT without one. They return the linked output, write provenance, refuse an output that exists
-    (OutputExistsError) unless ``force=True``, and leave nothing under the output's name when they fail or are
-    cancelled.
+    ``.nex5``, ``.h5``, ``.csv``, ``.bin``), XDAT without one. They return the linked output, write provenance, refuse
+    an output that exists (OutputExistsError) unless ``force=True``, and leave nothing under the output's name when they
+    fail or are cancelled.
 
     Filters are causal Butterworth with zero initial state; ``order`` is the N of scipy.signal.butter, 4 by default;
     ``zero_phase=True`` filters forwards and backwards. ``family`` names another design: ``chebyshev_i`` (its pass-band
@@ -201,15 +201,22 @@ class TransformsClient(SessionsClient):
 
     def apply_transforms(
         self, dataset: FlexDataset, nodes: Sequence[TransformNode], output_path: Output, *,
-        zero_phase: bool = False, force: bool = False,
+        zero_phase: bool = False, metadata: MetadataInput = None, compression: CompressionInput = "",
+        force: bool = False,
     ) -> DatasetMetadata:  # fmt: skip
-        """Apply several transforms in one pass over the data (an addition to the documented API)."""
+        """Apply several transforms, in their order, in one pass over the data (an addition to the documented API).
+
+        The result is that of one call per transform: a slice of time behind a filter cuts what the filter gave, one in
+        front of it is what the filter starts with. ``metadata`` and ``compression`` are as in ``convert``.
+        """
         source = self._metadata(dataset)
+        options = output_options(metadata, compression)
         what = " + ".join(node.type.name.lower().replace("_", " ") for node in nodes) or "converting"
         with shown(self._progress, f"{what}: {source.base_name}") as progress:
             found = self._hub.curation.apply(
-                source.id, list(nodes), Path(output_path), zero_phase=zero_phase, force=force, progress=progress
-            )
+                source.id, list(nodes), Path(output_path), zero_phase=zero_phase, options=options, force=force,
+                progress=progress,
+            )  # fmt: skip
         self._mine[found.id] = None
         return found
 

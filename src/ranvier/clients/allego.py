@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ranvier.clients._rig_control import ControlClient
+from ranvier.clients._rig_metrics import LiveMetricsClient
 from ranvier.clients._rig_outputs import OutputsClient
 from ranvier.clients._rig_recording import RecordingClient
 from ranvier.clients._rig_signals import LiveClient
@@ -10,12 +11,13 @@ from ranvier.clients._rig_spectra import LiveSpectraClient
 from ranvier.clients._rig_workspaces import WorkspacesClient
 
 
-class AllegoClient(ControlClient, LiveClient, LiveSpectraClient, RecordingClient, OutputsClient, WorkspacesClient):
+class AllegoClient(
+    ControlClient, LiveClient, LiveSpectraClient, LiveMetricsClient, RecordingClient, OutputsClient, WorkspacesClient
+):  # fmt: skip
     """Stream, watch, record, stimulate, trigger.
 
-    Methods and parameters of all documented releases are accepted; those of metrics and spike sorting are not there
-    yet. Everything that comes from a simulator says SIMULATED: the ``repr``, status, channel metadata, names and
-    metadata of files.
+    Methods and parameters of all documented releases are accepted; those of spike sorting are not there yet. Everything
+    that comes from a simulator says SIMULATED: the ``repr``, status, channel metadata, names and metadata of files.
 
     Examples
     --------

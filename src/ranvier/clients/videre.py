@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ranvier.clients._aligned import AlignedClient
+from ranvier.clients._metrics import MetricsClient
 from ranvier.clients._protocols import ProtocolsClient
 from ranvier.clients._spectra import SpectraClient
 
 
-class VidereClient(ProtocolsClient, SpectraClient):
+class VidereClient(ProtocolsClient, SpectraClient, AlignedClient, MetricsClient):
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::

@@ -228,7 +228,7 @@ def _run(
             raise TimeRangeError(
                 f"[{first}, {last}) of {recording.path.name} holds no sample of an output at {float(chain.out_fs):g} Hz"
             )
-        carried = carried.at_rate(chain.in_fs / chain.out_fs, min(a for a, b in kept if a < b))
+        carried = carried.at_rate(chain.in_fs / chain.out_fs, max(b for a, b in kept if a < b))
 
     meter.begin(sum(b - a for a, b in pieces))
     with _Pipeline(reader.read, lambda block: _write(sinks, block), overlap=overlap) as pipeline:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ from ranvier.dsp import (
 )
 from ranvier.dsp.on_columns import OnColumns
 from ranvier.dsp.slicing import columns_for_sys, describe_slice
-from ranvier.exceptions import CapabilityError, ConfigurationError
+from ranvier.exceptions import CapabilityError, ConfigurationError, TimeRangeError
 from ranvier.models.dataset import (
     BandParams,
     CARParams,
@@ -85,9 +87,9 @@ def plan(
     zero_phase: bool = False,
     events: Callable[[], Events] = Events.empty,
 ) -> Plan:
-    """Turn nodes, in their order, into a chain and a range.
+    """Turn nodes, in their order, into a chain and a range; slices of time stand in front of everything else.
 
-    ``events`` gives those of the recording, where a node asks for them.
+    (Where they do not, see ``plan_in_order``.) ``events`` gives those of the recording, where a node asks for them.
 
     Raises
     ------
@@ -101,12 +103,11 @@ def plan(
     start, stop = recording.start, recording.stop
     slices: list[dict[str, Any]] = []
     operations: list[Operation] = []
-    ratio = 1  # samples of the recording for one of the stream that a node sees
+    ratio = Fraction(1)  # samples of the recording for one of the stream that a node sees
     for node in nodes:
         if isinstance(node.params, SliceTimeParams):
             before = (start, stop)
-            edges = (node.params.start_sec, node.params.end_sec)
-            first, last = (ratio * sample_at(t, recording.fs / ratio) for t in edges)
+            first, last = (sample_at(t, recording.fs) for t in (node.params.start_sec, node.params.end_sec))
             start, stop = recording.clip(max(first, start), min(last, stop))
             slices.append({"kind": "slice_time", "parameters": {"source": list(before), "retained": [start, stop]}})
         else:
@@ -119,6 +120,58 @@ def plan(
         channels = channels.take(read)
     chain = Chain.bind(operations, recording.fs, channels) if operations else None
     return Plan(chain, start, stop, channels, read, slices)
+
+
+#: Counters to take of what comes (None: all), and the operations behind that.
+Part = tuple[tuple[int, int] | None, list[Operation]]
+
+
+def slices_late(nodes: Sequence[TransformNode]) -> bool:
+    """Return whether a slice of time stands behind another step: what that step gives is cut, not what it gets."""
+    kinds = [isinstance(node.params, SliceTimeParams) for node in nodes]
+    return any(later and not earlier for earlier, later in pairwise(kinds))
+
+
+def plan_in_order(
+    nodes: Sequence[TransformNode],
+    recording: Recording,
+    channels: ChannelTable,
+    *,
+    zero_phase: bool = False,
+    events: Callable[[], Events] = Events.empty,
+) -> tuple[list[Part], list[dict[str, Any]]]:
+    """Turn nodes with slices of time anywhere into cuts and operations, and what provenance says of each; see ``plan``.
+
+    The result is that of one call per node.
+    """
+    parts: list[Part] = [(None, [])]
+    stages: list[dict[str, Any]] = []
+    fs, start, stop = recording.fs, recording.start, recording.stop
+    for node in nodes:
+        if isinstance(node.params, SliceTimeParams):
+            before = (start, stop)
+            start, stop = _inside(node.params, fs, start, stop)
+            stages.append({"kind": "slice_time", "parameters": {"source": list(before), "retained": [start, stop]}})
+            parts.append(((start, stop), []))
+            continue
+        here = partial(_events_at, events, recording.fs / fs)
+        operation = operation_of(node, zero_phase=zero_phase, events=here)
+        stage = operation.bind(fs, channels)
+        ratio = stage.out_fs / stage.in_fs
+        start, stop, fs, channels = ceil(start * ratio), ceil(stop * ratio), stage.out_fs, stage.out_channels
+        parts[-1][1].append(operation)
+        stages.append(dict(stage.describe()))
+    return parts, stages
+
+
+def _inside(params: SliceTimeParams, fs: Fraction, start: int, stop: int) -> tuple[int, int]:
+    first, last = sample_at(params.start_sec, fs), sample_at(params.end_sec, fs)
+    if last <= first or last <= start or first >= stop:
+        raise TimeRangeError(
+            f"[{params.start_sec:g}, {params.end_sec:g}) s lies outside the data there, which spans "
+            f"{float(start / fs):.6g} to {float(stop / fs):.6g} s"
+        )
+    return max(first, start), min(last, stop)
 
 
 def _read_less(operations: list[Operation], channels: ChannelTable) -> tuple[list[int] | None, list[Operation]]:
@@ -145,13 +198,8 @@ def chain_of(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable) 
     return Chain([_dsp_stage(item, fs, channels) for item in params])
 
 
-def _events_at(events: Callable[[], Events], ratio: int) -> Events:
-    return at_rate(events(), Fraction(ratio))
-
-
-def at_rate(events: Events, ratio: Fraction) -> Events:
-    """Return events in the counters of a stream with one sample for ``ratio`` of theirs: rounded down."""
-    return events if ratio == 1 else replace(events, counter=events.counter * ratio.denominator // ratio.numerator)
+def _events_at(events: Callable[[], Events], ratio: Fraction) -> Events:
+    return events().at_rate(ratio)
 
 
 def operation_of(

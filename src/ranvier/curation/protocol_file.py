@@ -60,6 +60,8 @@ OPERATIONS: dict[str, TransformNodeType] = {
     "slice_time": TransformNodeType.SLICE_TIME,
     "slice_channels": TransformNodeType.SLICE_CHANNELS,
     "downsample": TransformNodeType.DOWNSAMPLE,
+    "blank_artifacts": TransformNodeType.BLANK_ARTIFACTS,
+    "correct_skew": TransformNodeType.CORRECT_SKEW,
 }
 
 #: Short names of parameters in the form.

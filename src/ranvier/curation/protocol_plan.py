@@ -17,7 +17,7 @@ from typing import Any
 from ranvier.curation.executor import make_header
 from ranvier.curation.graph import SINKS, SOURCES, Faults, Graph, Step, has_its_params
 from ranvier.curation.output import SUFFIXES, existing_files, refuse_own_source, writable
-from ranvier.curation.plan import at_rate, operation_of
+from ranvier.curation.plan import operation_of
 from ranvier.curation.task import Branch, OutputRef, SourceRef, Task, to_path, to_uri
 from ranvier.dsp import Operation
 from ranvier.exceptions import ConfigurationError, OutputExistsError, RadiensError
@@ -128,7 +128,7 @@ class _Planner:
             return point  # a fault of the shape, told already
         try:
             ratio = self.source.recording.fs / point.fs
-            operation = operation_of(step.node, events=lambda: at_rate(self.source.events(), ratio))
+            operation = operation_of(step.node, events=lambda: self.source.events().at_rate(ratio))
             stage = operation.bind(point.fs, point.channels)
         except RadiensError as error:
             self._fault(step, str(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -50,6 +52,20 @@ class FilteredRecording(Recording):
                 if block.stop > first:
                     samples[first - start : block.stop - start] = block.samples[first - block.start :, wanted]
         return Block(samples, start)
+
+    def blocks(
+        self, rows: int, start: int | None = None, stop: int | None = None, columns: Columns = None
+    ) -> Iterator[Block]:
+        """Yield as ``Recording.blocks`` does; the filters settle once, before the first block, and then run through."""
+        first = self.start if start is None else start
+        last = self.stop if stop is None else stop
+        wanted = self._columns(columns)
+        state = self._chain.start()
+        for source in self._recording.blocks(rows, max(self.start, first - self._warm_up), last):
+            for block in self._chain.process(source, state):
+                skip = max(0, first - block.start)
+                if skip < len(block.samples):
+                    yield Block(block.samples[skip:, wanted], block.start + skip)
 
     def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
         raise NotImplementedError("reads go through the filters, by counter")

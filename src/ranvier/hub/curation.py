@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from ranvier.curation.executor import make_header, run
 from ranvier.curation.executors import copy_spike_trains
 from ranvier.curation.memory import block_rows, run_bytes, tree_bytes
 from ranvier.curation.output import refuse_own_source, resolve_output, writable
-from ranvier.curation.plan import Plan, plan
+from ranvier.curation.plan import Part, Plan, plan, plan_in_order, slices_late
 from ranvier.curation.task import Branch, OutputRef, to_uri
-from ranvier.dsp import Chain, Operation
+from ranvier.dsp import Chain
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager, Need
@@ -85,20 +85,23 @@ class Curation:
     ) -> list[Path]:
         """Run a chain from a dataset into a new recording; return its files, the one to link first."""
         destination, known = resolve_output(output, default)
-        planned = plan(
-            nodes,
-            linked.recording,
-            linked.channels,
-            zero_phase=zero_phase,
-            events=lambda: stream_events(linked),
-        )
-        label = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
+        what = ", ".join(node.type.name.lower() for node in nodes) or f"converting to {known.name}"
+        label = f"{linked.base_name}: {what}"
+        given = (nodes, linked.recording, linked.channels)
+        if slices_late(nodes):
+            parts, stages = plan_in_order(*given, zero_phase=zero_phase, events=lambda: stream_events(linked))
+            record = {"sources": [source_record(linked)], "stages": stages, "file_type": known.file_type.name}
+            path = self.write_branch(
+                linked, parts, destination, known, record=record, options=options, label=label, keep_record=True,
+                force=force, progress=progress,
+            )  # fmt: skip
+            return [path]
         return self.write_planned(
             linked,
-            planned,
+            plan(*given, zero_phase=zero_phase, events=lambda: stream_events(linked)),
             destination,
             known,
-            label=f"{linked.base_name}: {label}",
+            label=label,
             options=options,
             force=force,
             progress=progress,
@@ -156,7 +159,7 @@ class Curation:
                 for name, trains in linked.session.spike_trains.items():
                     inside = trains.counted_at(recording.fs).between(planned.start, planned.stop)
                     try:
-                        sink.write_spike_trains(name, inside.at_rate(ratio, header.start))
+                        sink.write_spike_trains(name, inside.at_rate(ratio, ceil(planned.stop / ratio)))
                     except CapabilityError as error:  # the format has no place for spikes; say so in the record
                         record["notes"] = [*record.get("notes", []), f"left out: {error}"]
                 run(
@@ -190,17 +193,20 @@ class Curation:
     def write_branch(
         self,
         linked: Linked,
-        parts: Sequence[tuple[tuple[int, int] | None, Sequence[Operation]]],
+        parts: Sequence[Part],
         destination: Path,
         known: Format,
         *,
         record: Mapping[str, Any],
+        options: OutputOptions | None = None,
+        label: str,
+        keep_record: bool,
         force: bool = False,
         progress: Progress | None = None,
     ) -> Path:
         """Run cuts and operations in any order (as protocols have them) into ``dir/base``; return the path to link.
 
-        ``parts`` are (counters to take of what comes, operations behind that); ``record`` is the output's provenance.
+        ``record`` says sources, stages and type of file of the output's provenance.
         """
         recording, fs, channels = linked.recording, linked.recording.fs, linked.channels
         start, stop = recording.start, recording.stop
@@ -215,6 +221,10 @@ class Curation:
         )
         made = {**(header.provenance or {}), **{key: record[key] for key in ("sources", "stages", "file_type")}}
         header = replace(header, fs=fs, channels=channels, start=start, provenance=made)
+        if options is not None:
+            made["options"] = options.model_dump(mode="json")
+            header = replace(header, options=options)
+        refuse_own_source(linked.format, linked.canonical, destination, known, linked.session.provenance)
         ref = OutputRef("", destination.name, to_uri(destination), known.file_type, header, start, stop, force)
         root: Branch | None = None
         for cut, operations in reversed(parts):
@@ -223,18 +233,23 @@ class Curation:
         tree = Branch(branches=() if root is None else (root,))
         sink_type = writable(known.file_type, destination).sink
 
-        def open_sink(output: OutputRef) -> Sink:
-            if sink_type is None:
-                raise OutputError(f"{known.name} files cannot be written")
-            return sink_type(destination, header, force=force)
-
         def work(job: JobContext) -> Path:
+            def open_sink(output: OutputRef) -> Sink:
+                if sink_type is None:
+                    raise OutputError(f"{known.name} files cannot be written")
+                sink = sink_type(destination, header, force=force)
+                job.add_staged(sink.staged.token)
+                return sink
+
+            events, ratio = stream_events(linked), recording.fs / header.fs
+            if lost := edges_lost_at(events.between(floor(start * ratio), ceil(stop * ratio)), ratio):
+                made["notes"] = [*made.get("notes", []), f"{lost} edges of digital lines lie between kept samples"]
             report = run_tree(
                 recording,
                 tree,
                 open_sink,
                 channels=linked.channels,
-                events=stream_events(linked),
+                events=events,
                 prepare=lambda output, sink: copy_spike_trains(linked.session, recording, output, sink, made),
                 workers=job.granted.workers,
                 progress=job.progress,
@@ -245,8 +260,18 @@ class Curation:
             return report.outputs[0].path
 
         need = Need(tree_bytes(len(linked.channels), tree), RUN_WORKERS)
-        label = f"repeating {destination.name}"
-        return self._jobs.run("curate", label, work, outputs=[str(destination)], need=need, progress=progress)
+        path = self._jobs.run(
+            "curate",
+            label,
+            work,
+            outputs=[str(destination)],
+            need=need,
+            request=repeat_request(made, destination, known, force),
+            progress=progress,
+        )
+        if keep_record:
+            self._store.provenance.put(path, made)
+        return path
 
 
 def repeat_request(record: Mapping[str, Any], destination: Path, known: Format, force: bool) -> dict[str, Any]:

@@ -258,8 +258,8 @@ class Datasets:
         target = path.expanduser().absolute()
         known, canonical = detect(target) if file_type is None else detect_as(target, file_type)
         session = open_session(canonical, known.file_type)
-        spikes_only = not session.streams and stream is None and bool(session.spike_trains)
-        recording = NoSignals(session) if spikes_only else session.stream(stream)
+        signalless = not session.streams and stream is None and bool(session.spike_trains or session.events)
+        recording = NoSignals(session) if signalless else session.stream(stream)
         name = session.stream_name(recording)
         single = len(session.streams) <= 1
         channels = recording.channels

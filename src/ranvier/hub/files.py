@@ -29,6 +29,9 @@ from ranvier.models.output_options import OutputOptions
 from ranvier.recordings import Format, detect, open_session
 from ranvier.services.progress import Progress
 
+#: Files that describe a recording and hold no samples.
+_META_SUFFIXES = (".json", ".meta", ".oebin", ".xml", ".yaml", ".yml", ".prb", ".py", ".txt")
+
 #: A recording that grew in this time is still being written.
 _LOOK_AGAIN_SEC = 0.2
 
@@ -51,7 +54,9 @@ class Files:
                 known, canonical = detect(entry)
             except (NotARecordingError, CapabilityError):
                 continue
-            found.setdefault(canonical, known)
+            with suppress(DatasetError):  # a folder with several recordings in it: they are not in this one
+                known.files(canonical)
+                found.setdefault(canonical, known)
         return [info for canonical, known in found.items() for info in _describe(known, canonical)]
 
     def copy(self, src: Path, dst: Path, *, force: bool = False) -> None:
@@ -101,9 +106,18 @@ class Files:
 
 def _describe(known: Format, canonical: Path) -> list[FileInfo]:
     files = [f for f in known.files(canonical) if f.exists()]
-    size = sum(f.stat().st_size for f in files)
+    stats = [f.stat() for f in files]
     base = known.base_name(canonical)
-    common: dict[str, Any] = {"path": str(canonical.parent), "file_type": known.file_type, "num_bytes": size}
+    common: dict[str, Any] = {
+        "path": str(canonical.parent),
+        "file_type": known.file_type,
+        "num_bytes": sum(stat.st_size for stat in stats),
+        "num_files": len(files),
+        "num_meta_bytes": sum(
+            stat.st_size for f, stat in zip(files, stats, strict=True) if f.suffix.lower() in _META_SUFFIXES
+        ),
+        "modified_unix": max((stat.st_mtime for stat in stats), default=0.0),
+    }
     try:
         with open_session(canonical, known.file_type) as session:
             single = len(session.streams) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ranvier.hub.aligned import Aligned
 from ranvier.hub.curation import Curation
 from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
@@ -32,8 +33,9 @@ class Hub:
         self.sessions = Sessions(self.datasets, self.curation)
         self.protocols = Protocols(self.datasets, self.jobs, self.store)
         self.files = Files(self.datasets, self.curation)
-        self.metrics = Metrics(self.datasets, self.dsp, self.jobs)
+        self.metrics = Metrics(self.datasets, self.dsp, self.jobs, self.store)
         self.spectra = Spectra(self.datasets, self.dsp, self.jobs)
+        self.aligned = Aligned(self.datasets, self.dsp, self.jobs)
         self.simulation = Simulation(self.datasets, self.jobs)
         self.replays = Replays(self.datasets, self.curation, self.simulation)
         self.jobs.repeater = self.replays.repeat

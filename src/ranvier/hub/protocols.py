@@ -88,9 +88,11 @@ class Protocols:
         """Forget a protocol."""
         self._store.protocols.remove(protocol_id)
 
-    def check(self, graph: ProtocolGraph) -> Sequence[Path]:
+    def check(self, graph: ProtocolGraph, *, force: bool = True) -> Sequence[Path]:
         """Check a protocol; return the outputs that it would write."""
-        return [Path(output.name) for task in self._plan(graph, force=True).tasks for output in task.outputs]
+        tasks = self._plan(graph, force=force).tasks
+        refuse_existing(tasks)
+        return [Path(output.name) for task in tasks for output in task.outputs]
 
     def run(self, protocol_id: str, *, force: bool = False, progress: Progress | None = None) -> Sequence[Path]:
         """Run a saved protocol; see the Protocol."""

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.curation.output import existing_files, resolve_output
-from ranvier.curation.plan import Plan
-from ranvier.dsp import Operation
+from ranvier.curation.plan import Part, Plan
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.rebuild import rebuild
 from ranvier.exceptions import CapabilityError, DatasetError, RecordingError
@@ -114,10 +113,12 @@ class Replays:
             )
         stages = list(record.get("stages", []))
         whole, prefix, stages = _begin(self._sources(sources, work), stages, destination)
+        options = OutputOptions.model_validate(record["options"]) if record.get("options") else None
         if any(stage.get("kind") == "slice_time" for stage in _after_slices(stages)):
             return self._curation.write_branch(
-                whole, _branch(stages), destination, known, record=record, force=force, progress=work.progress
-            )
+                whole, _branch(stages), destination, known, record={**record, "sources": sources}, options=options,
+                label=f"repeating {destination.name}", keep_record=keep, force=force, progress=work.progress,
+            )  # fmt: skip
         planned = _plan(whole, prefix, stages, work)
         paths = self._curation.write_planned(
             whole,
@@ -127,7 +128,7 @@ class Replays:
             label=f"repeating {destination.name}",
             sources=sources,
             keep_record=keep,
-            options=OutputOptions.model_validate(record["options"]) if record.get("options") else None,
+            options=options,
             force=force,
             progress=work.progress,
         )
@@ -224,9 +225,9 @@ def _after_slices(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(dropwhile(lambda stage: stage.get("kind") == "slice_time", stages))
 
 
-def _branch(stages: list[dict[str, Any]]) -> list[tuple[tuple[int, int] | None, list[Operation]]]:
+def _branch(stages: list[dict[str, Any]]) -> list[Part]:
     """Return stages as cuts, and the operations behind each."""
-    parts: list[tuple[tuple[int, int] | None, list[Operation]]] = [(None, [])]
+    parts: list[Part] = [(None, [])]
     for stage in stages:
         if stage.get("kind") == "slice_time":
             start, stop = stage["parameters"]["retained"]

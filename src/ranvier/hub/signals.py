@@ -18,6 +18,7 @@ from ranvier.models.events import EventTable
 from ranvier.models.signals import SignalType, SigSelect
 from ranvier.recordings import Events, Recording
 from ranvier.recordings.selection import selected_columns
+from ranvier.recordings.signalless import NoSignals
 from ranvier.services.signals import SignalBlock
 
 
@@ -41,13 +42,12 @@ class Signals:
         linked = self._datasets.linked(dataset_id)
         recording = linked.recording
         start, stop = resolve(time_range_spec, recording)
+        if isinstance(recording, NoSignals):
+            recording.read(start, stop)  # refuses, and says what is there
         columns = selected_columns(linked.channels, select)
         if not columns:
             raise SignalSelectionError("the selection names no channel at all; ask for at least one, or for 'all'")
-        filters = self._dsp.get(dataset_id).software_stage2 if apply_dsp else []
-        source: Recording = recording
-        if filters:
-            source = FilteredRecording(recording, chain_of(filters, recording.fs, linked.channels))
+        source = filtered(linked, self._dsp) if apply_dsp else recording
         samples = {
             kind: source.read(start, stop, chosen, out=None if out is None else out.get(kind)).samples
             for kind, chosen in columns.items()
@@ -80,6 +80,14 @@ class Signals:
             source=events.source,
             text=events.text,
         ).filter(source=sources, line=lines)
+
+
+def filtered(linked: Linked, dsp: DspGroups) -> Recording:
+    """Return what a dataset's stage-2 filters make of its recording; the recording itself where it has none."""
+    filters = list(dsp.get(linked.id).software_stage2)
+    if not filters:
+        return linked.recording
+    return FilteredRecording(linked.recording, chain_of(filters, linked.recording.fs, linked.channels))
 
 
 def stream_events(linked: Linked) -> Events:

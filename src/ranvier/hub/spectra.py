@@ -8,13 +8,12 @@ from typing import TypeVar
 import numpy as np
 
 from ranvier._platform import worker_count
-from ranvier.curation.plan import chain_of
 from ranvier.dsp.parallel import Team
-from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import ConfigurationError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.signals import filtered
 from ranvier.hub.timing import resolve, time_range
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.dsp import DSPParams
@@ -182,10 +181,7 @@ class Spectra:
     def _source(self, linked: Linked, apply_dsp: bool) -> tuple[Recording, list[DSPParams]]:
         """Return what is transformed: the recording, or what its stage-2 filters make of it."""
         filters = list(self._dsp.get(linked.id).software_stage2) if apply_dsp else []
-        if not filters:
-            return linked.recording, []
-        chain = chain_of(filters, linked.recording.fs, linked.channels)
-        return FilteredRecording(linked.recording, chain), filters
+        return (filtered(linked, self._dsp) if filters else linked.recording), filters
 
     def _run(self, label: str, work: Callable[[JobContext], T], progress: Progress | None) -> T:
         return self._jobs.run("spectrum", label, work, progress=progress)

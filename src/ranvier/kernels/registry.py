@@ -21,6 +21,8 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.simulation.kernels",
     "ranvier.simulation.live_kernels",
     "ranvier.metrics.kernels",
+    "ranvier.metrics.packet_kernels",
+    "ranvier.metrics.fold_kernels",
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
     "ranvier.dsp.fir_kernels",

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ranvier.models.aligned import *
     from ranvier.models.channels import *
     from ranvier.models.common import *
     from ranvier.models.core_config import *
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from ranvier.models.triggers import *
 
 _NAMES = {
+    "aligned": """
+        EventCount EventQuery PeriEventHistogram PeriEventResult PeriEventSpectrogram TimeFrequencyQuery
+    """,
     "channels": """
         AreaUnits COLOR_GROUP_UNSET ChannelInfo ChannelMetadata KeyIdxs SITE_NUM_UNSET SignalUnits
         SitePosition

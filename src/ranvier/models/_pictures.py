@@ -28,7 +28,8 @@ def axes(ax: Axes | None, size: tuple[float, float] = (7, 4.5)) -> Axes:
     return Figure(figsize=size, layout="constrained").add_subplot()
 
 
-def _scale(ax: Axes, mesh: Any, label: str) -> None:
+def scale(ax: Axes, mesh: Any, label: str) -> None:
+    """Put a colour bar beside a picture."""
     figure: Any = ax.figure
     figure.colorbar(mesh, ax=ax, label=label)
 
@@ -45,10 +46,10 @@ def draw_psd(result: PsdResult, ax: Axes | None, *, log_frequency: bool) -> Axes
         ax.set_ylabel("µV²/Hz")
         ax.legend(title="channel", frameon=False)
     else:
-        where, label = _rows(result.depth_um)
+        where, label = rows_of(result.depth_um)
         order = np.argsort(where, kind="stable")
         mesh = ax.pcolormesh(f, where[order], result.db()[order][:, shown], shading="nearest", cmap="viridis")
-        _scale(ax, mesh, "dB re 1 µV²/Hz")
+        scale(ax, mesh, "dB re 1 µV²/Hz")
         ax.set_ylabel(label)
     if log_frequency:
         ax.set_xscale("log")
@@ -74,7 +75,7 @@ def draw_csd(result: CsdResult, ax: Axes | None) -> Axes:
     mesh = ax.pcolormesh(
         result.sec * 1e3, result.depth_um, result.csd_na_mm3, shading="nearest", cmap="RdBu_r", vmin=-limit, vmax=limit
     )
-    _scale(ax, mesh, "source (+) or sink (−), nA/mm³")
+    scale(ax, mesh, "source (+) or sink (−), nA/mm³")
     largest = float(np.nanmax(np.abs(result.potential_uv))) or 1.0
     for depth, potential in zip(result.depth_um, result.potential_uv, strict=True):
         ax.plot(result.sec * 1e3, depth + potential / largest * result.spacing_um, color="0.15", lw=0.6)
@@ -96,7 +97,7 @@ def draw_spectral(result: SpectralResult, ax: Axes | None, *, range_idx: int, nt
         with np.errstate(divide="ignore"):
             db = 10 * np.log10(chosen.power) if np.nanmin(chosen.power) >= 0 else chosen.power
         mesh = ax.pcolormesh(result.time_axis, result.freq_axis, db, shading="nearest", cmap="magma")
-        _scale(ax, mesh, "dB re 1 µV²/Hz")
+        scale(ax, mesh, "dB re 1 µV²/Hz")
         ax.set(xlabel="s from the reference", ylabel="Hz", title=f"channel {chosen.ntv_chan_idx}")
         return ax
     for channel in channels if ntv_chan_idx is None else [chosen]:
@@ -109,7 +110,7 @@ def draw_spectral(result: SpectralResult, ax: Axes | None, *, range_idx: int, nt
     return ax
 
 
-def _rows(depth_um: F64) -> tuple[F64, str]:
+def rows_of(depth_um: F64) -> tuple[F64, str]:
     """Return where the rows of a map lie: by depth where every site has its own, else in order."""
     if np.isfinite(depth_um).all() and len(np.unique(depth_um)) == len(depth_um):
         return depth_um, "µm from the tip"

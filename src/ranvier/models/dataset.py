@@ -143,6 +143,9 @@ class FileInfo(Model):
         Samples per second; not always a whole number.
     num_bytes
         Size of all its files.
+    num_files, num_meta_bytes, modified_unix
+        How many files, how much of them describes instead of holding samples, and when the newest was changed (an
+        addition).
     """
 
     path: str
@@ -153,3 +156,6 @@ class FileInfo(Model):
     duration_sec: float
     sample_rate: float
     num_bytes: int
+    num_files: int = 0
+    num_meta_bytes: int = 0
+    modified_unix: float = 0.0

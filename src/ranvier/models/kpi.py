@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from ranvier.models._base import ArrayModel, FloatArray, Model
 from ranvier.models._coerce import EnumInput
 from ranvier.models.signals import SignalType
 from ranvier.models.time_range import TimeRange
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ranvier.models.channels import ChannelMetadata
+    from ranvier.models.dataset import DatasetMetadata
 
 __all__ = [
     "BundleStatId",
@@ -37,7 +44,9 @@ class KpiMode(IntEnum):
 
 
 class KpiMetric(IntEnum):
-    """A metric of one channel; amplitudes in uV, times in s, ``_ISI``: of the samples between spikes.
+    """A metric of one channel; amplitudes in uV, durations in s, timestamps as sample counters.
+
+    ``_ISI``: of the samples between events. The guide on metrics has formula and sentinel of each.
 
     Numbers are those of the documented release; newer releases number them otherwise, so adapters map by name.
     Metrics that only newer releases have are numbered from 1000.
@@ -137,6 +146,10 @@ class KpiStatus(Model):
         Memory in use, in bytes.
     num_sigs, time_range
         Channels, and the range that the packets cover; None before the first one.
+    num_packets_total, packet_file, note, headroom
+        Ours: packets of the whole recording; the file that keeps them ("" = memory); what a user should know, e.g. why
+        they are not kept; how many times faster than it arrives a live stream is measured (None: not live, or no
+        packet yet).
     """
 
     stream_group_id: str
@@ -150,6 +163,10 @@ class KpiStatus(Model):
     memory_bytes: float
     num_sigs: int | None = None
     time_range: TimeRange | None = None
+    num_packets_total: int | None = None
+    packet_file: str = ""
+    note: str = ""
+    headroom: float | None = None
 
 
 class KpiMetricsResult(ArrayModel):
@@ -171,6 +188,20 @@ class KpiMetricsResult(ArrayModel):
     values: FloatArray
     time_range: TimeRange
     answered_mode: KpiServiceMode = KpiServiceMode.RANGE
+
+    def plot(
+        self,
+        channels: ChannelMetadata | DatasetMetadata,
+        metric: KpiMetric | str | int | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw one metric (the first by default) on the sites of the probe; channels without a value are empty."""
+        from ranvier.models._pictures_probe import column_of, draw_on_probe
+
+        names = [m.name.name for m in self.metrics]
+        name = names[0] if metric is None else coerce_kpi_metric(metric).name
+        values = self.values[:, column_of(name, names)]
+        return draw_on_probe(channels, self.channel_indices, values, name, ax)
 
 
 class KpiMetricsWindow(ArrayModel):

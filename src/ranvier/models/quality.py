@@ -12,6 +12,10 @@ from ranvier.models._base import OwnModel
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ranvier.models.channels import ChannelMetadata
+    from ranvier.models.dataset import DatasetMetadata
 
 __all__ = ["ChannelQuality", "ChannelQualityTable", "ChannelVerdict"]
 
@@ -100,3 +104,13 @@ class ChannelQualityTable(OwnModel):
             {**c.model_dump(), "verdict": c.verdict.value, "reasons": "; ".join(c.reasons)} for c in self.channels
         ]
         return pd.DataFrame(rows, columns=list(ChannelQuality.model_fields))
+
+    def plot(
+        self, channels: ChannelMetadata | DatasetMetadata, ax: Axes | None = None, *, measure: str | None = None
+    ) -> Axes:
+        """Draw the verdicts on the sites of the probe, or a measure, e.g. ``"noise_uv"``."""
+        from ranvier.models._pictures_probe import draw_measure, draw_verdicts
+
+        if measure is None:
+            return draw_verdicts(self, channels, ax)
+        return draw_measure(self, channels, measure, ax)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from ranvier.models.channels import ChannelMetadata
+    from ranvier.models.dataset import DatasetMetadata
+
 __all__ = ["BANDS_HZ", "BandPowerTable", "CoherenceResult", "CsdResult", "PsdQuery", "PsdResult"]
 
 #: Rhythms of the field's textbooks, Hz (limits differ between authors by some Hz; pass your own where it matters).
@@ -137,6 +140,20 @@ class BandPowerTable(ArrayModel, OwnModel):
 
         index = pd.Index(self.channel_indices, name="ntv_idx")
         return pd.DataFrame(self.power_uv2, index=index, columns=list(self.bands_hz))
+
+    def plot(
+        self, channels: ChannelMetadata | DatasetMetadata, ax: Axes | None = None, *, band: str | None = None
+    ) -> Axes:
+        """Draw the power in one band (the first by default), in dB, on the sites of the probe."""
+        from ranvier.models._pictures_probe import column_of, draw_on_probe
+
+        name = next(iter(self.bands_hz)) if band is None else band
+        power = self.power_uv2[:, column_of(name, list(self.bands_hz))]
+        low, high = self.bands_hz[name]
+        with np.errstate(divide="ignore"):
+            db = np.asarray(10 * np.log10(power), dtype=np.float64)
+        label = f"{name} ({low:g} to {high:g} Hz), dB re 1 µV²"
+        return draw_on_probe(channels, self.channel_indices, db, label, ax)
 
 
 class CoherenceResult(ArrayModel, OwnModel):

@@ -69,16 +69,17 @@ class Events:
         a, b = np.searchsorted(self.counter, [start, stop], side="left")
         return Events(self.counter[a:b], self.line[a:b], self.state[a:b], self.source[a:b], self.text[a:b])
 
-    def at_rate(self, ratio: Fraction, first: int) -> Events:
-        """Return the events in counters of a stream with one sample for ``ratio`` of ours: rounded down.
+    def at_rate(self, ratio: Fraction, stop: int | None = None) -> Events:
+        """Return the events in counters of a stream with one sample for ``ratio`` of ours: the first one not earlier.
 
-        ``first`` is that stream's first counter: an event just before it moves there.
+        So edges of a line stand where its column shows them. ``stop`` is that stream's end: an event behind its last
+        sample moves there.
         """
-        return replace(self, counter=_slower(self.counter, ratio, first))
+        return replace(self, counter=_slower(self.counter, ratio, stop))
 
     def in_output(self, ratio: Fraction, start: int, stop: int) -> Events:
         """Return the events of an output with one sample for ``ratio`` of ours, in its counters ``[start, stop)``."""
-        return self.between(*_source_range(ratio, start, stop)).at_rate(ratio, start)
+        return self.between(*_source_range(ratio, start, stop)).at_rate(ratio, stop)
 
     @classmethod
     def merge(cls, *parts: Events) -> Events:
@@ -152,23 +153,24 @@ class SpikeTrains:
         doubled = 2 * self.counter * ratio.numerator + ratio.denominator
         return replace(self, counter=doubled // (2 * ratio.denominator), fs=fs)
 
-    def at_rate(self, ratio: Fraction, first: int) -> SpikeTrains:
+    def at_rate(self, ratio: Fraction, stop: int | None = None) -> SpikeTrains:
         """Return the spikes in counters of a stream with one sample for ``ratio`` of ours, as events are.
 
         Waveforms are left out where the rate differs: their points lie closer than that stream's samples.
         """
         waveforms = self.waveforms if ratio == 1 else None
-        return replace(self, counter=_slower(self.counter, ratio, first), waveforms=waveforms, fs=None)
+        return replace(self, counter=_slower(self.counter, ratio, stop), waveforms=waveforms, fs=None)
 
     def in_output(self, ratio: Fraction, start: int, stop: int) -> SpikeTrains:
         """Return the spikes of an output with one sample for ``ratio`` of ours, in its counters ``[start, stop)``."""
-        return self.between(*_source_range(ratio, start, stop)).at_rate(ratio, start)
+        return self.between(*_source_range(ratio, start, stop)).at_rate(ratio, stop)
 
 
-def _slower(counter: npt.NDArray[np.int64], ratio: Fraction, first: int) -> npt.NDArray[np.int64]:
+def _slower(counter: npt.NDArray[np.int64], ratio: Fraction, stop: int | None) -> npt.NDArray[np.int64]:
     if ratio == 1:
         return counter
-    return np.maximum(counter * ratio.denominator // ratio.numerator, first)
+    slower = -(-counter * ratio.denominator // ratio.numerator)
+    return slower if stop is None else np.minimum(slower, stop - 1)
 
 
 def _source_range(ratio: Fraction, start: int, stop: int) -> tuple[int, int]:

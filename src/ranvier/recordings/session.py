@@ -78,6 +78,9 @@ class Session:
         if name is not None and name in self.streams:
             return self.streams[name]
         listing = "\n".join(f"  {self.path}#{known}" for known in self.streams) or "  (no stream of signals)"
+        if name is None and not self.streams:
+            notes = "".join(f"\n{note}" for note in self.notes[:5])
+            raise DatasetError(f"{self.path} holds no stream of signals that can be read{notes}")
         if name is None:
             notes = "".join(f"\n{note}" for note in self.notes[:5])
             raise DatasetError(f"{self.path} holds {len(self.streams)} streams; name one of:\n{listing}{notes}")

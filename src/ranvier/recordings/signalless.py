@@ -1,4 +1,4 @@
-"""A session of spike trains without the signals they were found in, as a dataset can hold it."""
+"""A session of spike trains or events without signals, as a dataset can hold it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ranvier.recordings.session import Session
 
 
 class NoSignals(Recording):
-    """Stands for the missing stream of a session that holds spikes only: rate, channels and time range, no samples.
+    """Stands for the missing stream of a session of spikes or events: rate, channels and time range, no samples.
 
-    It reaches from counter 0 to the last spike. Reading raises CapabilityError, which says what is missing.
+    It reaches from counter 0 to the last spike or event. Reading raises CapabilityError, which says what is missing.
     """
 
     def __init__(self, session: Session) -> None:
@@ -25,10 +25,15 @@ class NoSignals(Recording):
         self.fs = Fraction(1) if session.fs is None else session.fs
         self.channels = ChannelTable(()) if session.channels is None else session.channels
         self.segments = Segments.single(0, 0)
-        self._stop = max((int(t.counter[-1]) + 1 for t in trains if len(t)), default=0)
+        events = list(session.events.values())
+        counters = [*(t.counter for t in trains), *(e.counter for e in events)]
+        self._stop = max((int(c[-1]) + 1 for c in counters if len(c)), default=0)
+        self._what = " and ".join([*(["spike trains"] if trains else []), *(["events"] if events else [])])
         units = sum(len({int(u) for u in t.units if u > 0}) for t in trains)
         spikes = sum(len(t) for t in trains)
-        self.notes = (f"no signals; {units} units with {spikes:,} spikes",)
+        told = [f"{units} units with {spikes:,} spikes"] if trains else []
+        told += [f"{sum(map(len, events)):,} events"] if events else []
+        self.notes = (f"no signals; {', '.join(told)}",)
 
     @property
     def start(self) -> int:
@@ -37,7 +42,7 @@ class NoSignals(Recording):
 
     @property
     def stop(self) -> int:
-        """Counter behind the last spike."""
+        """Counter behind the last spike or event."""
         return self._stop
 
     def read(self, *_: object, **__: object) -> Block:
@@ -57,5 +62,5 @@ class NoSignals(Recording):
 
     def _refuse(self) -> NoReturn:
         raise CapabilityError(
-            f"{self.path} holds spike trains but not the signals they were found in; link the recording for those"
+            f"{self.path} holds {self._what} but not the signals they belong to; link the recording for those"
         )

@@ -34,7 +34,13 @@ LOOP_RANGE_MS = (0.5, 1000.0)
 MEMORY_SHARE = 0.15
 
 #: What streams run: compiled before samples come, never while they do.
-KERNELS = ("ranvier.recordings.kernels", "ranvier.dsp.kernels", "ranvier.detect.kernels")
+KERNELS = (
+    "ranvier.recordings.kernels",
+    "ranvier.dsp.kernels",
+    "ranvier.detect.kernels",
+    "ranvier.metrics.packet_kernels",
+    "ranvier.metrics.fold_kernels",
+)
 
 Listener = Callable[[], None]
 

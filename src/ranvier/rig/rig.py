@@ -12,6 +12,7 @@ from ranvier.rig.control import Control, SourceMaker
 from ranvier.rig.core import Core
 from ranvier.rig.dsp import DspStages
 from ranvier.rig.loop import ClosedLoop
+from ranvier.rig.metrics import LiveMetrics
 from ranvier.rig.quality import LiveQuality
 from ranvier.rig.recording import Recording
 from ranvier.rig.reports import Reports
@@ -62,6 +63,7 @@ class Rig:
         self.signals = LiveSignals(self.core)
         self.quality = LiveQuality(self.core, self.signals)
         self.spectra = LiveSpectra(self.core, self.signals)
+        self.metrics = LiveMetrics(self.core, self.signals)
         self.sensors = Sensors(self._source, self.core.machine, self.store, changed=self.core.changed)
         self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)
         self.recording = Recording(self.core)
@@ -111,6 +113,7 @@ class Rig:
         self.outputs.disarm()
         self.loop.disarm()
         self.triggers.close()
+        self.metrics.close()
         try:
             self.recording.close()
         finally:

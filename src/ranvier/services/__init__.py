@@ -20,6 +20,7 @@ Which client method uses which service method, and which call of the vendor's wi
 ``docs/contract/services.md``.
 """
 
+from ranvier.services.aligned import HubAligned
 from ranvier.services.curation import HubCuration
 from ranvier.services.datasets import HubDatasets
 from ranvier.services.dsp import HubDsp
@@ -37,6 +38,7 @@ from ranvier.services.spectra import HubSpectra
 
 __all__ = [
     "Hub",
+    "HubAligned",
     "HubCuration",
     "HubDatasets",
     "HubDsp",

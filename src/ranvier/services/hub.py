@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ranvier.services.aligned import HubAligned
 from ranvier.services.curation import HubCuration
 from ranvier.services.datasets import HubDatasets
 from ranvier.services.dsp import HubDsp
@@ -74,6 +75,11 @@ class Hub(Protocol):
     @property
     def spectra(self) -> HubSpectra:
         """Spectra."""
+        ...
+
+    @property
+    def aligned(self) -> HubAligned:
+        """What happens around events."""
         ...
 
     @property

@@ -48,8 +48,11 @@ class HubProtocols(Protocol):
         """Forget a protocol; its outputs stay."""
         ...
 
-    def check(self, graph: ProtocolGraph) -> Sequence[Path]:
-        """Check a protocol without running or saving it; return the outputs (with suffix) that it would write."""
+    def check(self, graph: ProtocolGraph, *, force: bool = True) -> Sequence[Path]:
+        """Check a protocol without running or saving it; return the outputs (with suffix) that it would write.
+
+        Without ``force``, outputs that exist are OutputExistsError here already.
+        """
         ...
 
     def run(self, protocol_id: str, *, force: bool = False, progress: Progress | None = None) -> Sequence[Path]:

@@ -14,6 +14,7 @@ from ranvier.models.dio import DigitalOutRegister
 from ranvier.models.dsp import DSPGroup, DSPParams, FilterStage
 from ranvier.models.events import EventTable
 from ranvier.models.impedance import Impedance
+from ranvier.models.kpi import KpiMetricId, KpiMetricsResult, KpiServiceMode, KpiStatus
 from ranvier.models.ports import Port
 from ranvier.models.quality import ChannelQualityTable
 from ranvier.models.rig import (
@@ -27,6 +28,7 @@ from ranvier.models.rig import (
 from ranvier.models.signals import SignalType, SigSelect
 from ranvier.models.spectra import BandPowerTable, CoherenceResult, PsdQuery, PsdResult
 from ranvier.models.spectral import SpectralQuery, SpectralResult
+from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.models.status import BackboneMode, BackboneStatus, RecordingConfig, SinapsStatusRegisters
 from ranvier.models.stim import StimParams, StimStep, StimStepState
 from ranvier.models.triggers import TriggerChannel, TriggerState
@@ -379,6 +381,51 @@ class RigTriggers(Protocol):
         ...
 
 
+class RigMetrics(Protocol):
+    """Metrics of the live stream behind stage 2: every packet is measured from the first request on.
+
+    Packets that this engine has no time for are left out and counted; acquisition never waits. The ring of packets is
+    bounded: the mode STREAM of a metric is over what it holds.
+    """
+
+    def get(
+        self,
+        metrics: Sequence[KpiMetricId],
+        channels: Sequence[int] | None = None,
+        time_range: TimeRangeSpec | None = None,
+        signal_type: SignalType = SignalType.AMP,
+        *,
+        service_mode: KpiServiceMode = KpiServiceMode.STREAM,
+        lookback_sec: float | None = None,
+    ) -> KpiMetricsResult:
+        """Return metrics of the newest whole packets (STREAM; ``lookback_sec`` None = 5 s), or of a range.
+
+        A range is exact within the cache and rounded to whole packets before it. TimeRangeError where nothing of it is
+        kept, or no packet is whole yet.
+        """
+        ...
+
+    def status(self) -> KpiStatus:
+        """Return packets, memory, what was left out, and the measured headroom."""
+        ...
+
+    def set_packet_duration(self, packet_sec: float) -> None:
+        """Set how long packets are, 0.01 to 60 s; measuring begins anew."""
+        ...
+
+    def set_update_period(self, update_sec: float) -> None:
+        """Set how often packets are measured while nobody asks, 0.01 to 60 s."""
+        ...
+
+    def params(self) -> list[SpikeDetectParams]:
+        """Return the event parameters of every amplifier channel."""
+        ...
+
+    def set_params(self, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
+        """Change event parameters, all or nothing, as ``HubMetrics.set_params``; measuring begins anew."""
+        ...
+
+
 class RigWorkspaces(Protocol):
     """Saved set-ups."""
 
@@ -449,6 +496,11 @@ class Rig(Protocol):
     @property
     def triggers(self) -> RigTriggers:
         """Triggers and the closed loop."""
+        ...
+
+    @property
+    def metrics(self) -> RigMetrics:
+        """Metrics of the live stream."""
         ...
 
     @property

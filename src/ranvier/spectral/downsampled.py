@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -62,18 +63,33 @@ class DownsampledRecording(Recording):
         wanted = self._columns(columns)
         samples = np.empty((stop - start, len(wanted)), dtype=np.float32) if out is None else out[: stop - start]
         self._fill_missing(samples, self.channels.is_digital[wanted])
-        table = self.channels.take(wanted)
-        chain = Chain.bind([Downsample(self._factor)], self._recording.fs, table)
+        for block in self._filtered(max(1, int(self._recording.fs)), start, stop, wanted):
+            _place(block, start, samples)
+        return Block(samples, start)
+
+    def blocks(
+        self, rows: int, start: int | None = None, stop: int | None = None, columns: Columns = None
+    ) -> Iterator[Block]:
+        """Yield as ``Recording.blocks`` does, in blocks of about ``rows``; the filter runs through."""
+        first = self.start if start is None else max(start, self.start)
+        last = self.stop if stop is None else min(stop, self.stop)
+        if last <= first:
+            return
+        for block in self._filtered(rows * self._factor, first, last, self._columns(columns)):
+            a, b = max(first, block.start), min(last, block.stop)
+            if b > a:
+                yield Block(block.samples[a - block.start : b - block.start].copy(), a)
+
+    def _filtered(self, rows: int, start: int, stop: int, wanted: npt.NDArray[np.int64]) -> Iterator[Block]:
+        """Yield the output of the filter, from about ``start`` to about ``stop``, of ``rows`` samples of the source."""
+        chain = Chain.bind([Downsample(self._factor)], self._recording.fs, self.channels.take(wanted))
         state = chain.start()
         reach = chain.latency + self._factor
         first = max(self._recording.start, start * self._factor - reach)
         last = min(self._recording.stop, (stop - 1) * self._factor + reach + 1)
-        for source in self._recording.blocks(max(1, int(self._recording.fs)), first, last, wanted):
-            for block in chain.process(source, state):
-                _place(block, start, samples)
-        for block in chain.finish(state):
-            _place(block, start, samples)
-        return Block(samples, start)
+        for source in self._recording.blocks(rows, first, last, wanted):
+            yield from chain.process(source, state)
+        yield from chain.finish(state)
 
     def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
         raise NotImplementedError("reads go through the filter, by counter")

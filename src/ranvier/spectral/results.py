@@ -147,7 +147,7 @@ def psd_result(
         density_uv2_hz=found.density[:, keep],
         segments=found.segments,
         resolution_hz=framing.df_hz,
-        depth_um=_depths(channels, columns),
+        depth_um=depths_um(channels, columns),
         query=query,
         warnings=tuple(warnings),
     )
@@ -281,6 +281,7 @@ def _ntv(channels: ChannelTable, columns: I64) -> tuple[int, ...]:
     return tuple(channels[int(c)].ntv for c in columns)
 
 
-def _depths(channels: ChannelTable, columns: I64) -> F64:
+def depths_um(channels: ChannelTable, columns: I64) -> F64:
+    """Return the height of each site above the tip; NaN where it is not known."""
     sites = [channels[int(c)].site for c in columns]
     return np.array([np.nan if site is None else site.y_um for site in sites], dtype=np.float64)

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ranvier import VidereClient
 from ranvier.checks.fuzz import check_damaged
 from ranvier.checks.readers import READER_RULES, ReaderCase, ReferenceStream
-from ranvier.exceptions import DatasetError, RecordingError
+from ranvier.exceptions import CapabilityError, DatasetError, RecordingError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.ports import Port
 from ranvier.recordings import Block, Header, open_session, plain_channels
@@ -510,12 +511,23 @@ def test_the_real_ttl_file(samples: Path):
     with open_session(path) as session:
         assert session.streams == {}
         assert any("no ElectricalSeries" in note and "DefaultTTLSignal" in note for note in session.notes)
-        events = session.events["DefaultTTLSignal"]
+        table = session.events[""]
+        assert session.fs == 1_000_000  # the series have rates of their own
+        mine = np.array([source == "DefaultTTLSignal" for source in table.source])
         with h5py.File(path) as file:
             up = file["acquisition/DefaultTTLSignal/data"][:] > 0.5 * file["acquisition/DefaultTTLSignal/data"][:].max()
+            rate = file["acquisition/DefaultTTLSignal/starting_time"].attrs["rate"]
         edges = np.flatnonzero(np.diff(up.astype(int))) + 1
-        np.testing.assert_array_equal(events.counter, edges)
-        np.testing.assert_array_equal(events.state, up[edges])
+        np.testing.assert_array_equal(table.counter[mine], edges * 1_000_000 / rate)
+        np.testing.assert_array_equal(table.state[mine], up[edges])
+    with VidereClient() as videre:
+        linked = videre.link_data_file(path)
+        assert any("no signals; 18 events" in note for note in linked.notes)
+        found = videre.get_events(linked)
+        np.testing.assert_array_equal(found.timestamp, table.counter)
+        assert len(found.filter(source="DefaultTTLSignal")) == len(edges)
+        with pytest.raises(CapabilityError, match="holds events but not the signals"):
+            videre.get_signals(linked)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files through /proc")

@@ -105,7 +105,7 @@ def test_missing_raw_data_is_said(folder: Path) -> None:
             lambda: curate.get_signals(linked),
             lambda: curate.convert(linked, folder.parent / "out.nwb"),
         ):
-            with pytest.raises(CapabilityError, match="not the signals they were found in"):
+            with pytest.raises(CapabilityError, match="not the signals they belong to"):
                 refused()
         assert not list(folder.parent.glob("*out*"))
         assert len(curate.get_events(linked)) == 0

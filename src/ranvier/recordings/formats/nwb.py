@@ -92,8 +92,9 @@ def _open(path: Path) -> Session:
         try:
             if not streams:
                 notes.append(_what_is_there(file, units, sources))
-            events = _lazy_events(path, file, sources, streams)
             spike_trains, rates = _lazy_units(path, file, units, streams, own)
+            alone_hz = next(iter(rates.values()), 0.0) or _events_rate_hz(file, sources)
+            events = _lazy_events(path, sources, streams, alone_hz)
         except BaseException:
             for stream in streams.values():
                 stream.close()
@@ -114,7 +115,7 @@ def _open(path: Path) -> Session:
         provenance=provenance if isinstance(provenance, dict) else None,
         notes=tuple(notes),
         extra=extra,
-        fs=None if streams or not rates else Fraction(next(iter(rates.values()))).limit_denominator(10**6),
+        fs=None if streams else Fraction(alone_hz).limit_denominator(10**6),
         channels=None if streams else table,
     )
 
@@ -157,16 +158,18 @@ def _what_is_there(file: Any, units: list[str], sources: list[str]) -> str:
     return f"this NWB file holds no ElectricalSeries, so no stream of signals; {rest}{listed}"
 
 
-def _lazy_events(path: Path, file: Any, sources: list[str], streams: dict[str, NwbRecording]) -> LazyDict[Events]:
-    """All events in the counters of each stream; without streams each source in counters of its own rate."""
+def _lazy_events(path: Path, sources: list[str], streams: dict[str, NwbRecording], alone_hz: float) -> LazyDict[Events]:
+    """All events in the counters of each stream; without streams under the name "", in those of the session."""
     if streams:
         return LazyDict({n: partial(_stream_events, path, sources, s) for n, s in streams.items()})
-    makers = {}
-    for name in sources:
-        start = child(file[name], "starting_time")
-        rate = number_of(start.attrs, "rate", 1e6) if start is not None else 1e6
-        makers[name.rsplit("/", 1)[-1]] = partial(_events, path, [name], _counters_at(rate))
-    return LazyDict(makers)
+    return LazyDict({"": partial(_events, path, sources, _counters_at(alone_hz))} if sources else {})
+
+
+def _events_rate_hz(file: Any, sources: list[str]) -> float:
+    """Return the rate of counters of events without signals or units: their own where they have one, else 1 MHz."""
+    starts = [child(file[name], "starting_time") for name in sources]
+    rates = {1e6 if start is None else number_of(start.attrs, "rate", 1e6) for start in starts}
+    return rates.pop() if len(rates) == 1 and min(rates) > 0 else 1e6
 
 
 def _lazy_units(

@@ -1,0 +1,3 @@
+"""The documented module ``radiens.cli``."""
+
+from ranvier.classic.cli import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The documented module ``radiens.lib``."""
+
+from ranvier.classic.lib import *  # noqa: F403

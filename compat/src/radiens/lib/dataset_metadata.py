@@ -1,0 +1,3 @@
+"""The documented module ``radiens.lib.dataset_metadata``."""
+
+from ranvier.classic.lib.dataset_metadata import *  # noqa: F403

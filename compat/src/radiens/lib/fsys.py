@@ -1,0 +1,3 @@
+"""The documented module ``radiens.lib.fsys``."""
+
+from ranvier.classic.lib.fsys import *  # noqa: F403

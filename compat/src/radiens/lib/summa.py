@@ -1,0 +1,3 @@
+"""The documented module ``radiens.lib.summa``."""
+
+from ranvier.classic.lib.summa import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The documented module ``radiens.utils``."""
+
+from ranvier.classic.utils import *  # noqa: F403

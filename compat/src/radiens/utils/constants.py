@@ -1,0 +1,3 @@
+"""The documented module ``radiens.utils.constants``."""
+
+from ranvier.classic.utils.constants import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The documented module ``radiens.videre_client``."""
+
+from ranvier.classic.videre_client import *  # noqa: F403

@@ -1,0 +1,1 @@
+"""What happens around events: averages, time-frequency pictures, current sources, spikes."""

@@ -1,0 +1,1 @@
+"""``radiens.cli``: the documented command line."""

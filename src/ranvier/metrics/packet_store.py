@@ -1,0 +1,225 @@
+"""Where whole packets are kept: a ``.kpi`` file beside the recording, or memory.
+
+Layout of ``<base>.kpi`` (little-endian): a header of 256 bytes, then records of one size, appended in any order.
+
+========  ======  ====================================================================
+offset    type    header
+========  ======  ====================================================================
+0         8s      ``RANVKPI1``
+8         u4, u4  size of the header (256) and of a record
+16        u4, u4  channels; rows of the two arrays (``NUM_EXACT << 16 | NUM_SINGLE``)
+24        i8, i8  sampling rate as a fraction
+40        i8, i8  packet duration in seconds as a fraction
+56        i8      version of the definitions
+64        32s     SHA-256 of the event parameters
+96        32s     SHA-256 of what was measured: id of the dataset, its file, its filters
+128       u4      CRC-32 of the bytes before
+========  ======  ====================================================================
+
+A record: ``i8`` packet index, ``u4`` CRC-32 of the rest, ``u4`` 0, float64 ``(NUM_EXACT, channels)``, float32
+``(NUM_SINGLE, channels)``, zeros to a multiple of 8. A record that is torn, or whose CRC is wrong, is computed again.
+A file with another header is replaced, not trusted.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.metrics.packet_columns import NUM_EXACT, NUM_SINGLE
+from ranvier.metrics.packets import PacketGrid, PacketTable
+
+MAGIC = b"RANVKPI1"
+HEADER_BYTES = 256
+#: Raise it whenever a packet of the same samples and parameters would hold other numbers.
+DEFINITIONS_VERSION = 1
+
+
+class MemoryPackets:
+    """Packets in memory, the newest ``max_bytes`` of them."""
+
+    note = ""
+
+    def __init__(self, channels: int, max_bytes: int = 1 << 28) -> None:
+        self._channels = channels
+        self._most = max(2, max_bytes // (channels * (8 * NUM_EXACT + 4 * NUM_SINGLE) or 1))
+        self._held: dict[int, PacketTable] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def most(self) -> int:
+        """How many packets are kept at most."""
+        return self._most
+
+    @property
+    def indices(self) -> list[int]:
+        """Packets that are there."""
+        with self._lock:
+            return sorted(self._held)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory in use."""
+        return len(self._held) * self._channels * (8 * NUM_EXACT + 4 * NUM_SINGLE)
+
+    def add(self, index: int, table: PacketTable) -> None:
+        """Keep a packet; the oldest goes where there are too many."""
+        with self._lock:
+            self._held[index] = table
+            while len(self._held) > self._most:
+                del self._held[min(self._held)]
+
+    def rows(self, first: int, stop: int) -> dict[int, PacketTable]:
+        """Return those of the packets ``[first, stop)`` that are there."""
+        with self._lock:
+            return {i: self._held[i] for i in range(first, stop) if i in self._held}
+
+    def table(self, first: int, stop: int) -> PacketTable | None:
+        """Return the packets ``[first, stop)`` as one table, or None where one is missing."""
+        found = self.rows(first, stop)
+        if len(found) < stop - first:
+            return None
+        return PacketTable.concatenate([found[i] for i in range(first, stop)], self._channels)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._held.clear()
+
+
+class FilePackets:
+    """Packets in a ``.kpi`` file; OSError where it cannot be made. Reads map the file, so memory stays bounded."""
+
+    note = ""
+
+    def __init__(self, path: Path, grid: PacketGrid, channels: int, parameters: bytes, source: bytes) -> None:
+        self.path = path
+        self.grid = grid
+        self._channels = channels
+        body = channels * (8 * NUM_EXACT + 4 * NUM_SINGLE)
+        self._dtype = np.dtype(
+            {
+                "names": ["index", "crc", "exact", "single"],
+                "formats": ["<i8", "<u4", ("<f8", (NUM_EXACT, channels)), ("<f4", (NUM_SINGLE, channels))],
+                "offsets": [0, 8, 16, 16 + channels * 8 * NUM_EXACT],
+                "itemsize": -(-(16 + body) // 8) * 8,
+            }
+        )
+        self._header = self._make_header(parameters, source)
+        self._lock = threading.Lock()
+        self._row_of: dict[int, int] = {}
+        self._checked = 0
+        self._map: npt.NDArray[Any] | None = None
+        self._open()
+
+    @property
+    def indices(self) -> list[int]:
+        """Packets that are there."""
+        with self._lock:
+            return sorted(self._row_of)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes on disk."""
+        return HEADER_BYTES + self._checked * self._dtype.itemsize
+
+    def add(self, index: int, table: PacketTable) -> None:
+        """Append a packet; OSError where the disk is full or the folder is gone (the file stays whole)."""
+        record = np.zeros(1, self._dtype)
+        record["index"], record["exact"], record["single"] = index, table.exact, table.single
+        record["crc"] = _crc(record)
+        with self._lock:
+            if index in self._row_of:
+                return
+            with self.path.open("r+b") as handle:
+                handle.seek(HEADER_BYTES + self._checked * self._dtype.itemsize)
+                handle.write(record.tobytes())
+            self._row_of[index] = self._checked
+            self._checked += 1
+
+    def table(self, first: int, stop: int) -> PacketTable | None:
+        """Return the packets ``[first, stop)`` as one table (mapped where they lie in order), or None."""
+        with self._lock:
+            rows = [self._row_of.get(i, -1) for i in range(first, stop)]
+            if min(rows, default=-1) < 0:
+                return None
+            held = self._mapped()
+        follow = rows == list(range(rows[0], rows[0] + len(rows)))
+        part = held[rows[0] : rows[0] + len(rows)] if follow else held[np.array(rows)]
+        if not np.array_equal(part["index"], np.arange(first, stop)):  # another process writes it too
+            self._forget()
+            return None
+        origin = np.array([self.grid.start_of(i) for i in range(first, stop)], np.int64)
+        return PacketTable(origin, part["exact"], part["single"])
+
+    def rows(self, first: int, stop: int) -> dict[int, PacketTable]:
+        """Return those of the packets ``[first, stop)`` that are there."""
+        found = {}
+        for i in range(first, stop):
+            one = self.table(i, i + 1)
+            if one is not None:
+                found[i] = one
+        return found
+
+    def clear(self) -> None:
+        """Delete the file."""
+        with self._lock:
+            self._map, self._checked = None, 0
+            self._row_of.clear()
+            self.path.unlink(missing_ok=True)
+
+    def _forget(self) -> None:
+        """Look anew at what the file holds."""
+        with self._lock:
+            self._map, self._checked = None, 0
+            self._row_of.clear()
+            self._open()
+
+    def _mapped(self) -> npt.NDArray[Any]:
+        if self._map is None or len(self._map) < self._checked:
+            self._map = np.memmap(self.path, self._dtype, "r", HEADER_BYTES, (self._checked,))
+        return self._map
+
+    def _open(self) -> None:
+        """Take the records of a file that is ours; begin a new file otherwise."""
+        with suppress(FileNotFoundError):
+            with self.path.open("rb") as handle:
+                found = handle.read(HEADER_BYTES)
+            if found == self._header:
+                self._index()
+                return
+        with self.path.open("wb") as handle:
+            handle.write(self._header)
+
+    def _index(self) -> None:
+        whole = (self.path.stat().st_size - HEADER_BYTES) // self._dtype.itemsize
+        if whole <= 0:
+            return
+        records = np.memmap(self.path, self._dtype, "r", HEADER_BYTES, (whole,))
+        for row in range(whole):
+            if int(records[row]["crc"]) != _crc(records[row : row + 1]):
+                break  # torn by power loss: what follows is written anew
+            self._row_of[int(records[row]["index"])] = row
+            self._checked = row + 1
+
+    def _make_header(self, parameters: bytes, source: bytes) -> bytes:
+        grid = self.grid
+        head = struct.pack(
+            "<8sIIIIqqqqq32s32s", MAGIC, HEADER_BYTES, self._dtype.itemsize, self._channels,
+            NUM_EXACT << 16 | NUM_SINGLE, grid.fs.numerator, grid.fs.denominator, grid.dur.numerator,
+            grid.dur.denominator, DEFINITIONS_VERSION, parameters, source,
+        )  # fmt: skip
+        return (head + struct.pack("<I", zlib.crc32(head))).ljust(HEADER_BYTES, b"\0")
+
+
+def _crc(record: npt.NDArray[Any]) -> int:
+    """Return the CRC-32 of a record (an array of one) without its own field."""
+    content = record.tobytes()
+    return zlib.crc32(content[16:], zlib.crc32(content[:8]))

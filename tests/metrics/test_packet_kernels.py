@@ -1,0 +1,101 @@
+"""The packet and fold kernels equal their references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ranvier.detect import ThresholdDetector
+from ranvier.metrics import packet_columns as k
+from ranvier.metrics.fold_kernels import fold_moments, fold_moments_reference, median_rows, median_rows_reference
+from ranvier.metrics.packet_kernels import _crossings_reference, packet_rows, packet_rows_reference
+from ranvier.recordings import Block
+
+
+@pytest.mark.parametrize(
+    ("n", "channels", "span", "missing", "threshold", "seed"),
+    [
+        (6200, 20, (100, 6100), 0.0, 3.0, 1),
+        (6200, 5, (100, 6100), 0.02, 2.0, 2),
+        (3000, 3, (100, 1500), 0.0, 1.5, 3),
+        (40, 17, (3, 37), 0.5, 0.5, 4),
+        (9, 4, (1, 6), 0.3, 1.0, 5),
+    ],
+)
+def test_packet_rows(n: int, channels: int, span: tuple[int, int], missing: float, threshold: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.round(rng.normal(3, 10, (n, channels)) / 0.195).astype(np.float32) * np.float32(0.195)
+    x[rng.random(x.shape) < missing] = np.nan
+    x[:, 0] = 7.0  # flat
+    if missing:
+        x[:, 1] = np.nan
+        x[2, 2] = np.inf
+    levels = np.tile(np.array([-threshold, threshold, -4, 4], np.float32), (channels, 1))
+    levels[-1] = [-np.inf, 12.0, -np.inf, 30.0]
+    in_sd = np.ones((channels, 2), np.uint8)
+    in_sd[-1] = 0
+    wings = np.tile(np.array([15, 30, 20]), (channels, 1))
+    first, stop = span[0], min(n - 1, span[1] + n // 3)
+    results = []
+    for function in (packet_rows, packet_rows_reference):
+        exact = np.full((k.NUM_EXACT, channels), 7.0)
+        single = np.full((k.NUM_SINGLE, channels), 7.0, np.float32)
+        function(x, 0, channels, first, stop, *span, span[0] - 2, levels, in_sd, wings, exact, single)
+        results.append((exact, single))
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-9, atol=1e-9)
+
+
+def test_medians_of_awkward_values() -> None:
+    n = 20_000
+    rng = np.random.default_rng(9)
+    x = np.stack(
+        [
+            np.arange(n), -np.arange(n)[::-1] ** 2, np.repeat([0.0, 1.0], n // 2), np.tile([-5.0, 5.0], n // 2),
+            np.round(rng.normal(0, 1, n)), rng.standard_cauchy(n), np.sin(np.arange(n) / 3000) * 1000,
+            np.where(rng.random(n) < 0.5, 0.0, rng.normal(0, 1, n)), np.tile(np.arange(n // 100), 100) % 7, np.zeros(n),
+            rng.normal(0, 1e-30, n), np.sign(rng.normal(0, 1, n)) * 1e30,
+        ],
+        axis=1,
+    ).astype(np.float32)  # fmt: skip
+    channels = x.shape[1]
+    off = np.tile(np.array([-np.inf, np.inf, -np.inf, np.inf], np.float32), (channels, 1))
+    results = []
+    for function in (packet_rows, packet_rows_reference):
+        exact, single = np.zeros((k.NUM_EXACT, channels)), np.zeros((k.NUM_SINGLE, channels), np.float32)
+        wings = np.zeros((channels, 3), np.int64)
+        function(x, 0, channels, 0, n, 0, n, 0, off, np.zeros((channels, 2), np.uint8), wings, exact, single)
+        results.append(single)
+    np.testing.assert_array_equal(*results)
+
+
+def test_crossings_are_those_of_the_detector() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 10, (20_000, 4)).astype(np.float32)
+    detector = ThresholdDetector(-25.0, 28.0, 30, num_channels=4)
+    found = detector.process(Block(x, 0), detector.start())
+    for c in range(4):
+        ours = _crossings_reference(x[:, c], np.float32(-25), np.float32(28), 30)
+        assert ours == sorted(found.crossings[found.channels == c].tolist())
+        assert len(ours) > 50
+
+
+def test_folds() -> None:
+    rng = np.random.default_rng(3)
+    packets, channels = 37, 21
+    single = rng.normal(0, 1, (packets, k.NUM_SINGLE, channels)).astype(np.float32)
+    exact = rng.normal(0, 1, (packets, k.NUM_EXACT, channels)) ** 2
+    single[:, k.N] = rng.integers(0, 3, (packets, channels)) * 500
+    single[:, k.MAD][rng.random((packets, channels)) < 0.3] = np.nan
+    single[:, k.N, 3] = 10
+    single[:, k.MAD, 4] = np.nan
+    got, wanted = np.empty((3, channels)), np.empty((3, channels))
+    fold_moments(single, exact, k.N, k.MEAN, k.M2, got)
+    fold_moments_reference(single, exact, k.N, k.MEAN, k.M2, wanted)
+    np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
+    got, wanted = np.empty(channels), np.empty(channels)
+    median_rows(single, k.MAD, k.N, 250.0, got)
+    median_rows_reference(single, k.MAD, k.N, 250.0, wanted)
+    np.testing.assert_array_equal(got, wanted)
+    assert np.isnan(got[4])
+    assert np.isfinite(got[3])
