@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.metrics import packet_columns as k
-from ranvier.metrics.fold_kernels import fold_moments, median_rows
+from ranvier.metrics.fold_kernels import fold_moments, median_columns
 from ranvier.metrics.packets import PacketTable
 
 Floats = npt.NDArray[np.float64]
@@ -84,6 +84,10 @@ class Totals:
 
         Packets that are less than half filled count only for channels that have no other.
         """
+        mads = np.ascontiguousarray(self._table.single[:, k.MAD])
+        filled = self._table.single[:, k.N] >= self._packet_samples / 2
+        if not filled.all():
+            mads = np.where(filled | ~filled.any(axis=0), mads, np.float32(np.nan))
         out = np.empty(self.channels)
-        median_rows(self._table.single, k.MAD, k.N, self._packet_samples / 2, out)
+        median_columns(mads, out)
         return out

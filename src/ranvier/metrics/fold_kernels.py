@@ -12,7 +12,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 #: Channels that are gathered together: a cache line of float32.
-_GROUP = 64
+_GROUP = 16
 
 
 def fold_moments_reference(single: F32, exact: F64, count: int, mean: int, m2: int, out: F64) -> None:
@@ -54,51 +54,35 @@ def fold_moments(single: F32, exact: F64, count: int, mean: int, m2: int, out: F
                 out[0, c] += n
 
 
-def median_rows_reference(single: F32, row: int, count: int, enough: float, out: F64) -> None:
-    """Define :func:`median_rows`."""
-    for c in range(single.shape[2]):
-        values, n = single[:, row, c], single[:, count, c]
-        values = values[(n >= enough) & ~np.isnan(values)] if np.any(n >= enough) else values[~np.isnan(values)]
-        out[c] = np.float32(np.median(values.astype(np.float64))) if len(values) else np.nan
+def median_columns_reference(values: F32, out: F64) -> None:
+    """Define :func:`median_columns`."""
+    for c in range(values.shape[1]):
+        column = values[:, c]
+        column = column[~np.isnan(column)]
+        out[c] = np.float32(np.median(column.astype(np.float64))) if len(column) else np.nan
 
 
-@kernel(
-    "void(Array(float32, 3, 'A', readonly=True), int64, int64, float64, float64[::1])",
-    reference=median_rows_reference,
-)
-def median_rows(single: F32, row: int, count: int, enough: float, out: F64) -> None:
-    """Return the median over packets of a row, per channel, exactly (rounded to float32).
-
-    Parameters
-    ----------
-    count, enough
-        Packets that hold fewer samples (row ``count``) count only where no other is there.
-    out
-        ``(channels,)``; NaN where there is none.
-    """
-    packets, channels = single.shape[0], single.shape[2]
-    values = np.empty((_GROUP, packets + 1), np.float32)
+@kernel("void(float32[:,::1], float64[::1])", reference=median_columns_reference)
+def median_columns(values: F32, out: F64) -> None:
+    """Return the median of each column, exactly (rounded to float32); NaN does not count, and is what none gives."""
+    rows, columns = values.shape
+    held = np.empty((_GROUP, rows + 1), np.float32)
     filled = np.empty(_GROUP, np.int64)
-    near = np.empty(packets + 1, np.float32)
-    keys = np.empty(packets, np.uint32)
-    spare = np.empty(packets, np.uint32)
+    near = np.empty(rows + 1, np.float32)
+    keys = np.empty(rows, np.uint32)
+    spare = np.empty(rows, np.uint32)
     histogram = np.empty(2048, np.int64)
     drawn = np.empty(DRAWN, np.float32)
-    for left in range(0, channels, _GROUP):
-        width = min(_GROUP, channels - left)
-        out[left : left + width] = np.nan
-        for attempt in range(2):
-            least = enough if attempt == 0 else 0.0
-            filled[:] = 0
-            for p in range(packets):
-                for k in range(width):
-                    value = single[p, row, left + k]
-                    values[k, filled[k]] = value
-                    filled[k] += (not np.isnan(value)) & (single[p, count, left + k] >= least)
-            missing = False
+    for left in range(0, columns, _GROUP):
+        width = min(_GROUP, columns - left)
+        filled[:] = 0
+        for i in range(rows):
             for k in range(width):
-                if np.isnan(out[left + k]) and filled[k] > 0:
-                    out[left + k] = _middle(values[k], filled[k], near, keys, spare, histogram, drawn)
-                missing |= np.isnan(out[left + k])
-            if not missing:
-                break
+                value = values[i, left + k]
+                at = filled[k]
+                held[k, at] = value
+                filled[k] = at + (value == value)
+        for k in range(width):
+            out[left + k] = np.nan
+            if filled[k] > 0:
+                out[left + k] = _middle(held[k], filled[k], near, keys, spare, histogram, drawn)

@@ -54,8 +54,8 @@ GROUP = 32
 #: Samples whose extremes are kept: what lies within the thresholds is not looked at again.
 BLOCK = 64
 #: Values drawn to guess where a median lies, and how many of them around it are the guess (3.5 standard deviations).
-DRAWN = 256
-_AROUND = 28
+DRAWN = 64
+_AROUND = 14
 
 _EMPTY = np.array(EMPTY_SINGLE, dtype=np.float32)
 _NAN = np.float32(np.nan)
@@ -408,6 +408,9 @@ def _middle(x: Any, n: Any, near: Any, keys: Any, spare: Any, histogram: Any, dr
             below, kept = under, _gather(x, least, most, near)
     if kept == n:
         near[:n] = x
+    if kept <= 2 * DRAWN:
+        near[:kept].sort()
+        return np.float32((np.float64(near[lower - below]) + np.float64(near[upper - below])) / 2.0)
     bits = near[:kept].view(np.uint32)
     for i in range(kept):
         keys[i] = _ordered(bits[i])
@@ -426,7 +429,7 @@ def _narrowed(x: Any, least: Any, most: Any, under: Any, upto: Any, lower: Any, 
     """Narrow ``[least, most]``, which holds the ranks ``lower`` and ``upper``, while both stay on one side."""
     for _ in range(8):
         inside = upto - under
-        if inside <= 256 or least == most:
+        if inside <= DRAWN or least == most:
             break
         share = (lower - under + 0.5) / inside
         half = 2.0 / np.sqrt(np.float64(inside))
