@@ -70,3 +70,27 @@ def test_a_team_raises_what_a_member_raised() -> None:
 
     with pytest.raises(ZeroDivisionError):
         Team(2).each(work, [(0, 1), (1, 2)])
+
+
+def test_input_that_is_not_aligned_is_filtered_alike_from_aligned_memory() -> None:
+    from fractions import Fraction
+
+    from ranvier.dsp import BandPass
+    from ranvier.dsp.stage import VECTOR_BYTES, WIDTH, stage_input
+    from ranvier.kernels import lanes
+    from ranvier.recordings import Block, plain_channels
+
+    assert WIDTH == lanes.WIDTH
+    channels = plain_channels(amp=16)
+    aligned = aligned_empty((500, 16))
+    aligned[:] = np.random.default_rng(1).standard_normal((500, 16))
+    raw = np.empty(aligned.nbytes + 128, dtype=np.uint8)
+    skip = -raw.ctypes.data % VECTOR_BYTES + 16
+    shifted = raw[skip : skip + aligned.nbytes].view(np.float32).reshape(500, 16)
+    shifted[:] = aligned
+    assert stage_input(Block(aligned, 0), channels) is aligned
+    assert stage_input(Block(shifted, 0), channels).ctypes.data % VECTOR_BYTES == 0
+    stage = BandPass(300, 6000).bind(Fraction(30000), channels)
+    one, two = (stage.process(Block(x, 0), stage.start())[0].samples for x in (aligned, shifted))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(shifted, aligned)  # the input is as it was
