@@ -176,7 +176,8 @@ def test_signals_client(tmp_path: Path) -> None:
         assert signals.get_signals(11.5, "to_head", pick, meta).TR.sec.tolist() == [11.5, 12.0]
         with pytest.warns(UserWarning, match="reading all"):
             assert signals.get_signals(sig_sel=pick, dataset_metadata=meta).TR.N == meta.TR.N
-        psd = signals.get_psd([10, 12], sig_sel=pick, freq_resolution=2, file=str(tmp_path / "p"), dataset_metadata=meta)
+        file = str(tmp_path / "p")
+        psd = signals.get_psd([10, 12], sig_sel=pick, freq_resolution=2, file=file, dataset_metadata=meta)
         assert psd.psd.shape == (2, len(psd.frequencies))
         assert (psd.window_type, psd.freq_bin_width) == (FftWindow.HAMMING_p01, pytest.approx(2.0, rel=0.01))
         assert (tmp_path / "p.npz").exists()
