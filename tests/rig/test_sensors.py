@@ -54,6 +54,7 @@ def test_what_is_available_can_be_assigned(bench: Bench) -> None:
     known = bench.sensors.available()
     assert {"passthrough_32", "RHD2164"} <= set(known["headstages"])
     assert {"a4x8_5mm100_200_177", "buz64"} <= set(known["probes"])
+    assert (known["headstages"]["RHD2164"], known["probes"]["a8x1_tet_7mm_200_121"]) == (64, 32)
     bench.sensors.apply()
     bench.sensors.assign(Port.A, "passthrough_32", "a4x8_5mm100_200_177")
     assert on_ports(bench) == [("A", "passthrough_32", "a4x8_5mm100_200_177", 32)]

@@ -12,6 +12,7 @@ from ranvier import __version__
 from ranvier.clash import refuse_beside_vendor
 
 if TYPE_CHECKING:
+    from ranvier.classic import AllegoClient as AllegoClient
     from ranvier.classic import CurateClient as CurateClient
     from ranvier.classic import FileSystemClient as FileSystemClient
     from ranvier.classic import VidereClient as VidereClient

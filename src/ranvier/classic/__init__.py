@@ -6,17 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ranvier.classic.allego_client import AllegoClient
     from ranvier.classic.curate_client import CurateClient
     from ranvier.classic.file_system_client import FileSystemClient
     from ranvier.classic.videre_client import VidereClient
 
 _LAZY = {
+    "AllegoClient": "ranvier.classic.allego_client",
     "CurateClient": "ranvier.classic.curate_client",
     "FileSystemClient": "ranvier.classic.file_system_client",
     "VidereClient": "ranvier.classic.videre_client",
 }
 
-__all__ = ["CurateClient", "FileSystemClient", "VidereClient"]
+__all__ = ["AllegoClient", "CurateClient", "FileSystemClient", "VidereClient"]
 
 
 def __getattr__(name: str) -> Any:

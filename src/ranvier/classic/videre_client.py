@@ -10,6 +10,7 @@ from ranvier.classic._errors import NoDatasetError
 from ranvier.classic._hubs import HubClient
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.metrics_client import MetricsClient
+from ranvier.classic.signals_client import SignalsClient
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
 from ranvier.exceptions import CapabilityError
@@ -39,6 +40,10 @@ class VidereClient(HubClient):
     def signal_metrics(self) -> MetricsClient:
         """Metrics of datasets."""
         return MetricsClient(self)
+
+    def signals(self) -> SignalsClient:
+        """Return the client of signals and spectra."""
+        return SignalsClient(self)
 
     def spike_sorter(self) -> NoReturn:
         """Come with spike sorting: raises CapabilityError."""

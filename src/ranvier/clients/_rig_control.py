@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from typing_extensions import deprecated
@@ -128,8 +127,7 @@ class ControlClient(RigClient):
 
     def get_available_sensors(self) -> dict[str, list[str]]:
         """Return the ids that :meth:`set_sensor` knows: ``headstages`` and ``probes`` (an addition)."""
-        found: Mapping[str, Sequence[str]] = self._rig.sensors.available()
-        return {kind: list(ids) for kind, ids in found.items()}
+        return {kind: list(ids) for kind, ids in self._rig.sensors.available().items()}
 
     def get_sensors(self) -> list[SensorAssignmentInfo]:
         """Return headstage, probe and number of channels of each port (an addition to the documented API)."""

@@ -239,11 +239,23 @@ class PulseRecord(OwnModel):
 
 
 class Workspace(OwnModel):
-    """A saved set-up of a rig; ``document`` is versioned plain data."""
+    """A saved set-up of a rig.
+
+    Attributes
+    ----------
+    saved_utc, used_utc
+        When it was saved, and when it was saved or taken over last.
+    is_current
+        Whether it is the one that was saved or taken over last by this rig.
+    is_modified
+        Whether the rig is set up otherwise by now; only of the current one.
+    """
 
     id: str
     name: str
     saved_utc: str
+    used_utc: str = ""
     is_current: bool = False
+    is_modified: bool = False
     tags: str = ""
     notes: str = ""

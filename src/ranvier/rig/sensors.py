@@ -65,11 +65,14 @@ class Sensors:
         self._changed = changed
         self.notes: tuple[str, ...] = ()
 
-    def available(self) -> Mapping[str, Sequence[str]]:
-        """Return the known ids: ``headstages``, ``probes``; other names of their grammars work too."""
+    def available(self) -> Mapping[str, Mapping[str, int]]:
+        """Return the known ids and their channels: ``headstages``, ``probes``; other names of their grammars work."""
         headstages = {*KNOWN_HEADSTAGES, *(headstage for headstage, _ in DEFAULT_SENSORS.values())}
         probes = {*KNOWN_PROBES, *(probe for _, probe in DEFAULT_SENSORS.values())}
-        return {"headstages": tuple(sorted(headstages)), "probes": tuple(sorted(probes))}
+        return {
+            "headstages": {id: parse_headstage(id).channels for id in sorted(headstages)},
+            "probes": {id: parse_probe_name(id).site_count for id in sorted(probes)},
+        }
 
     def assigned(self) -> list[SensorAssignmentInfo]:
         """Return what is on each port that has channels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -142,12 +143,19 @@ class Workspaces:
             raise DataProcessingError(f"{what}; these could not be brought back either: {'; '.join(lost)}") from error
         raise ConfigurationError(f"{what}; everything is as it was") from error
 
+    def _modified(self, record: WorkspaceRecord) -> bool:
+        """Whether a part is set up otherwise than the record says."""
+        now = {key: part.snapshot() for key, part in self._parts.items()}
+        return bool(json.loads(json.dumps(now)) != record.document.get("parts"))
+
     def _model(self, record: WorkspaceRecord) -> Workspace:
         return Workspace(
             id=record.id,
             name=record.name,
             saved_utc=record.saved_utc,
+            used_utc=record.used_utc,
             is_current=record.id == self._current,
+            is_modified=record.id == self._current and self._modified(record),
             tags=record.tags,
             notes=record.notes,
         )

@@ -92,8 +92,8 @@ class RigControl(Protocol):
 class RigSensors(Protocol):
     """Headstages and probes on ports."""
 
-    def available(self) -> Mapping[str, Sequence[str]]:
-        """Return the known ids: ``headstages``, ``probes``."""
+    def available(self) -> Mapping[str, Mapping[str, int]]:
+        """Return the known ids and how many channels each has: ``headstages``, ``probes``."""
         ...
 
     def assigned(self) -> list[SensorAssignmentInfo]:

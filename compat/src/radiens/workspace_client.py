@@ -1,0 +1,3 @@
+"""The documented module ``radiens.workspace_client``."""
+
+from ranvier.classic.workspace_client import *  # noqa: F403
