@@ -72,10 +72,10 @@ class Files:
         known, canonical = detect(src.expanduser().absolute())
         _refuse_growing(known, canonical, force)
         files = [f for f in known.files(canonical) if f.exists()]
-        streams = self._unlink(canonical)
+        streams, base = self._unlink(canonical), known.base_name(canonical)
         _transfer(src, dst, force, _link_or_copy)
         _delete(files, canonical)
-        _delete_packets(known, canonical, streams)
+        _delete_packets(canonical, base, streams)
 
     def remove(self, path: Path, *, force: bool = False) -> None:
         """Delete every file of a recording; a linked dataset is unlinked first.
@@ -84,9 +84,9 @@ class Files:
         """
         known, canonical = detect(path.expanduser().absolute())
         _refuse_growing(known, canonical, force)
-        streams = self._unlink(canonical)
+        streams, base = self._unlink(canonical), known.base_name(canonical)
         _delete(known.files(canonical), canonical)
-        _delete_packets(known, canonical, streams)
+        _delete_packets(canonical, base, streams)
 
     def _unlink(self, canonical: Path) -> set[str]:
         """Unlink the datasets of a recording; return their streams."""
@@ -110,10 +110,10 @@ class Files:
         )
 
 
-def _delete_packets(known: Format, canonical: Path, streams: set[str]) -> None:
+def _delete_packets(canonical: Path, base: str, streams: set[str]) -> None:
     """Delete what was computed of a recording that is gone from here: it would be trusted by nobody."""
     for stream in {"", *streams}:
-        delete_packets(packet_file(canonical, known.base_name(canonical), stream))
+        delete_packets(packet_file(canonical, base, stream))
 
 
 def _describe(known: Format, canonical: Path) -> list[FileInfo]:

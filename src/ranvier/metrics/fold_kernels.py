@@ -62,7 +62,7 @@ def median_columns_reference(values: F32, out: F64) -> None:
         out[c] = np.float32(np.median(column.astype(np.float64))) if len(column) else np.nan
 
 
-@kernel("void(float32[:,::1], float64[::1])", reference=median_columns_reference)
+@kernel("void(Array(float32, 2, 'C', readonly=True), float64[::1])", reference=median_columns_reference)
 def median_columns(values: F32, out: F64) -> None:
     """Return the median of each column, exactly (rounded to float32); NaN does not count, and is what none gives."""
     rows, columns = values.shape
