@@ -262,6 +262,11 @@ class JobManager:
             raise DatasetError(f"no job {job_id!r}; list the jobs to see those that are known")
         return self._truth(record).info
 
+    def mine(self, job_id: str) -> Job[Any] | None:
+        """Return an unfinished job of this manager; None for one that has ended, or that another process runs."""
+        with self._lock:
+            return self._jobs.get(job_id)
+
     def cancel(self, job_id: str) -> JobInfo:
         """Ask a job to stop and return it as it is now; one that has ended is left as it is.
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ranvier._platform import worker_count
 from ranvier.curation.plan import chain_of
 from ranvier.dsp.view import FilteredRecording
-from ranvier.exceptions import ConfigurationError, DatasetError, SignalSelectionError
+from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, SignalSelectionError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
@@ -243,6 +243,32 @@ class Metrics:
             settings.params = changed
             self._packets.save(linked.id, settings)
         return [changed[i] for i in ntv]
+
+    def window_values(
+        self,
+        linked: Linked,
+        metrics: Sequence[KpiMetricId],
+        windows: tuple[npt.NDArray[np.int64], int],
+        progress: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> npt.NDArray[np.float64]:
+        """Return metrics of the selected amplifier channels, ``(windows, channels, metrics)``, for work inside a job.
+
+        ``windows`` are first counters, and one length in samples.
+        """
+        asked = _Asked(linked, None, SignalType.AMP, self._packets)
+        starts, n = windows
+
+        def work() -> npt.NDArray[np.float64]:
+            out = np.empty((len(starts), len(asked.ntv), len(metrics)))
+            for i, start in enumerate(starts.tolist()):
+                if cancelled():
+                    raise JobCancelledError("the analysis was cancelled")
+                out[i] = asked.metrics.values(metrics, start, start + n)
+                progress(i + 1, len(starts))
+            return out
+
+        return asked.kept.watched(work, progress, cancelled)
 
     def _run(self, asked: _Asked, work: Callable[[], T], progress: Progress | None) -> T:
         def watched(job: JobContext) -> T:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ranvier.models.spikesorter import *
     from ranvier.models.status import *
     from ranvier.models.stim import *
+    from ranvier.models.summa import *
     from ranvier.models.tailing import *
     from ranvier.models.time_range import *
     from ranvier.models.transforms import *
@@ -147,6 +148,9 @@ _NAMES = {
     "stim": """
         StimKeypressIndex StimParams StimParamsPartial StimPolarity StimPulseMode StimShape StimStep
         StimStepRequest StimStepState StimTriggerEdgeOrLevel StimTriggerHighOrLow
+    """,
+    "summa": """
+        SUMMA_STATISTICS SummaDatasource SummaHistogram SummaResult SummaState
     """,
     "tailing": """
         LivenessState TailingState

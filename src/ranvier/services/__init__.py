@@ -35,6 +35,7 @@ from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
 from ranvier.services.spectra import HubSpectra
+from ranvier.services.summa import HubSumma
 
 __all__ = [
     "Hub",
@@ -51,6 +52,7 @@ __all__ = [
     "HubSignals",
     "HubSimulation",
     "HubSpectra",
+    "HubSumma",
     "Progress",
     "SignalBlock",
 ]

@@ -17,6 +17,7 @@ from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
 from ranvier.services.spectra import HubSpectra
+from ranvier.services.summa import HubSumma
 
 
 class Hub(Protocol):
@@ -80,6 +81,11 @@ class Hub(Protocol):
     @property
     def aligned(self) -> HubAligned:
         """What happens around events."""
+        ...
+
+    @property
+    def summa(self) -> HubSumma:
+        """Analyses over many datasets."""
         ...
 
     @property

@@ -20,6 +20,7 @@ from ranvier.store.protocols import Protocols
 from ranvier.store.provenance import Provenance
 from ranvier.store.rig_log import Impedances, ImpedanceScan, SafetyChange, SafetyLog
 from ranvier.store.settings import Settings
+from ranvier.store.summa import SummaStore
 from ranvier.store.workspaces import WorkspaceRecord, WorkspaceStore
 
 #: Name of the database in the engine's home.
@@ -36,7 +37,7 @@ class Store:
 
     Attributes
     ----------
-    datasets, hubs, jobs, protocols, provenance, settings, workspaces, impedances, safety_log
+    datasets, hubs, jobs, protocols, provenance, settings, summa, workspaces, impedances, safety_log
         One typed repository each.
     owners
         Which processes run jobs, and which of them still live.
@@ -51,6 +52,7 @@ class Store:
         self.protocols = Protocols(self.database)
         self.provenance = Provenance(self.database)
         self.settings = Settings(self.database)
+        self.summa = SummaStore(self.database)
         self.workspaces = WorkspaceStore(self.database)
         self.impedances = Impedances(self.database)
         self.safety_log = SafetyLog(self.database)
@@ -89,6 +91,7 @@ __all__ = [
     "SafetyChange",
     "SafetyLog",
     "Store",
+    "SummaStore",
     "WorkspaceRecord",
     "WorkspaceStore",
     "dataset_id",

@@ -66,4 +66,9 @@ def _hubs(connection: sqlite3.Connection) -> None:
     connection.execute(f"CREATE TABLE hubs ({columns}){_STRICT}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols, _retries, _hubs)
+def _summa(connection: sqlite3.Connection) -> None:
+    columns = "id TEXT PRIMARY KEY, result TEXT NOT NULL, saved_utc TEXT NOT NULL"
+    connection.execute(f"CREATE TABLE summa ({columns}){_STRICT}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _rig, _protocols, _retries, _hubs, _summa)
