@@ -80,7 +80,7 @@ def test_new_file_is_wal_strict_and_marked(store: Store) -> None:
         assert raw.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
         if sqlite3.sqlite_version_info >= (3, 37):
             tables = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
-            assert len(tables) == 8
+            assert len(tables) == 10
             assert all(sql.rstrip().endswith("STRICT") for _, sql in tables)
     raw.close()
 
