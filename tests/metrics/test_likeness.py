@@ -105,3 +105,12 @@ def test_slow_recordings_and_few_channels_have_no_likeness(good: ArrayRecording)
     four = likeness(good, good.channels, np.arange(4), 0, good.stop, np.ones(4, dtype=bool), outside_limit=-0.75)
     assert np.isnan(four.deviation).all()
     assert np.isfinite(four.noise_uv).all()
+
+
+def test_referenced_recordings_have_no_likeness(good: ArrayRecording) -> None:
+    """A common reference takes away what the probe shares; what is left says nothing about channels."""
+    x = good.samples - good.samples.mean(axis=1, keepdims=True)
+    referenced = ArrayRecording(x, good.fs, good.channels)
+    table = judged(referenced)
+    assert all(c.likeness is None and c.trend is None for c in table.channels)
+    assert table.good == list(range(32))

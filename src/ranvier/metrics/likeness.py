@@ -36,6 +36,9 @@ PIECE_SEC = 0.4
 NEIGHBOURS = 11
 #: Fewer channels than this on a shank have no median worth the name.
 MIN_CHANNELS = 8
+#: Energy of the median over channels, as a share of a channel's: with less there is nothing that a probe shares, as
+#: after a common reference, and likeness means nothing.
+SHARED = 0.2
 SPIKE_BAND_HZ = 300.0
 BRIDGE_BAND_HZ = 3000.0
 
@@ -101,9 +104,9 @@ def likeness(
     if spikes:
         noise[good] = np.median([np.median(np.abs(x - np.median(x, axis=0)), axis=0) for x in spikes], axis=0)
         for order in shanks:
-            if len(order) < MIN_CHANNELS:
-                continue
             at = np.searchsorted(good, order)
+            if len(order) < MIN_CHANNELS or np.median([_shared(x[:, at]) for x in pieces]) < SHARED:
+                continue
             raw = np.median([_likeness(x[:, at]) for x in pieces], axis=0)
             high = np.median([_likeness(x[:, at]) for x in spikes], axis=0)
             deviation[order] = raw - _running_median(raw)
@@ -141,6 +144,12 @@ def _likeness(x: F64) -> F64:
     median -= median.mean()
     energy = float(median @ median)
     return np.asarray(x.T @ median / energy if energy > 0 else np.full(x.shape[1], np.nan), dtype=np.float64)
+
+
+def _shared(x: F64) -> float:
+    """Return the energy of the median over channels, as a share of the median channel's energy."""
+    energy = float(np.median(np.sum(x * x, axis=0)))
+    return float(np.sum(np.median(x, axis=1) ** 2)) / energy if energy > 0 else 0.0
 
 
 def _running_median(x: F64) -> F64:
