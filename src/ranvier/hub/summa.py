@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,21 +64,21 @@ class Summa:
         )  # fmt: skip
         chosen = tuple(metrics)
 
+        stored = threading.Event()  # the end must not be overwritten by the start
+
         def work(job: JobContext) -> SummaState:
-            started = state.model_copy(update={"job_id": job.snapshot().job_id})
-            self._store.put(SummaResult(state=started, metrics=chosen))
-            done = started.model_copy(update={"is_complete": True, "frac_complete": 1.0})
+            stored.wait()
+            done = state.model_copy(update={"job_id": job.snapshot().job_id, "is_complete": True, "frac_complete": 1.0})
             self._store.put(_analysed(done, sources, chosen, bins, self._metrics, job))
             return done
 
         job = self._jobs.submit("summa", f"summa {summa_id} of {len(ids)} dataset(s)", work)
-        if wait:
-            return job.result(progress)
         state = state.model_copy(update={"job_id": job.id})
-        found = self._store.find(summa_id)
-        if found is None or found.state.job_id != job.id:  # still in the queue
+        try:
             self._store.put(SummaResult(state=state, metrics=chosen))
-        return state
+        finally:
+            stored.set()
+        return job.result(progress) if wait else state
 
     def get(self, summa_id: str) -> SummaResult:
         """Return an analysis; see the Protocol."""
