@@ -63,8 +63,11 @@ class AllegoClient:
         raise CapabilityError("spikes() comes with spike sorting, which this version does not have yet")
 
     def signal_metrics(self) -> NoReturn:
-        """Come with the metrics of live streams: raises CapabilityError."""
-        raise CapabilityError("metrics of the live stream are not there yet; VidereClient().signal_metrics() is")
+        """Raise CapabilityError: the classic client is not connected to the metrics of live streams yet."""
+        raise CapabilityError(
+            "the classic client has no metrics of the live stream yet; the typed ranvier.AllegoClient has them "
+            "(get_kpi_metrics), and VidereClient().signal_metrics() those of files"
+        )
 
     # --- state ---------------------------------------------------------------------------------------------------
 

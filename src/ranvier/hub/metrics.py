@@ -40,7 +40,7 @@ from ranvier.models.signals import SignalType, SigSelect
 from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.models.time_range import TimeRange
 from ranvier.recordings import Recording
-from ranvier.recordings.selection import selected_columns
+from ranvier.recordings.selection import columns_of_kind, selected_columns
 from ranvier.services.progress import Progress
 from ranvier.store import Store
 
@@ -69,8 +69,7 @@ class Metrics:
         linked = self._datasets.linked(dataset_id)
         recording: Recording = linked.recording
         start, stop = resolve(time_range, recording)
-        selected = [i for i in linked.channels.columns_of(SignalType.AMP) if linked.channels[int(i)].selected]
-        chosen = np.array(selected, dtype=np.int64)
+        chosen = columns_of_kind(linked.channels, SignalType.AMP, None)
         if select is not None:
             chosen = selected_columns(linked.channels, select).get(SignalType.AMP, chosen)
         if len(chosen) == 0:
@@ -305,18 +304,10 @@ class _Asked:
 
 
 def _columns(linked: Linked, channels: Sequence[int] | None, kind: SignalType) -> npt.NDArray[np.int64]:
-    if channels is None or not len(channels):
-        ntv = [
-            linked.channels[int(c)].ntv for c in linked.channels.columns_of(kind) if linked.channels[int(c)].selected
-        ]
-    else:
-        ntv = [int(i) for i in channels]
-    if not ntv:
+    chosen = columns_of_kind(linked.channels, kind, None if channels is None or not len(channels) else channels)
+    if not len(chosen):
         raise SignalSelectionError(f"{linked.base_name} has no selected {kind.name} channel to measure")
-    try:
-        return linked.channels.columns_for_ntv(kind, ntv)
-    except DatasetError as error:
-        raise SignalSelectionError(str(error)) from error
+    return chosen
 
 
 def _named(metrics: Sequence[KpiMetricId]) -> tuple[KpiMetricId, ...]:

@@ -23,15 +23,19 @@ def selected_columns(channels: ChannelTable, select: SigSelect) -> dict[SignalTy
     return {kind: _columns(channels, kind, ids, select.key_idx) for kind, ids in wanted.items() if len(ids)}
 
 
-def amplifier_columns(channels: ChannelTable, ntv: Sequence[int] | None) -> npt.NDArray[np.int64]:
-    """Return the columns of amplifier channels (NTV) in the order asked; the selected ones where None.
+def columns_of_kind(channels: ChannelTable, kind: SignalType, ntv: Sequence[int] | None) -> npt.NDArray[np.int64]:
+    """Return the columns of channels of one type (NTV) in the order asked; the selected ones where None; maybe none.
 
-    SignalSelectionError names channels that are not there, and says where none is left.
+    SignalSelectionError names channels that are not there.
     """
     if ntv is None:
-        chosen = np.array([c for c in channels.columns_of(SignalType.AMP) if channels[int(c)].selected], dtype=np.int64)
-    else:
-        chosen = _columns(channels, SignalType.AMP, np.asarray(ntv, dtype=np.int64), KeyIndex.NTV)
+        return np.array([c for c in channels.columns_of(kind) if channels[int(c)].selected], dtype=np.int64)
+    return _columns(channels, kind, np.asarray(ntv, dtype=np.int64), KeyIndex.NTV)
+
+
+def amplifier_columns(channels: ChannelTable, ntv: Sequence[int] | None) -> npt.NDArray[np.int64]:
+    """Return the columns of amplifier channels as ``columns_of_kind``; SignalSelectionError where none is left."""
+    chosen = columns_of_kind(channels, SignalType.AMP, ntv)
     if not len(chosen):
         raise SignalSelectionError("no amplifier channel is selected; name some channels")
     return chosen
