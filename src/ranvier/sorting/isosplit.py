@@ -152,7 +152,7 @@ class _Clusters:
         return [(int(living[i]), int(living[nearest[i]])) for i in rows[mutual]]
 
     def _compare(self, a: int, b: int) -> float:
-        """Merge two clusters or move the border between them; return the share of their points that moved (merged: 1)."""
+        """Merge two clusters or move the border between them; return the share that moved (merged: 1)."""
         of_a, of_b = self.labels == a, self.labels == b
         if min(self.sizes[a], self.sizes[b]) < self.min_size:
             return self._merge(a, b)
