@@ -29,7 +29,9 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.detect.kernels",
     "ranvier.spectral.fft_kernels",
     "ranvier.sorting.isocut_kernels",
+    "ranvier.sorting.match_kernels",
     "ranvier.sorting.peak_kernels",
+    "ranvier.sorting.residual_kernels",
     "ranvier.clients._widen_kernels",
 )
 

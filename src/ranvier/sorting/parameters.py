@@ -51,7 +51,7 @@ class SorterParameters:
     min_snr
         A unit whose largest peak is smaller, in SD of the noise, is no unit.
     match_threshold
-        A spike must explain this much energy (square of SD) to be taken.
+        Energy (square of SD) that a spike must explain to be taken: half of its template's, within these limits.
     amplitude_sd
         Spread of a unit's amplitude that is expected, as a share of it.
     merge_difference
@@ -82,17 +82,20 @@ class SorterParameters:
     isocut_threshold: float = 1.5
     min_cluster: int = 30
     min_snr: float = 3.5
-    match_threshold: float = 36.0
+    match_threshold: tuple[float, float] = (30.0, 100.0)
     amplitude_sd: float = 0.15
     merge_difference: float = 0.40
     block_sec: float = 1.0
     drift: bool = True
 
     def __post_init__(self) -> None:
-        positive = {f.name for f in fields(self)} - {"band_hz", "reference", "clusterer", "drift"}
+        other = {"band_hz", "reference", "clusterer", "drift", "match_threshold"}
+        positive = {f.name for f in fields(self)} - other
         for name in sorted(positive):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{name} must be positive, not {getattr(self, name)}")
+        if not 0 < self.match_threshold[0] <= self.match_threshold[1]:
+            raise ConfigurationError(f"match_threshold must be positive and not fall, not {self.match_threshold}")
         if self.clusterer not in CLUSTERERS:
             raise ConfigurationError(f"clusterer {self.clusterer!r}: it is one of {', '.join(CLUSTERERS)}")
         if self.band_hz is not None and not 0 < self.band_hz[0] < self.band_hz[1]:
