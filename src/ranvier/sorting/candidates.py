@@ -55,9 +55,11 @@ class CandidateFinder:
     def score(self, white: F32) -> F32:
         """Return the best output of all shapes and spreads, ``(samples - length + 1, channels)``, in SD of noise."""
         projected = project(white, self.basis.prototypes)
+        rows, shapes, channels = projected.shape
         best = projected.max(axis=1)
         for matrix in self._spatial:
-            np.maximum(best, (projected @ matrix).max(axis=1), out=best)
+            spread = projected.reshape(-1, channels) @ matrix
+            np.maximum(best, spread.reshape(rows, shapes, channels).max(axis=1), out=best)
         return best
 
     def noise_of(self, score: F32) -> F32:

@@ -48,8 +48,8 @@ class SorterParameters:
         Of ISO-SPLIT: lower ones split more.
     min_cluster
         A cluster of fewer spikes is no unit.
-    min_snr
-        A unit whose largest peak is smaller, in SD of the noise, is no unit.
+    min_energy
+        A unit whose template's energy (square of SD) is smaller is no unit: its spikes cannot be told from noise.
     match_threshold
         Energy (square of SD) that a spike must explain to be taken: half of its template's, within these limits.
     amplitude_sd
@@ -68,7 +68,7 @@ class SorterParameters:
     before_ms: float = 0.7
     after_ms: float = 1.3
     components: int = 6
-    detection_threshold: float = 5.0
+    detection_threshold: float = 4.0
     exclusive_um: float = 50.0
     exclusive_ms: float = 0.5
     neighbor_radius_um: float = 60.0
@@ -81,7 +81,7 @@ class SorterParameters:
     latent_dim: int = 6
     isocut_threshold: float = 1.5
     min_cluster: int = 30
-    min_snr: float = 3.5
+    min_energy: float = 50.0
     match_threshold: tuple[float, float] = (30.0, 100.0)
     amplitude_sd: float = 0.15
     merge_difference: float = 0.40

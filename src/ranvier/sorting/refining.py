@@ -13,7 +13,7 @@ from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import MOST_SITES, Report, Window, join_units
+from ranvier.sorting.training import MOST_SITES, Report, Window, is_unit, join_units
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -87,7 +87,7 @@ def refine(
     made, trains = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, split=split)
     learned_sec = len(blocks) * parameters.block_sec
     enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in trains], np.bool_)
-    kept = np.flatnonzero(enough & (made.peaks >= parameters.min_snr))
+    kept = np.flatnonzero(enough & is_unit(made, parameters))
     return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
 
 

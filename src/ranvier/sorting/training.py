@@ -154,8 +154,13 @@ def first_templates(
             trains.append(np.sort(train))
     shape = (len(weights), source.channels, basis.components.shape[0])
     found = Templates(np.array(weights, np.float32).reshape(shape), basis, source.geometry)
-    kept = np.flatnonzero(found.peaks >= parameters.min_snr)
+    kept = np.flatnonzero(is_unit(found, parameters))
     return join_units(found.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
+
+
+def is_unit(templates: Templates, parameters: SorterParameters) -> npt.NDArray[np.bool_]:
+    """Return which templates are large enough to be told from noise."""
+    return templates.norms >= parameters.min_energy
 
 
 def join_units(
