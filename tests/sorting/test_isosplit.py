@@ -128,3 +128,12 @@ def test_wrong_arguments_are_named() -> None:
         isosplit(np.zeros(4), seed=0)
     with pytest.raises(ConfigurationError, match="isocut_threshold"):
         isosplit(np.zeros((4, 1)), isocut_threshold=0.0, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_overlapping_clusters_come_to_an_end_in_bounded_time(seed: int) -> None:
+    """Borders between overlapping clusters moved to and fro for ever once."""
+    random = np.random.default_rng(seed)
+    points = np.concatenate([random.standard_normal(6) + random.standard_normal((300, 6)) for _ in range(8)])
+    labels = isosplit(points, isocut_threshold=1.0, max_initial=30, seed=seed)
+    assert 1 <= labels.max() + 1 <= 30

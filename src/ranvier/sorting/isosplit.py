@@ -22,7 +22,9 @@ I32 = npt.NDArray[np.int32]
 Seed = int | np.random.SeedSequence
 
 _LLOYD_ROUNDS = 8
-_MOST_ROUNDS = 500
+_MOST_ROUNDS = 100
+#: A pair whose border moved by less is as it was to all others.
+_MOVED_SHARE = 0.02
 #: Share of the mean variance that is added to the diagonal of a covariance before it is inverted.
 _RIDGE = 1e-3
 
@@ -112,28 +114,28 @@ class _Clusters:
             self._measure(c)
 
     def settle(self) -> None:
-        """Compare nearest pairs until nothing changes in a whole pass that began with all pairs open."""
-        while True:
+        """Compare nearest pairs until a whole pass that began with all pairs open merges nothing."""
+        living = -1
+        while living != np.count_nonzero(self.sizes):
+            living = int(np.count_nonzero(self.sizes))
             self.compared[:] = False
-            if not self._pass():
-                return
+            self._pass()
 
-    def _pass(self) -> bool:
-        """Compare mutually nearest pairs that were not compared as they are now; return whether anything changed."""
-        changed_any = False
+    def _pass(self) -> None:
+        """Compare mutually nearest pairs until each was compared as it is now.
+
+        Borders that move by a little would open pairs for ever, in circles: such a cluster counts as unchanged, and
+        the number of rounds has an end.
+        """
         for _ in range(_MOST_ROUNDS):
             pairs = self._nearest_pairs()
             if not pairs:
-                return changed_any
+                return
             for a, b in pairs:
-                self.compared[a, b] = self.compared[b, a] = True
-                if self._compare(a, b):
-                    changed_any = True
+                if self._compare(a, b) > _MOVED_SHARE:
                     for c in (a, b):
                         self.compared[c], self.compared[:, c] = False, False
-                    if self.sizes[a] and self.sizes[b]:  # moved points between them: that pair is settled
-                        self.compared[a, b] = self.compared[b, a] = True
-        return False  # it goes round in circles: what stands is as good as what would follow
+                self.compared[a, b] = self.compared[b, a] = True
 
     def _nearest_pairs(self) -> list[tuple[int, int]]:
         """Return the pairs that are each other's nearest among those not compared."""
@@ -149,8 +151,8 @@ class _Clusters:
         mutual = (nearest[nearest] == rows) & (rows < nearest) & np.isfinite(apart[rows, nearest])
         return [(int(living[i]), int(living[nearest[i]])) for i in rows[mutual]]
 
-    def _compare(self, a: int, b: int) -> bool:
-        """Merge two clusters or move the border between them; return whether any point changed its cluster."""
+    def _compare(self, a: int, b: int) -> float:
+        """Merge two clusters or move the border between them; return the share that moved (merged: 1)."""
         of_a, of_b = self.labels == a, self.labels == b
         if min(self.sizes[a], self.sizes[b]) < self.min_size:
             return self._merge(a, b)
@@ -161,12 +163,12 @@ class _Clusters:
         if cut.score < self.threshold:
             return self._merge(a, b)
         wanted = np.where(projected < cut.position, a, b).astype(np.int32)
-        if np.array_equal(wanted, self.labels[either]):
-            return False
-        self.labels[either] = wanted
-        self._measure(a)
-        self._measure(b)
-        return True
+        moved = float(np.mean(wanted != self.labels[either]))
+        if moved > 0.0:
+            self.labels[either] = wanted
+            self._measure(a)
+            self._measure(b)
+        return moved
 
     def _separating_axis(self, a: int, b: int) -> F64:
         """Return the axis from a to b that separates them best (Fisher's discriminant)."""
@@ -179,11 +181,11 @@ class _Clusters:
         pooled[np.diag_indices(len(pooled))] += ridge
         return np.asarray(np.linalg.solve(pooled, self.centres[b] - self.centres[a]), np.float64)
 
-    def _merge(self, a: int, b: int) -> bool:
+    def _merge(self, a: int, b: int) -> float:
         self.labels[self.labels == b] = a
         self._measure(a)
         self._measure(b)
-        return True
+        return 1.0
 
     def _measure(self, c: int) -> None:
         own = self.points[self.labels == c]
