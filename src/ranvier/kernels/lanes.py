@@ -178,7 +178,7 @@ greater = _choice(_greater)
 
 @intrinsic  # type: ignore[untyped-decorator]
 def within(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) -> Any:
-    """Say which of BITS float32 values from ``array[row, column]`` on are in ``[low, high]``: bit i tells of value i."""
+    """Say which of BITS float32 values from ``array[row, column]`` on are in ``[low, high]``: bit i for value i."""
     if not _is_matrix(array) or array.dtype != types.float32:
         return None
 
