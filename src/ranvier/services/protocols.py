@@ -51,7 +51,8 @@ class HubProtocols(Protocol):
     def check(self, graph: ProtocolGraph, *, force: bool = True) -> Sequence[Path]:
         """Check a protocol without running or saving it; return the outputs (with suffix) that it would write.
 
-        Without ``force``, outputs that exist are OutputExistsError here already.
+        Without ``force``, outputs that exist are OutputExistsError here already. PartialFailureError (its ``outputs``
+        are those that would be written) where only some recordings of a bulk source have a fault.
         """
         ...
 
