@@ -83,7 +83,8 @@ def test_every_stream_of_a_recording(folder: Path, capsys: pytest.CaptureFixture
     assert apply(folder) == 1
     said = capsys.readouterr()
     assert "skipped     alone: no signals" in said.err
-    assert "bl_ns2" in said.err and "Nyquist" in said.err
+    assert "bl_ns2" in said.err
+    assert "Nyquist" in said.err
     names = {Path(line).name for line in said.out.splitlines() if not line.startswith("would")}
     assert {n for n in names if n.startswith("oe")} == {
         f"oe_Source-{end}_hp.xdat.json" for end in ("100.Probe-A", "101.Probe-B.LFP")

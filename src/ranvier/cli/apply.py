@@ -9,24 +9,36 @@ from pathlib import Path
 import typer
 
 from ranvier.clients import CurateClient
+from ranvier.clients._output_options import OutputKeywords
 from ranvier.exceptions import ConfigurationError, DataProcessingError, PartialFailureError, RadiensError
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
 
 
 def run(
-    protocol: Path, source: Path | None, out: Path | None, *, file_type: str | None, dry_run: bool, force: bool
+    protocol: Path,
+    source: Path | None,
+    out: Path | None,
+    *,
+    file_type: str | None,
+    metadata: Path | None = None,
+    compression: str = "",
+    dry_run: bool,
+    force: bool,
 ) -> None:
     """Run a protocol and say what was written; recordings that fail, or cannot be read, do not stop the others."""
     kind = _type(file_type)
+    options: OutputKeywords = {"metadata": metadata, "compression": compression}
     failures: dict[str, str] = {}
     with CurateClient() as curate:
         sources = None if source is None else _recordings(curate, source, failures)
         try:
             if dry_run:
-                outputs = curate.check_protocol_file(protocol, sources=sources, output_dir=out, file_type=kind)
+                outputs = curate.check_protocol_file(
+                    protocol, sources=sources, output_dir=out, file_type=kind, **options
+                )
             else:
                 outputs = curate.apply_protocol_file(
-                    protocol, sources=sources, output_dir=out, file_type=kind, force=force
+                    protocol, sources=sources, output_dir=out, file_type=kind, force=force, **options
                 )
         except PartialFailureError as error:
             outputs = [Path(path) for path in error.outputs]

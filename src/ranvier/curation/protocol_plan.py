@@ -186,19 +186,24 @@ class _Planner:
             name=name_of(destination, known),
             uri=to_uri(destination),
             file_type=known.file_type,
-            header=self._header(point, known),
+            header=self._header(point, known, step.node.params),
             start=point.start,
             stop=point.stop,
             force=self.force,
         )
 
-    def _header(self, point: _Point, known: Format) -> Header:
+    def _header(self, point: _Point, known: Format, params: object) -> Header:
         """Return the header of an output; its provenance tells the stages of its own path only."""
         recording = self.source.recording
         at = ceil(point.start * recording.fs / point.fs)
         header = make_header(recording, None, sources=[self.source.record], extra=self.source.extra, start=at)
         record = {**(header.provenance or {}), "stages": list(point.stages), "file_type": known.file_type.name}
-        return replace(header, fs=point.fs, channels=point.channels, start=point.start, provenance=record)
+        header = replace(header, fs=point.fs, channels=point.channels, start=point.start, provenance=record)
+        options = params.options if isinstance(params, (SinkParams, BulkSinkParams)) else None
+        if options is None:
+            return header
+        record["options"] = options.model_dump(mode="json")
+        return replace(header, options=options)
 
     def _fault(self, step: Step, message: str) -> None:
         where = f"{self.source.name}: " if self.source.bulk else ""

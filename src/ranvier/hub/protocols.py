@@ -13,8 +13,9 @@ from ranvier.curation.executors import Executor, TaskResult, ThreadExecutor
 from ranvier.curation.graph import SOURCES, Faults, Graph, shape_faults
 from ranvier.curation.memory import tree_bytes
 from ranvier.curation.output import writable
-from ranvier.curation.protocol_file import parse_protocol, protocol_text
+from ranvier.curation.protocol_file import parse_protocol
 from ranvier.curation.protocol_plan import Input, collision_faults, make_task, refuse_existing, tell_siblings_apart
+from ranvier.curation.protocol_text import protocol_text
 from ranvier.curation.task import OutputRef, Task, to_path
 from ranvier.exceptions import (
     CapabilityError,
@@ -40,6 +41,7 @@ from ranvier.models.dataset import (
     TransformNodeType,
 )
 from ranvier.models.jobs import JobProgress, PartProgress
+from ranvier.models.output_options import OutputOptions
 from ranvier.recordings import all_formats
 from ranvier.recordings.signalless import NoSignals
 from ranvier.services.progress import Progress
@@ -128,6 +130,7 @@ class Protocols:
         suffix: str,
         *,
         file_type: RadiensFileType | None = None,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> Sequence[Path]:
@@ -137,7 +140,10 @@ class Protocols:
         known = [self._datasets.linked(i) for i in dataset_ids]
         sources = BulkSourceParams(sources=[_source(linked) for linked in known])
         sink = BulkSinkParams(
-            suffix=suffix, path=str(output_dir), file_type=file_type or _writable(known[0].format.file_type)
+            suffix=suffix,
+            path=str(output_dir),
+            file_type=file_type or _writable(known[0].format.file_type),
+            options=options,
         )
         line = [
             TransformNode(id="sources", type=TransformNodeType.BULK_SOURCE, params=sources),
@@ -158,9 +164,12 @@ class Protocols:
         sources: Sequence[SourceParams] | None = None,
         output_dir: Path | None = None,
         file_type: RadiensFileType | None = None,
+        options: OutputOptions | None = None,
     ) -> ProtocolGraph:
         """Return the protocol that a YAML text describes; see the Protocol."""
-        return parse_protocol(text, name=name, sources=sources, output_dir=output_dir, file_type=file_type)
+        return parse_protocol(
+            text, name=name, sources=sources, output_dir=output_dir, file_type=file_type, options=options
+        )
 
     def to_yaml(self, graph: ProtocolGraph) -> str:
         """Return the YAML form of a protocol."""
