@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import platform
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -184,6 +186,49 @@ def flush_handle(handle: int) -> None:
             os.fsync(handle)
         return
     os.fsync(handle)
+
+
+#: RWF_DONTCACHE of linux/fs.h: whole pages go to the disk at once, and nothing of them stays in memory.
+_DONTCACHE = 0x80
+
+
+def write_past_cache(handle: int, parts: Sequence[Any], start: int, *, keep: bool = False) -> int:
+    """Write some buffers one after the other from an offset of an open file on; return their size in bytes.
+
+    Unless ``keep``, the system is asked to keep nothing of them in memory. Linux from 6.14 and its larger file systems
+    do so; elsewhere they stay until ``forget_cached``, or as long as the system likes.
+    """
+    left = [memoryview(part).cast("B") for part in parts if len(part)]
+    size = sum(len(part) for part in left)
+    at = start
+    while left:
+        written = _write_at(handle, left, at, keep)
+        at += written
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if left:
+            left[0] = left[0][written:]
+    return size
+
+
+def _write_at(handle: int, parts: list[memoryview], start: int, keep: bool) -> int:
+    if not hasattr(os, "pwritev"):  # Windows; nobody else writes through this handle
+        os.lseek(handle, start, os.SEEK_SET)
+        return os.write(handle, parts[0])
+    if not keep and sys.platform.startswith("linux"):
+        try:
+            return os.pwritev(handle, parts, start, _DONTCACHE)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+    return os.pwritev(handle, parts, start)
+
+
+def forget_cached(handle: int) -> None:
+    """Let go of what the system keeps in memory of an open file and has brought to the disk; where that can be asked."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def claim_space(handle: int, start: int, length: int) -> bool:
