@@ -225,7 +225,7 @@ def _write_at(handle: int, parts: list[memoryview], start: int, keep: bool) -> i
 
 
 def forget_cached(handle: int) -> None:
-    """Let go of what the system keeps in memory of an open file and has brought to the disk; where that can be asked."""
+    """Let go of what the system keeps in memory of an open file and has brought to the disk, where it can be asked."""
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)

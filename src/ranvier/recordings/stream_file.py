@@ -1,9 +1,9 @@
 """A file of any length that is written from front to back, past the memory in which the system keeps files.
 
 What the system keeps of a long output pushes out what users work with, and new memory for it costs more than the disk
-does (on a virtual machine 0.5 GB/s against 2 to 3). So behind the first ``KEPT_BYTES`` the system is asked to bring what
-is written to the disk at once and to keep nothing of it (:func:`ranvier._platform.write_past_cache`), in whole pages: a
-page that is written twice would have to be read again.
+does (on a virtual machine 0.5 GB/s against 2 to 3). So behind the first ``KEPT_BYTES`` the system is asked to bring
+what is written to the disk at once and to keep nothing of it (:func:`ranvier._platform.write_past_cache`), in whole
+pages: a page that is written twice would have to be read again.
 """
 
 from __future__ import annotations
