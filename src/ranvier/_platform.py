@@ -224,11 +224,11 @@ def _write_at(handle: int, parts: list[memoryview], start: int, keep: bool) -> i
     return os.pwritev(handle, parts, start)
 
 
-def forget_cached(handle: int) -> None:
-    """Let go of what the system keeps in memory of an open file and has brought to the disk, where it can be asked."""
+def forget_cached(path: Path, start: int) -> None:
+    """Let go of what the system keeps in memory of a flushed file from ``start`` on, where it can be asked."""
     if hasattr(os, "posix_fadvise"):
-        with suppress(OSError):
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        with open(path, "rb") as handle, suppress(OSError):
+            os.posix_fadvise(handle.fileno(), start, 0, os.POSIX_FADV_DONTNEED)
 
 
 def claim_space(handle: int, start: int, length: int) -> bool:

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from ranvier import _platform
 from ranvier.exceptions import OutputError
-from ranvier.recordings.stream_file import StreamFile
+from ranvier.recordings.stream_file import KEPT_BYTES, StreamFile
 
 _SUFFIX = ".writing"
 
@@ -211,6 +211,7 @@ def _flush_files(files: Sequence[tuple[Path, Path]]) -> None:
         if temporary.is_file():
             with writing(final):
                 _platform.flush_to_disk(temporary)
+                _platform.forget_cached(temporary, KEPT_BYTES)
 
 
 def _flush(path: Path) -> None:
@@ -220,6 +221,7 @@ def _flush(path: Path) -> None:
         _platform.flush_folder(path)
     else:
         _platform.flush_to_disk(path)
+        _platform.forget_cached(path, KEPT_BYTES)
 
 
 def _remove_all(owner: int, handles: list[BinaryIO | StreamFile], temporary: dict[Path, Path]) -> None:

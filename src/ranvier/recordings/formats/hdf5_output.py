@@ -48,9 +48,7 @@ class Hdf5Output:
         import h5py
 
         self._target = _Target(path, create=mode == "w")
-        self.file: Any = h5py.File(
-            self._target, mode, alignment_threshold=BULK_BYTES, alignment_interval=PAGE_BYTES
-        )
+        self.file: Any = h5py.File(self._target, mode, alignment_threshold=BULK_BYTES, alignment_interval=PAGE_BYTES)
 
     def check(self) -> None:
         """Raise the OSError that the disk gave, if any."""
