@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from ranvier import VidereClient as TypedClient
 from ranvier import connect
 from ranvier.classic import FileSystemClient, VidereClient
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.lib.fsys import COLUMNS, FileSysResponse
-from ranvier.classic.utils.enums import ClientType, RadiensFileType
+from ranvier.classic.lib.summa import SummaStatus
+from ranvier.classic.utils.enums import ClientType, MetricID, MetricMode, MetricName, RadiensFileType, StatsVector
 from ranvier.exceptions import (
     CapabilityError,
     ClientClosedError,
+    DatasetError,
     NotARecordingError,
     OutputExistsError,
     ServerDiscoveryError,
@@ -193,3 +198,58 @@ def test_metadata_leaves_nothing_linked(files: FileSystemClient, videre: VidereC
     files.get_data_file_metadata(folder / "rec_SIMULATED.xdat")
     assert len(videre.get_dataset_ids()) == 1
     assert (files.id, list(files.hubs)) == ("", ["default"])
+
+
+def test_list_dir_of_videre(videre: VidereClient, folder: Path) -> None:
+    table = videre.list_dir(folder, "name", "xdat")
+    assert list(table.columns) == list(COLUMNS)
+    assert table["base_name"].tolist() == ["rec_SIMULATED"]
+    assert list(videre.list_dir(folder, include="nwb").columns) == list(COLUMNS)
+    with pytest.raises(ValueError, match="date"):
+        videre.list_dir(folder, sort_by="colour")
+
+
+def finished(videre: VidereClient, summa_id: str | None = None) -> SummaStatus:
+    until = time.monotonic() + 30
+    while not (status := videre.summa_session_status(summa_id)).is_complete and time.monotonic() < until:
+        time.sleep(0.02)
+    return status
+
+
+def test_summa(videre: VidereClient, folder: Path) -> None:
+    ds = videre.link_data_file(folder / "rec_SIMULATED.xdat", calc_metrics=False)
+    other = videre.link_data_file(folder / "rec_SIMULATED.xdat", calc_metrics=False, force=True)
+    began = videre.summa_launch_session_analysis(dataset_ids=[ds.id, other.id], bin_dur_sec=0.5)
+    assert (type(began), began.id, began.packet_dur_sec) == (SummaStatus, "default", 0.5)
+    status = finished(videre)
+    assert (status.is_complete, status.frac_complete) == (True, 1.0)
+    assert "complete" in status.string()
+    assert videre.summa_list_sessions() == {"default": {"dsource_ids": [ds.id, other.id]}}
+    both = videre.summa_get_session_aggregate_statistics()
+    one = videre.summa_get_session_datasource_statistics(dataset_ids=[other.id])
+    assert set(both.all_dsource_info) == {ds.id, other.id}
+    assert both.all_dsource_info[ds.id]["TR"].sec.tolist() == [3.0, 5.0]
+    assert both.all_dsource_info[ds.id]["SG"].num_sigs("amp") == 16
+    rms = MetricID(MetricMode.BASE, MetricName.RMS)
+    found = both.aggregate_stats.histogram[rms]
+    assert both.aggregate_stats.metric_ids[0] == rms
+    assert (found.scale, found.num_bins, len(found.dividers)) == ("counts", 50, 51)
+    assert found.counts.sum() == found.stats[StatsVector.STAT_N.value] == 2 * 16 * 4
+    assert list(one.datasource_stats) == [other.id]
+    part = one.datasource_stats[other.id]
+    with TypedClient(progress=False) as typed:
+        signal = typed.get_signals(other.id, [3.0, 5.0], "all").amp
+    assert signal is not None
+    values = np.sqrt((signal.reshape(16, 4, -1) ** 2).mean(axis=2))
+    mean = part.histogram[part.metric_ids.index(rms)].stats[StatsVector.STAT_MEAN.value]
+    assert mean == pytest.approx(values.mean(), rel=1e-4)
+    assert len(videre.summa_get_session_datasource_statistics(dataset_ids=[]).datasource_stats) == 2
+    for wrong in ("id", None):
+        with pytest.raises(ValueError, match="list"):
+            videre.summa_launch_session_analysis(dataset_ids=wrong)  # type: ignore[arg-type]
+    with pytest.raises(DatasetError, match="is not of"):
+        videre.summa_get_session_datasource_statistics(dataset_ids=["x"])
+    videre.summa_clear_sessions()
+    assert videre.summa_list_sessions() == {}
+    with pytest.raises(DatasetError, match="no analysis"):
+        videre.summa_session_status("default")

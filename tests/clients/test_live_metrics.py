@@ -29,6 +29,13 @@ def test_stream_and_range(allego: AllegoClient) -> None:
     signal = allego.get_signals(list(got.time_range.sec), [3, 1])
     assert signal.amp.shape == (2, 15_000)
     np.testing.assert_allclose(got.values[:, 0], np.sqrt((signal.amp**2).mean(axis=1)), rtol=1e-5)
+    each = allego.get_kpi_metrics_series(["RMS", "NUM_PTS"], [3, 1], list(got.time_range.sec))
+    assert [w.values[:, 1].tolist() for w in each.windows] == [[7500, 7500]] * 2
+    np.testing.assert_allclose(
+        each.windows[1].values[:, 0], np.sqrt((signal.amp[:, 7500:] ** 2).mean(axis=1)), rtol=1e-5
+    )
+    newest = allego.get_kpi_metrics_series(["RMS"], stream_lookback_sec=0.5)
+    assert (newest.answered_mode, [w.values.shape for w in newest.windows]) == (KpiServiceMode.STREAM, [(32, 1)] * 2)
     a, b = got.time_range.sec[0] + 0.05, got.time_range.sec[0] + 0.4
     exact = allego.get_kpi_metrics(["MAX", "NUM_PTS"], [3], [a, b])
     assert exact.answered_mode == KpiServiceMode.RANGE

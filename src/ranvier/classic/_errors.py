@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.exceptions import ConfigurationError, DatasetError
+from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError
 
 
 class ArgumentTypeError(ConfigurationError, TypeError):
@@ -18,3 +18,7 @@ class UnknownStreamError(DatasetError, KeyError):
 
     def __str__(self) -> str:
         return Exception.__str__(self)  # KeyError would quote the message
+
+
+class NotLiveError(CapabilityError, RuntimeError):
+    """What only files have, asked of the live stream: the documented RuntimeError."""

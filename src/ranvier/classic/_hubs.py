@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from ranvier.classic._errors import ArgumentTypeError, NoDatasetError
+from ranvier.classic._measured import DatasetMeasured, Measured
+from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID, DEFAULT_IP
 from ranvier.classic.utils.enums import RadiensService
 from ranvier.clients.videre import VidereClient
@@ -54,6 +57,10 @@ class HubClient:
         self._on(hub_name)
         return open_hub(hub_address(self._name(hub_name)))
 
+    def _measured(self, dataset_metadata: DatasetMetadata | None, hub_name: str = DEFAULT_HUB_ID) -> Measured:
+        """Return the metrics of a dataset."""
+        return DatasetMeasured(self._hub(hub_name), given_dataset(dataset_metadata))
+
     def _name(self, hub_name: str) -> str:
         return self._hub_name if hub_name == DEFAULT_HUB_ID else hub_name
 
@@ -67,6 +74,19 @@ class HubClient:
         return self._on_hub[name]
 
 
+def given_dataset(metadata: DatasetMetadata | None) -> DatasetMetadata:
+    """Return a dataset that a call cannot do without: NoDatasetError (a ValueError), or a TypeError."""
+    if metadata is None:
+        raise NoDatasetError("dataset_metadata must be given: what link_data_file() returned")
+    if not isinstance(metadata, DatasetMetadata):
+        raise ArgumentTypeError(
+            f"dataset_metadata is what link_data_file() returned; {type(metadata).__name__} is no DatasetMetadata "
+            f"of radiens.lib"
+        )
+    return metadata
+
+
 def _described(address: str) -> dict[str, Any]:
-    host, _, port = ("", "", "") if address.startswith("embedded") else address.rpartition(":")
+    here = address.startswith(("embedded", "process", "unix"))
+    host, _, port = ("", "", "") if here else address.rpartition(":")
     return {"ip_address": host or DEFAULT_IP, "ports": dict.fromkeys(RadiensService, port or None)}

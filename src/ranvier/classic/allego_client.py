@@ -7,9 +7,13 @@ from typing import Any, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.classic._measured import Measured, StreamMeasured
 from ranvier.classic._stimulation import DEFAULTS, MissingKeyError, from_dict, to_dict
 from ranvier.classic.lib.allego_lib import AllegoState
 from ranvier.classic.lib.channel_metadata import ChannelMetadata
+from ranvier.classic.lib.dataset_metadata import DatasetMetadata
+from ranvier.classic.metrics_client import MetricsClient
+from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, Port, RecordMode, StreamMode, SystemMode
 from ranvier.classic.workspace_client import WorkspaceClient
 from ranvier.clients.allego import AllegoClient as TypedClient
@@ -62,12 +66,12 @@ class AllegoClient:
         """Come with spike sorting: raises CapabilityError."""
         raise CapabilityError("spikes() comes with spike sorting, which this version does not have yet")
 
-    def signal_metrics(self) -> NoReturn:
-        """Raise CapabilityError: the classic client is not connected to the metrics of live streams yet."""
-        raise CapabilityError(
-            "the classic client has no metrics of the live stream yet; the typed ranvier.AllegoClient has them "
-            "(get_kpi_metrics), and VidereClient().signal_metrics() those of files"
-        )
+    def signal_metrics(self) -> MetricsClient:
+        """Return the client of the metrics of the live stream."""
+        return MetricsClient(self)
+
+    def _measured(self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID) -> Measured:
+        return StreamMeasured(self._typed._rig)
 
     # --- state ---------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""``radiens.metrics_client``: signal metrics of datasets, and the parameters of the events in them."""
+"""``radiens.metrics_client``: signal metrics of datasets and of the live stream, and the parameters of events."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ranvier.classic._errors import ArgumentTypeError, NoDatasetError
-from ranvier.classic.lib import _from_models as convert
+import numpy as np
+
+from ranvier.classic._errors import ArgumentTypeError
+from ranvier.classic._measured import Measured
 from ranvier.classic.lib.channel_metadata import ChannelMetadata
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.lib.sig_metrics import SignalMetrics, SignalMetricsStatus
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import MetricID, MetricMode, MetricName
 from ranvier.exceptions import ConfigurationError
-from ranvier.models.flex import coerce_time_range
-from ranvier.models.jobs import JobState
 from ranvier.models.kpi import KpiMetric, KpiMetricId, KpiMode
 from ranvier.models.spikesorter import SpikeDetectParams
-from ranvier.services import Hub
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,16 +63,18 @@ _SWITCH = {"on": True, "off": False, True: True, False: False}
 
 
 class _Parent(Protocol):
-    """A client of a hub."""
+    """A client of a hub or of a rig."""
 
-    def _hub(self, hub_name: str = ...) -> Hub: ...
+    def _measured(self, dataset_metadata: DatasetMetadata | None, hub_name: str) -> Measured: ...
 
 
 class MetricsClient:
-    """Metrics of the datasets of a VidereClient or CurateClient (``client.signal_metrics()``).
+    """Metrics of datasets (of a VidereClient or CurateClient) or of the live stream (of an AllegoClient).
 
-    ``dataset_metadata`` is what ``link_data_file`` returns; NoDatasetError (a ValueError) without it. Times of
-    events are in ms, levels in uV or standard deviations of the noise.
+    ``client.signal_metrics()`` makes one. For datasets ``dataset_metadata`` is what ``link_data_file`` returns;
+    NoDatasetError (a ValueError) without it. For the live stream it is not looked at, and ``clear`` and ``calculate``
+    raise CapabilityError (a RuntimeError, as documented). Times of events are in ms, levels in uV or standard
+    deviations of the noise.
     """
 
     def __init__(self, parent_client: _Parent) -> None:
@@ -81,7 +82,7 @@ class MetricsClient:
 
     def clear(self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID) -> None:
         """Forget what was computed for a dataset, and delete the file that keeps it."""
-        self._hub(hub_name).metrics.clear(_id(dataset_metadata))
+        self._of(dataset_metadata, hub_name).clear()
 
     def calculate(self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID) -> None:
         """Compute and keep the metrics of a dataset, with the event parameters that it has.
@@ -89,7 +90,7 @@ class MetricsClient:
         Where none were set, events are 5 standard deviations of the noise away, as everywhere in this engine; the
         documentation says 2 x RMS, which noise alone crosses a thousand times a second.
         """
-        self._hub(hub_name).metrics.calculate(_id(dataset_metadata))
+        self._of(dataset_metadata, hub_name).calculate()
 
     def set_event_threshold_level(
         self, neg_thr: float | None = None, pos_thr: float | None = None, scale: str = "uV",
@@ -117,10 +118,10 @@ class MetricsClient:
     ) -> str:  # fmt: skip
         """Switch thresholds 'on' or 'off'; one that is None stays."""
         _, field = _LEVELS["uv", bool(weak_thr)]
-        hub, dataset = self._hub(hub_name), _id(dataset_metadata)
+        measured = self._of(dataset_metadata, hub_name)
         wanted = [None if one is None else _switch(one) for one in (neg_thr, pos_thr)]
         chosen = _chosen(ntv_idxs)
-        rows = [row for row in hub.metrics.params(dataset) if chosen is None or row.ntv_chan_idx in chosen]
+        rows = [row for row in measured.params() if chosen is None or row.ntv_chan_idx in chosen]
         changes = [
             SpikeDetectParams.model_validate(
                 {
@@ -133,7 +134,7 @@ class MetricsClient:
             )
             for row in rows
         ]
-        hub.metrics.set_params(dataset, changes)
+        measured.set_params(changes)
         kind = "weak " if weak_thr else ""
         return f"[{len(changes)} channels] {kind}event threshold: negative={neg_thr}, positive={pos_thr}"
 
@@ -158,7 +159,7 @@ class MetricsClient:
         self, packet_dur_sec: float, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID
     ) -> None:
         """Set how long packets are, in s; those of another length are computed anew."""
-        self._hub(hub_name).metrics.set_packet_duration(_id(dataset_metadata), packet_dur_sec)
+        self._of(dataset_metadata, hub_name).set_packet_duration(_number(packet_dur_sec))
 
     def get_params(
         self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID
@@ -166,110 +167,58 @@ class MetricsClient:
         """Return the event parameters, a row per channel; ``thr_wdw`` and ``shadow`` in ms, pairs as lists."""
         import pandas as pd
 
-        rows = self._hub(hub_name).metrics.params(_id(dataset_metadata))
+        rows = self._of(dataset_metadata, hub_name).params()
         return pd.DataFrame([_row(params) for params in rows], columns=list(_COLUMNS))
 
     def get_metrics_status(
         self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID
     ) -> SignalMetricsStatus:
         """Return which packets are there. (An object, although the documentation says dict; it has ``attributes``.)"""
-        dataset, hub = _dataset(dataset_metadata), self._hub(hub_name)
-        found = hub.metrics.status(dataset.id)
-        covered = found.time_range
-        reached = convert.empty_time_range(dataset.TR.fs) if covered is None else convert.time_range(covered)
-        # the engine keeps no packet that the end of the recording cuts off: a growing one would change it
-        total = max((found.num_packets_total or 0) - 1, 1)
-        kpi = {
-            "is_avail": found.num_packets > 0,
-            "is_complete": found.num_packets >= total,
-            "frac_complete": min(found.num_packets / total, 1.0),
-            "file_path_and_name": found.packet_file,
-            "TR": reached,
-            "packet_dur_sec": found.packet_dur,
-            "num_sigs": found.num_sigs or 0,
-            "num_packets": found.num_packets,
-            "dataset_uid": dataset.attributes["dataset_uid"],
-        }
-        source = {"TR": dataset.TR, "dataset_uid": kpi["dataset_uid"], "dsource_id": dataset.id}
-        return SignalMetricsStatus(
-            time_range=reached,
-            type="file",
-            datasource_id=dataset.id,
-            num_sigs=found.num_sigs or 0,
-            packet_dur_sec=found.packet_dur,
-            num_packets=found.num_packets,
-            is_calculating_metrics=any(
-                job.label == f"metrics of {dataset.base_name}" and job.state in (JobState.QUEUED, JobState.RUNNING)
-                for job in hub.jobs.list()
-            ),
-            attributes={
-                "file": {"kpi": kpi, "source": source},
-                "time_range": reached,
-                "packet_dur_sec": found.packet_dur,
-                "beta": found.beta,
-                "is_tracking_cache": found.is_tracking_signal_cache,
-                "persistence_sec": found.persistence,
-            },
-        )
+        return self._of(dataset_metadata, hub_name).status()
 
     def get_metrics(
-        self, time_range: Any = None, metrics: Sequence[MetricID] | None = None,
+        self, time_range: Any = None, metrics: Sequence[MetricID | MetricName | str] | None = None,
         ntv_idxs: int | Sequence[int] | None = None, tail: bool = True, plot: bool = True, file: str | None = None,
         data: bool = True, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID,
         channel_metadata: ChannelMetadata | None = None,
     ) -> SignalMetrics:  # fmt: skip
         """Return metrics by packet: ``val`` float64 (packets, signals, metrics), amplitudes in uV.
 
-        ``time_range`` is ``[start, end]`` in s, None the whole dataset. ``ntv_idxs`` None is every amplifier channel.
+        ``time_range`` is a TimeRange, ``[start, end]`` in s, or a number: the last so many seconds. None is the whole
+        dataset, or the last 5 s of a stream, in whole packets. ``ntv_idxs`` None is every amplifier channel. A
+        metric is a MetricID; a name or member alone is that of mode BASE.
         ``tail``, ``plot``, ``file`` and ``data`` are accepted and draw nothing, as in the vendor's package.
         """
-        dataset = _dataset(dataset_metadata)
-        wanted = DEFAULT_METRICS if metrics is None else metrics
-        chosen = _chosen(ntv_idxs)
-        channels = dataset.model.channel_metadata
-        found = self._hub(hub_name).metrics.series(
-            dataset.id,
-            [KpiMetricId(mode=KpiMode[mode.name], name=KpiMetric[name.name]) for mode, name in wanted],
-            None,
-            [row for kind, keys in channels.sig_map.items() if kind.name == "AMP" for row in keys.ntv]
-            if chosen is None
-            else chosen,
-            None if time_range is None else coerce_time_range(getattr(time_range, "sec", time_range)),
-        )
-        duration = self._hub(hub_name).metrics.status(dataset.id).packet_dur
-        return SignalMetrics.of(found, duration, dataset.id, dataset.TR.fs)
+        asked = [_metric(one) for one in (DEFAULT_METRICS if metrics is None else metrics)]
+        return self._of(dataset_metadata, hub_name).series(asked, _chosen(ntv_idxs), time_range)
 
-    def _hub(self, hub_name: str) -> Hub:
-        return self._parent._hub(hub_name)
+    def _of(self, dataset_metadata: DatasetMetadata | None, hub_name: str) -> Measured:
+        return self._parent._measured(dataset_metadata, hub_name)
 
     def _change(
         self, fields: Mapping[str, Any], ntv_idxs: int | Sequence[int] | None,
         dataset_metadata: DatasetMetadata | None, hub_name: str,
     ) -> int:  # fmt: skip
         """Change fields of channels (None: all), and return of how many."""
-        hub, dataset, chosen = self._hub(hub_name), _id(dataset_metadata), _chosen(ntv_idxs)
+        chosen = _chosen(ntv_idxs)
         targets: Sequence[int | None] = [None] if chosen is None else chosen
         changes = [SpikeDetectParams.model_validate({"ntv_chan_idx": ntv, **fields}) for ntv in targets]
-        now = hub.metrics.set_params(dataset, changes)
+        now = self._of(dataset_metadata, hub_name).set_params(changes)
         return len(now) if chosen is None else len(chosen)
 
 
-def _dataset(metadata: DatasetMetadata | None) -> DatasetMetadata:
-    if metadata is None:
-        raise NoDatasetError("dataset_metadata must be given: what link_data_file() returned")
-    if not isinstance(metadata, DatasetMetadata):
-        raise ArgumentTypeError(f"{type(metadata).__name__} is no DatasetMetadata of radiens.lib")
-    return metadata
-
-
-def _id(metadata: DatasetMetadata | None) -> str:
-    return _dataset(metadata).id
+def _metric(given: Any) -> KpiMetricId:
+    mode, name = given if isinstance(given, tuple) and len(given) == 2 else (MetricMode.BASE, given)
+    return KpiMetricId(mode=KpiMode[MetricMode.parse(mode).name], name=KpiMetric[MetricName.parse(name).name])
 
 
 def _chosen(ntv_idxs: int | Sequence[int] | None) -> list[int] | None:
     if ntv_idxs is None:
         return None
-    return [int(ntv_idxs)] if isinstance(ntv_idxs, int) else [int(ntv) for ntv in ntv_idxs]
+    try:
+        return [int(ntv) for ntv in np.atleast_1d(np.asarray(ntv_idxs)).tolist()]
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{ntv_idxs!r} is neither a native index nor a list of them") from None
 
 
 def _number(value: Any) -> float:
@@ -281,7 +230,7 @@ def _number(value: Any) -> float:
 
 def _switch(word: str | bool) -> bool:
     wanted = word.lower() if isinstance(word, str) else word
-    if wanted not in _SWITCH:
+    if not isinstance(wanted, str | int) or wanted not in _SWITCH:
         raise ConfigurationError(f"{word!r} is neither 'on' nor 'off'")
     return _SWITCH[wanted]
 

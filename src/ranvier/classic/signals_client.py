@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from ranvier.classic._errors import ArgumentTypeError
-from ranvier.classic._hubs import HubClient
+from ranvier.classic._hubs import HubClient, given_dataset
+from ranvier.classic._times import spec_of
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.lib.signals_snapshot import PSD, Signals
-from ranvier.classic.utils.constants import ALL_SITES, DEFAULT_HUB_ID, SELECTED_SITES, SigSelect, TimeRange
+from ranvier.classic.utils.constants import ALL_SITES, DEFAULT_HUB_ID, SELECTED_SITES, SigSelect
 from ranvier.classic.utils.enums import FftWindow, KeyIndex, PsdScaling, SignalType, TrsMode
 from ranvier.exceptions import ConfigurationError
 from ranvier.models import signals
-from ranvier.models import time_range as times
 
 _WINDOWS = {FftWindow.HAMMING_p01: "hamming", FftWindow.HAMMING_p05: "hamming", FftWindow.PASS_THROUGH: "rect"}
 _SENTINELS = {ALL_SITES: "all", SELECTED_SITES: "selected"}
@@ -42,10 +42,10 @@ class SignalsClient:
         sig_type: SignalType | str | int | None = None, ntv_idxs: Sequence[int] | str | None = None,
     ) -> Signals:  # fmt: skip
         """Read signals: of ``sig_sel``, or of ``sig_type`` and ``ntv_idxs`` (indices, 'all', 'sel'), or all."""
-        dataset = _given(dataset_metadata)
+        dataset = given_dataset(dataset_metadata)
         channels = dataset.channel_metadata.model
         wanted = _selection(sig_sel, sig_type, ntv_idxs)
-        spec = _spec(time_range, sel_mode)
+        spec = spec_of(time_range, sel_mode)
         if time_range is None:
             warnings.warn(f"time_range is None: reading all {dataset.TR.dur_sec:.1f} s of {dataset.id}", stacklevel=2)
         found = self._parent._on(hub_name).get_signals(dataset.id, spec, wanted)
@@ -73,12 +73,12 @@ class SignalsClient:
         file
             Also save it there, ``.npz``.
         """
-        dataset = _given(dataset_metadata)
+        dataset = given_dataset(dataset_metadata)
         channels, fft = dataset.channel_metadata.model, FftWindow.parse(window)
         amp = _selection(sig_sel, SignalType.AMP, None)["amp"]
         chosen = signals.SignalSpec.amp(amp).to_sig_select(channels).amp.tolist()
         found = self._parent._on(hub_name).get_psd(
-            dataset.id, _spec(time_range, sel_mode), chosen, resolution_hz=freq_resolution or 1.0,
+            dataset.id, spec_of(time_range, sel_mode), chosen, resolution_hz=freq_resolution or 1.0,
             f_range_hz=(float(freq_range[0]), float(freq_range[1])), window=_WINDOWS[fft],
             samp_freq_hz=samp_freq if samp_freq is not None and samp_freq < dataset.TR.fs else None,
         )  # fmt: skip
@@ -86,25 +86,6 @@ class SignalsClient:
         if file is not None:
             psd.save(file)
         return psd
-
-
-def _given(dataset: DatasetMetadata | None) -> DatasetMetadata:
-    if not isinstance(dataset, DatasetMetadata):
-        raise ConfigurationError(f"dataset_metadata is what link_data_file() returns, not {type(dataset).__name__}")
-    return dataset
-
-
-def _spec(time_range: Any, sel_mode: TrsMode | str | int | None) -> times.TimeRangeSpec:
-    if time_range is None:
-        return times.TimeRangeSpec.full()
-    mode = None if sel_mode is None else times.TrsMode(TrsMode.parse(sel_mode).value)
-    try:
-        edges = np.atleast_1d(np.asarray(time_range.sec if isinstance(time_range, TimeRange) else time_range, float))
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{time_range!r} is no time range: give [start, end] in seconds") from None
-    if edges.shape == (1,):
-        edges = np.array([edges[0], np.nan])
-    return times.TimeRangeSpec.from_list(edges.tolist(), None if np.isnan(edges[-1]) and mode == 0 else mode)
 
 
 def _selection(sig_sel: SigSelect | None, sig_type: Any, ntv_idxs: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ranvier.classic._errors import NoDatasetError
-from ranvier.classic._hubs import HubClient
+from ranvier.classic._summa import SummaClient
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.metrics_client import MetricsClient
 from ranvier.classic.signals_client import SignalsClient
@@ -20,11 +20,13 @@ from ranvier.models.signals import SignalType
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ranvier.classic.file_system_client import Paths
+
 #: What stands between base name and digits in the id of a dataset.
 _MARK = "_-_"
 
 
-class VidereClient(HubClient):
+class VidereClient(SummaClient):
     """Link recordings and look at them; ``signals()`` reads."""
 
     @property
@@ -143,6 +145,15 @@ class VidereClient(HubClient):
         ids = sorted(self._hub(hub_name).datasets.ids())
         rows = {"dataset ID": ids, "base name": [one.rpartition(_MARK)[0] or one for one in ids]}
         return pd.DataFrame(rows, dtype=object).rename_axis(index="index")
+
+    def list_dir(
+        self, req_dir: Paths = "", sort_by: str = "date", include: str = "all", hub_name: str = DEFAULT_HUB_ID
+    ) -> pd.DataFrame:
+        """Return the recordings of folders as a table, as ``FileSystemClient.list_dir`` does."""
+        from ranvier.classic.file_system_client import FileSystemClient
+
+        with FileSystemClient(self._name(hub_name)) as files:
+            return files.list_dir(req_dir, sort_by, include)
 
     def _find(self, dataset_idx: int | None, dataset_id: str | None, path: str | Path | None, hub_name: str) -> str:
         """Return the id of the linked dataset that is meant."""

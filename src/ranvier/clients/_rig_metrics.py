@@ -16,7 +16,7 @@ from ranvier.models.flex import (
     coerce_kpi_service_mode,
     coerce_signal_type,
 )
-from ranvier.models.kpi import KpiMetricsResult, KpiServiceMode, KpiStatus
+from ranvier.models.kpi import KpiMetricsResult, KpiMetricsSeriesResult, KpiServiceMode, KpiStatus
 from ranvier.models.signals import SignalType
 from ranvier.models.spikesorter import SpikeDetectParams
 
@@ -62,6 +62,27 @@ class LiveMetricsClient(RigClient):
             spec_of(time_range),
             coerce_signal_type(signal_type),
             service_mode=mode if service_mode is None else coerce_kpi_service_mode(service_mode),
+            lookback_sec=stream_lookback_sec,
+        )
+
+    def get_kpi_metrics_series(
+        self,
+        metrics: Sequence[FlexKpiMetricId],
+        channel_indices: Sequence[int] | None = None,
+        time_range: FlexTimeRange | None = None,
+        signal_type: FlexSignalType = SignalType.AMP,
+        stream_group_id: str = LIVE,
+        *,
+        stream_lookback_sec: float | None = None,
+    ) -> KpiMetricsSeriesResult:
+        """Return metrics of each packet, arguments as those of :meth:`get_kpi_metrics` (an addition)."""
+        live(stream_group_id)
+        self._check_hardware()
+        return self._rig.metrics.series(
+            metric_ids(metrics),
+            None if channel_indices is None else list(channel_indices),
+            spec_of(time_range),
+            coerce_signal_type(signal_type),
             lookback_sec=stream_lookback_sec,
         )
 

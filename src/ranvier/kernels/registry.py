@@ -28,6 +28,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.dsp.fir_kernels",
     "ranvier.detect.kernels",
     "ranvier.spectral.fft_kernels",
+    "ranvier.sorting.isocut_kernels",
     "ranvier.clients._widen_kernels",
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,14 @@ from ranvier.metrics.packet_store import MemoryPackets
 from ranvier.metrics.packets import PacketGrid, PacketMaker
 from ranvier.metrics.ranges import DEFAULT_BETA, DEFAULT_PERSISTENCE_SEC, RangeMetrics
 from ranvier.models.dataset import TimeRangeSpec
-from ranvier.models.kpi import KpiMetricId, KpiMetricsResult, KpiServiceMode, KpiStatus
+from ranvier.models.kpi import (
+    KpiMetricId,
+    KpiMetricsResult,
+    KpiMetricsSeriesResult,
+    KpiMetricsWindow,
+    KpiServiceMode,
+    KpiStatus,
+)
 from ranvier.models.signals import SignalType
 from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.models.time_range import TimeRange
@@ -50,32 +58,47 @@ class LiveMetrics:
         lookback_sec: float | None = None,
     ) -> KpiMetricsResult:
         """Return metrics of the newest packets, or of a range; see the Protocol."""
-        if not metrics:
-            raise ConfigurationError("name at least one metric, e.g. 'RMS'; KpiMetric lists them")
-        if signal_type != SignalType.AMP:
-            raise CapabilityError(f"live metrics are of amplifier channels, not {signal_type.name}")
-        if lookback_sec is not None and not (math.isfinite(lookback_sec) and lookback_sec > 0):
-            raise ConfigurationError(f"stream_lookback_sec must be above 0 s, got {lookback_sec!r}")
-        table = self._core.selection.apply(self._core.source.channels)
-        columns = amplifier_columns(table, channels if channels else None)
-        ring, maker, after = self._caught_up()
-        rows = np.searchsorted(maker.columns, columns)
-        maker = PacketMaker(self.packets.recording(), maker.columns, maker.levels, maker.grid)
-        begin = maker.grid.start_of(ring.indices[0])
-        asked = RangeMetrics(maker, RingOrCache(ring, maker), np.asarray(rows, np.int64), begin=begin)
+        asked = self._asked(metrics, channels, signal_type, lookback_sec)
         if service_mode == KpiServiceMode.STREAM:
             if time_range is not None:
                 raise ConfigurationError("service mode STREAM takes stream_lookback_sec; for a time_range use RANGE")
-            start, stop = self._newest(ring, maker.grid, after, lookback_sec or LOOKBACK_SEC)
+            start, stop = self._newest(asked, lookback_sec or LOOKBACK_SEC)
         else:
-            start, stop = self._range(maker, begin, time_range, lookback_sec)
+            start, stop = self._range(asked, time_range, lookback_sec)
         return KpiMetricsResult(
-            channel_indices=tuple(table[int(c)].ntv for c in columns),
+            channel_indices=asked.ntv,
             metrics=tuple(metrics),
             signal_type=signal_type,
-            values=asked.values(list(metrics), start, stop),
+            values=asked.ranges.values(list(metrics), start, stop),
             time_range=self._signals.time_range(start, stop),
             answered_mode=service_mode,
+        )
+
+    def series(
+        self,
+        metrics: Sequence[KpiMetricId],
+        channels: Sequence[int] | None = None,
+        time_range: TimeRangeSpec | None = None,
+        signal_type: SignalType = SignalType.AMP,
+        *,
+        lookback_sec: float | None = None,
+    ) -> KpiMetricsSeriesResult:
+        """Return metrics packet by packet; see the Protocol."""
+        asked = self._asked(metrics, channels, signal_type, lookback_sec)
+        if time_range is None:
+            start, stop = self._newest(asked, lookback_sec or LOOKBACK_SEC)
+        else:
+            start, stop = self._range(asked, time_range, lookback_sec)
+        windows = (
+            KpiMetricsWindow(time_range=self._signals.time_range(a, b), values=asked.ranges.values(list(metrics), a, b))
+            for a, b in asked.ranges.windows(start, stop, None)
+        )
+        return KpiMetricsSeriesResult(
+            channel_indices=asked.ntv,
+            metrics=tuple(metrics),
+            signal_type=signal_type,
+            windows=tuple(windows),
+            answered_mode=KpiServiceMode.STREAM if time_range is None else KpiServiceMode.RANGE,
         )
 
     def status(self) -> KpiStatus:
@@ -157,26 +180,60 @@ class LiveMetrics:
             raise TimeRangeError(self.packets.failure or "no packet of the live stream is whole yet; ask again")
         return found
 
-    def _newest(self, ring: MemoryPackets, grid: PacketGrid, after: int, lookback_sec: float) -> tuple[int, int]:
-        count = max(1, math.ceil(lookback_sec / float(grid.dur) - 1e-9))
-        start = grid.start_of(max(after - count, ring.indices[0]))
-        first = self._core.cache.first
-        return max(start, first if first is not None else start), grid.start_of(after)
+    def _asked(
+        self,
+        metrics: Sequence[KpiMetricId],
+        channels: Sequence[int] | None,
+        signal_type: SignalType,
+        lookback_sec: float | None,
+    ) -> _Asked:
+        """Check a request, and wait until every whole packet is measured."""
+        if not metrics:
+            raise ConfigurationError("name at least one metric, e.g. 'RMS'; KpiMetric lists them")
+        if signal_type != SignalType.AMP:
+            raise CapabilityError(f"live metrics are of amplifier channels, not {signal_type.name}")
+        if lookback_sec is not None and not (math.isfinite(lookback_sec) and lookback_sec > 0):
+            raise ConfigurationError(f"stream_lookback_sec must be above 0 s, got {lookback_sec!r}")
+        table = self._core.selection.apply(self._core.source.channels)
+        columns = amplifier_columns(table, channels if channels else None)
+        ring, maker, after = self._caught_up()
+        rows = np.searchsorted(maker.columns, columns)
+        maker = PacketMaker(self.packets.recording(), maker.columns, maker.levels, maker.grid)
+        begin = maker.grid.start_of(ring.indices[0])
+        ranges = RangeMetrics(maker, RingOrCache(ring, maker), np.asarray(rows, np.int64), begin=begin)
+        return _Asked(ranges, maker, ring.indices[0], after, tuple(table[int(c)].ntv for c in columns))
 
-    def _range(
-        self, maker: PacketMaker, begin: int, time_range: TimeRangeSpec | None, lookback_sec: float | None
-    ) -> tuple[int, int]:
+    def _newest(self, asked: _Asked, lookback_sec: float) -> tuple[int, int]:
+        grid = asked.maker.grid
+        count = max(1, math.ceil(lookback_sec / float(grid.dur) - 1e-9))
+        start = grid.start_of(max(asked.after - count, asked.oldest))
+        first = self._core.cache.first
+        return max(start, first if first is not None else start), grid.start_of(asked.after)
+
+    def _range(self, asked: _Asked, time_range: TimeRangeSpec | None, lookback_sec: float | None) -> tuple[int, int]:
         """Return counters: exact within the cache, to whole packets before it."""
-        held, grid = maker.recording, maker.grid
+        held, grid = asked.maker.recording, asked.maker.grid
         spec = time_range
         if spec is None:
             spec = TimeRangeSpec.full() if lookback_sec is None else TimeRangeSpec.lookback(lookback_sec)
+        begin = grid.start_of(asked.oldest)
         start, stop = resolve_counters(spec, min(begin, held.start), held.stop, held.fs, "what is kept of the stream")
         if start < held.start:
             start = grid.start_of(grid.index_of(start))
         if stop <= held.start:
             stop = grid.start_of(grid.index_of(stop - 1) + 1)
         return start, stop
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request: the metrics of its channels; packets ``[oldest, after)`` of the grid are kept."""
+
+    ranges: RangeMetrics
+    maker: PacketMaker
+    oldest: int
+    after: int
+    ntv: tuple[int, ...]
 
 
 def _load(core: Core) -> LiveSettings:

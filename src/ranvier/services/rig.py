@@ -14,7 +14,7 @@ from ranvier.models.dio import DigitalOutRegister
 from ranvier.models.dsp import DSPGroup, DSPParams, FilterStage
 from ranvier.models.events import EventTable
 from ranvier.models.impedance import Impedance
-from ranvier.models.kpi import KpiMetricId, KpiMetricsResult, KpiServiceMode, KpiStatus
+from ranvier.models.kpi import KpiMetricId, KpiMetricsResult, KpiMetricsSeriesResult, KpiServiceMode, KpiStatus
 from ranvier.models.ports import Port
 from ranvier.models.quality import ChannelQualityTable
 from ranvier.models.rig import (
@@ -402,6 +402,21 @@ class RigMetrics(Protocol):
 
         A range is exact within the cache and rounded to whole packets before it. TimeRangeError where nothing of it is
         kept, or no packet is whole yet.
+        """
+        ...
+
+    def series(
+        self,
+        metrics: Sequence[KpiMetricId],
+        channels: Sequence[int] | None = None,
+        time_range: TimeRangeSpec | None = None,
+        signal_type: SignalType = SignalType.AMP,
+        *,
+        lookback_sec: float | None = None,
+    ) -> KpiMetricsSeriesResult:
+        """Return metrics of each packet: of the newest whole ones (``lookback_sec`` None = 5 s), or of a range.
+
+        Ranges and errors as those of :meth:`get`; the first and last packet of a range are cut to it.
         """
         ...
 

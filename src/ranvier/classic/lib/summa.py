@@ -52,7 +52,7 @@ class SummaAnalysis:
     Attributes
     ----------
     all_dsource_info
-        By dataset id: ``{'SG': channel metadata, 'TR': time range}``.
+        By id, of datasets that are linked: ``{'SG': ChannelMetadata, 'TR': TimeRange}``.
     """
 
     id: str

@@ -1,0 +1,225 @@
+"""Which units are parts of one neuron: alike in shape, near each other, and never firing within a refractory period.
+
+Stage S8. Pairs are taken from the most alike to the least; a merged unit takes part in what follows with its summed
+template and joined train. Three proofs are asked for: the templates differ by little at the best lag (normalised
+absolute difference, as the ``l1`` distance of SpikeInterface's auto-merge, Garcia et al. 2026), the cross-correlogram
+is refractory (see :mod:`ranvier.sorting.correlograms`), and, where features are given, their projection on the axis
+between the two clusters has a single mode (ISO-CUT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.sorting.correlograms import cross_refractory
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+#: ``unimodal(units_a, units_b) -> bool``: whether the spikes of two groups of units form one cloud.
+Unimodal = Callable[[tuple[int, ...], tuple[int, ...]], bool]
+
+
+@dataclass(frozen=True)
+class MergeLimits:
+    """When two units are one.
+
+    Attributes
+    ----------
+    distance_um
+        Between their positions, at most.
+    difference
+        Of their templates, at most; pairs are taken in steps up to it.
+    difference_without_proof
+        Of templates that are so alike that a correlogram with too few pairs to judge does not keep them apart.
+    lag_ms
+        Between their templates, at most, either way.
+    ratio, p_value
+        Of the refractory test: a window emptier than ``ratio`` that chance gives with ``p_value`` at most is a proof.
+    """
+
+    distance_um: float = 50.0
+    difference: float = 0.40
+    difference_without_proof: float = 0.10
+    lag_ms: float = 0.5
+    ratio: float = 0.25
+    p_value: float = 0.01
+
+
+class Merge(NamedTuple):
+    """One decision: ``absorbed`` became a part of ``kept``, its times moved by ``shift`` samples."""
+
+    kept: int
+    absorbed: int
+    shift: int
+    difference: float
+    ratio: float
+    expected: float
+
+
+@dataclass
+class Merged:
+    """What became of units.
+
+    Attributes
+    ----------
+    kept_as
+        ``(units,)``: the unit (index) that each one is a part of now; itself where it stayed.
+    shift
+        ``(units,)``, samples to add to the spike times of each unit so that they agree with those of ``kept_as``.
+    decisions
+        In the order in which they were taken.
+    """
+
+    kept_as: I64
+    shift: I64
+    decisions: list[Merge] = field(default_factory=list)
+
+
+def template_difference(a: F32, b: F32, most_lag: int) -> tuple[float, int]:
+    """Return the least normalised difference of two templates over lags, and its lag.
+
+    Parameters
+    ----------
+    a, b
+        ``(samples, channels)``.
+    most_lag
+        In samples, either way.
+
+    Returns
+    -------
+    difference
+        ``sum |a - b| / (sum |a| + sum |b|)`` over the samples that both have at that lag: 0 for equal ones, 1 for
+        ones that share no channel.
+    lag
+        ``b[t]`` is compared with ``a[t + lag]``: adding the lag to the times of b's spikes aligns them with a's.
+    """
+    best, best_lag = np.inf, 0
+    samples = len(a)
+    for lag in sorted(range(-most_lag, most_lag + 1), key=abs):  # of equal ones the shortest
+        x = a[max(lag, 0) : samples + min(lag, 0)]
+        y = b[max(-lag, 0) : samples + min(-lag, 0)]
+        whole = float(np.abs(x).sum(dtype=np.float64) + np.abs(y).sum(dtype=np.float64))
+        difference = float(np.abs(x - y).sum(dtype=np.float64)) / whole if whole > 0 else 0.0
+        if difference < best:
+            best, best_lag = difference, lag
+    return best, best_lag
+
+
+def merge_units(
+    templates: F32,
+    trains: list[I64],
+    positions_um: F64,
+    sampling_rate_hz: float,
+    limits: MergeLimits | None = None,
+    *,
+    unimodal: Unimodal | None = None,
+) -> Merged:
+    """Decide which units are parts of one neuron.
+
+    Parameters
+    ----------
+    templates
+        ``(units, samples, channels)``, 0 on channels that do not belong to a unit.
+    trains
+        Sorted sample counters of each unit's spikes.
+    positions_um
+        ``(units, 2)``.
+    sampling_rate_hz
+        Of templates and trains.
+    unimodal
+        Asked last, with the units that either side consists of.
+    """
+    state = _Merging(templates, trains, positions_um, sampling_rate_hz, limits or MergeLimits(), unimodal)
+    state.run()
+    return state.merged
+
+
+class _Merging:
+    def __init__(
+        self,
+        templates: F32,
+        trains: list[I64],
+        positions_um: F64,
+        rate: float,
+        limits: MergeLimits,
+        unimodal: Unimodal | None,
+    ) -> None:
+        self.templates = templates.copy()
+        self.trains = list(trains)
+        self.positions = np.array(positions_um, np.float64)
+        self.weights = np.array([len(train) for train in trains], np.float64)
+        self.rate, self.limits, self.unimodal = rate, limits, unimodal
+        self.most_lag = round(limits.lag_ms * 1e-3 * rate)
+        self.parts: list[tuple[int, ...]] = [(u,) for u in range(len(trains))]
+        count = len(trains)
+        self.merged = Merged(np.arange(count), np.zeros(count, np.int64))
+        self.open: dict[tuple[int, int], tuple[float, int]] = {}
+
+    def run(self) -> None:
+        for u in range(len(self.trains)):
+            self._compare(u, range(u + 1, len(self.trains)))
+        while self.open:
+            pair = min(self.open, key=lambda ab: (self.open[ab][0], ab))
+            difference, lag = self.open.pop(pair)
+            self._judge(*pair, difference, lag)
+
+    def _compare(self, u: int, others: range | list[int]) -> None:
+        """Open the pairs of a unit that are near and alike."""
+        near = [
+            v
+            for v in others
+            if v != u
+            and len(self.trains[v])
+            and np.hypot(*(self.positions[u] - self.positions[v])) <= self.limits.distance_um
+        ]
+        if not len(self.trains[u]):
+            return
+        active_u = np.abs(self.templates[u]).max(axis=0) > 0
+        for v in near:
+            columns = active_u | (np.abs(self.templates[v]).max(axis=0) > 0)
+            a, b = min(u, v), max(u, v)
+            found = template_difference(self.templates[a][:, columns], self.templates[b][:, columns], self.most_lag)
+            if found[0] <= self.limits.difference:
+                self.open[(a, b)] = found
+
+    def _judge(self, a: int, b: int, difference: float, lag: int) -> None:
+        first, second, shift = (a, b, lag) if self.weights[a] >= self.weights[b] else (b, a, -lag)
+        limits = self.limits
+        tested = cross_refractory(self.trains[first], self.trains[second] + shift, self.rate)
+        proven = tested.ratio <= limits.ratio and tested.p_value <= limits.p_value
+        if not proven and (tested.is_independent(limits.ratio) or difference > limits.difference_without_proof):
+            return
+        if self.unimodal is not None and not self.unimodal(self.parts[first], self.parts[second]):
+            return
+        self.merged.decisions.append(Merge(first, second, shift, difference, tested.ratio, tested.expected))
+        self._join(first, second, shift)
+
+    def _join(self, kept: int, absorbed: int, shift: int) -> None:
+        members = list(self.parts[absorbed])
+        self.merged.kept_as[members] = kept
+        self.merged.shift[members] += shift
+        self.parts[kept] += self.parts[absorbed]
+        self.trains[kept] = np.sort(np.concatenate([self.trains[kept], self.trains[absorbed] + shift]))
+        self.trains[absorbed] = self.trains[absorbed][:0]
+        share = self.weights[absorbed] / (self.weights[kept] + self.weights[absorbed])
+        moved = _shifted(self.templates[absorbed], shift)
+        self.templates[kept] += np.float32(share) * (moved - self.templates[kept])
+        self.positions[kept] += share * (self.positions[absorbed] - self.positions[kept])
+        self.weights[kept] += self.weights[absorbed]
+        self.open = {pair: v for pair, v in self.open.items() if kept not in pair and absorbed not in pair}
+        self._compare(kept, [v for v in range(len(self.trains)) if len(self.trains[v])])
+
+
+def _shifted(template: F32, lag: int) -> F32:
+    """Return a template moved by ``lag`` samples, zeros where nothing is known."""
+    moved = np.zeros_like(template)
+    samples = len(template)
+    moved[max(lag, 0) : samples + min(lag, 0)] = template[max(-lag, 0) : samples + min(-lag, 0)]
+    return moved
