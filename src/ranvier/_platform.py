@@ -6,6 +6,7 @@ import errno
 import mmap
 import os
 import platform
+import re
 import socket
 import sys
 import threading
@@ -195,8 +196,8 @@ _DONTCACHE = 0x80
 def write_past_cache(handle: int, parts: Sequence[Any], start: int, *, keep: bool = False) -> int:
     """Write some buffers one after the other from an offset of an open file on; return their size in bytes.
 
-    Unless ``keep``, the system is asked to keep nothing of them in memory. Linux from 6.14 and its larger file systems
-    do so; elsewhere they stay until ``forget_cached``, or as long as the system likes.
+    Unless ``keep``, the system is asked to keep nothing of them in memory. Linux from 6.16 (6.14 had errors) and its
+    larger file systems do so; elsewhere they stay until ``forget_cached``, or as long as the system likes.
     """
     left = [memoryview(part).cast("B") for part in parts if len(part)]
     size = sum(len(part) for part in left)
@@ -215,13 +216,20 @@ def _write_at(handle: int, parts: list[memoryview], start: int, keep: bool) -> i
     if not hasattr(os, "pwritev"):  # Windows; nobody else writes through this handle
         os.lseek(handle, start, os.SEEK_SET)
         return os.write(handle, parts[0])
-    if not keep and sys.platform.startswith("linux"):
+    if not keep and _drops_behind():
         try:
             return os.pwritev(handle, parts, start, _DONTCACHE)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
                 raise
     return os.pwritev(handle, parts, start)
+
+
+@cache
+def _drops_behind() -> bool:
+    """Return whether this system can be trusted with ``_DONTCACHE``."""
+    release = re.match(r"(\d+)\.(\d+)", platform.release())
+    return sys.platform.startswith("linux") and release is not None and tuple(map(int, release.groups())) >= (6, 16)
 
 
 def forget_cached(path: Path, start: int) -> None:

@@ -65,6 +65,7 @@ def test_where_the_system_cannot_do_it_files_are_written_as_ever(
         return plain(handle, [bytes(parts[0][:7])], start)  # and writes little at a time
 
     monkeypatch.setattr(os, "pwritev", refuses)
+    monkeypatch.setattr(_platform, "_drops_behind", lambda: True)
     with open(tmp_path / "a", "wb") as handle:
         assert _platform.write_past_cache(handle.fileno(), [b"0123456789", b"", b"abc"], 2) == 13
     assert (tmp_path / "a").read_bytes() == b"\0\0" + b"0123456789abc"
@@ -81,3 +82,13 @@ def test_a_full_disk_is_told_and_the_file_is_closed(tmp_path: Path, monkeypatch:
         file.close()
     assert file.closed
     assert file._handle.closed
+
+
+@pytest.mark.parametrize(
+    ("release", "able"),
+    [("6.16.0", True), ("6.18.44-generic", True), ("7.0-rc1", True), ("6.15.9", False), ("?", False)],
+)
+def test_kernels_that_lose_pages_are_not_asked(release: str, able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_platform.platform, "release", lambda: release)
+    monkeypatch.setattr(_platform.sys, "platform", "linux")
+    assert _platform._drops_behind.__wrapped__() is able
