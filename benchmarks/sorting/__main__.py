@@ -63,23 +63,22 @@ def main() -> int:
 def _all(asked: argparse.Namespace, sorters: list[str], name: str, which: str, index: int) -> list[dict[str, Any]]:
     """Run all sorters on one recording, or read what is known."""
     seed = RECIPES[name].seed(which, index)
-    results = []
+    results: list[dict[str, Any]] = []
+    truth = None if asked.table else measure.get(name, seed)
+    if truth is None and not asked.table:
+        print(f"{name}: needs the sample recordings (RANVIER_SAMPLES); left out")
+        return results
     if asked.make:
-        measure.get(name, seed)
-        return []
+        return results
     for sorter in sorters:
         path = measure.result_path(sorter, name, seed)
         known = json.loads(path.read_text()) if path.exists() else None
-        if asked.table or (known and "failed" not in known and not asked.again and sorter != measure.OURS):
+        reusable = known and "failed" not in known and not asked.again and sorter != measure.OURS
+        if truth is None or reusable:
             result = known
         else:
-            result = measure.run(
-                sorter,
-                measure.get(name, seed),
-                workers=asked.workers,
-                timeout_sec=asked.timeout,
-                options=asked.options if sorter == measure.OURS else None,
-            )
+            options = asked.options if sorter == measure.OURS else None
+            result = measure.run(sorter, truth, workers=asked.workers, timeout_sec=asked.timeout, options=options)
             print(f"{name} {seed} {sorter}: {result.get('failed') or round(result['accuracy'], 3)}", flush=True)
             if "failed" in result:
                 print(result["error"], file=sys.stderr)
