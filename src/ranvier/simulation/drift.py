@@ -41,7 +41,8 @@ class Drift:
         """Return the fraction of ``drift_um`` at some times, in s after the recording's first sample."""
         if self.spec.drift_path == "ramp":
             turns: F64 = sec / self.spec.duration_sec
-            return 1 - np.abs(np.mod(turns, 2) - 1)
+            there: F64 = 1 - np.abs(np.mod(turns, 2) - 1)
+            return there
         walk = (self._walk(sec) - self._low) / self._span
         zigzag = 1 - np.abs(np.mod(2 * sec / _ZIGZAG_SEC, 2) - 1)
         at: F64 = np.clip((1 - _ZIGZAG_SHARE) * walk + _ZIGZAG_SHARE * zigzag, 0.0, 1.0)
