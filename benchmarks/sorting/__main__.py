@@ -1,6 +1,6 @@
 """The benchmark of spike sorting.
 
-    python -m benchmarks.sorting                       # quick: three small recordings of the development set, ours
+    python -m benchmarks.sorting                       # quick: four small recordings of the development set, ours
     python -m benchmarks.sorting --full                # all recordings, all development seeds
     python -m benchmarks.sorting --peers lupin spykingcircus2
     python -m benchmarks.sorting --eval                # the evaluation seeds: for reports, not to develop with
@@ -22,8 +22,7 @@ from benchmarks.sorting import measure
 from benchmarks.sorting.recipes import DEVELOPMENT, EVALUATION, RECIPES, SEEDS_PER_SET
 from benchmarks.sorting.tables import table
 
-QUICK = ("r1_32ch_10u", "r2_64ch_40u", "r3_128ch_80u")
-OURS_ONLY = tuple(name for name, r in RECIPES.items() if not r.peers_make_it)
+QUICK = ("ours_32ch", "ours_64ch", "ours_64ch_drift", "tetrode")
 
 
 def main() -> int:
@@ -66,7 +65,7 @@ def _all(asked: argparse.Namespace, sorters: list[str], name: str, which: str, i
     results: list[dict[str, Any]] = []
     truth = None if asked.table else measure.get(name, seed)
     if truth is None and not asked.table:
-        print(f"{name}: needs the sample recordings (RANVIER_SAMPLES); left out")
+        print(f"{name}: {measure.missing(name)}; left out")
         return results
     if asked.make:
         return results

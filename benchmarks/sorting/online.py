@@ -212,7 +212,7 @@ def main() -> None:
     asked = parser.parse_args()
     truth = measure.get(asked.name, RECIPES[asked.name].seed(DEVELOPMENT, asked.seed_index))
     if truth is None:
-        raise SystemExit("needs the sample recordings (RANVIER_SAMPLES)")
+        raise SystemExit(measure.missing(asked.name))
     done = replay(truth, oracle(truth), seconds=asked.seconds, block_ms=asked.block_ms)
     told = done.report(truth)
     told["scores"] = {k: told["scores"][k] for k in ("accuracy", "well", "false")}
