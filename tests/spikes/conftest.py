@@ -1,0 +1,46 @@
+"""A small set of spikes that every test of stores uses."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from ranvier.spikes import SiteRecord, StoreInfo, UnitRecord
+
+FS = Fraction(30000)
+
+
+def columns(n: int, seed: int = 1, units: int = 5, sites: int = 8, span: int = 300_000) -> dict[str, npt.NDArray[Any]]:
+    """Return random spikes in time order; unit 0 (none) occurs."""
+    rng = np.random.default_rng(seed)
+    unit = rng.integers(0, units + 1, n).astype(np.int32)
+    return {
+        "sample_index": np.sort(rng.integers(1000, 1000 + span, n)),
+        "unit": unit,
+        "site": ((unit + rng.integers(0, 2, n)) % sites).astype(np.int32),
+        "amplitude_uv": rng.normal(-80, 10, n).astype(np.float32),
+        "margin": rng.random(n).astype(np.float32),
+        "x_um": rng.normal(0, 1, n).astype(np.float32),
+        "y_um": (unit * 20 + rng.normal(0, 1, n)).astype(np.float32),
+        "flags": rng.integers(0, 4, n).astype(np.uint32),
+    }
+
+
+@pytest.fixture
+def spikes() -> dict[str, npt.NDArray[Any]]:
+    return columns(4000)
+
+
+@pytest.fixture
+def info() -> StoreInfo:
+    sites = tuple(SiteRecord(ntv=i, x_um=0.0, y_um=20.0 * i, noise_sd_uv=8.0) for i in range(8))
+    return StoreInfo(FS, start=1000, stop=301_000, sites=sites, sorter="test", parameters={"thr": 5}, seed=7)
+
+
+@pytest.fixture
+def units() -> list[UnitRecord]:
+    return [UnitRecord(u, site=u, x_um=0.0, y_um=20.0 * u, snr=5.0 + u, mean_abs_peak_uv=80.0) for u in range(1, 6)]
