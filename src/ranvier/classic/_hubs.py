@@ -87,5 +87,6 @@ def given_dataset(metadata: DatasetMetadata | None) -> DatasetMetadata:
 
 
 def _described(address: str) -> dict[str, Any]:
-    host, _, port = ("", "", "") if address.startswith("embedded") else address.rpartition(":")
+    here = address.startswith(("embedded", "process", "unix"))
+    host, _, port = ("", "", "") if here else address.rpartition(":")
     return {"ip_address": host or DEFAULT_IP, "ports": dict.fromkeys(RadiensService, port or None)}

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from ranvier.exceptions import ConfigurationError
 from ranvier.metrics.event_levels import EventLevels
 from ranvier.metrics.packet_columns import EMPTY_SINGLE, NUM_EXACT, NUM_SINGLE
 from ranvier.metrics.packet_kernels import GROUP, packet_rows
-from ranvier.recordings import Recording
+from ranvier.recordings import Block, Recording
 
 I64 = npt.NDArray[np.int64]
 
@@ -120,6 +121,7 @@ class PacketMaker:
         self.levels = levels
         self.grid = grid
         self.team = team
+        self._ones, self._zeros = np.ones(len(columns)), np.zeros(len(columns))
         self._memory = threading.local()
 
     def make(self, index: int, start: int | None = None, stop: int | None = None) -> PacketTable:
@@ -138,23 +140,33 @@ class PacketMaker:
         if b <= a or not len(self.columns):
             return
         begin, beyond = max(recording.start, first - self.levels.lead), min(recording.stop, last + self.levels.tail)
-        block = recording.read(begin, beyond, self.columns, out=self._room(beyond - begin))
-        samples, at = np.ascontiguousarray(block.samples, np.float32), block.start  # a live cache may have moved on
+        block = self._read(begin, beyond)
+        samples, at = np.ascontiguousarray(block.samples), block.start  # a live cache may have moved on
+        gain, offset = (
+            (self._ones, self._zeros) if block.gain is None or block.offset is None else (block.gain, block.offset)
+        )
         levels, exact, single = self.levels, table.exact[row], table.single[row]
 
         def work(left: int, right: int) -> None:
             packet_rows(
-                samples, left, right, max(0, first - at), last - at, max(0, a - at), b - at, origin - at,
+                samples, gain, offset, left, right, max(0, first - at), last - at, max(0, a - at), b - at, origin - at,
                 levels.levels, levels.in_sd, levels.wings, exact, single,
             )  # fmt: skip
 
         self.team.each(work, self.team.shares(len(self.columns), multiple=GROUP))
 
-    def _room(self, rows: int) -> npt.NDArray[np.float32]:
+    def _read(self, start: int, stop: int) -> Block:
+        """Return samples, as counts where that says all: half the memory to move."""
+        recording = self.recording
+        if recording.stores_counts and not any(g.start < stop and g.stop > start for g in recording.segments.gaps):
+            return recording.read_counts(start, stop, self.columns, out=self._room(stop - start, np.int16))
+        return recording.read(start, stop, self.columns, out=self._room(stop - start, np.float32))
+
+    def _room(self, rows: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
         """Return this thread's memory: fresh pages for every packet would cost as much as measuring it."""
-        held: npt.NDArray[np.float32] | None = getattr(self._memory, "held", None)
-        if held is None or len(held) < rows:
-            held = self._memory.held = np.empty((rows + 2, len(self.columns)), np.float32)
+        held: npt.NDArray[Any] | None = getattr(self._memory, "held", None)
+        if held is None or len(held) < rows or held.dtype != dtype:
+            held = self._memory.held = np.empty((rows + 2, len(self.columns)), dtype)
         return held
 
     def is_final(self, index: int) -> bool:
