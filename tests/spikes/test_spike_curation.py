@@ -121,7 +121,7 @@ def test_a_change_cut_off_at_every_byte_is_whole_or_not_there(path: Path, spikes
 def test_a_damaged_change_stops_the_log_there(path: Path) -> None:
     merge(path, [1, 2])
     merge(path, [3, 4])
-    edit = [c for c in SpikesFile(path)._chunks if c.kind == "CURA"][0]
+    edit = next(c for c in SpikesFile(path)._chunks if c.kind == "CURA")
     content = bytearray(path.read_bytes())
     content[edit.start + 60] ^= 0xFF
     path.write_bytes(content)
