@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -350,18 +351,25 @@ def _known(linked: Linked, kind: SignalType, ntv: Sequence[int]) -> list[int]:
 
 
 def _split_stream(path: Path | str) -> tuple[Path, str | None]:
-    """Split ``folder#stream``; a ``#`` that belongs to an existing path is left alone."""
+    """Split ``folder#stream`` or ``dir/base#stream``; a ``#`` that belongs to an existing path is left alone."""
     text = str(path)
     whole = Path(text).expanduser()
-    if "#" not in text or whole.exists():
+    if "#" not in text or _is_there(whole):
         return whole, None
     at = text.find("#")
     while at != -1:
         left = Path(text[:at]).expanduser()
-        if left.exists():
+        if _is_there(left):
             return left, text[at + 1 :]
         at = text.find("#", at + 1)
     return whole, None
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is such a path, or files of which it is the base name."""
+    if path.exists() or not path.name:
+        return path.exists()
+    return any(path.parent.glob(f"{escape(path.name)}[._]*"))
 
 
 def _signature(path: Path) -> tuple[int, int, int]:
