@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import STRIP, beyond
+from ranvier.kernels.lanes import STRIP, beyond, lowest_bit
 
 #: Rows that are looked at together: whether one of them reaches a threshold decides if a column is worth a closer look.
-TILE_ROWS = 64
+TILE_ROWS = 32
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -129,25 +129,32 @@ def threshold_events(
     """
     n = 0
     columns = x.shape[1]
-    inner = columns // STRIP * STRIP
-    found = np.empty(columns // STRIP + 1, np.uint64)
+    inner, strips = columns // STRIP, -(-columns // STRIP)
+    open_ = np.zeros(strips, np.uint64)  # a bit per column: those whose window is open are followed on
+    found = np.empty(strips, np.uint64)
+    for c in range(columns):
+        open_[c // STRIP] |= np.uint64(crossing[c] >= 0) << np.uint64(c % STRIP)
     for first in range(0, x.shape[0], TILE_ROWS):
         stop = min(first + TILE_ROWS, x.shape[0])
         if n + columns * (TILE_ROWS + 1) > len(values):
             return n, first
-        found[:] = 0
+        found[:] = open_
         for row in range(first, stop):
-            for strip in range(inner // STRIP):
+            for strip in range(inner):
                 found[strip] |= beyond(x, row, strip * STRIP, negative, positive)
-        for c in range(inner, columns):
-            for row in range(first, stop):
+            for c in range(inner * STRIP, columns):
                 reached = x[row, c] <= negative[c] or x[row, c] >= positive[c]
-                found[inner // STRIP] |= np.uint64(reached) << np.uint64(c - inner)
-        for c in range(columns):
-            if (found[c // STRIP] >> np.uint64(c % STRIP)) & np.uint64(1) or crossing[c] >= 0:
+                found[inner] |= np.uint64(reached) << np.uint64(c % STRIP)
+        for strip in range(strips):
+            bits = found[strip]
+            while bits != 0:
+                c = strip * STRIP + lowest_bit(bits)
                 n = _column(
                     x, start, first, stop, c, negative[c], positive[c], shadow, window,
                     previous, dead_until, crossing, peak_at, peak, events, channels, values, n,
                 )  # fmt: skip
-            previous[c] = x[stop - 1, c]
+                one = np.uint64(1) << np.uint64(c % STRIP)
+                open_[strip] = open_[strip] | one if crossing[c] >= 0 else open_[strip] & ~one
+                bits &= bits - np.uint64(1)
+        previous[:] = x[stop - 1]
     return n, x.shape[0]
