@@ -8,7 +8,6 @@ from ranvier.spikes.columns import FLAG_ARTIFACT, FLAG_COLLISION, FLAG_RELABELLE
 from ranvier.spikes.file import Templates
 from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo, UnitRecord, sites_of
 from ranvier.spikes.store import Spikes, SpikeStore
-from ranvier.spikes.waveforms import WaveformReader
 from ranvier.spikes.writer import SpikeWriter, recover, write_store
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "StoreInfo",
     "Templates",
     "UnitRecord",
-    "WaveformReader",
     "recover",
     "sites_of",
     "write_store",

@@ -159,6 +159,16 @@ class SpikeStore:
         return (*(() if self._file is None else self._file.notes), *self._curated.notes)
 
     @property
+    def first_sample(self) -> int:
+        """Counter of the first spike; 0 where there is none."""
+        return min((s.first for s in self._segments), default=0)
+
+    @property
+    def last_sample(self) -> int:
+        """Counter of the last spike; -1 where there is none."""
+        return max((s.last for s in self._segments), default=-1)
+
+    @property
     def finished(self) -> bool:
         """Whether writing came to its end (True for spikes that lie in no file of ours)."""
         return self._file is None or self._file.finished

@@ -194,7 +194,8 @@ class SpikeWriter:
     def _open(self) -> tuple[Path, BinaryIO]:
         with writing(self.path):
             if self._live:
-                return self.path, open(self.path, "wb")
+                self.path.unlink(missing_ok=True)  # who has the old file mapped keeps it
+                return self.path, open(self.path, "xb")
             segments = self.path.with_name(self.path.name + ".segments")
             return self._staged.path(segments), self._staged.open(segments)
 
