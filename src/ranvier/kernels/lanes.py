@@ -24,6 +24,8 @@ from numba.extending import intrinsic, models, overload, register_model
 WIDTH = 8
 #: Values that :func:`within` looks at.
 BITS = 64
+#: Columns that :func:`beyond` looks at.
+STRIP = 16
 
 _INDEX = ir.IntType(32)
 
@@ -191,6 +193,35 @@ def within(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) 
         return builder.bitcast(inside, ir.IntType(BITS))
 
     return types.uint64(array, types.intp, types.intp, types.float32, types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def beyond(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) -> Any:
+    """Say which of STRIP columns of a float32 row are at or beyond their limits, ``low[column:]``, ``high[column:]``.
+
+    Bit i tells of ``array[row, column + i]``.
+    """
+    if not _is_matrix(array) or array.dtype != types.float32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array, row, column, low, high = values
+        kind, align = ir.VectorType(ir.FloatType(), STRIP), _item_bytes(signature.args[0])
+
+        def held(place: Any) -> Any:
+            return builder.load(builder.bitcast(place, kind.as_pointer()), align=align)
+
+        def limits(kind: Any, vector: Any) -> Any:
+            header = context.make_array(kind)(context, builder, vector)
+            return held(builder.gep(header.data, [column]))
+
+        x = held(_place(context, builder, signature.args[0], array, row, column))
+        below = builder.fcmp_ordered("<=", x, limits(signature.args[3], low))
+        above = builder.fcmp_ordered(">=", x, limits(signature.args[4], high))
+        return builder.zext(builder.bitcast(builder.or_(below, above), ir.IntType(STRIP)), ir.IntType(64))
+
+    vector = types.Array(types.float32, 1, "C")
+    return types.uint64(array, types.intp, types.intp, vector, vector), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

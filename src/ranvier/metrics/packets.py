@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +32,10 @@ class PacketGrid:
 
     fs: Fraction
     dur: Fraction
+    _samples: Fraction = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_samples", self.fs * self.dur)
 
     @classmethod
     def of(cls, fs: Fraction, packet_dur_sec: float) -> PacketGrid:
@@ -48,11 +52,11 @@ class PacketGrid:
 
     def start_of(self, index: int) -> int:
         """Return the first counter of a packet."""
-        return math.ceil(index * self.dur * self.fs)
+        return -(-int(index) * self._samples.numerator // self._samples.denominator)
 
     def index_of(self, counter: int) -> int:
         """Return the packet that holds a counter."""
-        index = math.floor(counter / (self.dur * self.fs))
+        index = int(counter) * self._samples.denominator // self._samples.numerator
         return index + 1 if self.start_of(index + 1) <= counter else index
 
 
