@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.dsp import Chain, HighPass
 from ranvier.exceptions import CapabilityError, DatasetError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.models.dataset import TimeRangeSpec
+from ranvier.models.signals import SignalType
 from ranvier.recordings.signalless import NoSignals
 from ranvier.recordings.timing import resolve_counters
 from ranvier.spikes import SiteRecord, SpikeStore, UnitRecord, sites_of
@@ -21,6 +24,8 @@ from ranvier.spikes.waveforms import WaveformReader
 
 #: Waveforms that tell a unit's size where the sorter did not.
 MEASURED_SPIKES = 100
+#: Corner of the filter for waveforms of spikes that came without saying which filters they were found behind.
+HIGHPASS_HZ = 300.0
 
 
 @dataclass
@@ -167,8 +172,21 @@ class SpikeSets:
         if known is not None and known[0] == id(trains):
             return known[1]
         store = SpikeStore.from_trains(trains, linked.recording.fs, linked.canonical, name=name)
+        store.info = replace(store.info, filters=_usual_filters(linked))
         self._trains[f"{linked.id}_{name}"] = (id(trains), store)
         return store
+
+
+def _usual_filters(linked: Linked) -> tuple[dict[str, Any], ...]:
+    """Return what waveforms are read behind where nobody says what spikes were found behind."""
+    recording = linked.recording
+    if (
+        isinstance(recording, NoSignals)
+        or not recording.channels.count(SignalType.AMP)
+        or recording.fs <= 4 * HIGHPASS_HZ
+    ):
+        return ()
+    return tuple(Chain.bind([HighPass(HIGHPASS_HZ)], recording.fs, recording.channels).describe_stages())
 
 
 def nearest_sites(spikes: SpikeSet, main: int, known: set[int], n: int) -> list[int]:

@@ -170,7 +170,7 @@ class SpikesFile:
             LOG: self._take_log, INDEX: self._take_index, DONE: self._take_done, CURATION: self._take_edit,
         }  # fmt: skip
         for chunk in chunks:
-            if not (trusted and chunk.kind == SPIKES) and not container.body_is_whole(self._data, chunk):
+            if not (trusted and chunk.kind in (SPIKES, INDEX)) and not container.body_is_whole(self._data, chunk):
                 self._damage.append(
                     f"{chunk.body_bytes:,} damaged bytes of {chunk.kind} at {chunk.body:,} are left out"
                 )
