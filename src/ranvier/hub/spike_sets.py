@@ -52,8 +52,11 @@ class SpikeSet:
     @property
     def sites(self) -> dict[int, SiteRecord]:
         """The sites on which spikes were detected, by NTV."""
-        given = self.store.info.sites or sites_of(self.recording.channels)
-        return {site.ntv: site for site in given}
+        if self.store.info.sites:
+            return {site.ntv: site for site in self.store.info.sites}
+        known = {site.ntv: site for site in sites_of(self.recording.channels)}
+        others = [n for n in self.store.site_ids() if n >= 0 and n not in known]  # of another stream of the session
+        return {**known, **{n: SiteRecord(n) for n in others}}
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -186,7 +189,9 @@ def _usual_filters(linked: Linked) -> tuple[dict[str, Any], ...]:
         or recording.fs <= 4 * HIGHPASS_HZ
     ):
         return ()
-    return tuple(Chain.bind([HighPass(HIGHPASS_HZ)], recording.fs, recording.channels).describe_stages())
+    return tuple(
+        Chain.bind([HighPass(HIGHPASS_HZ, zero_phase=True)], recording.fs, recording.channels).describe_stages()
+    )
 
 
 def nearest_sites(spikes: SpikeSet, main: int, known: set[int], n: int) -> list[int]:

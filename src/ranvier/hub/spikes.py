@@ -75,7 +75,8 @@ class SpikesOf:
         spikes = self.sets.get(dataset_id, spikes_id)
         wanted = spikes.on_channels(_listed(channels))
         start, stop = spikes.window(time_range)
-        found = spikes.store.select(start, stop, sites=wanted, columns=_columns(spikes, include_waveforms))
+        sites = None if channels is None else wanted
+        found = spikes.store.select(start, stop, sites=sites, columns=_columns(spikes, include_waveforms))
         waveforms = _waveforms(spikes, found, found.sites) if include_waveforms else None
         rows = _rows_by(found.sites)
         empty = np.empty(0, np.int64)

@@ -271,11 +271,9 @@ class SpikeStore:
         names = {u.unit: f"{u.unit} {u.label}".strip() for u in self.units.values()}
         return SpikeTrains(found.samples, found.units, found.sites, None, names or None, self.info.fs)
 
-    def sites_of(self, unit: int) -> npt.NDArray[np.int32]:
-        """Return the sites on which a unit has spikes, those with most of them first."""
-        self.need([unit])
-        found, number = np.unique(self.select(units=[unit], columns=("site",)).sites, return_counts=True)
-        return found[np.argsort(-number, kind="stable")].astype(np.int32)
+    def site_ids(self) -> list[int]:
+        """Return the sites on which there are spikes (-1: unknown), ascending."""
+        return sorted({int(s) for segment in self._segments for s in segment.by_site.keys})
 
     def template(self, unit: int) -> npt.NDArray[np.float32] | None:
         """Return a unit's mean waveform ``(sites, points)`` uV: of a merged unit the mean, weighted by its spikes."""
