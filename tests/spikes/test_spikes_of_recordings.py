@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,25 @@ def test_curation_is_seen_at_once(videre: VidereClient, ds: DatasetMetadata, tru
     assert made.id in videre.get_spikes_ids(ds)
     assert videre.merge_units(ds, [1, 2], spikes_id=made.id) == 7
     assert videre.merge_units(made, [3, 4]) == 8
+
+
+def test_spikes_go_where_their_recording_goes(videre: VidereClient, ds: DatasetMetadata, copy: Path) -> None:
+    videre.convert_spikes(ds, copy.with_name(copy.name + ".two"), spikes_id=ds.associated_spikes_ids[1])
+    neighbour = write_store(copy.with_name(copy.name + ".other"), StoreInfo(Fraction(30000)), {"sample_index": [1]})
+    videre.copy_data_source_file(copy, copy.parent / "sub" / "twin")
+    names = {p.name for p in (copy.parent / "sub").glob("*.spikes")}
+    assert names == {"twin.spikes", "twin.two.spikes"}
+    twin = videre.link_data_file(copy.parent / "sub" / "twin")
+    assert len(twin.associated_spikes_ids) == 3
+    assert [u.label for u in videre.get_units(twin)] == [1, 2, 3, 4, 5, 6]
+    videre.move_data_source_file(copy, copy.parent / "moved")
+    assert {p.name for p in copy.parent.glob("*.spikes")} == {"moved.spikes", "moved.two.spikes", neighbour.name}
+    moved = videre.link_data_file(copy.parent / "moved")
+    assert len(moved.associated_spikes_ids) == 3
+    with pytest.raises(OutputExistsError):
+        videre.copy_data_source_file(twin.base_path, copy.parent / "moved")
+    videre.remove_data_source_file(moved.base_path)
+    assert (copy.parent / "moved.spikes").is_file(), "what was sorted by hand is not removed with it"
 
 
 def test_spikes_alone(videre: VidereClient, copy: Path, tmp_path: Path, truth: SpikeTrains) -> None:
