@@ -71,8 +71,9 @@ def test_segments_while_live_read_as_the_finished_file(tmp_path: Path, spikes: G
     for part in parts(spikes, 7):
         writer.append(**part)
         n += len(part["unit"])
-        assert store.refresh()
-        assert not store.refresh()
+        before, store = store, store.renewed()
+        assert store is not before
+        assert store.renewed() is store
         same(store, spikes, n)
         assert store.counts() == SpikeStore.open(writer.path).counts()
     assert any("not finished" in note for note in store.notes)
@@ -81,8 +82,9 @@ def test_segments_while_live_read_as_the_finished_file(tmp_path: Path, spikes: G
     writer.set_units([UnitRecord(5, site=5)])
     writer.log(event="trained", sites=[1, 2])
     writer.close()
-    assert store.refresh()
+    before, store = store, store.renewed()
     assert store.finished
+    same(before, spikes)
     assert store.sorter_log == [{"event": "trained", "sites": [1, 2]}]
     assert store.units[5].site == 5
     same(store, spikes)

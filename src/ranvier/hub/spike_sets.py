@@ -163,11 +163,8 @@ class SpikeSets:
     def _from_file(self, linked: Linked) -> SpikeStore:
         key = str(linked.canonical)
         store = self._stores.get(key)
-        if store is None:
-            store = self._stores[key] = SpikeStore.open(linked.canonical)
-        else:
-            store.refresh()
-        return store
+        self._stores[key] = SpikeStore.open(linked.canonical) if store is None else store.renewed()
+        return self._stores[key]
 
     def _from_trains(self, linked: Linked, name: str) -> SpikeStore:
         trains = linked.session.spike_trains[name]

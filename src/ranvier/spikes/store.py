@@ -127,22 +127,13 @@ class SpikeStore:
         ]
         return cls(path, info, [segment] if len(segment) else [], units)
 
-    def refresh(self) -> bool:
-        """Take in what was written since; return whether there was anything."""
-        if self._file is None or not self._file.refresh():
-            return False
-        self.info, self.templates = self._file.info or self.info, self._file.templates
-        self._segments, self._edits = list(self._file.segments), list(self._file.edits)
-        self._described = {u.unit: u for u in self._file.units}
-        for name in ("_curated", "units", "_lookup"):
-            self.__dict__.pop(name, None)
-        return True
+    def renewed(self) -> SpikeStore:
+        """Return these spikes with what was written since; itself where there is nothing. This one stays as it was."""
+        return SpikeStore._of(self._file) if self._file is not None and self._file.refresh() else self
 
     def close(self) -> None:
         """Let go of the file."""
         self._segments = []
-        if self._file is not None:
-            self._file.close()
 
     def __len__(self) -> int:
         return sum(map(len, self._segments))

@@ -237,7 +237,6 @@ def consolidate(source: Path, final: Path, info: StoreInfo, *, staged: StagedFil
         with writing(final):
             out = files.open(final)
             _write_finished(out, read, _with_range(info, read.segments))
-        read.close()
         files.close()
         with writing(final):
             _platform.flush_to_disk(files.path(final))
