@@ -268,6 +268,19 @@ def test_spikes_go_where_their_recording_goes(videre: VidereClient, ds: DatasetM
     assert (copy.parent / "moved.spikes").is_file(), "what was sorted by hand is not removed with it"
 
 
+def test_spikes_around_events_are_those_beside_the_recording(videre: VidereClient, ds: DatasetMetadata) -> None:
+    new = videre.merge_units(ds, [1, 2])
+    found = videre.get_psth(ds, events=[11.5, 13.0])
+    assert found.units == (3, 4, 5, 6, new)
+    inside = videre.get_psth(ds, events=[11.5, 13.0], spike_train="ground_truth")
+    assert inside.units == (1, 2, 3, 4, 5, 6)
+    assert inside.counts[:2].sum() == found.counts[-1].sum()
+    by_id = videre.get_psth(ds, events=[11.5, 13.0], spike_train=ds.associated_spikes_ids[1])
+    assert by_id.units == inside.units
+    with pytest.raises(DatasetError, match="none is called 'nothing'"):
+        videre.get_psth(ds, events=[11.5], spike_train="nothing")
+
+
 def test_spikes_alone(videre: VidereClient, copy: Path, tmp_path: Path, truth: SpikeTrains) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()

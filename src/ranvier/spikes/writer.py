@@ -232,11 +232,9 @@ def consolidate(source: Path, final: Path, info: StoreInfo, *, staged: StagedFil
     Memory: 4 bytes per spike for each index; 20 bytes per spike more where segments are not in time order.
     """
     files = StagedFiles() if staged is None else staged
-    read = SpikesFile(source)
     try:
         with writing(final):
-            out = files.open(final)
-            _write_finished(out, read, _with_range(info, read.segments))
+            _write_finished(files.open(final), SpikesFile(source), info)  # nothing may be mapped when it is replaced
         files.close()
         with writing(final):
             _platform.flush_to_disk(files.path(final))
@@ -254,7 +252,7 @@ def _with_range(info: StoreInfo, segments: Sequence[Segment]) -> StoreInfo:
 
 def _write_finished(out: BinaryIO, read: SpikesFile, info: StoreInfo) -> None:
     out.write(container.file_head())
-    out.write(container.encode(META, {"info": info.to_json()}))
+    out.write(container.encode(META, {"info": _with_range(info, read.segments).to_json()}))
     out.write(container.encode(UNITS, {"units": [unit_to_json(u) for u in read.units]}))
     if read.templates is not None:
         out.write(_templates(read.templates))
