@@ -281,6 +281,33 @@ def test_spikes_around_events_are_those_beside_the_recording(videre: VidereClien
         videre.get_psth(ds, events=[11.5], spike_train="nothing")
 
 
+def test_a_phy_folder_becomes_the_spikes_of_a_recording(
+    videre: VidereClient, ds: DatasetMetadata, truth: SpikeTrains, tmp_path: Path
+) -> None:
+    phy = tmp_path / "phy"
+    phy.mkdir()
+    first = round(ds.time_range.sec[0] * ds.sampling_rate)  # phy counts from the first sample of the file
+    np.save(phy / "spike_times.npy", truth.counter - first)
+    np.save(phy / "spike_clusters.npy", truth.unit)
+    np.save(phy / "channel_map.npy", np.arange(64))
+    (phy / "params.py").write_text("sample_rate = 30000.0\n")
+    made = videre.convert_spikes(phy, recording=ds, force=True)
+    assert made.base_name == ds.base_name
+    assert made.parent_dsource_id == ds.id
+    store = SpikeStore.open(ds.base_path.with_name(ds.base_name + ".spikes"))
+    np.testing.assert_array_equal(store.select().samples, truth.counter)
+    assert (store.info.start, store.info.stop) == (first, first + 180_000)
+    np.save(phy / "spike_times.npy", truth.counter)
+    (phy / "params.py").write_text("sample_rate = 30000.0\n\n")
+    other = VidereClient(address=f"embedded:{tmp_path / 'other'}", progress=False)
+    with pytest.raises(DatasetError, match="these are not its spikes"):
+        other.convert_spikes(phy, recording=ds.base_path, force=True)
+    (phy / "params.py").write_text("sample_rate = 20000.0\n")
+    another = VidereClient(address=f"embedded:{tmp_path / 'another'}", progress=False)
+    with pytest.raises(DatasetError, match="20000 Hz"):
+        another.convert_spikes(phy, recording=ds.base_path, force=True)
+
+
 def test_spikes_alone(videre: VidereClient, copy: Path, tmp_path: Path, truth: SpikeTrains) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError
+from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.spike_sets import SpikeSet, SpikeSets, nearest_sites
 from ranvier.hub.unit_quality import quality_of
@@ -258,14 +258,15 @@ class SpikesOf:
         """Write spikes as a ``.spikes`` file; see the Protocol."""
         spikes = self.sets.get(dataset_id, spikes_id)
         owner = spikes.recording if recording_id is None else self._datasets.linked(recording_id)
+        shift = 0 if recording_id is None else _shift(spikes, owner)
         target = output if output is not None else owner.canonical.parent / (owner.base_name + SUFFIX)
         target = target.expanduser().absolute()
         if target.with_name(target.name.removesuffix(SUFFIX) + SUFFIX) == spikes.store.path:
             raise OutputError(f"{spikes.store.path} cannot be written over itself; name another output")
-        with SpikeWriter(target, self._converted(spikes, owner), force=force) as writer:
+        with SpikeWriter(target, self._converted(spikes, owner, shift), force=force) as writer:
             names = tuple(KNOWN) + ((SNIPPETS,) if spikes.store.info.waveforms == "stored" else ())
             for columns in spikes.store.walk(columns=names):
-                writer.append(**columns)
+                writer.append(**{**columns, "sample_index": columns["sample_index"] + shift})
             units = self.sets.units(spikes)
             writer.set_units(list(units.values()))
             templates = spikes.store.templates
@@ -275,14 +276,16 @@ class SpikesOf:
                 writer.set_templates(list(units), templates.sites, np.stack(means), before=templates.before)
         return self._datasets.link(writer.path, RadiensFileType.SPIKES)
 
-    def _converted(self, spikes: SpikeSet, owner: Linked) -> StoreInfo:
+    def _converted(self, spikes: SpikeSet, owner: Linked, shift: int) -> StoreInfo:
         """Return what a converted file says about itself."""
         info, files = spikes.store.info, owner.format.files(owner.canonical)
         has_signals = owner.recording.stop > owner.recording.start and bool(owner.session.streams)
         identity = RecordingIdentity.of(
             owner.recording, files, name=owner.base_name, stream=owner.stream, dataset_id=owner.id
         )
-        start, stop = spikes.extent
+        start, stop = (counter + shift for counter in spikes.extent)
+        if has_signals and info.recording is None:  # nobody said what was looked at: all of it
+            start, stop = owner.recording.start, owner.recording.stop
         return replace(
             info,
             start=start,
@@ -310,6 +313,29 @@ class SpikesOf:
         asked = None if channels is None else set(spikes.on_channels(_listed(channels)))
         units = {u: spikes.store.units[u] for u in spikes.chosen(None)}
         return {u: record for u, record in units.items() if asked is None or record.site in asked}
+
+
+def _shift(spikes: SpikeSet, owner: Linked) -> int:
+    """Return what makes counters of spikes those of a recording: phy counts from its first sample.
+
+    DatasetError where the spikes cannot be of that recording.
+    """
+    recording, store = owner.recording, spikes.store
+    counts_from_first = spikes.recording.format.file_type == RadiensFileType.SPKS_PHY2
+    own_start = spikes.recording.recording.start
+    shift = recording.start - own_start if counts_from_first else 0
+    if store.info.fs != recording.fs:
+        raise DatasetError(
+            f"{store.path.name} counts at {float(store.info.fs):g} Hz and {owner.base_name} was sampled at "
+            f"{float(recording.fs):g} Hz: these are not its spikes"
+        )
+    first, last = store.first_sample + shift, store.last_sample + shift
+    if len(store) and not recording.start <= first <= last < recording.stop:
+        raise DatasetError(
+            f"the spikes of {store.path.name} lie from sample {first:,} to {last:,}, and {owner.base_name} holds "
+            f"[{recording.start:,}, {recording.stop:,}): these are not its spikes"
+        )
+    return shift
 
 
 def _listed(numbers: Sequence[int] | None) -> list[int] | None:
