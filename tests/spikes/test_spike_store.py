@@ -122,7 +122,8 @@ def test_queries_equal_masks(tmp_path: Path, spikes: Given, info: StoreInfo, kin
         store = SpikeStore.open(writer.path)
     sample, unit, site = spikes["sample_index"], spikes["unit"], spikes["site"]
     everything: list[Any] = [None]
-    for start, stop in ((None, None), (50_000, 90_000), (0, 10), (301_001, None), (None, 20_000)):
+    edges = int(sample[1000]), int(sample[1500])  # spikes on both edges: [start, stop)
+    for start, stop in ((None, None), edges, (50_000, 90_000), (0, 10), (301_001, None), (None, 20_000)):
         inside = (sample >= (-1 if start is None else start)) & (sample < (10**9 if stop is None else stop))
         for units in [*everything, [1], [3, 2], [0], [0, 4]]:
             for sites in [*everything, [2], [5, 1], [77]]:
