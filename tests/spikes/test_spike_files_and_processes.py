@@ -147,6 +147,13 @@ def test_the_snippets_of_a_nev_file(samples: Path) -> None:
         streams = list(session.streams)
     with VidereClient(progress=False) as videre:
         ds = videre.link_data_file(f"{found}#{streams[0]}" if len(streams) > 1 else found)
+        last_sec = trains.counter[-1] / 30_000
+        assert videre.get_spikes_spec(ds).spike_time_range[1] == pytest.approx(last_sec, abs=0.001)
+        assert videre.get_units(ds)[1].spike_rate > 0.1
+        assert trains.waveforms is not None
+        (info,) = (n for f in videre.get_neurons(ds).neurons_by_channel.values() for n in f if n.spike_label == "2")
+        snippets = trains.waveforms[trains.unit == 2][:100]
+        assert info.mean_abs_peak_wfm == pytest.approx(np.abs(snippets).max(axis=(1, 2)).mean(), rel=1e-5)
         by_channel = videre.get_spikes_by_channel(ds, include_waveforms=True)
         assert sum(len(c.timestamps) for c in by_channel.values()) == len(trains)
         one = next(c for c in by_channel.values() if len(c.timestamps))

@@ -19,6 +19,7 @@ from ranvier.models.signals import SignalType
 from ranvier.recordings.signalless import NoSignals
 from ranvier.recordings.timing import resolve_counters
 from ranvier.spikes import SiteRecord, SpikeStore, UnitRecord, sites_of
+from ranvier.spikes.columns import SNIPPETS
 from ranvier.spikes.curation import NO_UNITS
 from ranvier.spikes.waveforms import WaveformReader
 
@@ -222,6 +223,8 @@ def measured(spikes: SpikeSet, units: dict[int, UnitRecord]) -> dict[int, UnitRe
             missing.append(unit)
     if not missing or spikes.store.info.waveforms == "none":
         return found
+    if spikes.store.info.waveforms == "stored":  # snippets tell no noise, so no SNR
+        return {u: _sized(spikes, r) if u in missing else r for u, r in found.items()}
     try:
         reader = spikes.reader()
         known = set(reader.ntv)
@@ -238,6 +241,14 @@ def measured(spikes: SpikeSet, units: dict[int, UnitRecord]) -> dict[int, UnitRe
             sd = float(noise_sd[found[unit].site])
             found[unit] = replace(found[unit], snr=size / sd if sd > 0 else None, mean_abs_peak_uv=peak)
     return found
+
+
+def _sized(spikes: SpikeSet, record: UnitRecord) -> UnitRecord:
+    """Return a unit with the mean of its snippets' largest absolute values."""
+    snippets = spikes.store.select(units=[record.unit], columns=(SNIPPETS,)).columns[SNIPPETS][:MEASURED_SPIKES]
+    if not snippets.size or not np.isfinite(snippets).any():
+        return record
+    return replace(record, mean_abs_peak_uv=float(np.nanmean(np.nanmax(np.abs(snippets), axis=(1, 2)))))
 
 
 def _few_waveforms(
