@@ -30,6 +30,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.spikes.kernels",
     "ranvier.spectral.fft_kernels",
     "ranvier.sorting.isocut_kernels",
+    "ranvier.sorting.event_kernels",
     "ranvier.clients._widen_kernels",
 )
 
