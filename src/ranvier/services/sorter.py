@@ -47,9 +47,9 @@ class RigSorter(Protocol):
     ) -> None:
         """Turn it on or off, or make it forget.
 
-        ON begins with the next sample, or with the next stream where none runs. OFF keeps the spikes. CLEAR_SORT forgets
-        the spikes, REBASE begins anew and takes the parameters of clusterer and features over, INIT all of it and the
-        detection parameters too, and turns it off; the neighbourhood is taken by INIT, REBASE and ON.
+        ON begins with the next sample, or with the next stream where none runs. OFF keeps the spikes. CLEAR_SORT
+        forgets the spikes, REBASE begins anew and takes the parameters of clusterer and features over, INIT all of it
+        and the detection parameters too, and turns it off; the neighbourhood is taken by INIT, REBASE and ON.
 
         Raises
         ------
