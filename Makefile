@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 PEERS  := .venv-peers
+PEERS_SORTING := .venv-peers-sorting
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SAMPLES := $(wildcard ../shared/data)
@@ -9,7 +10,7 @@ ifneq ($(SAMPLES),)
 export RANVIER_SAMPLES ?= $(abspath $(SAMPLES))
 endif
 
-.PHONY: help setup demo test test-slow lint types imports docs bench bench-peers peers interop warm clean
+.PHONY: help setup demo test test-slow lint types imports docs bench bench-peers bench-sorting peers peers-sorting interop warm clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -64,6 +65,19 @@ interop: $(PEERS)/.ready  ## what other programs read of what we write
 
 bench-peers: $(PEERS)/.ready  ## the benchmarks against peers
 	RANVIER_PEERS=$(abspath $(PEERS))/bin/python $(PEERS)/bin/python benchmarks/run.py --peers
+
+peers-sorting: $(PEERS_SORTING)/.ready  ## the spike sorters that ours is compared with, in .venv-peers-sorting (1.5 GB)
+
+# lupin needs torch; its CPU build is enough: point pip at that one where it would fetch the other (several GB)
+$(PEERS_SORTING)/.ready:
+	$(PYTHON) -m venv $(PEERS_SORTING)
+	$(PEERS_SORTING)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(PEERS_SORTING)/bin/python -m pip install --quiet spikeinterface==0.105.3 torch==2.13.0 mountainsort5==0.5.9 isosplit6==0.1.4 \
+		spikesift==0.1.1 hdbscan numba scipy scikit-learn
+	@touch $@
+
+bench-sorting: $(STAMP)  ## accuracy and speed of spike sorting; ARGS="--full --peers --eval" (see benchmarks/README.md)
+	$(BIN)/python -m benchmarks.sorting $(ARGS)
 
 warm: $(STAMP)  ## compile every kernel into the cache
 	$(BIN)/ranvier warm

@@ -177,7 +177,7 @@ class MetricsClient:
         return self._of(dataset_metadata, hub_name).status()
 
     def get_metrics(
-        self, time_range: Any = None, metrics: Sequence[MetricID] | None = None,
+        self, time_range: Any = None, metrics: Sequence[MetricID | MetricName | str] | None = None,
         ntv_idxs: int | Sequence[int] | None = None, tail: bool = True, plot: bool = True, file: str | None = None,
         data: bool = True, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID,
         channel_metadata: ChannelMetadata | None = None,

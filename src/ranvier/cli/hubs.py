@@ -26,7 +26,12 @@ def list_hubs(json: Annotated[bool, typer.Option("--json", help="For scripts.")]
 @app.command()
 def add(
     name: str,
-    address: Annotated[str, typer.Argument(help="embedded:FOLDER (an engine with its state in FOLDER), or HOST:PORT.")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            help="embedded:FOLDER (an engine with its state in FOLDER), or process[:FOLDER] (one of its own)."
+        ),
+    ],
 ) -> None:
     """Give a hub a name, for hub_name= of the classic clients and address= of the others."""
     connect.name_hub(name, address)

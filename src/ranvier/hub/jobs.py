@@ -287,6 +287,10 @@ class JobManager:
         self._mark_lost()
         return self._store.jobs.clear() if ids is None else self._store.jobs.remove(ids)
 
+    def is_busy(self) -> bool:
+        """Return whether a job of this manager runs or waits."""
+        return not self._all_idle.is_set()
+
     def close(self, *, cancel: bool = False) -> None:
         """Wait for the jobs of this manager, cancelling them first where asked; no more are accepted."""
         with self._lock:

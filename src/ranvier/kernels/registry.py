@@ -27,11 +27,13 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.dsp.reference_kernels",
     "ranvier.dsp.fir_kernels",
     "ranvier.detect.kernels",
+    "ranvier.spikes.kernels",
     "ranvier.spectral.fft_kernels",
     "ranvier.sorting.isocut_kernels",
     "ranvier.sorting.match_kernels",
     "ranvier.sorting.peak_kernels",
     "ranvier.sorting.residual_kernels",
+    "ranvier.sorting.event_kernels",
     "ranvier.clients._widen_kernels",
 )
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
-from ranvier.models._base import ArrayModel, Float32Array, FloatArray, Int32Array, Model
+from ranvier.models._base import ArrayModel, Float32Array, FloatArray, Int32Array, IntArray, Model
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ranvier.models.channels import ChannelMetadata
+    from ranvier.models.dataset import DatasetMetadata
 
 __all__ = [
     "ChannelSpikeData",
+    "LiveSpikes",
     "NeuronInfo",
     "NeuronSpikeData",
     "NeuronsResult",
@@ -37,6 +46,52 @@ class ChannelSpikeData(ArrayModel):
     labels: Int32Array | None
     waveforms: Float32Array | None
     site_ntv_chan_idx: list[int] | None = None
+
+
+class LiveSpikes(ArrayModel):
+    """Spikes of a live stream, in order of time; ``n`` of them.
+
+    Attributes
+    ----------
+    time_range
+        That was asked for, in stream seconds.
+    kept_from_sec
+        Older spikes are forgotten; NaN where none was found yet.
+    timestamps
+        Seconds, float64 ``(n,)``.
+    samples
+        Sample counters, int64 ``(n,)``.
+    ntv_chan_idx
+        The channel with the peak, int32 ``(n,)``.
+    labels
+        Neuron of each spike, int32 ``(n,)``; 0 = unclustered.
+    amplitudes_uv
+        Signed value at the peak behind the filters of the sorter, float32 ``(n,)``.
+    scales
+        Amplitude in units of the neuron's template, float32 ``(n,)``; NaN without a label.
+    positions_um
+        ``[x, y]`` on the probe, float32 ``(n, 2)``; NaN where not known.
+    is_noise
+        1 where a spike is taken for noise: by its width, because it came on much of a port at once, or within 2 ms of
+        one twice as large (the afterwave of filters); int32 ``(n,)``.
+    waveforms
+        float32 uV ``(n, points)`` of the channel behind the filters of the sorter; None unless asked for.
+    points_before
+        Points of a waveform before the peak.
+    """
+
+    time_range: tuple[float, float]
+    kept_from_sec: float
+    timestamps: FloatArray
+    samples: IntArray
+    ntv_chan_idx: Int32Array
+    labels: Int32Array
+    amplitudes_uv: Float32Array
+    scales: Float32Array
+    positions_um: Float32Array
+    is_noise: Int32Array
+    waveforms: Float32Array | None = None
+    points_before: int = 0
 
 
 class NeuronInfo(Model):
@@ -73,6 +128,12 @@ class NeuronsResult(Model):
     """Neurons by the channel with their largest peak."""
 
     neurons_by_channel: dict[int, list[NeuronInfo]]
+
+    def plot(self, where: ChannelMetadata | DatasetMetadata | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the neurons at their places, on the sites of a dataset (``where``); area grows with the rate."""
+        from ranvier.models._pictures_units import draw_neurons
+
+        return draw_neurons(self, where, ax)
 
 
 class NeuronSpikeData(ArrayModel):

@@ -40,6 +40,7 @@ KERNELS = (
     "ranvier.detect.kernels",
     "ranvier.metrics.packet_kernels",
     "ranvier.metrics.fold_kernels",
+    "ranvier.sorting.event_kernels",
 )
 
 Listener = Callable[[], None]

@@ -60,7 +60,7 @@ class CandidateFinder:
         for matrix in self._spatial:
             spread = projected.reshape(-1, channels) @ matrix
             np.maximum(best, spread.reshape(rows, shapes, channels).max(axis=1), out=best)
-        return best
+        return np.asarray(best, np.float32)
 
     def noise_of(self, score: F32) -> F32:
         """Return centre and SD of the score on noise: ``(2, channels)``."""

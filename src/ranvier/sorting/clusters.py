@@ -42,7 +42,7 @@ def principal(features: F32, dimensions: int) -> F32:
     gram = centred.T.astype(np.float64) @ centred
     _, vectors = np.linalg.eigh(gram)
     axes = vectors[:, ::-1][:, :dimensions]
-    return (centred @ axes).astype(np.float32)
+    return np.asarray(centred @ axes, np.float32)
 
 
 def _split(

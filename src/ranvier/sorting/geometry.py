@@ -40,7 +40,7 @@ class Geometry:
         return np.asarray(cdist(self.positions_um, self.positions_um), np.float64)
 
     def nearest(self, radius_um: float, most: int) -> I32:
-        """Return for each site itself and its neighbours, nearest first: ``(channels, most)``, -1 where none is left."""
+        """Return for each site itself and its neighbours, nearest first, ``(channels, most)``; -1 where none is left."""
         count = len(self.positions_um)
         order = np.argsort(self.distance_um, axis=1, kind="stable")[:, :most]
         apart = np.take_along_axis(self.distance_um, order, axis=1)

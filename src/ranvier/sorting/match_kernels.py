@@ -31,8 +31,6 @@ def pursue_reference(
     other: I32,
     value: F32,
     guard: int,
-    begin: int,
-    end: int,
     rows: I64,
     units: I32,
     scale: F32,
@@ -40,7 +38,7 @@ def pursue_reference(
     gain: F32,
 ) -> int:
     """Define :func:`pursue`: look for the largest gain of all again and again."""
-    count, samples = projection.shape
+    samples = projection.shape[1]
     phases, lags = value.shape[1], value.shape[2]
     reach = (lags - 1) // 2
     blocked = np.zeros(projection.shape, np.bool_)
@@ -58,7 +56,7 @@ def pursue_reference(
             break
         gains[~fine] = -1.0
         largest = gains.max()
-        t, u = min((int(t), int(u)) for u, t in zip(*np.nonzero(gains == largest)))
+        t, u = min((int(t), int(u)) for u, t in zip(*np.nonzero(gains == largest), strict=True))
         left, here, right = (float(projection[u, t + d]) for d in (-1, 0, 1))
         bend = left - 2 * here + right
         shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0 else 0.0
@@ -73,13 +71,12 @@ def pursue_reference(
         for k in range(first[u], first[u + 1]):
             low, high = max(0, at - reach), min(samples, at + reach + 1)
             projection[other[k], low:high] -= np.float32(a) * value[k, phase, low - at + reach : high - at + reach]
-    _ = begin, end
     return found
 
 
 @kernel(
     "int64(float32[:,::1], float64[::1], float64[::1], float64, float64[::1], int64[::1], int32[::1],"
-    " float32[:,:,::1], int64, int64, int64, int64[::1], int32[::1], float32[::1], float32[::1], float32[::1])",
+    " float32[:,:,::1], int64, int64[::1], int32[::1], float32[::1], float32[::1], float32[::1])",
     reference=pursue_reference,
 )
 def pursue(
@@ -92,8 +89,6 @@ def pursue(
     other: I32,
     value: F32,
     guard: int,
-    begin: int,
-    end: int,
     rows: I64,
     units: I32,
     scale: F32,
@@ -116,8 +111,6 @@ def pursue(
         Of the templates' ``Overlaps``.
     guard
         A unit fires again after more than so many samples.
-    begin, end
-        Reserved for callers that know a stretch is all that is wanted: rows outside are explained too.
     rows, units, scale, fraction, gain
         Written, one entry per spike: sample, unit, amplitude, where between samples, energy explained.
 
@@ -130,7 +123,7 @@ def pursue(
     phases = value.shape[1]
     reach = (value.shape[2] - 1) // 2
     blocked = np.zeros((count, samples), np.bool_)
-    heap = [(0.0, 0, 0)]
+    heap: list[tuple[float, int, int]] = [(0.0, 0, 0)]
     heap.pop()
     low = np.empty(count, np.float32)  # projection that the threshold and the smallest amplitude ask for
     for u in range(count):

@@ -106,8 +106,6 @@ class Matcher:
             overlaps.other,
             overlaps.value,
             self.guard,
-            0,
-            rows,
             row,
             unit,
             amplitude,

@@ -53,9 +53,7 @@ def match_block(
             np.add.at(sums, matched.unit[inside], clean)
         else:
             features = clean
-    return Block(
-        sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], sums, features
-    )
+    return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], sums, features)
 
 
 def refine(

@@ -62,6 +62,7 @@ class Templates:
     def positions_um(self) -> F64:
         """Centre of energy, ``(units, 2)``."""
         energy = (self.weights.astype(np.float64) ** 2).sum(axis=2)
+        energy = np.asarray(energy, np.float64)
         total = np.maximum(energy.sum(axis=1, keepdims=True), 1e-12)
         return np.asarray(energy @ self.geometry.positions_um / total, np.float64)
 
@@ -102,8 +103,8 @@ class Overlaps:
 
 def overlaps_of(templates: Templates) -> Overlaps:
     """Compute the overlaps of all templates that share a site."""
-    seen = (np.abs(templates.weights) > 0).any(axis=2)
-    shared = (seen.astype(np.float32) @ seen.T.astype(np.float32)) > 0
+    seen = np.asarray((np.abs(templates.weights) > 0).any(axis=2), np.float32)
+    shared = np.asarray(seen @ seen.T > 0, np.bool_)
     np.fill_diagonal(shared, True)
     first = np.concatenate([[0], np.cumsum(shared.sum(axis=1))]).astype(np.int64)
     other = np.nonzero(shared)[1].astype(np.int32)
@@ -113,7 +114,7 @@ def overlaps_of(templates: Templates) -> Overlaps:
     value = np.empty((len(other), phases, lags), np.float32)
     for u in range(len(templates)):
         neighbours = other[first[u] : first[u + 1]]
-        sites = np.flatnonzero(seen[u])
+        sites = np.flatnonzero(seen[u] > 0)
         own = templates.weights[u][sites]
         products = np.einsum("cp,vcq->vpq", own, templates.weights[neighbours][:, sites]).reshape(-1, p * p)
         value[first[u] : first[u + 1]] = (products @ table).reshape(-1, phases, lags)

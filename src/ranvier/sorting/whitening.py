@@ -77,7 +77,7 @@ def noise_sd(sample: F32) -> F64:
     if finite.all():
         level = np.median(np.abs(sample), axis=0)
     else:
-        level = np.array([np.median(np.abs(c[f])) if f.any() else np.nan for c, f in zip(sample.T, finite.T)])
+        level = np.array([np.median(np.abs(c[f])) if f.any() else np.nan for c, f in zip(sample.T, finite.T, strict=True)])
     return np.where(level > 0, level * _TO_SD, np.nan)
 
 

@@ -34,7 +34,7 @@ class Hubs:
                 f"{name!r} cannot name a hub: a name has no blanks, colons or slashes, and {DEFAULT!r} is taken"
             )
         if not address:
-            raise ConfigurationError(f"hub {name!r} needs an address: 'embedded:FOLDER', or HOST:PORT")
+            raise ConfigurationError(f"hub {name!r} needs an address: 'embedded:FOLDER', or 'process'")
         with self._database.write() as connection:
             connection.execute(
                 "INSERT INTO hubs (name, address, added_utc) VALUES (?, ?, ?) "

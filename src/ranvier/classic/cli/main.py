@@ -1,10 +1,24 @@
-"""``radiens``: the documented commands for files, on the classic clients.
+"""``radiens``: the documented commands, on the classic clients.
 
 Examples::
 
     radiens filesys ls ~/data --sort size
     radiens videre link ~/data/rec.xdat
-    radiens --json videre metadata -p ~/data/rec.xdat
+    radiens videre metadata -p ~/data/rec.xdat --json
+    radiens videre signals psd -p ~/data/rec.xdat -dur 5
+    radiens videre metrics -p ~/data/rec.xdat params
+
+    radiens allego restart -sys sim-spikes
+    radiens allego set record -p ~/data -n rat12
+    radiens allego record on
+    radiens allego status -v all
+
+Datasets are linked as long as an engine lives: within one 'radiens' prompt, or, over several commands, in a hub of
+its own process::
+
+    radiens system server start
+    radiens videre link ~/data/rec.xdat
+    radiens videre list
 """
 
 from __future__ import annotations
@@ -12,44 +26,55 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ranvier import connect
+from ranvier.classic.cli import _allego, _shell, _videre
+from ranvier.classic.cli import _options as options
 from ranvier.classic.cli import _tables as tables
+from ranvier.classic.curate_client import CurateClient
 from ranvier.classic.file_system_client import FileSystemClient
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.videre_client import VidereClient
 from ranvier.exceptions import RadiensError
 
-if TYPE_CHECKING:
-    from ranvier.classic.lib.dataset_metadata import DatasetMetadata
-
-app = typer.Typer(name="radiens", help="Recordings from the shell, on the Ranvier engine.", no_args_is_help=True)
-filesys = typer.Typer(name="filesys", help="List, copy, move and delete recordings with all their files.")
-system = typer.Typer(name="system", help="The engine.")
-videre = typer.Typer(name="videre", help="Datasets.")
-for group in (filesys, system, videre):
-    group.info.no_args_is_help = True
+app = typer.Typer(
+    name="radiens",
+    help="Acquisition and recordings from the shell, on the Ranvier engine. 'radiens usage' shows examples.",
+)
+filesys = typer.Typer(
+    name="filesys", help="List, copy, move and delete recordings with all their files.", no_args_is_help=True
+)
+system = typer.Typer(name="system", help="The engine.", no_args_is_help=True)
+server = typer.Typer(name="server", help="A hub in a process of its own.", no_args_is_help=True)
+system.add_typer(server)
+for group in (filesys, system, _allego.app, _videre.app):
     app.add_typer(group)
 
-Hub = Annotated[str, typer.Option("--hub", "-h", help="Name of the hub; 'ranvier hub list' tells which there are.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace what exists.")]
-Id = Annotated[str | None, typer.Option("--id", "-id", help="Id of the dataset.")]
-PathOption = Annotated[Path | None, typer.Option("--path", "-p", help="Path of the recording.")]
+
+#: How long a server stays without clients and jobs.
+_STAY_SEC = 24 * 3600.0
 
 #: What the documented brief listing shows, and what the full one adds.
 _BRIEF = {"path": "path", "base_name": "name", "type": "type", "bytes_total": "size MB", "timestamp": "timestamp"}
 _FULL = {**_BRIEF, "num_chan": "channels", "dur_sec": "dur (sec)"}
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts; may stand anywhere.")] = False,
 ) -> None:
     """Options before the command."""
     context.obj = as_json
+    if context.invoked_subcommand is None:
+        if not sys.stdin.isatty():
+            typer.echo(context.get_help())
+            raise typer.Exit
+        raise typer.Exit(_shell.prompt(main))
 
 
 @app.command()
@@ -58,91 +83,110 @@ def usage() -> None:
     typer.echo(__doc__)
 
 
+@app.command("os", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def os_command(words: Annotated[list[str], typer.Argument(metavar="CMD...")]) -> None:
+    """Run a command of the operating system; 'cd' holds for the rest of a 'radiens' prompt."""
+    raise typer.Exit(_shell.os_command(words))
+
+
 @filesys.command()
 def ls(
     context: typer.Context,
     paths: Annotated[list[Path] | None, typer.Argument(help="Folders; the current one by default.")] = None,
-    sort: Annotated[str, typer.Option("--sort", "-s", help="date, name, size or type.")] = "date",
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort", "-s", help="date, name, size or type.", autocompletion=lambda: ["date", "name", "size", "type"]
+        ),
+    ] = "date",
     brief: Annotated[bool, typer.Option("--brief/--full", "-b", help="Without channels and duration.")] = True,
-    hub: Hub = DEFAULT_HUB_ID,
+    hub: options.Hub = DEFAULT_HUB_ID,
 ) -> None:
     """List the recordings of folders."""
-    with FileSystemClient() as client:
-        table = client.ls(paths or [Path()], sort, hub).datasource_table
+    with FileSystemClient(hub) as client:
+        table = client.ls([path.absolute() for path in paths or [Path()]], sort).datasource_table
     table["bytes_total"] = (table["bytes_total"] / 1e6).round(3)
     columns = _BRIEF if brief else _FULL
-    tables.show(table[list(columns)].rename(columns=columns), as_json=context.obj)
+    tables.show(table[list(columns)].rename(columns=columns), as_json=context.find_root().obj)
 
 
 @filesys.command()
-def cp(source: list[Path], dest: Path, force: Force = False, hub: Hub = DEFAULT_HUB_ID) -> None:
+def cp(source: list[Path], dest: Path, force: Force = False, hub: options.Hub = DEFAULT_HUB_ID) -> None:
     """Copy recordings: to another base name, or into a folder."""
-    with FileSystemClient() as client:
-        typer.echo(client.cp(source, dest, force, hub).cmd_msg)
+    with FileSystemClient(hub) as client:
+        typer.echo(client.cp(source, dest, force).cmd_msg)
 
 
 @filesys.command()
-def mv(source: list[Path], dest: Path, force: Force = False, hub: Hub = DEFAULT_HUB_ID) -> None:
+def mv(source: list[Path], dest: Path, force: Force = False, hub: options.Hub = DEFAULT_HUB_ID) -> None:
     """Move or rename recordings."""
-    with FileSystemClient() as client:
-        typer.echo(client.mv(source, dest, force, hub_name=hub).cmd_msg)
+    with FileSystemClient(hub) as client:
+        typer.echo(client.mv(source, dest, force).cmd_msg)
 
 
 @filesys.command()
-def rm(source: list[Path], hub: Hub = DEFAULT_HUB_ID) -> None:
+def rm(source: list[Path], hub: options.Hub = DEFAULT_HUB_ID) -> None:
     """Delete recordings."""
-    with FileSystemClient() as client:
-        typer.echo(client.rm(source, hub).cmd_msg)
+    with FileSystemClient(hub) as client:
+        typer.echo(client.rm(source).cmd_msg)
 
 
 @filesys.command("metadata")
-def file_metadata(context: typer.Context, source: Path, hub: Hub = DEFAULT_HUB_ID) -> None:
+def file_metadata(context: typer.Context, source: Path, hub: options.Hub = DEFAULT_HUB_ID) -> None:
     """Say what a recording is, without linking it."""
-    with FileSystemClient() as client:
-        _show_dataset(client.get_data_file_metadata(source, hub), as_json=context.obj)
+    with FileSystemClient(hub) as client:
+        tables.show_dataset(client.get_data_file_metadata(source), as_json=context.find_root().obj)
+
+
+@filesys.command("import-tdt")
+def import_tdt(
+    source: Annotated[Path, typer.Argument(help="Block of TDT: a folder; folder#stream names one of several streams.")],
+    dest: Annotated[Path | None, typer.Argument(help="Base name of the XDAT; beside the block by default.")] = None,
+    force: Force = False,
+    hub: options.Hub = DEFAULT_HUB_ID,
+) -> None:
+    """Write a recording of TDT as XDAT."""
+    target = dest if dest is not None else source.with_name(source.name.replace("#", "_") + "_xdat")
+    with CurateClient(hub) as client:
+        client.progress_bar(client.file_convert(source, target, "xdat", force))
+    typer.echo(f"imported {source} as {target}")
 
 
 @system.command()
 def diag(context: typer.Context) -> None:
-    """Say which hubs there are."""
+    """Say which engines there are: hubs by name, and the rig that runs."""
     with VidereClient() as client:
-        rows = [{"hub": name, "ip_address": about["ip_address"]} for name, about in client.hubs.items()]
-    tables.show_rows(rows, as_json=context.obj)
+        rows = [{"engine": f"hub {name}", "ip_address": about["ip_address"]} for name, about in client.hubs.items()]
+    rows += [
+        {"engine": kind, "ip_address": address}
+        for kind, address in (("hub process", connect.find_hub()), ("rig process", connect.find_rig()))
+        if address is not None
+    ]
+    tables.show_rows(rows, columns=("engine", "ip_address"), as_json=context.find_root().obj)
 
 
-@videre.command()
-def link(
-    context: typer.Context,
-    datafile: Path,
-    metrics: Annotated[bool, typer.Option("--metrics", "-m", help="Compute metrics.")] = True,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Link again under a new id.")] = False,
-    hub: Hub = DEFAULT_HUB_ID,
-) -> None:
-    """Link a recording and say what it is."""
-    with VidereClient() as client:
-        _show_dataset(client.link_data_file(datafile, metrics, force, hub), as_json=context.obj)
+@server.command()
+def start() -> None:
+    """Start a hub in a process of its own: the commands that follow use it, and share what is linked there.
+
+    It stays until 'radiens system server stop', or for a day without clients.
+    """
+    address = connect.start_hub(linger_sec=_STAY_SEC)
+    connect.name_hub(options.SERVER, options.SERVER_ADDRESS)
+    typer.echo(f"hub '{options.SERVER}' at {address}")
 
 
-@videre.command("metadata")
-def dataset_metadata(
-    context: typer.Context,
-    dataset_id: Id = None,
-    path: PathOption = None,
-    hub: Hub = DEFAULT_HUB_ID,
-) -> None:
-    """Say what a dataset is: by id or path."""
-    with VidereClient() as client:
-        _show_dataset(client.get_data_file_metadata(None, dataset_id, path, hub), as_json=context.obj)
-
-
-def _show_dataset(dataset: DatasetMetadata, *, as_json: bool) -> None:
-    rows: dict[str, Any] = {"id": dataset.id, **dataset.table["Value"].to_dict()}
-    tables.show_facts(rows, as_json=as_json)
+@server.command()
+def stop() -> None:
+    """End it; its jobs are cancelled."""
+    typer.echo("stopped" if connect.end_hub() else "none runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, 1 for an error, 2 for a wrong call."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--json" in words and words[:1] != ["os"]:
+        words = ["--json", *(word for word in words if word != "--json")]
     try:
         app(words, prog_name="radiens")
     except SystemExit as leave:
