@@ -29,6 +29,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.detect.kernels",
     "ranvier.spectral.fft_kernels",
     "ranvier.sorting.isocut_kernels",
+    "ranvier.sorting.event_kernels",
     "ranvier.clients._widen_kernels",
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +43,19 @@ def default_params(ntv: int) -> SpikeDetectParams:
 
 
 def changed_params(
-    now: Params, changes: Iterable[SpikeDetectParams], ntv: Sequence[int], fs: float
+    now: Params,
+    changes: Iterable[SpikeDetectParams],
+    ntv: Sequence[int],
+    fs: float,
+    *,
+    default: Callable[[int], SpikeDetectParams] = default_params,
+    widths: bool = False,
 ) -> dict[int, SpikeDetectParams]:
     """Return parameters with changes applied; a change without ``ntv_chan_idx`` is for all channels of ``ntv``.
 
     A field that is None stays; of a pair, an element that is NaN stays. A threshold in uV replaces one in standard
-    deviations and the other way round.
+    deviations and the other way round. ``default`` gives what holds where nothing was set; ``widths`` allows
+    ``spike_width_sec``.
 
     Raises
     ------
@@ -58,8 +65,10 @@ def changed_params(
         Thresholds that are not negative and positive, windows or dead times out of range, a field that is not
         supported.
     """
-    result = {i: now.get(i) or default_params(i) for i in ntv}
+    result = {i: now.get(i) or default(i) for i in ntv}
     for change in changes:
+        if change.spike_width_sec is not None and not widths:
+            raise ConfigurationError("events of metrics are not selected by width (spike_width_sec); leave it out")
         targets = list(ntv) if change.ntv_chan_idx is None else [change.ntv_chan_idx]
         for i in targets:
             if i not in result:
@@ -69,10 +78,8 @@ def changed_params(
 
 
 def _merged(old: SpikeDetectParams, change: SpikeDetectParams) -> SpikeDetectParams:
-    if change.spike_width_sec is not None:
-        raise ConfigurationError("events of metrics are not selected by width (spike_width_sec); leave it out")
     new: dict[str, Any] = {}
-    for name in ("is_enabled", "shadow", "thr_wdw", "is_set_thr", "is_set_weak_thr"):
+    for name in ("is_enabled", "shadow", "thr_wdw", "is_set_thr", "is_set_weak_thr", "spike_width_sec"):
         value = getattr(change, name)
         if value is not None:
             new[name] = value
@@ -109,6 +116,12 @@ def _checked(params: SpikeDetectParams, fs: float) -> SpikeDetectParams:
     if len(window) not in (2, 3) or not all(0 <= w <= MAX_WINDOW_SEC for w in window[:2]):
         raise ConfigurationError(
             f"thr_wdw is [before, after] in seconds, each 0 to {MAX_WINDOW_SEC}, got {window} (ms instead of s?)"
+        )
+    width = params.spike_width_sec
+    if width is not None and not (len(width) == 2 and 0 <= width[0] < width[1] <= MAX_WINDOW_SEC):
+        raise ConfigurationError(
+            f"spike_width_sec is [least, most] in seconds, rising, up to {MAX_WINDOW_SEC}, got {width} "
+            "(ms instead of s?)"
         )
     if params.shadow is None or not 0 <= params.shadow <= MAX_WINDOW_SEC:
         raise ConfigurationError(f"shadow is 0 to {MAX_WINDOW_SEC} s, got {params.shadow} (ms instead of s?)")

@@ -1,0 +1,277 @@
+"""Spikes of a stream by threshold: crossings, the largest among neighbours, neither artifact nor of a wrong width.
+
+Stage S2a. Works on consecutive blocks of the filtered signal; any chunking of the same samples gives the same events,
+bit for bit, because every decision waits until all that it depends on was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.detect.threshold import Detections, DetectorState, ThresholdDetector
+from ranvier.metrics.event_levels import EventLevels
+from ranvier.models.spikesorter import SpikeDetectParams
+from ranvier.recordings.block import Block
+from ranvier.sorting.event_kernels import judge_events, peak_widths
+from ranvier.sorting.noise_tracker import NoiseTracker
+from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+#: What holds where nothing was set: negative peaks only (Quiroga et al. 2004: four to five SD).
+DEFAULT_THR_SD = (-4.5, 4.5)
+DEFAULT_WINDOW_SEC = (0.5e-3, 1.0e-3)
+DEFAULT_SHADOW_SEC = 0.5e-3
+#: Behind a crossing the peak is looked for this long, and of near sites the largest within this is kept.
+PEAK_SEC = 0.3e-3
+#: Noise is measured over pieces of this length.
+NOISE_SEC = 1.0
+#: What comes on more than this share of at least ``_PORT_SITES`` sites of a port at once is no spike.
+COMMON_SHARE = 0.3
+_PORT_SITES = 8
+_NEVER = np.iinfo(np.int64).min
+
+
+def default_detect_params(ntv: int) -> SpikeDetectParams:
+    """Return the parameters of a site for which nothing was set."""
+    unset = [np.nan, np.nan]
+    return SpikeDetectParams(
+        is_enabled=True,
+        ntv_chan_idx=ntv,
+        thr=unset,
+        thr_sd=list(DEFAULT_THR_SD),
+        thr_wdw=list(DEFAULT_WINDOW_SEC),
+        shadow=DEFAULT_SHADOW_SEC,
+        is_set_thr=[True, False],
+        weak_thr=unset,
+        weak_thr_sd=unset,
+        is_set_weak_thr=[False, False],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FinderSettings:
+    """How events are found.
+
+    Attributes
+    ----------
+    levels
+        Thresholds and artifact levels per site.
+    width_samples
+        ``(sites, 2)``: accepted width, least and most; 0 and 0 where any is.
+    near
+        ``(sites, K)``: each site and the neighbours that it is compared with, -1 where there are fewer.
+    port
+        ``(sites,)``: number of the port of each site.
+    peak
+        Samples within which peaks are looked for and compared.
+    """
+
+    levels: EventLevels
+    width_samples: I64
+    near: I32
+    port: I32
+    peak: int
+    discover_noise: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        params: Mapping[int, SpikeDetectParams],
+        ntv: Sequence[int],
+        fs: float,
+        near: I32,
+        port: I32,
+        *,
+        discover_noise: bool = True,
+    ) -> FinderSettings:
+        """Return the arrays of sites, in the order of ``ntv``; ``params`` has all of them."""
+        widths = np.zeros((len(ntv), 2), np.int64)
+        for row, i in enumerate(ntv):
+            given = params[i].spike_width_sec
+            if given is not None:
+                widths[row] = round(given[0] * fs), round(given[1] * fs)
+        peak = max(1, round(PEAK_SEC * fs))
+        return cls(EventLevels.of(params, ntv, fs), widths, near, port, peak, discover_noise)
+
+    @cached_property
+    def enough(self) -> I64:
+        """``(ports,)``: on how many sites of a port an event at once is no spike."""
+        sizes = np.bincount(self.port)
+        least = np.maximum(_PORT_SITES, np.ceil(COMMON_SHARE * sizes)).astype(np.int64)
+        return least if self.discover_noise else np.full_like(least, np.iinfo(np.int64).max)
+
+    @property
+    def hold(self) -> int:
+        """Samples behind a peak that its decision waits for."""
+        return 2 * self.peak + int(self.width_samples[:, 1].max(initial=0)) + 1
+
+
+@dataclass
+class FinderCounts:
+    """What was not taken for a spike, since the beginning."""
+
+    by_neighbour: int = 0
+    artifacts: int = 0
+    wrong_width: int = 0
+    common: int = 0
+
+
+@dataclass
+class EventFinder:
+    """Finds threshold events in consecutive blocks.
+
+    Parameters
+    ----------
+    settings
+        May be replaced at any time; holds from the next block on.
+    fs_hz, sites
+        Of the stream.
+    """
+
+    settings: FinderSettings
+    fs_hz: float
+    sites: int
+    noise: NoiseTracker = field(init=False)
+    counts: FinderCounts = field(default_factory=FinderCounts)
+
+    def __post_init__(self) -> None:
+        self.noise = NoiseTracker(self.sites, max(1, round(NOISE_SEC * self.fs_hz)))
+        self._state: DetectorState | None = None
+        self._detector: ThresholdDetector | None = None
+        self._bound: tuple[object, ...] = ()
+        self._waiting = Detections.empty()
+        self._told = _NEVER
+        self._tail = np.zeros((0, self.sites), np.float32)
+        self._tail_start = 0
+
+    def change(self, settings: FinderSettings) -> None:
+        """Take other settings from the next block on."""
+        self.settings = settings
+
+    def process(self, block: Block) -> SpikeTable:
+        """Return the events that can be told now, in order of their counters."""
+        jumped = self._state is not None and self._state.next_counter != block.start
+        parts = [self.flush()] if jumped else []
+        x, at = block.samples, 0
+        while at < len(x):
+            n = min(self.noise.left, len(x) - at)
+            piece = Block(np.ascontiguousarray(x[at : at + n]), block.start + at)
+            parts.append(self._piece(piece))
+            self.noise.add(piece.samples)
+            at += n
+        return SpikeTable.concatenate(parts)
+
+    def flush(self) -> SpikeTable:
+        """Return what waited for samples that never come: the end of the stream, or a gap."""
+        if self._state is None or self._detector is None:
+            return SpikeTable.empty()
+        self._waiting = Detections.concatenate([self._waiting, self._detector.finish(self._state)])
+        told = self._decide(np.iinfo(np.int64).max)
+        self._waiting = Detections.empty()
+        self._told = _NEVER
+        self._state = None
+        self._tail = self._tail[:0]
+        self.noise.restart()
+        return told
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _piece(self, block: Block) -> SpikeTable:
+        detector = self._bind()
+        if self._state is None:
+            self._state = detector.start()
+            self._tail, self._tail_start = block.samples[:0], block.start
+        found = detector.process(block, self._state)
+        if self._widths:
+            self._tail = np.concatenate([self._tail, block.samples])
+        if len(found):
+            self._waiting = Detections.concatenate([self._waiting, found])
+        told = self._decide(block.stop - self.settings.hold) if len(self._waiting) else SpikeTable.empty()
+        self._forget(block.stop)
+        return told
+
+    def _bind(self) -> ThresholdDetector:
+        """Return the detector of the settings and noise in force."""
+        bound = (self.settings, self.noise.sd_uv)
+        if self._detector is None or any(a is not b for a, b in zip(bound, self._bound, strict=True)):
+            low, high = self._levels(0)
+            shadow = self.settings.levels.wings[:, 2]
+            self._detector = ThresholdDetector(low, high, shadow, self.settings.peak)
+            self._bound = bound
+        return self._detector
+
+    def _levels(self, pair: int) -> tuple[F32, F32]:
+        """Return thresholds (0) or artifact levels (1) in uV; infinite where off or where the noise is not known."""
+        levels = self.settings.levels
+        unit = np.where(levels.in_sd[:, pair] > 0, self.noise.sd_uv, 1.0)
+        with np.errstate(invalid="ignore"):
+            low, high = levels.levels[:, 2 * pair] * unit, levels.levels[:, 2 * pair + 1] * unit
+        low[np.isnan(low)], high[np.isnan(high)] = -np.inf, np.inf
+        return low.astype(np.float32), high.astype(np.float32)
+
+    def _decide(self, before: int) -> SpikeTable:
+        """Tell the events that peaked before a counter, not told yet: all that they depend on was seen."""
+        w = self._waiting
+        if not len(w):
+            return SpikeTable.empty()
+        order = np.lexsort((w.channels, w.counters))
+        w = Detections(w.counters[order], w.crossings[order], w.channels[order], w.values[order])
+        first, last = (int(k) for k in np.searchsorted(w.counters, (self._told, before)))
+        self._told = before
+        kept = slice(int(np.searchsorted(w.counters, before - self.settings.peak)), None)  # they may hide later ones
+        self._waiting = Detections(w.counters[kept], w.crossings[kept], w.channels[kept], w.values[kept])
+        return self._judge(w, first, last) if last > first else SpikeTable.empty()
+
+    def _judge(self, w: Detections, first: int, last: int) -> SpikeTable:
+        """Return the spikes among events ``[first, last)``, and count what the others are."""
+        settings, counts = self.settings, self.counts
+        largest, common = np.empty(last - first, np.uint8), np.empty(last - first, np.uint8)
+        judge_events(
+            w.counters, w.channels, w.values, settings.near, settings.port, settings.enough, settings.peak, first, last,
+            largest, common,
+        )  # fmt: skip
+        low, high = self._levels(1)
+        value, site = w.values[first:last], w.channels[first:last]
+        artifact = (value <= low[site]) | (value >= high[site])
+        counts.by_neighbour += int(np.count_nonzero(largest == 0))
+        counts.artifacts += int(np.count_nonzero(artifact & (largest == 1)))
+        spikes = (largest == 1) & ~artifact
+        table = SpikeTable.empty(int(np.count_nonzero(spikes)))
+        table.counter[:] = w.counters[first:last][spikes]
+        table.site[:], table.amplitude_uv[:] = site[spikes], value[spikes]
+        wrong, at_once = self._wrong_width(table), common[spikes] == 1
+        table.flags[:] = SpikeFlag.THRESHOLD
+        table.flags[wrong | at_once] |= np.uint8(SpikeFlag.NOISE)
+        counts.wrong_width += int(np.count_nonzero(wrong))
+        counts.common += int(np.count_nonzero(at_once))
+        return table
+
+    def _wrong_width(self, table: SpikeTable) -> npt.NDArray[np.bool_]:
+        """Return which events are narrower or wider, at half their peak, than their site accepts."""
+        limits = self.settings.width_samples[table.site]
+        asked = limits[:, 1] > 0
+        if not asked.any():
+            return asked
+        widths = np.empty(len(table), np.int64)
+        peak_widths(
+            self._tail, table.counter - self._tail_start, table.site, np.ascontiguousarray(limits[:, 1]), widths
+        )
+        return asked & ((widths < limits[:, 0]) | (widths > limits[:, 1]))
+
+    def _forget(self, stop: int) -> None:
+        """Keep of the signal what widths may still be measured on."""
+        kept = self.settings.hold + int(self.settings.width_samples[:, 1].max(initial=0)) + 2 if self._widths else 0
+        self._tail = self._tail[max(0, len(self._tail) - kept) :]
+        self._tail_start = stop - len(self._tail)
+
+    @property
+    def _widths(self) -> bool:
+        return bool(self.settings.width_samples.any())

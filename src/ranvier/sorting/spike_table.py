@@ -1,0 +1,146 @@
+"""Spikes as columns of numbers, and the newest ones of a stream in bounded memory."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, fields
+from enum import IntFlag
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+
+class SpikeFlag(IntFlag):
+    """What else is known of a spike."""
+
+    THRESHOLD = 1  #: crossed the threshold of its site
+    NOISE = 2  #: its width is outside the accepted one, or it came at once on a large part of a port
+    COLLISION = 4  #: overlaps a spike of another unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpikeTable:
+    """Spikes in order of their counters, then sites.
+
+    Attributes
+    ----------
+    counter
+        Sample counters of the peaks.
+    site
+        DATA index (position among the sorted amplifier columns) of the site with the peak.
+    label
+        Unit; 0 = none.
+    amplitude_uv
+        Signed value at the peak.
+    scale
+        Amplitude in units of the unit's template; NaN without a label.
+    margin
+        By how much the unit explains the spike better than the next one does, in SD; NaN without a label.
+    x_um, y_um
+        Position on the probe; NaN where it is not known.
+    flags
+        See :class:`SpikeFlag`.
+    """
+
+    counter: I64
+    site: I32
+    label: I32
+    amplitude_uv: F32
+    scale: F32
+    margin: F32
+    x_um: F32
+    y_um: F32
+    flags: U8
+
+    def __len__(self) -> int:
+        return len(self.counter)
+
+    @classmethod
+    def empty(cls, size: int = 0) -> SpikeTable:
+        """Return a table of ``size`` rows of zeros and NaN."""
+        return cls(
+            np.zeros(size, np.int64),
+            np.zeros(size, np.int32),
+            np.zeros(size, np.int32),
+            np.zeros(size, np.float32),
+            *(np.full(size, np.nan, np.float32) for _ in range(4)),
+            np.zeros(size, np.uint8),
+        )
+
+    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> SpikeTable:
+        """Return some rows."""
+        return SpikeTable(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: list[SpikeTable]) -> SpikeTable:
+        """Return several tables as one, rows in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls.empty()
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def ordered(self) -> SpikeTable:
+        """Return the rows by counter, then site."""
+        return self.take(np.lexsort((self.site, self.counter)))
+
+
+class SpikeRing:
+    """The newest spikes of a stream and counts of all of them; one thread adds, any reads.
+
+    Parameters
+    ----------
+    capacity
+        Spikes that are kept; older ones are forgotten.
+    sites
+        Number of sites.
+    """
+
+    def __init__(self, capacity: int, sites: int) -> None:
+        self._table = SpikeTable.empty(capacity)
+        self._lock = threading.Lock()
+        self.sites = sites
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self.total = 0
+            self.labelled = 0
+            self.by_site = np.zeros(self.sites, np.int64)
+            self.first: int | None = None
+            self.last: int | None = None
+
+    def add(self, spikes: SpikeTable) -> None:
+        """Add spikes that come after those that are there."""
+        n = len(spikes)
+        if not n:
+            return
+        capacity = len(self._table)
+        with self._lock:
+            kept = spikes.take(slice(max(0, n - capacity), n))
+            at = (self.total + n - len(kept) + np.arange(len(kept))) % capacity
+            for f in fields(SpikeTable):
+                getattr(self._table, f.name)[at] = getattr(kept, f.name)
+            self.total += n
+            self.labelled += int(np.count_nonzero(spikes.label))
+            self.by_site += np.bincount(spikes.site, minlength=self.sites)
+            if self.first is None:
+                self.first = int(spikes.counter[0])
+            self.last = int(spikes.counter[-1])
+
+    def read(self, start: int | None = None, stop: int | None = None) -> SpikeTable:
+        """Return the kept spikes with ``start <= counter < stop``."""
+        with self._lock:
+            capacity = len(self._table)
+            held = min(self.total, capacity)
+            at = (self.total - held + np.arange(held)) % capacity
+            counters = self._table.counter[at]
+            low = 0 if start is None else int(np.searchsorted(counters, start))
+            high = held if stop is None else int(np.searchsorted(counters, stop))
+            return self._table.take(at[low:high])
