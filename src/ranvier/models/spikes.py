@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ranvier.models._base import ArrayModel, Float32Array, FloatArray, Int32Array, Model
+from ranvier.models._base import ArrayModel, Float32Array, FloatArray, Int32Array, Int64Array, Model
 
 __all__ = [
     "ChannelSpikeData",
+    "LiveSpikes",
     "NeuronInfo",
     "NeuronSpikeData",
     "NeuronsResult",
@@ -37,6 +38,51 @@ class ChannelSpikeData(ArrayModel):
     labels: Int32Array | None
     waveforms: Float32Array | None
     site_ntv_chan_idx: list[int] | None = None
+
+
+class LiveSpikes(ArrayModel):
+    """Spikes of a live stream, in order of time; ``n`` of them.
+
+    Attributes
+    ----------
+    time_range
+        That was asked for, in stream seconds.
+    kept_from_sec
+        Older spikes are forgotten; NaN where none was found yet.
+    timestamps
+        Seconds, float64 ``(n,)``.
+    samples
+        Sample counters, int64 ``(n,)``.
+    ntv_chan_idx
+        The channel with the peak, int32 ``(n,)``.
+    labels
+        Neuron of each spike, int32 ``(n,)``; 0 = unclustered.
+    amplitudes_uv
+        Signed value at the peak behind the filters of the sorter, float32 ``(n,)``.
+    scales
+        Amplitude in units of the neuron's template, float32 ``(n,)``; NaN without a label.
+    positions_um
+        ``[x, y]`` on the probe, float32 ``(n, 2)``; NaN where not known.
+    is_noise
+        1 where a spike is taken for noise (its width, or it came on much of a port at once), int32 ``(n,)``.
+    waveforms
+        float32 uV ``(n, points)`` of the channel behind the filters of the sorter; None unless asked for.
+    points_before
+        Points of a waveform before the peak.
+    """
+
+    time_range: tuple[float, float]
+    kept_from_sec: float
+    timestamps: FloatArray
+    samples: Int64Array
+    ntv_chan_idx: Int32Array
+    labels: Int32Array
+    amplitudes_uv: Float32Array
+    scales: Float32Array
+    positions_um: Float32Array
+    is_noise: Int32Array
+    waveforms: Float32Array | None = None
+    points_before: int = 0
 
 
 class NeuronInfo(Model):

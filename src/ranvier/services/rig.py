@@ -33,6 +33,7 @@ from ranvier.models.status import BackboneMode, BackboneStatus, RecordingConfig,
 from ranvier.models.stim import StimParams, StimStep, StimStepState
 from ranvier.models.triggers import TriggerChannel, TriggerState
 from ranvier.services.signals import SignalBlock
+from ranvier.services.sorter import RigSorter
 
 
 class RigControl(Protocol):
@@ -516,6 +517,11 @@ class Rig(Protocol):
     @property
     def metrics(self) -> RigMetrics:
         """Metrics of the live stream."""
+        ...
+
+    @property
+    def sorter(self) -> RigSorter:
+        """The spike sorter."""
         ...
 
     @property
