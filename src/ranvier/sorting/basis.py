@@ -1,0 +1,134 @@
+"""Waveforms over time as few numbers: principal components and prototypes, and the projection of signals on them.
+
+Stages S2b and S5. Components and prototypes are learned from clear spikes of the recording itself (as Pachitariu et al.
+2024, Nat. Methods 21:914, "universal templates"). The projection is a matrix product per stretch of samples: the
+stretch times a matrix that holds each waveform at each shift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.vq import kmeans2
+
+from ranvier.sorting.geometry import Geometry
+from ranvier.sorting.peak_kernels import exclusive_peaks
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+#: Samples of one stretch.
+_STRETCH = 64
+#: Clear spikes: this many SD, and the largest within this neighbourhood.
+_CLEAR_SD = 7.0
+_CLEAR_UM = 60.0
+#: Fewer clear spikes than this: the default shape is used.
+_FEWEST = 100
+PROTOTYPES = 4
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Shapes of spikes over time.
+
+    Attributes
+    ----------
+    components
+        ``(P, samples)``, orthonormal.
+    prototypes
+        ``(Q, samples)``, of unit norm, mean shapes of clear spikes with their trough at ``before``.
+    before
+        Samples before the trough.
+    """
+
+    components: F32
+    prototypes: F32
+    before: int
+
+    @property
+    def samples(self) -> int:
+        """Length of a waveform."""
+        return int(self.components.shape[1])
+
+
+def project(signal: F32, shapes: F32) -> F32:
+    """Return the inner product of shapes with the signal at every shift.
+
+    Parameters
+    ----------
+    signal
+        ``(samples, channels)``.
+    shapes
+        ``(P, length)``.
+
+    Returns
+    -------
+    projected
+        ``(samples - length + 1, P, channels)``, float32: ``out[t, p, c] = sum_l shapes[p, l] signal[t + l, c]``.
+    """
+    count, length = shapes.shape
+    samples, channels = signal.shape
+    wanted = samples - length + 1
+    stretches = -(-wanted // _STRETCH)
+    padded = stretches * _STRETCH + length - 1
+    if padded > samples:
+        signal = np.concatenate([signal, np.zeros((padded - samples, channels), np.float32)])
+    toeplitz = np.zeros((_STRETCH, count, _STRETCH + length - 1), np.float32)
+    for s in range(_STRETCH):
+        toeplitz[s, :, s : s + length] = shapes
+    flat = toeplitz.reshape(_STRETCH * count, -1)
+    out = np.empty((stretches, _STRETCH * count, channels), np.float32)
+    for k in range(stretches):
+        np.matmul(flat, signal[k * _STRETCH : k * _STRETCH + _STRETCH + length - 1], out=out[k])
+    return out.reshape(stretches * _STRETCH, count, channels)[:wanted]
+
+
+def clear_spikes(white: F32, geometry: Geometry, before: int, after: int, half: int) -> F32:
+    """Return single-channel waveforms of clear negative spikes in a block, ``(spikes, before + after + 1)``."""
+    near = geometry.nearest(_CLEAR_UM, 32)
+    rows, columns = np.empty(100_000, np.int64), np.empty(100_000, np.int32)
+    threshold = np.full(white.shape[1], _CLEAR_SD, np.float32)
+    found = exclusive_peaks(-white, near, threshold, half, before, len(white) - after, rows, columns)
+    found = min(found, len(rows))
+    taken = rows[:found, None] + np.arange(-before, after + 1)[None]
+    return white[taken, columns[:found, None]]
+
+
+def learn_basis(waveforms: F32, before: int, after: int, components: int, fs_hz: float, seed: int) -> Basis:
+    """Return components and prototypes of clear spikes.
+
+    Parameters
+    ----------
+    waveforms
+        ``(spikes, before + after + 1)``; too few of them, and textbook shapes take their place.
+    """
+    length = before + after + 1
+    if len(waveforms) < _FEWEST:
+        waveforms = textbook_shapes(before, after, fs_hz)
+    norms = np.sqrt((waveforms.astype(np.float64) ** 2).sum(axis=1))
+    unit = waveforms / norms[:, None]
+    _, vectors = np.linalg.eigh(unit.T @ unit)
+    kept = np.ascontiguousarray(vectors[:, ::-1][:, : min(components, length)].T)
+    kept *= np.sign(kept.sum(axis=1, keepdims=True) + 1e-12)
+    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,))))
+    centres, labels = kmeans2(unit @ kept.T, PROTOTYPES, iter=15, minit="++", rng=random)
+    used = np.unique(labels)
+    shapes = centres[used] @ kept
+    shapes /= np.sqrt((shapes**2).sum(axis=1, keepdims=True))
+    return Basis(np.ascontiguousarray(kept, np.float32), np.ascontiguousarray(shapes, np.float32), before)
+
+
+def textbook_shapes(before: int, after: int, fs_hz: float) -> F32:
+    """Return spikes as textbooks draw them: troughs of 0.1 to 0.3 ms with a slower hump behind."""
+    time_ms = np.arange(-before, after + 1) / fs_hz * 1e3
+    shapes = []
+    for width in np.linspace(0.07, 0.25, 12):
+        for hump in (0.1, 0.3, 0.5):
+            trough = -np.exp(-0.5 * (time_ms / width) ** 2)
+            behind = hump * np.exp(-0.5 * ((time_ms - 3.0 * width) / (2.0 * width)) ** 2)
+            shapes.append(trough + behind)
+    return np.asarray(shapes * 4, np.float32)

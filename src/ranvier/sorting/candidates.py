@@ -1,0 +1,76 @@
+"""Candidates: spikes to learn from, found with a matched filter over time and neighbouring sites (stage S2b)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.sorting.basis import Basis, project
+from ranvier.sorting.geometry import Geometry
+from ranvier.sorting.peak_kernels import exclusive_peaks
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+#: How a spike may spread over sites: SD of a Gaussian in um; one site alone always counts.
+SPREADS_UM = (15.0, 30.0)
+
+
+@dataclass(frozen=True)
+class CandidateFinder:
+    """A matched filter for any spike.
+
+    Attributes
+    ----------
+    threshold
+        In SD of the filter's output on noise.
+    exclusive_um, half
+        A candidate is the largest within this distance and ``half`` samples either way.
+    """
+
+    basis: Basis
+    geometry: Geometry
+    threshold: float
+    exclusive_um: float
+    half: int
+
+    @cached_property
+    def _near(self) -> I32:
+        return self.geometry.nearest(self.exclusive_um, 64)
+
+    @cached_property
+    def _spatial(self) -> list[F32]:
+        """Return ``(channels, channels)`` per spread, columns of unit norm."""
+        matrices = []
+        for spread in SPREADS_UM:
+            weights = np.exp(-0.5 * (self.geometry.distance_um / spread) ** 2)
+            weights[weights < 0.05] = 0.0
+            matrices.append((weights / np.sqrt((weights**2).sum(axis=0, keepdims=True))).astype(np.float32))
+        return matrices
+
+    def score(self, white: F32) -> F32:
+        """Return the best output of all shapes and spreads, ``(samples - length + 1, channels)``, in SD of noise."""
+        projected = project(white, self.basis.prototypes)
+        best = projected.max(axis=1)
+        for matrix in self._spatial:
+            np.maximum(best, (projected @ matrix).max(axis=1), out=best)
+        return best
+
+    def noise_of(self, score: F32) -> F32:
+        """Return centre and SD of the score on noise: ``(2, channels)``."""
+        sample = score[::7]
+        centre = np.median(sample, axis=0)
+        lower = np.quantile(sample, 0.1587, axis=0)
+        return np.stack([centre, np.maximum(centre - lower, 1e-6)]).astype(np.float32)
+
+    def find(self, score: F32, noise: F32, first: int, last: int) -> tuple[I64, I32]:
+        """Return rows and channels of the candidates in rows ``[first, last)`` of the score."""
+        capacity = max(1000, score.shape[1] * (last - first) // 100)
+        rows, columns = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
+        threshold = noise[0] + np.float32(self.threshold) * noise[1]
+        found = min(exclusive_peaks(score, self._near, threshold, self.half, first, last, rows, columns), capacity)
+        return rows[:found], columns[:found]

@@ -1,0 +1,184 @@
+"""Matching pursuit on the projections of a block on all templates (stage S9).
+
+A spike of unit u with amplitude a explains ``2 a B - a^2 N`` of the block's energy, where B is the projection on the
+template and N the template's energy. With a normal prior of the amplitude around 1 the best gain is
+``(B + k)^2 / (N + k) - k``, ``k = 1 / sd^2``. The largest gain of the whole block is taken first, its projection on all
+near templates is subtracted at the exact fraction of a sample, and what that changed is looked at again.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.kernels import kernel
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+
+def pursue_reference(
+    projection: F32,
+    norms: F64,
+    thresholds: F64,
+    prior: float,
+    amplitudes: F64,
+    first: I64,
+    other: I32,
+    value: F32,
+    guard: int,
+    begin: int,
+    end: int,
+    rows: I64,
+    units: I32,
+    scale: F32,
+    fraction: F32,
+    gain: F32,
+) -> int:
+    """Define :func:`pursue`: look for the largest gain of all again and again."""
+    count, samples = projection.shape
+    phases, lags = value.shape[1], value.shape[2]
+    reach = (lags - 1) // 2
+    blocked = np.zeros(projection.shape, np.bool_)
+    found = 0
+    while found < len(rows):
+        raised = projection.astype(np.float64) + prior
+        gains = np.where(raised > 0, raised**2 / (norms[:, None] + prior) - prior, 0.0)
+        best_amplitude = raised / (norms[:, None] + prior)
+        fine = (gains > thresholds[:, None]) & ~blocked
+        fine &= (best_amplitude >= amplitudes[0]) & (best_amplitude <= amplitudes[1])
+        fine[:, 1:] &= projection[:, 1:] > projection[:, :-1]
+        fine[:, :-1] &= projection[:, :-1] >= projection[:, 1:]
+        fine[:, [0, samples - 1]] = False
+        if not fine.any():
+            break
+        gains[~fine] = -1.0
+        largest = gains.max()
+        t, u = min((int(t), int(u)) for u, t in zip(*np.nonzero(gains == largest)))
+        left, here, right = (float(projection[u, t + d]) for d in (-1, 0, 1))
+        bend = left - 2 * here + right
+        shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0 else 0.0
+        step = int(np.floor(shift * phases + 0.5))
+        at, phase = t + step // phases, step % phases
+        peak = here - 0.25 * (left - right) * shift
+        a = min((peak + prior) / (norms[u] + prior), amplitudes[1])
+        rows[found], units[found], scale[found], fraction[found] = t, u, a, shift
+        gain[found] = largest
+        found += 1
+        blocked[u, max(0, t - guard) : t + guard + 1] = True
+        for k in range(first[u], first[u + 1]):
+            low, high = max(0, at - reach), min(samples, at + reach + 1)
+            projection[other[k], low:high] -= np.float32(a) * value[k, phase, low - at + reach : high - at + reach]
+    _ = begin, end
+    return found
+
+
+@kernel(
+    "int64(float32[:,::1], float64[::1], float64[::1], float64, float64[::1], int64[::1], int32[::1],"
+    " float32[:,:,::1], int64, int64, int64, int64[::1], int32[::1], float32[::1], float32[::1], float32[::1])",
+    reference=pursue_reference,
+)
+def pursue(
+    projection: F32,
+    norms: F64,
+    thresholds: F64,
+    prior: float,
+    amplitudes: F64,
+    first: I64,
+    other: I32,
+    value: F32,
+    guard: int,
+    begin: int,
+    end: int,
+    rows: I64,
+    units: I32,
+    scale: F32,
+    fraction: F32,
+    gain: F32,
+) -> int:
+    """Explain a block as a sum of templates.
+
+    Parameters
+    ----------
+    projection
+        ``(units, samples)``: of the block on each template starting at each sample; what is left of it is written back.
+    norms, thresholds
+        ``(units,)``: energy of each template, and the gain that a spike of it must have.
+    prior
+        ``1 / sd^2`` of the amplitude.
+    amplitudes
+        Smallest and largest one.
+    first, other, value
+        Of the templates' ``Overlaps``.
+    guard
+        A unit fires again after more than so many samples.
+    begin, end
+        Reserved for callers that know a stretch is all that is wanted: rows outside are explained too.
+    rows, units, scale, fraction, gain
+        Written, one entry per spike: sample, unit, amplitude, where between samples, energy explained.
+
+    Returns
+    -------
+    found
+        Number of spikes, at most ``len(rows)``.
+    """
+    count, samples = projection.shape
+    phases = value.shape[1]
+    reach = (value.shape[2] - 1) // 2
+    blocked = np.zeros((count, samples), np.bool_)
+    heap = [(0.0, 0, 0)]
+    heap.pop()
+    low = np.empty(count, np.float32)  # projection that the threshold and the smallest amplitude ask for
+    for u in range(count):
+        by_gain = np.sqrt((thresholds[u] + prior) * (norms[u] + prior)) - prior
+        by_scale = amplitudes[0] * (norms[u] + prior) - prior
+        low[u] = np.float32(max(max(by_gain, by_scale), 0.0))
+    for u in range(count):
+        for t in range(1, samples - 1):
+            here = projection[u, t]
+            if here > low[u] and here > projection[u, t - 1] and here >= projection[u, t + 1]:
+                heap.append((-((here + prior) ** 2 / (norms[u] + prior) - prior), t, u))
+    heapq.heapify(heap)
+    found = 0
+    while len(heap) > 0 and found < rows.shape[0]:
+        negative, t, u = heapq.heappop(heap)
+        here = projection[u, t]
+        raised = here + prior
+        now = raised**2 / (norms[u] + prior) - prior
+        if blocked[u, t] or not here > low[u] or now != -negative:
+            continue
+        left, right = projection[u, t - 1], projection[u, t + 1]
+        if not (here > left and here >= right):
+            continue
+        if raised / (norms[u] + prior) > amplitudes[1]:
+            continue
+        bend = np.float64(left) - 2.0 * np.float64(here) + np.float64(right)
+        shift = 0.0
+        if bend < 0.0:
+            shift = min(max(0.5 * (np.float64(left) - np.float64(right)) / bend, -0.5), 0.5)
+        step = int(np.floor(shift * phases + 0.5))
+        at = t + step // phases
+        phase = step % phases
+        peak = np.float64(here) - 0.25 * (np.float64(left) - np.float64(right)) * shift
+        a = min((peak + prior) / (norms[u] + prior), amplitudes[1])
+        rows[found], units[found] = t, u
+        scale[found], fraction[found], gain[found] = a, shift, now
+        found += 1
+        for s in range(max(0, t - guard), min(samples, t + guard + 1)):
+            blocked[u, s] = True
+        begin_row, end_row = max(0, at - reach), min(samples, at + reach + 1)
+        a32 = np.float32(a)
+        for k in range(first[u], first[u + 1]):
+            v = np.int64(other[k])
+            offset = reach - at
+            for s in range(begin_row, end_row):
+                projection[v, s] -= a32 * value[k, phase, s + offset]
+            for s in range(max(1, begin_row - 1), min(samples - 1, end_row + 1)):
+                x = projection[v, s]
+                if x > low[v] and x > projection[v, s - 1] and x >= projection[v, s + 1] and not blocked[v, s]:
+                    heapq.heappush(heap, (-((x + prior) ** 2 / (norms[v] + prior) - prior), s, v))
+    return found

@@ -1,0 +1,102 @@
+"""What a sorter can be told, with the defaults that the benchmark was run with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from ranvier.exceptions import ConfigurationError
+
+#: Features that tell clusters apart: the waveform, or waveform and position.
+CLUSTERERS = ("isosplit", "dbscan", "disabled")
+
+
+@dataclass(frozen=True)
+class SorterParameters:
+    """Parameters of the sorter; lengths in time do not depend on the sampling rate.
+
+    Attributes
+    ----------
+    band_hz
+        Pass band of the causal Butterworth filter in front of everything; None: the signal comes filtered.
+    filter_order
+        Its order.
+    reference
+        Whether the mean over each port is subtracted where it has at least 16 channels.
+    before_ms, after_ms
+        What a waveform spans around its peak.
+    components
+        Principal components over time that waveforms and templates are written in.
+    detection_threshold
+        Of the matched filter that finds the spikes to train with, in SD of its output on noise.
+    exclusive_um, exclusive_ms
+        A candidate is the largest within this neighbourhood.
+    neighbor_radius_um
+        Sites whose waveforms tell clusters apart.
+    template_radius_um
+        Sites that a template has.
+    train_sec
+        Seconds of the recording that the sorter learns from, in pieces spread evenly.
+    events_per_site
+        Spikes that a site is trained with, at most.
+    clusterer
+        ``isosplit``; ``dbscan`` (with ``eps`` and ``min_pts``; unit: SD of the noise); ``disabled``: one unit a site.
+    eps, min_pts
+        Of DBSCAN.
+    latent_dim
+        Dimensions in which one site's spikes are clustered.
+    isocut_threshold
+        Of ISO-SPLIT: lower ones split more.
+    min_cluster
+        A cluster of fewer spikes is no unit.
+    min_snr
+        A unit whose largest peak is smaller, in SD of the noise, is no unit.
+    match_threshold
+        Energy (square of SD) that a spike must explain to be taken: half of its template's, within these limits.
+    amplitude_sd
+        Spread of a unit's amplitude that is expected, as a share of it.
+    merge_difference
+        Templates that differ by more are never merged (see ``MergeLimits``).
+    block_sec
+        Length of the blocks that the recording is worked through in.
+    drift
+        Whether templates follow the tissue where the sites are near enough.
+    """
+
+    band_hz: tuple[float, float] | None = (300.0, 6000.0)
+    filter_order: int = 3
+    reference: bool = True
+    before_ms: float = 0.7
+    after_ms: float = 1.3
+    components: int = 6
+    detection_threshold: float = 5.0
+    exclusive_um: float = 50.0
+    exclusive_ms: float = 0.5
+    neighbor_radius_um: float = 60.0
+    template_radius_um: float = 120.0
+    train_sec: float = 300.0
+    events_per_site: int = 2000
+    clusterer: str = "isosplit"
+    eps: float = 1.5
+    min_pts: int = 10
+    latent_dim: int = 6
+    isocut_threshold: float = 1.5
+    min_cluster: int = 30
+    min_snr: float = 3.5
+    match_threshold: tuple[float, float] = (30.0, 100.0)
+    amplitude_sd: float = 0.15
+    merge_difference: float = 0.40
+    block_sec: float = 1.0
+    drift: bool = True
+
+    def __post_init__(self) -> None:
+        other = {"band_hz", "reference", "clusterer", "drift", "match_threshold"}
+        positive = {f.name for f in fields(self)} - other
+        for name in sorted(positive):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{name} must be positive, not {getattr(self, name)}")
+        if not 0 < self.match_threshold[0] <= self.match_threshold[1]:
+            raise ConfigurationError(f"match_threshold must be positive and not fall, not {self.match_threshold}")
+        if self.clusterer not in CLUSTERERS:
+            raise ConfigurationError(f"clusterer {self.clusterer!r}: it is one of {', '.join(CLUSTERERS)}")
+        if self.band_hz is not None and not 0 < self.band_hz[0] < self.band_hz[1]:
+            raise ConfigurationError(f"band_hz must rise and be positive, not {self.band_hz}")

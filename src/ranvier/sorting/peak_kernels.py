@@ -1,0 +1,97 @@
+"""Local maxima over time and neighbouring sites."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.kernels import kernel
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+
+def exclusive_peaks_reference(
+    score: F32, near: I32, threshold: F32, half: int, first: int, last: int, rows: I64, columns: I32
+) -> int:
+    """Define :func:`exclusive_peaks`."""
+    found = 0
+    for t in range(first, last):
+        for c in np.flatnonzero(score[t] > threshold):
+            low, high = max(0, t - half), min(len(score), t + half + 1)
+            among = near[c][near[c] >= 0]
+            window = score[low:high, among]
+            best = window.max()
+            if score[t, c] < best:
+                continue
+            earliest = low + int(np.flatnonzero((window == best).any(axis=1))[0])
+            if earliest != t or among[window[t - low] == best].min() != c:
+                continue
+            if found < len(rows):
+                rows[found], columns[found] = t, c
+            found += 1
+    return found
+
+
+@kernel(
+    "int64(Array(float32, 2, 'C', readonly=True), Array(int32, 2, 'C', readonly=True),"
+    " Array(float32, 1, 'C', readonly=True), int64, int64, int64, int64[::1], int32[::1])",
+    reference=exclusive_peaks_reference,
+)
+def exclusive_peaks(
+    score: F32, near: I32, threshold: F32, half: int, first: int, last: int, rows: I64, columns: I32
+) -> int:
+    """Find values above a threshold that are the largest within a time window over a site's neighbours.
+
+    Of equal values the earliest counts, then that of the lowest column.
+
+    Parameters
+    ----------
+    score
+        ``(samples, channels)``.
+    near
+        ``(channels, K)``: each site itself and its neighbours, -1 where there are fewer.
+    threshold
+        ``(channels,)``.
+    half
+        Half width of the window, in samples.
+    first, last
+        Rows that peaks are looked for in; their windows may reach beyond.
+    rows, columns
+        Written, in the order of rows, then columns.
+
+    Returns
+    -------
+    found
+        Number of peaks; only as many as ``rows`` holds are written.
+    """
+    samples, channels = score.shape
+    found = 0
+    for t in range(first, last):
+        for c in range(channels):
+            value = score[t, c]
+            if not value > threshold[c]:
+                continue
+            if t > 0 and score[t - 1, c] >= value:
+                continue
+            if t + 1 < samples and score[t + 1, c] > value:
+                continue
+            largest = True
+            for k in range(near.shape[1]):
+                d = near[c, k]
+                if d < 0:
+                    break
+                for s in range(max(0, t - half), min(samples, t + half + 1)):
+                    other = score[s, d]
+                    if other > value or (other == value and (s < t or (s == t and d < c))):
+                        largest = False
+                        break
+                if not largest:
+                    break
+            if largest:
+                if found < rows.shape[0]:
+                    rows[found] = t
+                    columns[found] = c
+                found += 1
+    return found

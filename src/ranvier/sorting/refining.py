@@ -1,0 +1,137 @@
+"""Better templates from matched spikes: averages free of overlaps, splits, merges, and what was not explained yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.sorting.clusters import cluster_site
+from ranvier.sorting.crew import Crew
+from ranvier.sorting.matching import Matcher
+from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.source import SortSource
+from ranvier.sorting.templates import Templates
+from ranvier.sorting.training import MOST_SITES, Report, Window, join_units
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+#: Spikes of a unit that a split is judged by, at most.
+_SPLIT_SPIKES = 1000
+
+
+@dataclass(frozen=True)
+class Block:
+    """What matching one block gives: spikes of the block itself, without its margins."""
+
+    sample: I64
+    unit: I32
+    amplitude: F32
+    gain: F32
+    sums: F32  # (units, K, P): sum of clean features, by the unit's own neighbours
+    features: F32  # (spikes, K, P) where asked for, else empty
+
+
+def match_block(
+    matcher: Matcher, source: SortSource, window: Window, near: I32, block: int, *, want: str = "spikes"
+) -> Block:
+    """Match one block; ``want`` is ``spikes``, ``sums`` or ``features``."""
+    matched, projected = matcher.match(source.white(block))
+    first, last = source.bounds(block)
+    sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
+    inside = (sample >= first) & (sample < last)
+    units, k, p = len(matcher.templates), near.shape[1], projected.shape[1]
+    sums = np.zeros((units, k, p), np.float32) if want == "sums" else np.zeros((0, 0, 0), np.float32)
+    features = np.zeros((0, 0, 0), np.float32)
+    if want != "spikes":
+        clean = matcher.features(matched, projected, near)[inside]
+        if want == "sums":
+            np.add.at(sums, matched.unit[inside], clean)
+        else:
+            features = clean
+    return Block(
+        sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], sums, features
+    )
+
+
+def refine(
+    templates: Templates,
+    source: SortSource,
+    parameters: SorterParameters,
+    window: Window,
+    blocks: list[int],
+    seed: int,
+    crew: Crew,
+    report: Report,
+    *,
+    split: bool,
+) -> Templates:
+    """Return better templates: matched on some blocks, averaged, split where two clouds show, merged."""
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    matcher = Matcher(templates, parameters, window.half)
+    parts: list[Block] = []
+
+    def one(block: int) -> Block:
+        return match_block(matcher, source, window, near, block, want="features")
+
+    for k, part in enumerate(crew.map(one, blocks)):
+        parts.append(part)
+        report((k + 1) / len(blocks))
+    unit = np.concatenate([p.unit for p in parts])
+    sample = np.concatenate([p.sample for p in parts])
+    features = np.concatenate([p.features for p in parts])
+    made, trains = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, split=split)
+    learned_sec = len(blocks) * parameters.block_sec
+    enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in trains], np.bool_)
+    kept = np.flatnonzero(enough & (made.peaks >= parameters.min_snr))
+    return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
+
+
+def _averages(
+    templates: Templates,
+    source: SortSource,
+    parameters: SorterParameters,
+    near: I32,
+    unit: I32,
+    sample: I64,
+    features: F32,
+    seed: int,
+    crew: Crew,
+    *,
+    split: bool,
+) -> tuple[Templates, list[I64]]:
+    order = np.argsort(unit, kind="stable")
+    bounds = np.searchsorted(unit[order], np.arange(len(templates) + 1))
+    radius = parameters.neighbor_radius_um
+
+    def one(u: int) -> list[tuple[int, F32, I64]]:
+        own = order[bounds[u] : bounds[u + 1]]
+        if not len(own):
+            return []
+        site = int(templates.sites[u])
+        labels = np.zeros(len(own), np.int32)
+        if split and len(own) >= 2 * parameters.min_cluster:
+            inner = (near[site] >= 0) & (source.geometry.distance_um[site, near[site]] <= radius)
+            flat = np.ascontiguousarray(features[own][:, inner].reshape(len(own), -1))
+            labels = cluster_site(flat, parameters, np.random.SeedSequence(seed, spawn_key=(3, u)))
+        made = []
+        for label in range(int(labels.max()) + 1):
+            members = own[labels == label]
+            if len(members) >= parameters.min_cluster or label == 0:
+                made.append((site, features[members].mean(axis=0), sample[members]))
+        return made
+
+    weights, trains = [], []
+    for parts in crew.map(one, range(len(templates))):
+        for site, mean, train in parts:
+            whole = np.zeros(templates.weights.shape[1:], np.float32)
+            columns = near[site]
+            whole[columns[columns >= 0]] = mean[columns >= 0]
+            weights.append(whole)
+            trains.append(np.sort(train))
+    shape = (len(weights), *templates.weights.shape[1:])
+    return Templates(np.array(weights, np.float32).reshape(shape), templates.basis, templates.geometry), trains

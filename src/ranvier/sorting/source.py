@@ -1,0 +1,140 @@
+"""The signal as the sorter sees it: filtered, referenced, whitened, in blocks of a fixed grid.
+
+Every block is read with margins, through a chain that settled before, and does not depend on what was read before:
+the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.dsp.chain import Chain
+from ranvier.dsp.operations import BandPass, CommonAverageReference, Operation
+from ranvier.dsp.view import FilteredRecording
+from ranvier.exceptions import ConfigurationError, DatasetError
+from ranvier.models.signals import SignalType
+from ranvier.recordings.recording import Recording
+from ranvier.sorting.geometry import Geometry, geometry_of
+from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.whitening import Whitening, measure_noise
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+#: A common reference needs this many channels: of fewer it would spread spikes instead of taking noise.
+REFERENCE_CHANNELS = 16
+#: Blocks that the noise is measured on, at most, spread evenly.
+_NOISE_BLOCKS = 20
+
+
+class SortSource:
+    """A recording's amplifier channels, ready for sorting.
+
+    Parameters
+    ----------
+    recording
+        Anything with a rate; its own filters (stage 2) are in front already where it is a view.
+    parameters
+        Filters, reference, block length.
+    columns
+        Amplifier columns to sort, of the recording; all where None.
+    start, stop
+        Sample counters; the whole recording where None.
+    margin
+        Samples that blocks overlap at either side.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        parameters: SorterParameters,
+        *,
+        columns: I64 | None = None,
+        start: int | None = None,
+        stop: int | None = None,
+        margin: int,
+    ) -> None:
+        amplifiers = recording.channels.columns_of(SignalType.AMP)
+        self.columns = amplifiers if columns is None else np.asarray(columns, np.int64)
+        if len(self.columns) == 0:
+            raise DatasetError(f"{recording.path.name} has no amplifier channels to sort")
+        if len(np.unique(self.columns)) != len(self.columns):
+            raise ConfigurationError("a channel is named twice in the channels to sort")
+        if not np.isin(self.columns, amplifiers).all():
+            raise ConfigurationError("only amplifier channels can be sorted")
+        self.fs: Fraction = recording.fs
+        self.geometry: Geometry = geometry_of(recording.channels, self.columns)
+        self.start = recording.start if start is None else max(start, recording.start)
+        self.stop = recording.stop if stop is None else min(stop, recording.stop)
+        self.rows = max(1, round(parameters.block_sec * float(self.fs)))
+        self.margin = margin
+        operations = filters(parameters, float(self.fs), len(self.columns))
+        self.operations = operations
+        chain = Chain.bind(operations, recording.fs, recording.channels) if operations else None
+        self._recording = recording if chain is None else FilteredRecording(recording, chain)
+        self.whitening: Whitening | None = None
+
+    @property
+    def channels(self) -> int:
+        """Number of sites."""
+        return len(self.columns)
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return -(-(self.stop - self.start) // self.rows)
+
+    @property
+    def duration_sec(self) -> float:
+        """Length of the range."""
+        return float((self.stop - self.start) / self.fs)
+
+    def bounds(self, block: int) -> tuple[int, int]:
+        """Return the counters that a block is responsible for."""
+        first = self.start + block * self.rows
+        return first, min(first + self.rows, self.stop)
+
+    def filtered(self, block: int) -> F32:
+        """Return a block with margins in uV, ``(rows + 2 margins, channels)``; 0 outside and where samples miss."""
+        first, last = self.bounds(block)
+        low, high = first - self.margin, last + self.margin
+        out = np.zeros((high - low, self.channels), np.float32)
+        a, b = max(low, self.start), min(high, self.stop)
+        read = self._recording.read(a, b, self.columns)
+        out[read.start - low : read.stop - low] = read.samples
+        np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return out
+
+    def learn_noise(self) -> Whitening:
+        """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
+        chosen = spread(self.blocks, _NOISE_BLOCKS)
+        inner = slice(self.margin, -self.margin or None)
+        self.whitening = measure_noise((self.filtered(int(k))[inner] for k in chosen), self.geometry)
+        return self.whitening
+
+    def white(self, block: int) -> F32:
+        """Return a block with margins in units of the noise, ``(rows + 2 margins, channels)``."""
+        if self.whitening is None:
+            raise ConfigurationError("the noise must be measured first")
+        return self.filtered(block) @ self.whitening.matrix
+
+
+def filters(parameters: SorterParameters, fs_hz: float, channels: int) -> list[Operation]:
+    """Return what stands in front of the sorter."""
+    operations: list[Operation] = []
+    if parameters.band_hz is not None:
+        low, high = parameters.band_hz
+        operations.append(BandPass(low, min(high, 0.45 * fs_hz), order=parameters.filter_order))
+    if parameters.reference and channels >= REFERENCE_CHANNELS:
+        operations.append(CommonAverageReference())
+    return operations
+
+
+def spread(count: int, most: int) -> I64:
+    """Return at most ``most`` of ``count`` indices, spread evenly, in order."""
+    if count <= most:
+        return np.arange(count, dtype=np.int64)
+    return np.unique(np.round(np.linspace(0, count - 1, most)).astype(np.int64))

@@ -1,0 +1,148 @@
+"""Templates: what each unit's spike looks like on the sites around it, in the basis of components (stage S7).
+
+Everything lives in whitened signals and in the basis: a unit is ``U[channel, component]``, its waveform ``U @ basis``.
+Overlaps of two templates at any lag follow from the products of their ``U`` and of the components with themselves
+shifted; shifts by fractions of a sample shift the components only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.sorting.basis import Basis
+from ranvier.sorting.geometry import Geometry
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+
+#: Fractions of a sample that templates are shifted by when they are subtracted.
+PHASES = 4
+
+
+@dataclass(frozen=True)
+class Templates:
+    """The units that are known.
+
+    Attributes
+    ----------
+    weights
+        ``(units, channels, P)``, float32; 0 on sites that a unit is not seen on.
+    basis, geometry
+        What they are written in, and where.
+    """
+
+    weights: F32
+    basis: Basis
+    geometry: Geometry
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @cached_property
+    def norms(self) -> F64:
+        """Energy of each template, ``(units,)``."""
+        return np.asarray((self.weights.astype(np.float64) ** 2).sum(axis=(1, 2)), np.float64)
+
+    @cached_property
+    def waveforms(self) -> F32:
+        """Whitened waveforms, ``(units, samples, channels)``."""
+        return np.ascontiguousarray(np.einsum("ucp,ps->usc", self.weights, self.basis.components), np.float32)
+
+    @cached_property
+    def sites(self) -> I32:
+        """Site of the largest energy, ``(units,)``."""
+        return np.asarray((self.weights**2).sum(axis=2).argmax(axis=1), np.int32)
+
+    @cached_property
+    def positions_um(self) -> F64:
+        """Centre of energy, ``(units, 2)``."""
+        energy = (self.weights.astype(np.float64) ** 2).sum(axis=2)
+        total = np.maximum(energy.sum(axis=1, keepdims=True), 1e-12)
+        return np.asarray(energy @ self.geometry.positions_um / total, np.float64)
+
+    @cached_property
+    def peaks(self) -> F64:
+        """Depth of the trough on the best site, in SD of the (whitened) noise, ``(units,)``."""
+        return np.asarray(-self.waveforms.min(axis=(1, 2)), np.float64)
+
+    def take(self, chosen: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Templates:
+        """Return some of them."""
+        return Templates(np.ascontiguousarray(self.weights[chosen]), self.basis, self.geometry)
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        """Inner products of near templates at every lag."""
+        return overlaps_of(self)
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Inner products of templates.
+
+    Attributes
+    ----------
+    first
+        ``(units + 1,)``: where each unit's neighbours begin in ``other``.
+    other
+        ``(pairs,)``: the neighbours, the unit itself among them.
+    value
+        ``(pairs, PHASES, lags)``: at ``[k, f, samples - 1 + d]`` what the projection on template ``other[k]`` at time
+        ``t + d`` holds of a spike of the unit at ``t + f / PHASES``.
+    """
+
+    first: npt.NDArray[np.int64]
+    other: I32
+    value: F32
+
+
+def overlaps_of(templates: Templates) -> Overlaps:
+    """Compute the overlaps of all templates that share a site."""
+    seen = (np.abs(templates.weights) > 0).any(axis=2)
+    shared = (seen.astype(np.float32) @ seen.T.astype(np.float32)) > 0
+    np.fill_diagonal(shared, True)
+    first = np.concatenate([[0], np.cumsum(shared.sum(axis=1))]).astype(np.int64)
+    other = np.nonzero(shared)[1].astype(np.int32)
+    correlated = component_overlaps(templates.basis.components)
+    phases, lags, p, _ = correlated.shape
+    table = np.ascontiguousarray(correlated.transpose(2, 3, 0, 1)).reshape(p * p, phases * lags)
+    value = np.empty((len(other), phases, lags), np.float32)
+    for u in range(len(templates)):
+        neighbours = other[first[u] : first[u + 1]]
+        sites = np.flatnonzero(seen[u])
+        own = templates.weights[u][sites]
+        products = np.einsum("cp,vcq->vpq", own, templates.weights[neighbours][:, sites]).reshape(-1, p * p)
+        value[first[u] : first[u + 1]] = (products @ table).reshape(-1, phases, lags)
+    return Overlaps(first, other, value)
+
+
+def component_overlaps(components: F32) -> F32:
+    """Return products of components with shifted ones, ``(PHASES, lags, P, P)``.
+
+    ``out[f, samples - 1 + d, p, q]`` is the inner product of component q with component p that comes ``f / PHASES - d``
+    samples later.
+    """
+    count, samples = components.shape
+    out = np.zeros((PHASES, 2 * samples - 1, count, count), np.float32)
+    for f in range(PHASES):
+        shifted = fractional_shift(components, f / PHASES)
+        for d in range(-(samples - 1), samples):
+            a = shifted[:, max(0, d) : samples + min(0, d)]
+            b = components[:, max(0, -d) : samples + min(0, -d)]
+            out[f, samples - 1 + d] = a @ b.T
+    return out
+
+
+def fractional_shift(shapes: F32, later: float) -> F32:
+    """Return shapes that come a fraction of a sample later (band-limited, zeros around)."""
+    if later == 0.0:
+        return shapes
+    samples = shapes.shape[1]
+    padded = 1 << int(np.ceil(np.log2(2 * samples)))
+    spectrum = np.fft.rfft(shapes.astype(np.float64), padded, axis=1)
+    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(padded) * later)
+    return np.ascontiguousarray(np.fft.irfft(spectrum * turn, padded, axis=1)[:, :samples], np.float32)

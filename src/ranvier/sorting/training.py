@@ -1,0 +1,190 @@
+"""From a recording to templates: find clear spikes, cluster each site's, average, merge (stages S2 to S8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, project
+from ranvier.sorting.candidates import CandidateFinder
+from ranvier.sorting.clusters import cluster_site
+from ranvier.sorting.crew import Crew
+from ranvier.sorting.merging import MergeLimits, merge_units
+from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.reservoir import Spikes, features_at, join, thin
+from ranvier.sorting.source import SortSource, spread
+from ranvier.sorting.templates import Templates
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+Report = Callable[[float], None]
+
+#: Sites of a template, at most.
+MOST_SITES = 32
+_BASIS_BLOCKS = 20
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a waveform spans, in samples."""
+
+    before: int
+    after: int
+    half: int  # of the window in which a candidate is the largest
+
+    @property
+    def samples(self) -> int:
+        """Length of a waveform."""
+        return self.before + self.after + 1
+
+    @classmethod
+    def of(cls, parameters: SorterParameters, fs_hz: float) -> Window:
+        """Return the window at a sampling rate."""
+        ms = fs_hz * 1e-3
+        return cls(
+            max(2, round(parameters.before_ms * ms)),
+            max(4, round(parameters.after_ms * ms)),
+            max(1, round(parameters.exclusive_ms * ms)),
+        )
+
+
+def learn_shapes(source: SortSource, parameters: SorterParameters, window: Window, seed: int, crew: Crew) -> Basis:
+    """Return the basis of the recording's own spikes."""
+
+    def clear(block: int) -> F32:
+        return clear_spikes(source.white(block), source.geometry, window.before, window.after, window.half)
+
+    blocks = [int(k) for k in spread(source.blocks, _BASIS_BLOCKS)]
+    found = list(crew.map(clear, blocks))
+    return learn_basis(
+        np.concatenate(found), window.before, window.after, parameters.components, float(source.fs), seed
+    )
+
+
+def gather(
+    source: SortSource,
+    parameters: SorterParameters,
+    window: Window,
+    basis: Basis,
+    blocks: list[int],
+    crew: Crew,
+    report: Report,
+) -> Spikes:
+    """Return the spikes of some blocks that the sorter learns from."""
+    finder = CandidateFinder(
+        basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half
+    )
+    noise = finder.noise_of(finder.score(source.white(blocks[len(blocks) // 2])))
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    quota = max(4, -(-2 * parameters.events_per_site // len(blocks)))
+
+    def one(block: int) -> Spikes:
+        white = source.white(block)
+        first, last = source.bounds(block)
+        low = source.margin - window.before
+        rows, sites = finder.find(finder.score(white), noise, low, low + last - first)
+        found = Spikes(rows + (first - low), sites, np.empty((len(rows), 0, 0), np.float32))
+        kept = thin_indices(found.site, quota, source.channels)
+        rows, sites = rows[kept], sites[kept]
+        return Spikes(rows + (first - low), sites, features_at(project(white, basis.components), rows, sites, near))
+
+    parts = []
+    for k, part in enumerate(crew.map(one, blocks)):
+        parts.append(part)
+        report((k + 1) / len(blocks))
+    return thin(join(parts), parameters.events_per_site, source.channels)
+
+
+def thin_indices(site: I32, most: int, channels: int) -> I64:
+    """Return which spikes to keep so that no site has more than ``most``."""
+    order = np.argsort(site, kind="stable")
+    bounds = np.searchsorted(site[order], np.arange(channels + 1))
+    kept = []
+    for c in range(channels):
+        own = order[bounds[c] : bounds[c + 1]]
+        if len(own) > most:
+            own = own[np.linspace(0, len(own) - 1, most).astype(np.int64)]
+        kept.append(own)
+    return np.sort(np.concatenate(kept))
+
+
+def first_templates(
+    spikes: Spikes,
+    source: SortSource,
+    parameters: SorterParameters,
+    basis: Basis,
+    seed: int,
+    crew: Crew,
+    report: Report,
+) -> Templates:
+    """Cluster each site's spikes, average the clusters, join what is one neuron seen from two sites."""
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    inner = source.geometry.distance_um[np.arange(source.channels)[:, None], near] <= parameters.neighbor_radius_um
+    inner &= near >= 0
+    order = np.argsort(spikes.site, kind="stable")
+    bounds = np.searchsorted(spikes.site[order], np.arange(source.channels + 1))
+
+    def one(site: int) -> list[tuple[F32, I64]]:
+        own = order[bounds[site] : bounds[site + 1]]
+        if len(own) < parameters.min_cluster:
+            return []
+        features = spikes.features[own]
+        flat = np.ascontiguousarray(features[:, inner[site]].reshape(len(own), -1))
+        labels = cluster_site(flat, parameters, np.random.SeedSequence(seed, spawn_key=(2, site)))
+        made = []
+        for label in range(int(labels.max()) + 1):
+            members = labels == label
+            if members.sum() >= parameters.min_cluster:
+                made.append((features[members].mean(axis=0), spikes.sample[own[members]]))
+        return made
+
+    weights, trains = [], []
+    for site, made in enumerate(crew.map(one, range(source.channels))):
+        report((site + 1) / source.channels)
+        for mean, train in made:
+            whole = np.zeros((source.channels, basis.components.shape[0]), np.float32)
+            columns = near[site]
+            whole[columns[columns >= 0]] = mean[columns >= 0]
+            weights.append(whole)
+            trains.append(np.sort(train))
+    shape = (len(weights), source.channels, basis.components.shape[0])
+    found = Templates(np.array(weights, np.float32).reshape(shape), basis, source.geometry)
+    kept = np.flatnonzero(found.peaks >= parameters.min_snr)
+    return join_units(found.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
+
+
+def join_units(
+    templates: Templates, trains: list[I64], parameters: SorterParameters, fs_hz: float
+) -> tuple[Templates, I64, I64]:
+    """Merge the units that are one neuron.
+
+    Returns
+    -------
+    templates
+        Of the units that remain, in the basis at the lag of the unit that each absorbed.
+    kept_as
+        ``(units,)``: number of each old unit among the remaining ones.
+    shift
+        ``(units,)``: samples to add to the times of each old unit.
+    """
+    merged = merge_units(
+        templates.waveforms,
+        trains,
+        templates.positions_um,
+        fs_hz,
+        MergeLimits(difference=parameters.merge_difference),
+    )
+    remaining = np.unique(merged.kept_as)
+    counts = np.array([len(train) for train in trains], np.float64)
+    weights = templates.weights.copy()
+    for u in remaining:
+        own = np.flatnonzero((merged.kept_as == u) & (merged.shift == 0))
+        share = counts[own] / max(counts[own].sum(), 1.0)
+        weights[u] = np.einsum("u,ucp->cp", share, templates.weights[own])
+    joined = Templates(np.ascontiguousarray(weights[remaining]), templates.basis, templates.geometry)
+    return joined, np.searchsorted(remaining, merged.kept_as), merged.shift

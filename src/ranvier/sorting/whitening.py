@@ -1,0 +1,103 @@
+"""What the noise is like: its SD per site and its covariance between near sites, and the matrix that undoes both.
+
+Stage S1. Signals are divided by the SD of their noise and whitened locally: each site's output is a weighted sum of
+itself and its nearest sites (ZCA of their covariance; Pachitariu et al. 2024, Nat. Methods 21:914), so that noise has
+unit SD everywhere and is not shared. Why the stream is whitened rather than every template: docs/decisions/0020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.sorting.geometry import Geometry
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+#: Sites that a site is whitened with, itself among them.
+NEIGHBOURS = 32
+RADIUS_UM = 200.0
+#: Signals count up to this many SD, so that spikes do not pass for noise.
+_CLIP_SD = 4.0
+_SHRINKAGE = 0.02
+_TO_SD = 1.0 / 0.6744897501960817
+_EVERY = 8
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """The noise of a recording after its filters.
+
+    Attributes
+    ----------
+    noise_uv
+        ``(channels,)``: SD of the noise; NaN where a channel is silent (constant) or has no finite sample.
+    matrix
+        ``(channels, channels)``, float32: ``white = microvolts @ matrix``.
+    inverse
+        ``(channels, channels)``, float32: ``microvolts = white @ inverse``, for templates.
+    """
+
+    noise_uv: F64
+    matrix: F32
+    inverse: F32
+
+
+def measure_noise(blocks: Iterable[F32], geometry: Geometry) -> Whitening:
+    """Measure SD and covariance on filtered pieces of the signal.
+
+    Parameters
+    ----------
+    blocks
+        ``(samples, channels)`` each, uV.
+    geometry
+        Of the channels.
+    """
+    pieces = [np.ascontiguousarray(block[::_EVERY]) for block in blocks]
+    sample = np.concatenate(pieces) if pieces else np.zeros((0, len(geometry.group)), np.float32)
+    noise = noise_sd(sample)
+    matrix = whitening_matrix(sample, noise, geometry)
+    with np.errstate(invalid="ignore"):
+        white = sample @ matrix
+    level = noise_sd(white)
+    scale = np.where(np.isfinite(level) & (level > 0), 1.0 / np.where(level > 0, level, 1.0), 0.0)
+    matrix = np.ascontiguousarray(matrix * scale.astype(np.float32))
+    return Whitening(noise, matrix, np.ascontiguousarray(np.linalg.pinv(matrix.astype(np.float64)), np.float32))
+
+
+def noise_sd(sample: F32) -> F64:
+    """Return the SD of the noise from the median of absolute values, per column; NaN for silent ones."""
+    if not len(sample):
+        return np.full(sample.shape[1], np.nan)
+    finite = np.isfinite(sample)
+    if finite.all():
+        level = np.median(np.abs(sample), axis=0)
+    else:
+        level = np.array([np.median(np.abs(c[f])) if f.any() else np.nan for c, f in zip(sample.T, finite.T)])
+    return np.where(level > 0, level * _TO_SD, np.nan)
+
+
+def whitening_matrix(sample: F32, noise: F64, geometry: Geometry) -> F32:
+    """Return the local whitening of samples in uV: column j of the matrix makes output j."""
+    count = len(noise)
+    live = np.isfinite(noise)
+    scale = np.where(live, 1.0 / np.where(live, noise, 1.0), 0.0)
+    unit = np.clip(np.nan_to_num(sample) * scale.astype(np.float32), -_CLIP_SD, _CLIP_SD)
+    covariance = (unit.T @ unit).astype(np.float64) / max(len(unit), 1)
+    near = geometry.nearest(RADIUS_UM, NEIGHBOURS)
+    matrix = np.zeros((count, count))
+    for j in range(count):
+        if not live[j]:
+            continue
+        among = near[j][near[j] >= 0]
+        among = among[live[among]]
+        local = covariance[np.ix_(among, among)]
+        local = (1 - _SHRINKAGE) * local + _SHRINKAGE * np.diag(np.diag(local))
+        values, vectors = np.linalg.eigh(local)
+        root = vectors @ (vectors.T / np.sqrt(np.maximum(values, 1e-4))[:, None])
+        matrix[among, j] = root[:, int(np.flatnonzero(among == j)[0])] * scale[among]
+    return np.ascontiguousarray(matrix, np.float32)
