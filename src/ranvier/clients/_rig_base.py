@@ -15,9 +15,6 @@ from ranvier.services.rig import Rig
 
 _NUMBERS = itertools.count(1)
 
-#: Endpoints of the documented map that are no part of a rig yet, or never.
-_NOT_YET = {ServiceEndpoint.ALLEGO_NEURONS: "spike sorting"}
-
 
 class RigClient(EngineClient[Rig]):
     """A client of one rig.
@@ -55,14 +52,10 @@ class RigClient(EngineClient[Rig]):
         ------
         ConfigurationError
             An endpoint that is no part of a rig (a ValueError).
-        CapabilityError
-            A part that this version does not have.
         ServerCommunicationError
             The rig's process does not answer.
         """
         service = ServiceEndpoint(service)
-        if service in _NOT_YET:
-            raise CapabilityError(f"{service.value}: rigs of this version have no {_NOT_YET[service]}")
         if not service.value.startswith("ALLEGO_"):
             raise ConfigurationError(f"{service.value} is no part of a rig; ask a VidereClient")
         self._rig.control.status()

@@ -7,16 +7,18 @@ from ranvier.clients._rig_metrics import LiveMetricsClient
 from ranvier.clients._rig_outputs import OutputsClient
 from ranvier.clients._rig_recording import RecordingClient
 from ranvier.clients._rig_signals import LiveClient
+from ranvier.clients._rig_sorter import LiveSorterClient
 from ranvier.clients._rig_spectra import LiveSpectraClient
 from ranvier.clients._rig_workspaces import WorkspacesClient
 
 
 class AllegoClient(
-    ControlClient, LiveClient, LiveSpectraClient, LiveMetricsClient, RecordingClient, OutputsClient, WorkspacesClient
+    ControlClient, LiveClient, LiveSpectraClient, LiveMetricsClient, LiveSorterClient, RecordingClient, OutputsClient,
+    WorkspacesClient,
 ):  # fmt: skip
-    """Stream, watch, record, stimulate, trigger.
+    """Stream, watch, sort, record, stimulate, trigger.
 
-    Methods and parameters of all documented releases are accepted; those of spike sorting are not there yet. Everything
+    Methods and parameters of all documented releases are accepted. Everything
     that comes from a simulator says SIMULATED: the ``repr``, status, channel metadata, names and metadata of files.
 
     Examples

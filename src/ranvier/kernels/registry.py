@@ -33,6 +33,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.sorting.match_kernels",
     "ranvier.sorting.peak_kernels",
     "ranvier.sorting.residual_kernels",
+    "ranvier.sorting.stream_kernels",
     "ranvier.clients._widen_kernels",
 )
 

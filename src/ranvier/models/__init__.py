@@ -132,7 +132,7 @@ _NAMES = {
         StftConfig WelchConfig
     """,
     "spikes": """
-        ChannelSpikeData NeuronInfo NeuronSpikeData NeuronsResult SpikesSiteSpec SpikesSpec Unit
+        ChannelSpikeData LiveSpikes NeuronInfo NeuronSpikeData NeuronsResult SpikesSiteSpec SpikesSpec Unit
     """,
     "spikesorter": """
         DashElement InputFeatureType SpikeDetectParams SpikeSorterClustererParams SpikeSorterCommand

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ranvier.models._base import ArrayModel, Float32Array, FloatArray, Int32Array, Int64Array, Model
+from ranvier.models._base import ArrayModel, Float32Array, FloatArray, Int32Array, IntArray, Model
 
 __all__ = [
     "ChannelSpikeData",
@@ -74,7 +74,7 @@ class LiveSpikes(ArrayModel):
     time_range: tuple[float, float]
     kept_from_sec: float
     timestamps: FloatArray
-    samples: Int64Array
+    samples: IntArray
     ntv_chan_idx: Int32Array
     labels: Int32Array
     amplitudes_uv: Float32Array

@@ -40,6 +40,9 @@ KERNELS = (
     "ranvier.detect.kernels",
     "ranvier.metrics.packet_kernels",
     "ranvier.metrics.fold_kernels",
+    "ranvier.sorting.event_kernels",
+    "ranvier.sorting.match_kernels",
+    "ranvier.sorting.stream_kernels",
 )
 
 Listener = Callable[[], None]

@@ -31,6 +31,7 @@ class DspStages:
         self._params: dict[FilterStage, list[DSPParams]] = {stage: [] for stage in FilterStage}
         self._live: LiveChain | None = None
         self._view: Chain | None = None
+        self._sorter: Chain | None = None
 
     def get(self) -> DSPGroup:
         """Return the filters of every stage."""
@@ -63,7 +64,7 @@ class DspStages:
             if acts:
                 self._live = self._bound_live(source.fs, source.channels)
             else:
-                self._view = live_chain(self._params[FilterStage.STAGE2], source.fs, source.channels)
+                self._bind_views(source.fs, source.channels)
 
     def rebind(self) -> list[str]:
         """Bind every stage to the source as it is now; filters that do not fit it are dropped, and named."""
@@ -80,7 +81,7 @@ class DspStages:
                     kept.append(item)
             self._params[stage] = kept
         self._live = self._bound_live(source.fs, source.channels)
-        self._view = live_chain(self._params[FilterStage.STAGE2], source.fs, source.channels)
+        self._bind_views(source.fs, source.channels)
         return dropped
 
     def fresh(self) -> None:
@@ -98,6 +99,11 @@ class DspStages:
         """What reads with ``apply_dsp`` run."""
         return self._view
 
+    @property
+    def sorter(self) -> Chain | None:
+        """What the sorter runs, stage 2 and its own; None where neither is set: it has a default then."""
+        return self._sorter
+
     def describe(self) -> list[dict[str, Any]]:
         """Return the stages that recorded samples went through, for provenance."""
         return [] if self._live is None else self._live.chain.describe_stages()
@@ -105,3 +111,8 @@ class DspStages:
     def _bound_live(self, fs: Fraction, channels: ChannelTable) -> LiveChain | None:
         chain = live_chain([p for stage in ACQUISITION for p in self._params[stage]], fs, channels)
         return None if chain is None else LiveChain(chain)
+
+    def _bind_views(self, fs: Fraction, channels: ChannelTable) -> None:
+        stage2, own = self._params[FilterStage.STAGE2], self._params[FilterStage.SPIKE_SORTER]
+        self._view = live_chain(stage2, fs, channels)
+        self._sorter = live_chain([*stage2, *own], fs, channels)

@@ -19,6 +19,7 @@ from ranvier.rig.reports import Reports
 from ranvier.rig.sensors import Sensors
 from ranvier.rig.setups import DspPart, RecordingPart, SelectionPart, SensorsPart, SourcePart
 from ranvier.rig.signals import LiveSignals
+from ranvier.rig.sorter import LiveSorter
 from ranvier.rig.source import Source
 from ranvier.rig.spectra import LiveSpectra
 from ranvier.rig.state import Action
@@ -64,6 +65,8 @@ class Rig:
         self.quality = LiveQuality(self.core, self.signals)
         self.spectra = LiveSpectra(self.core, self.signals)
         self.metrics = LiveMetrics(self.core, self.signals)
+        self.sorter = LiveSorter(self.core)
+        self.core.on_new_source.append(self.sorter.reset)
         self.sensors = Sensors(self._source, self.core.machine, self.store, changed=self.core.changed)
         self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)
         self.recording = Recording(self.core)
@@ -114,6 +117,7 @@ class Rig:
         self.loop.disarm()
         self.triggers.close()
         self.metrics.close()
+        self.sorter.close()
         try:
             self.recording.close()
         finally:

@@ -28,7 +28,7 @@ I64 = npt.NDArray[np.int64]
 #: What holds where nothing was set: negative peaks only (Quiroga et al. 2004: four to five SD).
 DEFAULT_THR_SD = (-4.5, 4.5)
 DEFAULT_WINDOW_SEC = (0.5e-3, 1.0e-3)
-DEFAULT_SHADOW_SEC = 0.5e-3
+DEFAULT_SHADOW_SEC = 1.0e-3
 #: Behind a crossing the peak is looked for this long, and of near sites the largest within this is kept.
 PEAK_SEC = 0.3e-3
 #: Noise is measured over pieces of this length.

@@ -124,3 +124,105 @@ def peak_widths(x: F32, rows: I64, sites: I32, most: I64, widths: I64) -> None:
                 right = d
                 break
         widths[k] = left + right - 1
+
+
+def absorb_events_reference(
+    counters: I64, sites: I32, spike_counters: I64, spike_sites: I32, near: I32, reach: int, absorbed: U8, flags: U8
+) -> None:
+    """Define :func:`absorb_events`."""
+    for k in range(len(counters)):
+        at_once = np.abs(spike_counters - counters[k]) <= reach
+        own = at_once & np.isin(spike_sites, near[sites[k]][near[sites[k]] >= 0])
+        absorbed[k] = own.any()
+        if own.any():
+            chosen = np.flatnonzero(own)
+            flags[chosen[np.argmin(np.abs(spike_counters[chosen] - counters[k]))]] |= np.uint8(1)
+
+
+@kernel(
+    "void(int64[::1], int32[::1], int64[::1], int32[::1], int32[:,::1], int64, uint8[::1], uint8[::1])",
+    reference=absorb_events_reference,
+)
+def absorb_events(
+    counters: I64, sites: I32, spike_counters: I64, spike_sites: I32, near: I32, reach: int, absorbed: U8, flags: U8
+) -> None:
+    """Mark the threshold events that are spikes of known units; both tables are sorted by counter.
+
+    Parameters
+    ----------
+    counters, sites
+        ``(events,)``.
+    spike_counters, spike_sites
+        ``(spikes,)``.
+    near
+        ``(sites, K)``: each site itself and its neighbours, -1 behind the last.
+    reach
+        Samples between them, at most.
+    absorbed
+        Out ``(events,)``: whether the event is such a spike.
+    flags
+        ``(spikes,)``: the nearest one (of equals the first) gets bit 1: it crossed the threshold.
+    """
+    low = 0
+    for k in range(len(counters)):
+        while low < len(spike_counters) and spike_counters[low] < counters[k] - reach:
+            low += 1
+        best, chosen, at = reach + 1, -1, low
+        while at < len(spike_counters) and spike_counters[at] <= counters[k] + reach:
+            apart = abs(spike_counters[at] - counters[k])
+            if apart < best:
+                for n in range(near.shape[1]):
+                    if near[sites[k], n] < 0:
+                        break
+                    if near[sites[k], n] == spike_sites[at]:
+                        best, chosen = apart, at
+                        break
+            at += 1
+        absorbed[k] = 1 if chosen >= 0 else 0
+        if chosen >= 0:
+            flags[chosen] |= np.uint8(1)
+
+
+def explain_events_reference(
+    counters: I64, sites: I32, spike_counters: I64, units: I32, scales: F32, waveforms: F32, before: int, values: F32
+) -> None:
+    """Define :func:`explain_events`."""
+    for k in range(len(counters)):
+        values[k] = sum(
+            scales[s] * waveforms[units[s], counters[k] - spike_counters[s] + before, sites[k]]
+            for s in range(len(spike_counters))
+            if units[s] >= 0 and 0 <= counters[k] - spike_counters[s] + before < waveforms.shape[1]
+        )
+
+
+@kernel(
+    "void(int64[::1], int32[::1], int64[::1], int32[::1], float32[::1], float32[:,:,::1], int64, float32[::1])",
+    reference=explain_events_reference,
+)
+def explain_events(
+    counters: I64, sites: I32, spike_counters: I64, units: I32, scales: F32, waveforms: F32, before: int, values: F32
+) -> None:
+    """Write what known spikes put where events are; both tables are sorted by counter.
+
+    Parameters
+    ----------
+    counters, sites
+        ``(events,)``.
+    spike_counters, units, scales
+        ``(spikes,)``: peak, row in ``waveforms`` (-1: not known), share of the waveform.
+    waveforms
+        ``(units, samples, sites)``, the peak at sample ``before``.
+    values
+        Out ``(events,)``: the sum of all spikes' waveforms there.
+    """
+    length = waveforms.shape[1]
+    low = 0
+    for k in range(len(counters)):
+        while low < len(spike_counters) and counters[k] - spike_counters[low] + before >= length:
+            low += 1
+        total, at = np.float32(0.0), low
+        while at < len(spike_counters) and counters[k] - spike_counters[at] + before >= 0:
+            if units[at] >= 0:
+                total += scales[at] * waveforms[units[at], counters[k] - spike_counters[at] + before, sites[k]]
+            at += 1
+        values[k] = total

@@ -68,7 +68,10 @@ class SpikeTable:
             np.zeros(size, np.int32),
             np.zeros(size, np.int32),
             np.zeros(size, np.float32),
-            *(np.full(size, np.nan, np.float32) for _ in range(4)),
+            np.full(size, np.nan, np.float32),
+            np.full(size, np.nan, np.float32),
+            np.full(size, np.nan, np.float32),
+            np.full(size, np.nan, np.float32),
             np.zeros(size, np.uint8),
         )
 

@@ -1,0 +1,206 @@
+"""The live spike sorter, embedded and in a process of its own: the user's script, parameters, errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ranvier import AllegoClient
+from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, SignalSelectionError, TimeRangeError
+from ranvier.models import (
+    DashElement,
+    SpikeDetectParams,
+    SpikeSorterClustererParams,
+    SpikeSorterCommand,
+    SpikeSorterFeatureParams,
+    SpikeSorterPhase,
+    SpikeSorterStateSystem,
+    SpikeSorterSubCommand,
+)
+
+
+def wait_for(what: Callable[[], bool], sec: float = 20.0) -> None:
+    until = time.monotonic() + sec
+    while not what():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.05)
+
+
+def spikes_come(allego: AllegoClient, least: int = 20) -> Callable[[], bool]:
+    def check() -> bool:
+        general = allego.get_spike_sorter_dashboard(allego.get_default_spike_sorter_id()).general
+        return general is not None and general.num_spikes_processed >= least
+
+    return check
+
+
+def test_detection_from_script(allego: AllegoClient) -> None:
+    sorter = allego.get_default_spike_sorter_id()
+    assert allego.get_spike_sorter_ids() == [sorter]
+    allego.spike_sorter_command(sorter, "init")
+    assert allego.get_spike_sorter_state(sorter).sys == SpikeSorterStateSystem.OFF
+    with pytest.raises(TimeRangeError):
+        allego.get_live_spikes()
+    allego.spike_sorter_command(cmd=SpikeSorterCommand.ON, sub_cmd="detect_only")
+    assert allego.get_spike_sorter_state(sorter).is_on
+    allego.start_streaming()
+    wait_for(spikes_come(allego))
+    state = allego.get_spike_sorter_state(sorter)
+    assert (state.phase, state.error_msg) == (SpikeSorterPhase.DETECTING, "")
+    time.sleep(0.5)
+    start, stop = (allego.get_status().streaming.primary_cache_t_range[k] for k in (0, 1))
+    spikes = allego.get_live_spikes([start, stop - 0.05], include_waveforms=True)
+    assert len(spikes.timestamps) >= 20
+    assert set(spikes.labels) == {0}
+    assert (spikes.amplitudes_uv < 0).all()
+    assert spikes.waveforms is not None
+    assert spikes.waveforms.shape == (len(spikes.samples), 46)
+    late = spikes.timestamps > start + 1.0
+    peaks = spikes.waveforms[late, spikes.points_before]
+    np.testing.assert_allclose(peaks, spikes.amplitudes_uv[late], rtol=0.02, atol=0.5)
+    np.testing.assert_allclose(spikes.timestamps * 30_000, spikes.samples, atol=1e-3)
+    few = allego.get_live_spikes([start, stop], max_per_channel=1)
+    assert len(few.samples) == len(set(few.ntv_chan_idx))
+    one = int(spikes.ntv_chan_idx[0])
+    assert set(allego.get_live_spikes([start, stop], [one]).ntv_chan_idx) == {one}
+
+    board = allego.get_spike_sorter_dashboard(sorter)
+    assert board.general is not None
+    assert (board.general.num_total_sites, board.general.num_enabled_sites) == (32, 32)
+    assert [p.name for p in board.enabled_ports] == ["A"]
+    assert allego.get_spike_sorter_dashboard(sorter, [DashElement.ENABLED_PORTS]).general is None
+
+    allego.spike_sorter_command(sorter, "clear_sort")
+    wait_for(spikes_come(allego, 1))
+    assert allego.get_live_spikes([start, stop + 60]).timestamps.min() > stop - 0.1
+    allego.spike_sorter_command(sorter, "off")
+    general = allego.get_spike_sorter_dashboard(sorter).general
+    assert general is not None
+    time.sleep(0.3)
+    later = allego.get_spike_sorter_dashboard(sorter).general
+    assert later is not None
+    assert later.num_spikes_processed == general.num_spikes_processed > 0
+    assert not allego.get_spike_sorter_state(sorter).is_on
+    assert {c.name for c in allego.details().consumers}.isdisjoint({"sorter"})
+
+
+def test_true_spikes_are_found(allego: AllegoClient) -> None:
+    allego.spike_sorter_command(cmd="init")
+    allego.spike_sorter_command(cmd="on", sub_cmd="detect_only")
+    allego.start_streaming()
+    time.sleep(3.5)
+    start = allego.get_status().streaming.primary_cache_t_range[0] + 1.5
+    spikes = allego.get_live_spikes([start, start + 1.5])
+    truth = allego.get_ground_truth([start, start + 1.5])
+    assert len(truth.timestamp) > 20
+    near = np.abs(spikes.samples[None] - truth.timestamp[:, None]).min(axis=1) <= 12
+    assert near.mean() > 0.6  # small ones lie below the threshold
+    false = np.abs(spikes.samples[:, None] - truth.timestamp[None]).min(axis=1) > 30
+    assert false.mean() < 0.2
+
+
+def test_parameters(allego: AllegoClient) -> None:
+    sorter = allego.get_default_spike_sorter_id()
+    allego.spike_sorter_command(sorter, "init")
+    params = allego.get_detect_params(sorter)
+    assert sorted(params) == list(range(32))
+    assert params[3].thr_sd == [-4.5, 4.5]
+    assert params[3].is_set_thr == [True, False]
+    assert params[3].shadow == 0.0005
+    allego.update_detect_params(sorter, SpikeDetectParams(thr=[-80.0, 90.0], shadow=0.001), [3, 5])
+    allego.set_detect_params(sorter, SpikeDetectParams(spike_width_sec=[0.0001, 0.001]), [5])
+    changed = allego.get_detect_params(sorter, [3, 5, 6])
+    assert (changed[3].thr, changed[3].shadow_pts) == ([-80.0, 90.0], 30)
+    assert changed[5].spike_width_sec == [0.0001, 0.001]
+    assert changed[6].thr_sd == [-4.5, 4.5]
+    for wrong, words in (
+        (SpikeDetectParams(thr=[80.0, 90.0]), "below and above 0"),
+        (SpikeDetectParams(thr_sd=[4.0, 5.0]), "below and above 0"),
+        (SpikeDetectParams(shadow=1.0), "ms instead of s"),
+        (SpikeDetectParams(thr_wdw=[0.5, 1.0]), "ms instead of s"),
+        (SpikeDetectParams(spike_width_sec=[0.002, 0.001]), "rising"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            allego.update_detect_params(sorter, wrong, [3])
+    with pytest.raises(SignalSelectionError):
+        allego.update_detect_params(sorter, SpikeDetectParams(thr=[-50.0, 50.0]), [3, 99])
+    assert allego.get_detect_params(sorter, [3])[3].thr == [-80.0, 90.0]
+    # everything off but one channel, where the threshold is beyond all spikes
+    allego.update_detect_params(sorter, SpikeDetectParams(is_enabled=False), list(range(32)))
+    allego.spike_sorter_command(sorter, "on", sub_cmd=SpikeSorterSubCommand.DETECT_ONLY)
+    allego.start_streaming()
+    time.sleep(2.0)
+    general = allego.get_spike_sorter_dashboard(sorter).general
+    assert general is not None
+    assert (general.num_enabled_sites, general.num_spikes_processed) == (0, 0)
+    assert general.time_range[1] > general.time_range[0]
+    allego.update_detect_params(sorter, SpikeDetectParams(is_enabled=True, thr_sd=[-4.0, 5.0]), list(range(32)))
+    wait_for(spikes_come(allego))
+    allego.spike_sorter_command(sorter, "init")
+    assert allego.get_detect_params(sorter, [3])[3].thr_sd == [-4.5, 4.5]
+
+
+def test_what_is_refused(allego: AllegoClient, tmp_path: Path) -> None:
+    sorter = allego.get_default_spike_sorter_id()
+    with pytest.raises(TypeError, match="cmd"):
+        allego.spike_sorter_command(sorter)
+    with pytest.raises(ConfigurationError):
+        allego.spike_sorter_command(sorter, "clear")
+    for call in (
+        lambda: allego.get_spike_sorter_state("another"),
+        lambda: allego.spike_sorter_command("another", "on"),
+        lambda: allego.get_detect_params("another"),
+        lambda: allego.get_spike_sorter_dashboard("another"),
+    ):
+        with pytest.raises(DatasetError, match="another"):
+            call()
+    for arguments, words in (
+        ({"clusterer_params": SpikeSorterClustererParams(eps=-1.0)}, "eps"),
+        ({"clusterer_params": SpikeSorterClustererParams(pos_influence_frac=2.0)}, "pos_influence_frac"),
+        ({"feature_params": SpikeSorterFeatureParams(num_features=0)}, "num_features"),
+        ({"feature_params": SpikeSorterFeatureParams(num_features=5, feature_type="SPD")}, "spectra"),
+        ({"neighbor_radius_um": -5.0}, "neighbor_radius_um"),
+        ({"max_num_site_neighbors": 500}, "max_num_site_neighbors"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            allego.spike_sorter_command(sorter, "rebase", **arguments)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="learned"):
+        allego.save_sorter_units(tmp_path / "units.npz")
+    (tmp_path / "other.npz").write_bytes(b"no units")
+    with pytest.raises(DatasetError, match=r"other\.npz"):
+        allego.load_sorter_units(tmp_path / "other.npz")
+    assert issubclass(DatasetError, RadiensError)
+    assert not allego.get_spike_sorter_state(sorter).is_on
+    assert allego.get_live_neurons().neurons_by_channel == {}
+
+
+@pytest.mark.slow
+def test_neurons_are_learned_saved_and_known_again(allego: AllegoClient, tmp_path: Path) -> None:
+    sorter = allego.get_default_spike_sorter_id()
+    allego.spike_sorter_command(sorter, "init")
+    allego.spike_sorter_command(sorter, "on")
+    allego.start_streaming()
+    wait_for(lambda: allego.get_spike_sorter_state(sorter).phase == SpikeSorterPhase.SORTING, 60.0)
+    time.sleep(4.0)
+    neurons = allego.get_live_neurons().neurons_by_channel
+    assert sum(map(len, neurons.values())) >= 2
+    first = next(iter(neurons.values()))[0]
+    assert first.spike_count > 5
+    assert first.snr > 3
+    assert first.site_ntv_chan_idx in neurons
+    labels = set(allego.get_live_spikes().labels)
+    assert labels - {0}
+    allego.save_sorter_units(tmp_path / "units.npz")
+    allego.spike_sorter_command(sorter, "rebase")
+    time.sleep(0.3)
+    assert allego.get_spike_sorter_state(sorter).phase == SpikeSorterPhase.DETECTING
+    allego.load_sorter_units(tmp_path / "units.npz")
+    time.sleep(1.5)
+    assert allego.get_spike_sorter_state(sorter).phase == SpikeSorterPhase.SORTING
+    assert set(allego.get_live_spikes().labels) - {0}
+    state = allego.get_spike_sorter_state(sorter)
+    assert (state.error_msg, state.warn_msg) == ("", "")
