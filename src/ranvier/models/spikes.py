@@ -64,7 +64,8 @@ class LiveSpikes(ArrayModel):
     positions_um
         ``[x, y]`` on the probe, float32 ``(n, 2)``; NaN where not known.
     is_noise
-        1 where a spike is taken for noise (its width, or it came on much of a port at once), int32 ``(n,)``.
+        1 where a spike is taken for noise: by its width, because it came on much of a port at once, or within 2 ms of
+        one twice as large (the afterwave of filters); int32 ``(n,)``.
     waveforms
         float32 uV ``(n, points)`` of the channel behind the filters of the sorter; None unless asked for.
     points_before

@@ -31,6 +31,8 @@ DEFAULT_WINDOW_SEC = (0.5e-3, 1.0e-3)
 DEFAULT_SHADOW_SEC = 1.0e-3
 #: Behind a crossing the peak is looked for this long, and of near sites the largest within this is kept.
 PEAK_SEC = 0.3e-3
+#: What a causal filter leaves behind a spike (a second, smaller trough) comes within this time.
+AFTERWAVE_SEC = 2.0e-3
 #: Noise is measured over pieces of this length.
 NOISE_SEC = 1.0
 #: What comes on more than this share of at least ``_PORT_SITES`` sites of a port at once is no spike.
@@ -72,6 +74,10 @@ class FinderSettings:
         ``(sites,)``: number of the port of each site.
     peak
         Samples within which peaks are looked for and compared.
+    behind
+        Samples behind a spike within which one at most half as large is taken for its afterwave.
+    discover_noise
+        Whether events that come everywhere at once, and afterwaves, are marked as noise.
     """
 
     levels: EventLevels
@@ -79,6 +85,7 @@ class FinderSettings:
     near: I32
     port: I32
     peak: int
+    behind: int
     discover_noise: bool = True
 
     @classmethod
@@ -99,7 +106,8 @@ class FinderSettings:
             if given is not None:
                 widths[row] = round(given[0] * fs), round(given[1] * fs)
         peak = max(1, round(PEAK_SEC * fs))
-        return cls(EventLevels.of(params, ntv, fs), widths, near, port, peak, discover_noise)
+        behind = max(peak, round(AFTERWAVE_SEC * fs))
+        return cls(EventLevels.of(params, ntv, fs), widths, near, port, peak, behind, discover_noise)
 
     @cached_property
     def enough(self) -> I64:
@@ -122,6 +130,7 @@ class FinderCounts:
     artifacts: int = 0
     wrong_width: int = 0
     common: int = 0
+    afterwaves: int = 0
 
 
 @dataclass
@@ -226,18 +235,31 @@ class EventFinder:
         w = Detections(w.counters[order], w.crossings[order], w.channels[order], w.values[order])
         first, last = (int(k) for k in np.searchsorted(w.counters, (self._told, before)))
         self._told = before
-        kept = slice(int(np.searchsorted(w.counters, before - self.settings.peak)), None)  # they may hide later ones
+        kept = slice(
+            int(np.searchsorted(w.counters, before - self.settings.behind)), None
+        )  # later ones may depend on them
         self._waiting = Detections(w.counters[kept], w.crossings[kept], w.channels[kept], w.values[kept])
         return self._judge(w, first, last) if last > first else SpikeTable.empty()
 
     def _judge(self, w: Detections, first: int, last: int) -> SpikeTable:
         """Return the spikes among events ``[first, last)``, and count what the others are."""
         settings, counts = self.settings, self.counts
-        largest, common = np.empty(last - first, np.uint8), np.empty(last - first, np.uint8)
+        largest, common, after = np.empty((3, last - first), np.uint8)
         judge_events(
-            w.counters, w.channels, w.values, settings.near, settings.port, settings.enough, settings.peak, first, last,
-            largest, common,
-        )  # fmt: skip
+            w.counters,
+            w.channels,
+            w.values,
+            settings.near,
+            settings.port,
+            settings.enough,
+            settings.peak,
+            settings.behind,
+            first,
+            last,
+            largest,
+            common,
+            after,
+        )
         low, high = self._levels(1)
         value, site = w.values[first:last], w.channels[first:last]
         artifact = (value <= low[site]) | (value >= high[site])
@@ -248,10 +270,12 @@ class EventFinder:
         table.counter[:] = w.counters[first:last][spikes]
         table.site[:], table.amplitude_uv[:] = site[spikes], value[spikes]
         wrong, at_once = self._wrong_width(table), common[spikes] == 1
+        wave = (after[spikes] == 1) & settings.discover_noise
         table.flags[:] = SpikeFlag.THRESHOLD
-        table.flags[wrong | at_once] |= np.uint8(SpikeFlag.NOISE)
+        table.flags[wrong | at_once | wave] |= np.uint8(SpikeFlag.NOISE)
         counts.wrong_width += int(np.count_nonzero(wrong))
         counts.common += int(np.count_nonzero(at_once))
+        counts.afterwaves += int(np.count_nonzero(wave))
         return table
 
     def _wrong_width(self, table: SpikeTable) -> npt.NDArray[np.bool_]:

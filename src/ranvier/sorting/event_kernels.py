@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -13,9 +14,20 @@ I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
 
+@numba.njit
+def _is_near(near, site, other):  # type: ignore[no-untyped-def]
+    """Return whether a site is among the neighbours of another."""
+    for k in range(near.shape[1]):
+        if near[site, k] < 0:
+            return False
+        if near[site, k] == other:
+            return True
+    return False
+
+
 def judge_events_reference(
-    counters: I64, sites: I32, values: F32, near: I32, port: I32, enough: I64, reach: int, first: int, last: int,
-    largest: U8, common: U8,
+    counters: I64, sites: I32, values: F32, near: I32, port: I32, enough: I64, reach: int, behind: int, first: int,
+    last: int, largest: U8, common: U8, after: U8,
 ) -> None:  # fmt: skip
     """Define :func:`judge_events`."""
     for row in range(first, last):
@@ -24,18 +36,21 @@ def judge_events_reference(
         size = np.abs(values)
         ahead = (size[rivals] > size[row]) | ((size[rivals] == size[row]) & (rivals < row))
         own = window[port[sites[window]] == port[sites[row]]]
+        past = np.flatnonzero((counters < counters[row] - reach) & (counters >= counters[row] - behind))
+        past = past[np.isin(sites[past], near[sites[row]])]
+        after[row - first] = (size[past] >= 2 * size[row]).any()
         largest[row - first] = not ahead.any()
         common[row - first] = len(np.unique(sites[own])) >= enough[port[sites[row]]]
 
 
 @kernel(
-    "void(int64[::1], int32[::1], float32[::1], int32[:,::1], int32[::1], int64[::1], int64, int64, int64, uint8[::1],"
-    " uint8[::1])",
+    "void(int64[::1], int32[::1], float32[::1], int32[:,::1], int32[::1], int64[::1], int64, int64, int64, int64,"
+    " uint8[::1], uint8[::1], uint8[::1])",
     reference=judge_events_reference,
 )
 def judge_events(
-    counters: I64, sites: I32, values: F32, near: I32, port: I32, enough: I64, reach: int, first: int, last: int,
-    largest: U8, common: U8,
+    counters: I64, sites: I32, values: F32, near: I32, port: I32, enough: I64, reach: int, behind: int, first: int,
+    last: int, largest: U8, common: U8, after: U8,
 ) -> None:  # fmt: skip
     """Judge the events ``[first, last)`` of a table that is sorted by counter.
 
@@ -49,21 +64,32 @@ def judge_events(
         ``(sites,)``: number of the port.
     enough
         ``(ports,)``: number of sites on which an event at once is no spike.
-    reach
-        Samples within which events are compared.
+    reach, behind
+        Samples within which events are compared, and after an event within which smaller ones may be its afterwave.
     largest
         Out: whether no event of a near site is larger; of equals the first row counts.
     common
         Out: whether so many sites of the port have an event.
+    after
+        Out: whether it follows one of a near site that is at least twice as large.
     """
-    low = first
+    low = past = first
     seen = np.full(len(port), -1, np.int64)  # the row that last counted a site
     for row in range(first, last):
         while low > 0 and counters[low - 1] >= counters[row] - reach:
             low -= 1
         while counters[low] < counters[row] - reach:
             low += 1
+        while past > 0 and counters[past - 1] >= counters[row] - behind:
+            past -= 1
+        while counters[past] < counters[row] - behind:
+            past += 1
         site, size = sites[row], abs(values[row])
+        after[row - first] = 0
+        for at in range(past, low):
+            if abs(values[at]) >= 2 * size and _is_near(near, site, sites[at]):
+                after[row - first] = 1
+                break
         alone, together = True, 0
         at = low
         while at < len(counters) and counters[at] <= counters[row] + reach:
@@ -74,12 +100,7 @@ def judge_events(
             if alone and at != row:
                 rival = abs(values[at])
                 if rival > size or (rival == size and at < row):
-                    for k in range(near.shape[1]):
-                        if near[site, k] < 0:
-                            break
-                        if near[site, k] == other:
-                            alone = False
-                            break
+                    alone = not _is_near(near, site, other)
             at += 1
         largest[row - first] = 1 if alone else 0
         common[row - first] = 1 if together >= enough[port[site]] else 0

@@ -19,7 +19,7 @@ class SpikeFlag(IntFlag):
     """What else is known of a spike."""
 
     THRESHOLD = 1  #: crossed the threshold of its site
-    NOISE = 2  #: its width is outside the accepted one, or it came at once on a large part of a port
+    NOISE = 2  #: its width is not accepted, it came on much of a port at once, or behind one twice as large
     COLLISION = 4  #: overlaps a spike of another unit
 
 
