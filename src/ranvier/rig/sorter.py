@@ -102,7 +102,8 @@ class LiveSorter:
         result: dict[int, list[NeuronInfo]] = {}
         if engine is None:
             return NeuronsResult(neurons_by_channel={})
-        seconds = self._sorted_sec(engine)
+        since, now = engine.labelled_from, engine.next
+        seconds = 0.0 if since is None or now is None else float((now - since) / engine.sites.fs)
         for unit in engine.units.numbers():
             channel = engine.sites.channels[int(engine.sites.columns[unit.site])]
             noise = float(engine.finder.noise.sd_uv[unit.site])
@@ -286,13 +287,6 @@ class LiveSorter:
             return "waits for the stream" if self._sorting.is_on else ""
         units = 0 if engine.trained is None else len(engine.trained)
         return f"{engine.ring.total} spikes, {units} units"
-
-    def _sorted_sec(self, engine: OnlineSorter) -> float:
-        return (
-            0.0
-            if engine.first is None or engine.next is None
-            else float((engine.next - engine.first) / engine.sites.fs)
-        )
 
     def _general(self) -> SpikeSorterDashboardGeneral:
         engine = self._sorting.engine

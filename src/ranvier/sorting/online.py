@@ -99,6 +99,7 @@ class OnlineSorter:
         self.tape = tape
         self.first: int | None = None
         self.next: int | None = None
+        self.labelled_from: int | None = None
         self.gaps = 0
         self._sink = sink
         self._state: ChainState | None = None
@@ -121,6 +122,8 @@ class OnlineSorter:
         """Give spikes to other units from the next block on; spikes that are told keep their labels."""
         if self._matcher is not None:
             self._labelled.append(self._matcher.flush())
+        if trained is not None and self._matcher is None:
+            self.labelled_from = self.next
         self._matcher = None if trained is None else StreamMatcher(trained, float(self.sites.fs))
 
     def process(self, block: Block) -> SpikeTable:
@@ -136,6 +139,8 @@ class OnlineSorter:
                 self.clear()
         if self.first is None:
             self.first = block.start
+        if self.labelled_from is None and self._matcher is not None:
+            self.labelled_from = block.start
         self.next = block.stop
         for filtered in self._filtered(block):
             self._events.append(self.finder.process(filtered))
@@ -165,7 +170,7 @@ class OnlineSorter:
         """Forget the spikes; units stay."""
         self.ring.clear()
         self.units.clear()
-        self.first = None
+        self.first = self.labelled_from = None
 
     # --- inside -------------------------------------------------------------------------------------------------
 
