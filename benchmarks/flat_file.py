@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings import Block, Events, Header, Recording, Segments, Sink, SpikeTrains, plain_channels
+from ranvier.recordings.stream_file import StreamFile
 
 
 class FlatRecording(Recording):
@@ -38,7 +39,7 @@ class FlatRecording(Recording):
 class FlatSink(Sink):
     file_type: ClassVar[RadiensFileType] = RadiensFileType.KILOSORT2
     suffixes: ClassVar[tuple[str, ...]] = (".raw",)
-    _file: IO[Any]
+    _file: StreamFile
 
     def __init__(self, destination: Path, header: Header, *, force: bool = False) -> None:
         super().__init__(destination, header, force=force)
@@ -48,13 +49,11 @@ class FlatSink(Sink):
 
     def _open(self) -> None:
         self._temporary = self.destination.with_suffix(".part")
-        self._file = open(self._temporary, "wb", buffering=0)  # noqa: SIM115
+        self._temporary.unlink(missing_ok=True)
+        self._file = StreamFile(self._temporary)
 
     def write(self, block: Block) -> None:
-        view = memoryview(block.samples).cast("B")
-        done = 0
-        while done < len(view):
-            done += self._file.write(view[done:])
+        self._file.write(block.samples.data)
 
     def write_events(self, events: Events) -> None: ...
 

@@ -1,6 +1,6 @@
 """The benchmark of spike sorting.
 
-    python -m benchmarks.sorting                       # quick: three small recordings of the development set, ours
+    python -m benchmarks.sorting                       # quick: four small recordings of the development set, ours
     python -m benchmarks.sorting --full                # all recordings, all development seeds
     python -m benchmarks.sorting --peers lupin spykingcircus2
     python -m benchmarks.sorting --eval                # the evaluation seeds: for reports, not to develop with
@@ -22,8 +22,7 @@ from benchmarks.sorting import measure
 from benchmarks.sorting.recipes import DEVELOPMENT, EVALUATION, RECIPES, SEEDS_PER_SET
 from benchmarks.sorting.tables import table
 
-QUICK = ("r1_32ch_10u", "r2_64ch_40u", "r3_128ch_80u")
-OURS_ONLY = tuple(name for name, r in RECIPES.items() if not r.peers_make_it)
+QUICK = ("ours_32ch", "ours_64ch", "ours_64ch_drift", "tetrode")
 
 
 def main() -> int:
@@ -63,23 +62,22 @@ def main() -> int:
 def _all(asked: argparse.Namespace, sorters: list[str], name: str, which: str, index: int) -> list[dict[str, Any]]:
     """Run all sorters on one recording, or read what is known."""
     seed = RECIPES[name].seed(which, index)
-    results = []
+    results: list[dict[str, Any]] = []
+    truth = None if asked.table else measure.get(name, seed)
+    if truth is None and not asked.table:
+        print(f"{name}: {measure.missing(name)}; left out")
+        return results
     if asked.make:
-        measure.get(name, seed)
-        return []
+        return results
     for sorter in sorters:
         path = measure.result_path(sorter, name, seed)
         known = json.loads(path.read_text()) if path.exists() else None
-        if asked.table or (known and "failed" not in known and not asked.again and sorter != measure.OURS):
+        reusable = known and "failed" not in known and not asked.again and sorter != measure.OURS
+        if truth is None or reusable:
             result = known
         else:
-            result = measure.run(
-                sorter,
-                measure.get(name, seed),
-                workers=asked.workers,
-                timeout_sec=asked.timeout,
-                options=asked.options if sorter == measure.OURS else None,
-            )
+            options = asked.options if sorter == measure.OURS else None
+            result = measure.run(sorter, truth, workers=asked.workers, timeout_sec=asked.timeout, options=options)
             print(f"{name} {seed} {sorter}: {result.get('failed') or round(result['accuracy'], 3)}", flush=True)
             if "failed" in result:
                 print(result["error"], file=sys.stderr)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.sorting.hybrid import samples_folder
 from benchmarks.sorting.recipes import RECIPES, data_folder, truth_folder
 from benchmarks.sorting.score import scores
 from benchmarks.sorting.truth import Truth, is_finished
@@ -20,7 +21,7 @@ from benchmarks.sorting.truth import Truth, is_finished
 ROOT = Path(__file__).resolve().parents[2]
 OURS = "ranvier"
 PEERS = ("lupin", "lupin_mc", "spykingcircus2", "tridesclous2", "tridesclous2_mc", "mountainsort5", "spikesift")
-_POLL_SEC = 0.2
+_POLL_SEC = 0.5
 
 
 def peers_python() -> Path:
@@ -28,19 +29,28 @@ def peers_python() -> Path:
     return Path(os.environ.get("RANVIER_PEERS_SORTING") or ROOT / ".venv-peers-sorting" / "bin" / "python")
 
 
-def get(name: str, seed: int) -> Truth:
-    """Return a recording; it is made where it is not there yet."""
-    folder = truth_folder(name, seed)
-    if not is_finished(folder):
-        by_peers = name in RECIPES and RECIPES[name].peers_make_it
-        module = "si_generate" if by_peers else "our_generate"
-        python = peers_python() if by_peers else Path(sys.executable)
-        if not python.exists():
-            raise SystemExit(f"{name} is made by SpikeInterface's generator: run `make peers-sorting` first ({python})")
-        subprocess.run(
-            [str(python), "-m", f"benchmarks.sorting.{module}", name, str(seed)], cwd=ROOT, check=True, env=_environ()
-        )
+def get(name: str, seed: int) -> Truth | None:
+    """Return a recording; it is made where it is not there yet. None: it cannot be made here (``missing`` says why)."""
+    folder, recipe = truth_folder(name, seed), RECIPES[name]
+    if is_finished(folder):
+        return Truth.load(folder)
+    if missing(name):
+        return None
+    module = {"ours": "our_generate", "hybrid": "hybrid"}.get(recipe.recipe, "si_generate")
+    python = peers_python() if recipe.peers_make_it else Path(sys.executable)
+    command = [str(python), "-m", f"benchmarks.sorting.{module}", name, str(seed)]
+    subprocess.run(command, cwd=ROOT, check=True, env=_environ())
     return Truth.load(folder)
+
+
+def missing(name: str) -> str:
+    """Return what a recording needs to be made and is not here, "" where it can be made."""
+    recipe = RECIPES[name]
+    if recipe.recipe == "hybrid" and samples_folder() is None:
+        return "needs the sample recordings (RANVIER_SAMPLES)"
+    if recipe.peers_make_it and not peers_python().exists():
+        return "SpikeInterface's generator makes it: `make peers-sorting` first"
+    return ""
 
 
 def result_path(sorter: str, name: str, seed: int) -> Path:
@@ -56,6 +66,8 @@ def run(
     options: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Run a sorter in a process of its own; return (and keep) what it took and what it is worth."""
+    if sorter != OURS and not peers_python().exists():
+        raise SystemExit(f"{sorter} needs the peers' environment: `make peers-sorting` first ({peers_python()})")
     name, seed = str(truth.about["name"]), int(truth.about["seed"])
     told: dict[str, Any] = {"recording": name, "seed": seed, "sorter": sorter, "workers": workers}
     with tempfile.TemporaryDirectory(prefix="ranvier-bench-") as scratch:
@@ -73,6 +85,7 @@ def run(
             with np.load(out) as found:
                 sample, unit = found["sample_index"].astype(np.int64), found["unit"]
                 told["seconds"], told["cpu_seconds"] = float(found["seconds"]), float(found["cpu_seconds"])
+            told["exhaustive"] = bool(truth.about.get("exhaustive", True))
             told["times_real_time"] = truth.seconds / told["seconds"]
             told |= scores(truth.sample_index, truth.unit, truth.snr, truth.cosine, sample, unit, truth.fs)
     path = result_path(sorter, name, seed)

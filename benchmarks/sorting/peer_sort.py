@@ -40,7 +40,8 @@ def recording_of(truth: Truth) -> Any:
         offset_to_uV=0.0,
         is_filtered=False,
     )
-    return recording.set_probe(probe) or recording  # in place in some releases
+    recording.set_probe(probe)  # in place
+    return recording
 
 
 def with_spikeinterface(sorter: str, truth: Truth, jobs: int, options: dict[str, Any]) -> tuple[Any, Any, float, float]:

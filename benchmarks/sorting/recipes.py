@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +47,9 @@ class Recipe:
     Attributes
     ----------
     recipe
-        ``gt`` (the recipe of the first peers' figures), ``garcia`` (scaled from Garcia et al. 2026, eLife RP110588) or
-        ``ours`` (Ranvier's own simulation, main environment).
+        ``gt`` (that of the first peers' figures), ``hard`` (the same units before a harder background), ``garcia``
+        (scaled from Garcia et al. 2026, eLife RP110588), ``ours`` (Ranvier's own simulation, main environment) or
+        ``hybrid`` (from the sample recordings, main environment; the layout is only about right).
     first_seed
         Of the first development recording; the further ones are 10 apart.
     hash_units
@@ -68,12 +69,11 @@ class Recipe:
     hash_units: int = 0
     drift: str = ""
     collisions: bool = False
-    options: dict[str, float] = field(default_factory=dict)
 
     @property
     def peers_make_it(self) -> bool:
         """Whether SpikeInterface's generator makes it, in the peers' environment."""
-        return self.recipe != "ours"
+        return self.recipe in ("gt", "hard", "garcia")
 
     def seed(self, which: str, index: int) -> int:
         """Return a seed of one of the two sets."""
@@ -96,10 +96,14 @@ _GARCIA = Layout(4, 32, 16.0, 20.0, 10.0)
 RECIPES = {
     r.name: r
     for r in (
-        Recipe("r1_32ch_10u", "gt", _P32, 10, 120.0, 101, hash_units=40),
-        Recipe("r2_64ch_40u", "gt", _P64, 40, 180.0, 202, hash_units=120),
-        Recipe("r3_128ch_80u", "gt", _P128, 80, 120.0, 303, hash_units=240),
-        Recipe("r4_64ch_40u_drift", "gt", _P64, 40, 180.0, 404, hash_units=120, drift="zigzag"),
+        Recipe("r1_32ch_10u", "gt", _P32, 10, 120.0, 101),
+        Recipe("r2_64ch_40u", "gt", _P64, 40, 180.0, 202),
+        Recipe("r3_128ch_80u", "gt", _P128, 80, 120.0, 303),
+        Recipe("r4_64ch_40u_drift", "gt", _P64, 40, 180.0, 404, drift="zigzag"),
+        Recipe("hard_32ch_10u", "hard", _P32, 10, 120.0, 2201, hash_units=40),
+        Recipe("hard_64ch_40u", "hard", _P64, 40, 180.0, 2302, hash_units=120),
+        Recipe("hard_128ch_80u", "hard", _P128, 80, 120.0, 2403, hash_units=240),
+        Recipe("hard_64ch_40u_drift", "hard", _P64, 40, 180.0, 2504, hash_units=120, drift="zigzag"),
         Recipe("garcia_128ch_160u", "garcia", _GARCIA, 160, 300.0, 505),
         Recipe("garcia_128ch_160u_drift", "garcia", _GARCIA, 160, 300.0, 606, drift="zigzag+walk"),
         Recipe("garcia_384ch_480u", "garcia", _P384, 480, 120.0, 707),
@@ -112,6 +116,8 @@ RECIPES = {
         Recipe("tetrode", "ours", _TETRODE, 8, 180.0, 1707, hash_units=24),
         Recipe("sparse_16ch", "ours", _SPARSE, 16, 180.0, 1808, hash_units=48),
         Recipe("singles_8ch", "ours", _SINGLES, 8, 120.0, 1909, hash_units=24),
+        Recipe("hybrid_kilosort", "hybrid", Layout(4, 8, 16.0, 40.0), 15, 180.0, 3001),
+        Recipe("hybrid_locust", "hybrid", _TETRODE, 3, 28.77, 3102),
         Recipe("grid_1024ch", "ours", _GRID, 512, 60.0, 2010, hash_units=1024),
         Recipe("sinaps_512ch", "ours", _SINAPS, 384, 60.0, 2111, hash_units=1024),
     )

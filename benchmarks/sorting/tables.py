@@ -48,12 +48,19 @@ def _cells(group: list[Result]) -> list[str]:
         _spread(group, lambda r: r["accuracy"]),
         *(_band(group, name) for name, *_ in BANDS),
         f"{_median(group, lambda r: r['well']):g}/{true:g}",
-        *(f"{_median(group, lambda r, k=key: r[k]):g}" for key in ("false", "redundant", "overmerged")),
+        *(_count(group, key) for key in ("false", "redundant", "overmerged")),
         *(_collisions(group, side) for side in ("cosine<0.8", "cosine>=0.8")),
-        f"{_median(group, lambda r: r['times_real_time']):.2g}",
+        f"{_median(group, lambda r: r['times_real_time']):.3g}",
         f"{_median(group, lambda r: r['cpu_seconds'] / (r['seconds'] * r['times_real_time'])):.2g}",
         f"{_median(group, lambda r: r['peak_mb']):.0f}",
     ]
+
+
+def _count(group: list[Result], key: str) -> str:
+    """Median number of such units; nothing where the truth holds only some of the units."""
+    if not all(r.get("exhaustive", True) for r in group):
+        return ""
+    return f"{_median(group, lambda r: r[key]):g}"
 
 
 def _band(group: list[Result], name: str) -> str:

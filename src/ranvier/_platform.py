@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import platform
+import re
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -184,6 +187,56 @@ def flush_handle(handle: int) -> None:
             os.fsync(handle)
         return
     os.fsync(handle)
+
+
+#: RWF_DONTCACHE of linux/fs.h: whole pages go to the disk at once, and nothing of them stays in memory.
+_DONTCACHE = 0x80
+
+
+def write_past_cache(handle: int, parts: Sequence[Any], start: int, *, keep: bool = False) -> int:
+    """Write some buffers one after the other from an offset of an open file on; return their size in bytes.
+
+    Unless ``keep``, the system is asked to keep nothing of them in memory. Linux from 6.16 (6.14 had errors) and its
+    larger file systems do so; elsewhere they stay until ``forget_cached``, or as long as the system likes.
+    """
+    left = [memoryview(part).cast("B") for part in parts if len(part)]
+    size = sum(len(part) for part in left)
+    at = start
+    while left:
+        written = _write_at(handle, left, at, keep)
+        at += written
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if left:
+            left[0] = left[0][written:]
+    return size
+
+
+def _write_at(handle: int, parts: list[memoryview], start: int, keep: bool) -> int:
+    if not hasattr(os, "pwritev"):  # Windows; nobody else writes through this handle
+        os.lseek(handle, start, os.SEEK_SET)
+        return os.write(handle, parts[0])
+    if not keep and _drops_behind():
+        try:
+            return os.pwritev(handle, parts, start, _DONTCACHE)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+    return os.pwritev(handle, parts, start)
+
+
+@cache
+def _drops_behind() -> bool:
+    """Return whether this system can be trusted with ``_DONTCACHE``."""
+    release = re.match(r"(\d+)\.(\d+)", platform.release())
+    return sys.platform.startswith("linux") and release is not None and tuple(map(int, release.groups())) >= (6, 16)
+
+
+def forget_cached(path: Path, start: int) -> None:
+    """Let go of what the system keeps in memory of a flushed file from ``start`` on, where it can be asked."""
+    if hasattr(os, "posix_fadvise"):
+        with open(path, "rb") as handle, suppress(OSError):
+            os.posix_fadvise(handle.fileno(), start, 0, os.POSIX_FADV_DONTNEED)
 
 
 def claim_space(handle: int, start: int, length: int) -> bool:

@@ -149,8 +149,8 @@ def open_rig(address: str | None = None, *, embedded: bool = False) -> Rig:
     Parameters
     ----------
     address
-        ``127.0.0.1:PORT`` or ``unix:PATH`` of a rig process; ``embedded`` for a rig inside this process, which the
-        clients of one process and one RANVIER_HOME share.
+        ``127.0.0.1:PORT`` or ``unix:PATH`` of a rig process; ``process`` for that of this RANVIER_HOME; ``embedded``
+        for a rig inside this process, which the clients of one process and one RANVIER_HOME share.
     embedded
         The same as the address ``embedded``.
 
@@ -168,7 +168,7 @@ def open_rig(address: str | None = None, *, embedded: bool = False) -> Rig:
         return _embedded_rig(home().expanduser().absolute())
     from ranvier import transport
 
-    if wanted:
+    if wanted and wanted != "process":
         return cast("Rig", transport.connect(wanted, Rig))
     return cast("Rig", transport.join_process("rig", "ranvier.rig.process:entry", Rig, home()))
 
@@ -176,7 +176,7 @@ def open_rig(address: str | None = None, *, embedded: bool = False) -> Rig:
 def find_rig() -> str | None:
     """Return the address of the rig that :func:`open_rig` would join; None where it would start a process."""
     named = os.environ.get("RANVIER_ADDRESS")
-    if named:
+    if named and named != "process":
         return named
     from ranvier import transport
 

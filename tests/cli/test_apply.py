@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from ranvier import CurateClient
+from ranvier.checks.files_nsx import write_nev, write_nsx
+from ranvier.checks.files_openephys import write_openephys
 from ranvier.cli import main
 from ranvier.models.simulation import SimulationSpec
 
@@ -68,6 +70,29 @@ def test_a_damaged_recording_does_not_stop_the_others(folder: Path, capsys: pyte
     out = capsys.readouterr()
     assert len(out.out.splitlines()) == 4
     assert "bad" in out.err
+
+
+def test_every_stream_of_a_recording(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is a recording of several streams, a base name of several files, and one file of events alone."""
+    write_openephys(folder / "in" / "oe", rows=900, streams=("Probe-A", "Probe-B.LFP"))
+    for end, period in (("ns6", 1), ("ns2", 30)):
+        write_nsx(folder / "in" / f"bl.{end}", period=period, packets=((0, 3000 // period),), amp=2)
+    write_nev(folder / "in" / "alone.nev", words=((10, 1),))
+    (folder / "lab.yaml").write_text("protocol: 1\nsteps:\n  highpass: {frequency: 600}\noutputs:\n  hp:\n")
+    assert apply(folder, "--dry-run") == 1  # 600 Hz do not exist at 1 kHz
+    assert apply(folder) == 1
+    said = capsys.readouterr()
+    assert "skipped     alone: no signals" in said.err
+    assert "bl_ns2" in said.err
+    assert "Nyquist" in said.err
+    names = {Path(line).name for line in said.out.splitlines() if not line.startswith("would")}
+    assert {n for n in names if n.startswith("oe")} == {
+        f"oe_Source-{end}_hp.xdat.json" for end in ("100.Probe-A", "101.Probe-B.LFP")
+    }
+    assert {n for n in names if n.startswith("bl")} == {"bl_ns6_hp.xdat.json"}
+    assert sum(n.endswith("_SIMULATED_hp.xdat.json") for n in names) == 2
+    for name in names:
+        assert (folder / "out" / name).exists()
 
 
 def test_mistakes_have_lines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -379,3 +380,36 @@ def test_protocol_files(curate, dataset, tmp_path: Path) -> None:
     assert curate.load_protocol_file(file, sources=[dataset.id], output_dir=tmp_path).id == "bulk"
     with pytest.raises(ConfigurationError, match="cannot be read"):
         curate.load_protocol_file(tmp_path / "none.yaml")
+
+
+def test_metadata_and_compression_everywhere(curate, dataset, tmp_path: Path) -> None:
+    """Single calls, bulk calls, sinks of a graph and YAML take what convert takes, and the record repeats it."""
+    options = {"metadata": {"subject": {"subject_id": "m12", "species": "Mus musculus"}}, "compression": "gzip"}
+    one = curate.highpass(dataset, 300, tmp_path / "one.nwb", **options)
+    curate.bulk_notch([one], 50, 2, tmp_path / "bulk", "n", **options)
+    nodes = [TransformNode.source(dataset), TransformNode.car()]
+    nodes.append(TransformNode.sink("graph", str(tmp_path), RadiensFileType.NWB, **options))
+    curate.set_protocol(nodes, way(*nodes), protocol_id="with options")
+    curate.apply_protocol("with options")
+    saved = curate.save_protocol_file("with options", tmp_path / "saved.yaml")
+    assert "compression: gzip" in saved.read_text()
+    curate.load_protocol_file(saved, protocol_id="again")
+    assert curate.get_protocol_graph("again").nodes[-1].params == nodes[-1].params
+    text = "protocol: 1\ncompression: gzip\nmetadata: {subject: {subject_id: m12}}\noutputs:\n  yaml: {type: NWB}\n"
+    (tmp_path / "p.yaml").write_text(text)
+    (by_text,) = curate.apply_protocol_file(tmp_path / "p.yaml", sources=[dataset], output_dir=tmp_path)
+    (by_call,) = curate.apply_protocol_file(
+        tmp_path / "p.yaml", sources=[dataset], output_dir=tmp_path / "call", metadata={"subject": {"subject_id": "m7"}}
+    )
+    paths = [Path(one.path) / "one.nwb", tmp_path / "bulk" / "one_n.nwb", tmp_path / "graph.nwb", by_text, by_call]
+    for path in paths:
+        with h5py.File(path) as file:
+            assert file["general/subject/subject_id"][()].decode() == ("m7" if path == by_call else "m12")
+            data = next(group["data"] for group in file["acquisition"].values() if "data" in group)
+            assert data.compression == (None if path == by_call else "gzip")
+        assert curate.replay(path).identical, path
+    with pytest.raises(ConfigurationError, match="compression"):
+        curate.bulk_notch([one], 50, 2, tmp_path / "bulk2", "n", compression="zip")
+    (tmp_path / "p.yaml").write_text(text.replace("subject_id", "subjekt"))
+    with pytest.raises(ConfigurationError, match=r"line 5: 'yaml': metadata.subject.subject_id: field required"):
+        curate.check_protocol_file(tmp_path / "p.yaml", sources=[dataset], output_dir=tmp_path)

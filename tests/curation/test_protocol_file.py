@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranvier.curation.graph import SINKS, SOURCES
-from ranvier.curation.protocol_file import OPERATIONS, parse_protocol, protocol_text
+from ranvier.curation.protocol_file import parse_protocol
+from ranvier.curation.protocol_text import protocol_text
+from ranvier.curation.protocol_words import OPERATIONS
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import (
     BulkSinkParams,

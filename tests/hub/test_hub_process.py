@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranvier import VidereClient, connect
+from ranvier import AllegoClient, VidereClient, connect
 from ranvier.exceptions import DatasetError, ServerDiscoveryError
 from ranvier.models.jobs import JobProgress
 from ranvier.models.simulation import SimulationSpec
@@ -63,3 +63,17 @@ def test_nobody_there() -> None:
     for address in ("unix:/no/such/socket", "127.0.0.1:1"):
         with pytest.raises(ServerDiscoveryError):
             connect.open_hub(address)
+
+
+def test_one_word_for_rig_and_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANVIER_HOME", str(folder))
+    monkeypatch.setenv("RANVIER_ADDRESS", "process")
+    try:
+        assert connect.find_rig() is None
+        with AllegoClient() as rig, VidereClient() as videre:
+            videre.healthcheck()
+            assert not rig.get_status().recording.record_mode
+            assert connect.find_rig() is not None
+            assert connect.find_hub() is not None
+    finally:
+        end_process("rig", folder)

@@ -40,10 +40,45 @@ def test_packet_rows(n: int, channels: int, span: tuple[int, int], missing: floa
     for function in (packet_rows, packet_rows_reference):
         exact = np.full((k.NUM_EXACT, channels), 7.0)
         single = np.full((k.NUM_SINGLE, channels), 7.0, np.float32)
-        function(x, 0, channels, first, stop, *span, span[0] - 2, levels, in_sd, wings, exact, single)
+        function(
+            x,
+            np.ones(channels),
+            np.zeros(channels),
+            0,
+            channels,
+            first,
+            stop,
+            *span,
+            span[0] - 2,
+            levels,
+            in_sd,
+            wings,
+            exact,
+            single,
+        )
         results.append((exact, single))
     np.testing.assert_array_equal(results[0][1], results[1][1])
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-9, atol=1e-9)
+
+
+def test_counts_are_measured_as_their_physical_values() -> None:
+    rng = np.random.default_rng(6)
+    n, channels = 4000, 41  # neither a multiple of what is turned together
+    counts = np.round(rng.normal(0, 60, (n, channels))).astype(np.int16)
+    counts[:, 3], counts[::2, 4] = 17, -32768
+    gain, offset = rng.uniform(0.05, 0.4, channels), rng.normal(0, 3, channels)
+    gain[7] = -0.195
+    physical = Block(counts, 0, gain, offset).physical()
+    levels = np.tile(np.array([-3, 3, -5, 5], np.float32), (channels, 1))
+    in_sd, wings = np.ones((channels, 2), np.uint8), np.tile(np.array([15, 30, 20]), (channels, 1))
+    results = []
+    for samples, g, o in ((counts, gain, offset), (physical, np.ones(channels), np.zeros(channels))):
+        exact, single = np.zeros((k.NUM_EXACT, channels)), np.zeros((k.NUM_SINGLE, channels), np.float32)
+        packet_rows(samples, g, o, 0, channels, 50, n - 60, 50, n - 60, 50, levels, in_sd, wings, exact, single)
+        results.append((exact, single))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert results[0][1][k.EVENTS].sum() > 100
 
 
 def test_medians_of_awkward_values() -> None:
@@ -64,7 +99,23 @@ def test_medians_of_awkward_values() -> None:
     for function in (packet_rows, packet_rows_reference):
         exact, single = np.zeros((k.NUM_EXACT, channels)), np.zeros((k.NUM_SINGLE, channels), np.float32)
         wings = np.zeros((channels, 3), np.int64)
-        function(x, 0, channels, 0, n, 0, n, 0, off, np.zeros((channels, 2), np.uint8), wings, exact, single)
+        function(
+            x,
+            np.ones(channels),
+            np.zeros(channels),
+            0,
+            channels,
+            0,
+            n,
+            0,
+            n,
+            0,
+            off,
+            np.zeros((channels, 2), np.uint8),
+            wings,
+            exact,
+            single,
+        )
         results.append(single)
     np.testing.assert_array_equal(*results)
 

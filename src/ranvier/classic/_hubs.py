@@ -10,7 +10,7 @@ from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID, DEFAULT_IP
 from ranvier.classic.utils.enums import RadiensService
 from ranvier.clients.videre import VidereClient
-from ranvier.connect import hub_address, named_hubs, open_hub
+from ranvier.connect import hub_address, named_hubs
 from ranvier.exceptions import ClientClosedError
 from ranvier.services import Hub
 
@@ -54,8 +54,7 @@ class HubClient:
 
     def _hub(self, hub_name: str = DEFAULT_HUB_ID) -> Hub:
         """Return the engine behind a hub's name."""
-        self._on(hub_name)
-        return open_hub(hub_address(self._name(hub_name)))
+        return self._on(hub_name)._hub
 
     def _measured(self, dataset_metadata: DatasetMetadata | None, hub_name: str = DEFAULT_HUB_ID) -> Measured:
         """Return the metrics of a dataset."""

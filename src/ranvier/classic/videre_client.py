@@ -13,7 +13,7 @@ from ranvier.classic.metrics_client import MetricsClient
 from ranvier.classic.signals_client import SignalsClient
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
-from ranvier.exceptions import CapabilityError
+from ranvier.exceptions import CapabilityError, DatasetError
 from ranvier.models.dataset import RadiensFileType as OurFileType
 from ranvier.models.signals import SignalType
 
@@ -111,8 +111,14 @@ class VidereClient(SummaClient):
         """
         if dataset_idx is None and dataset_id is None and path is not None:
             return self.link_data_file(path, False, hub_name=hub_name)
-        found = self._find(dataset_idx, dataset_id, None, hub_name)
-        return DatasetMetadata(self._hub(hub_name).datasets.get(found), self._name(hub_name))
+        wanted = dataset_id
+        if dataset_idx is not None or wanted is None:
+            wanted = self._find(dataset_idx, None, None, hub_name)
+        try:
+            found = self._hub(hub_name).datasets.get(wanted)
+        except DatasetError as error:
+            raise NoDatasetError(f"No dataset found: {error}") from error
+        return DatasetMetadata(found, self._name(hub_name))
 
     def clear_dataset(
         self,
@@ -157,14 +163,14 @@ class VidereClient(SummaClient):
 
     def _find(self, dataset_idx: int | None, dataset_id: str | None, path: str | Path | None, hub_name: str) -> str:
         """Return the id of the linked dataset that is meant."""
-        linked = self._hub(hub_name).datasets.list(None)
-        ids = sorted(linked)
+        datasets = self._hub(hub_name).datasets
+        ids = datasets.ids()
         if dataset_idx is not None:
             if not 0 <= dataset_idx < len(ids):
                 raise NoDatasetError(f"No dataset found: there is no row {dataset_idx}; {len(ids)} are linked")
-            return ids[dataset_idx]
+            return sorted(ids)[dataset_idx]
         if dataset_id is not None:
-            if dataset_id not in linked:
+            if dataset_id not in ids:
                 raise NoDatasetError(
                     f"No dataset found: {dataset_id!r} is not linked; get_dataset_ids() tells which are"
                 )
@@ -172,7 +178,7 @@ class VidereClient(SummaClient):
         if path is None:
             raise NoDatasetError("No dataset found: give dataset_idx, dataset_id or path")
         target = Path(path).expanduser().absolute()
-        for one, ds in linked.items():
+        for one, ds in datasets.list(None).items():
             if Path(ds.path) == target.parent and is_name_of(target.name, ds.base_name):
                 return one
         raise NoDatasetError(f"No dataset found: {path} is not linked; get_dataset_ids() tells which are")

@@ -1,49 +1,85 @@
-"""``ranvier apply`` and ``ranvier jobs``: protocols over folders of recordings."""
+"""``ranvier apply``: a protocol over a folder of recordings."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
 
 from ranvier.clients import CurateClient
-from ranvier.exceptions import ConfigurationError, DataProcessingError, RadiensError
+from ranvier.clients._output_options import OutputKeywords
+from ranvier.exceptions import ConfigurationError, DataProcessingError, PartialFailureError, RadiensError
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
 
 
 def run(
-    protocol: Path, source: Path | None, out: Path | None, *, file_type: str | None, dry_run: bool, force: bool
+    protocol: Path,
+    source: Path | None,
+    out: Path | None,
+    *,
+    file_type: str | None,
+    metadata: Path | None = None,
+    compression: str = "",
+    dry_run: bool,
+    force: bool,
 ) -> None:
-    """Run a protocol and say what was written; recordings that cannot be read do not stop the others."""
+    """Run a protocol and say what was written; recordings that fail, or cannot be read, do not stop the others."""
     kind = _type(file_type)
+    options: OutputKeywords = {"metadata": metadata, "compression": compression}
+    failures: dict[str, str] = {}
     with CurateClient() as curate:
-        sources, unread = (None, []) if source is None else _recordings(curate, source)
-        if dry_run:
-            outputs = curate.check_protocol_file(protocol, sources=sources, output_dir=out, file_type=kind)
-        else:
-            outputs = curate.apply_protocol_file(protocol, sources=sources, output_dir=out, file_type=kind, force=force)
+        sources = None if source is None else _recordings(curate, source, failures)
+        try:
+            if dry_run:
+                outputs = curate.check_protocol_file(
+                    protocol, sources=sources, output_dir=out, file_type=kind, **options
+                )
+            else:
+                outputs = curate.apply_protocol_file(
+                    protocol, sources=sources, output_dir=out, file_type=kind, force=force, **options
+                )
+        except PartialFailureError as error:
+            outputs = [Path(path) for path in error.outputs]
+            failures |= error.failures
     for path in outputs:
         typer.echo(f"{'would write ' if dry_run else ''}{path}")
-    if unread:
-        raise DataProcessingError("\n".join([f"{len(unread)} recordings could not be read:", *unread]))
+    if sys.stderr.isatty() or failures:
+        typer.echo(_summary(outputs, failures, dry_run=dry_run), err=True)
+    if failures:
+        raise DataProcessingError(f"{len(failures)} of {len(outputs) + len(failures)} failed; the others are whole")
 
 
-def _recordings(curate: CurateClient, source: Path) -> tuple[list[DatasetMetadata], list[str]]:
-    """Return the recordings of a folder (or the one that the path is), and what is wrong with the others."""
+def _summary(outputs: Sequence[Path], failures: Mapping[str, str], *, dry_run: bool) -> str:
+    """Return a table: what became of each output, and of each recording that gave none."""
+    fine, wrong = ("would do", "would fail") if dry_run else ("written", "failed")
+    rows = [(fine, path.name, "") for path in outputs]
+    rows += [(wrong, Path(name).name, " ".join(message.split())) for name, message in failures.items()]
+    width = max((len(name) for _, name, _ in rows), default=0)
+    return "\n".join(f"{state:<10}  {name:<{width}}  {message}".rstrip() for state, name, message in rows)
+
+
+def _recordings(curate: CurateClient, source: Path, failures: dict[str, str]) -> list[DatasetMetadata]:
+    """Return every stream of every recording of a folder (or of the one that the path is); failures are noted."""
     listing = curate.list_directory(source) if source.expanduser().is_dir() else []
     if not listing:
-        return [curate.link_data_file(stream) for stream in curate.list_streams(source)], []
+        return [curate.link_data_file(stream) for stream in curate.list_streams(source)]
     found: list[DatasetMetadata] = []
-    unread: list[str] = []
     for info in listing:
         path = Path(info.path) / info.base_name
         try:
-            found.append(curate.link_data_file(path, RadiensFileType(info.file_type)))
+            linked = curate.link_data_file(path, RadiensFileType(info.file_type))
+            if info.num_channels:
+                found.append(linked)
+            else:
+                typer.echo(f"skipped     {path.name}: {'; '.join(linked.notes) or 'no signals'}", err=True)
         except RadiensError as error:
-            unread.append(f"{path}: {error}")
+            failures[str(path)] = str(error)
     if not found:
+        unread = [f"{path}: {message}" for path, message in failures.items()]
         raise ConfigurationError("\n".join([f"{source} holds no recording that can be read", *unread]))
-    return found, unread
+    return found
 
 
 def _type(word: str | None) -> RadiensFileType | None:

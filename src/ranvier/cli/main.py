@@ -107,13 +107,26 @@ def apply(
     file_type: Annotated[
         str | None, typer.Option("--type", help="Format of the outputs: xdat, nwb, nex5, hdf5, csv, kilosort2.")
     ] = None,
+    metadata: Annotated[
+        Path | None, typer.Option("--metadata", help="YAML file of subject and session, for every NWB output.")
+    ] = None,
+    compression: Annotated[str, typer.Option("--compression", help="gzip or lzf (NWB, HDF5).")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and list the outputs.")] = False,
     force: Force = False,
 ) -> None:
     """Run a protocol over every recording of a folder, in one pass each."""
     from ranvier.cli.apply import run
 
-    run(protocol, source, out, file_type=file_type, dry_run=dry_run, force=force)
+    run(
+        protocol,
+        source,
+        out,
+        file_type=file_type,
+        metadata=metadata,
+        compression=compression,
+        dry_run=dry_run,
+        force=force,
+    )
 
 
 @app.command()

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
 from ranvier.exceptions import ConfigurationError
 from ranvier.models._base import OwnModel
@@ -68,8 +67,7 @@ class AlignedClient(SignalsClient):
             Return each window too, float32 ``(events, channels, samples)``, at most 100 million values.
         """
         query = event_query(events, source, line, state, pre_sec, post_sec, min_interval_sec)
-        found = self._metadata(dataset)
-        with shown(self._progress, f"average around events: {found.base_name}") as progress:
+        with self._work("average around events", dataset) as (found, progress):
             return self._hub.aligned.average(
                 found.id, query, channels, baseline_sec=baseline_sec, samp_freq_hz=samp_freq_hz,
                 keep_trials=keep_trials, apply_dsp=apply_dsp, progress=progress,
@@ -107,8 +105,7 @@ class AlignedClient(SignalsClient):
             baseline_sec=baseline_sec, normalization=normalization, time_bandwidth=time_bandwidth,
             samp_freq_hz=samp_freq_hz, apply_dsp=apply_dsp,
         )  # fmt: skip
-        found = self._metadata(dataset)
-        with shown(self._progress, f"spectrogram around events: {found.base_name}") as progress:
+        with self._work("spectrogram around events", dataset) as (found, progress):
             return self._hub.aligned.time_frequency(found.id, query, how, channels, progress=progress)
 
     def get_peri_event_csd(
@@ -130,8 +127,7 @@ class AlignedClient(SignalsClient):
     ) -> CsdResult:
         """Return the current-source density, nA/mm^3, of the average around events, as ``get_csd`` does of a range."""
         query = event_query(events, source, line, state, pre_sec, post_sec, min_interval_sec)
-        found = self._metadata(dataset)
-        with shown(self._progress, f"current sources around events: {found.base_name}") as progress:
+        with self._work("current sources around events", dataset) as (found, progress):
             return self._hub.aligned.csd(
                 found.id, query, channels, conductivity_s_per_m=conductivity_s_per_m, baseline_sec=baseline_sec,
                 samp_freq_hz=samp_freq_hz, apply_dsp=apply_dsp, progress=progress,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ranvier.clients._engine import EngineClient
-from ranvier.clients._progress import Progress, say_compiling
+from ranvier.clients._progress import Progress, say_compiling, shown
 from ranvier.connect import announce_compiling, open_hub
 from ranvier.exceptions import DatasetError
 from ranvier.models.common import ServiceEndpoint
@@ -68,6 +70,13 @@ class BaseClient(EngineClient[Hub]):
             raise _not_a_dataset(dataset)
         self._mine[found.id] = None
         return found
+
+    @contextmanager
+    def _work(self, what: str, dataset: FlexDataset) -> Iterator[tuple[DatasetMetadata, Progress | None]]:
+        """Show the progress of work on a dataset, and give both."""
+        found = self._metadata(dataset)
+        with shown(self._progress, f"{what}: {found.base_name}") as progress:
+            yield found, progress
 
     def _id(self, dataset: FlexDataset) -> str:
         return self._metadata(dataset).id

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ranvier.clients._base import BaseClient
-from ranvier.clients._progress import shown
 from ranvier.clients._spectra import spec_of
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.flex import (
@@ -72,8 +71,7 @@ class MetricsClient(BaseClient):
             raise ConfigurationError(
                 "stream_lookback_sec is for live signals; for a file pass time_range=TimeRangeSpec.lookback(seconds)"
             )
-        source = self._metadata(dataset)
-        with shown(self._progress, f"metrics: {source.base_name}") as progress:
+        with self._work("metrics", dataset) as (source, progress):
             return self._hub.metrics.get(
                 source.id,
                 metric_ids(metrics),
@@ -94,8 +92,7 @@ class MetricsClient(BaseClient):
         signal_type: FlexSignalType = SignalType.AMP,
     ) -> KpiMetricsSeriesResult:
         """Return metrics over successive windows; ``window_dur_sec`` None takes the packets themselves."""
-        source = self._metadata(dataset)
-        with shown(self._progress, f"metrics: {source.base_name}") as progress:
+        with self._work("metrics", dataset) as (source, progress):
             return self._hub.metrics.series(
                 source.id, metric_ids(metrics), window_dur_sec, channel_indices, spec_of(time_range),
                 coerce_signal_type(signal_type), progress=progress,
@@ -114,8 +111,7 @@ class MetricsClient(BaseClient):
         wanted = [coerce_bundle_stat_id(stat) for stat in stats]
         if not wanted:
             raise ConfigurationError("name at least one statistic, e.g. ('RMS', 'MEAN')")
-        source = self._metadata(dataset)
-        with shown(self._progress, f"metrics: {source.base_name}") as progress:
+        with self._work("metrics", dataset) as (source, progress):
             return self._hub.metrics.bundle_stats(
                 source.id, wanted, window_dur_sec, channel_indices, spec_of(time_range),
                 coerce_signal_type(signal_type), progress=progress,
@@ -127,8 +123,7 @@ class MetricsClient(BaseClient):
 
     def kpi_calculate(self, dataset: FlexDataset) -> None:
         """Compute every packet of the amplifier channels now; later calls of metrics are then quick."""
-        source = self._metadata(dataset)
-        with shown(self._progress, f"metrics: {source.base_name}") as progress:
+        with self._work("metrics", dataset) as (source, progress):
             self._hub.metrics.calculate(source.id, progress=progress)
 
     def kpi_clear(self, dataset: FlexDataset) -> None:

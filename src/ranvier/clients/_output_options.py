@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from pydantic import ValidationError
 
@@ -15,7 +15,22 @@ MetadataInput = SessionMetadata | Mapping[str, Any] | str | Path | None
 CompressionInput = Literal["", "gzip", "lzf"] | str
 
 
-def output_options(metadata: MetadataInput, compression: CompressionInput) -> OutputOptions | None:
+class OutputKeywords(TypedDict, total=False):
+    """Keywords of every call that writes recordings (additions to the documented API).
+
+    Attributes
+    ----------
+    metadata
+        Subject and session (NWB): a SessionMetadata, a dict of its fields, or the path of a YAML file with them.
+    compression
+        ``gzip`` or ``lzf``, both without loss (NWB, HDF5); none by default.
+    """
+
+    metadata: MetadataInput
+    compression: CompressionInput
+
+
+def output_options(metadata: MetadataInput = None, compression: CompressionInput = "") -> OutputOptions | None:
     """Return the options that a caller means, None where there are none.
 
     Raises

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
+from ranvier.clients._output_options import OutputKeywords, output_options
 from ranvier.clients._progress import shown_parts
 from ranvier.clients._transforms import TransformsClient
 from ranvier.exceptions import ConfigurationError, DatasetError, OutputExistsError, RadiensError
@@ -89,12 +90,14 @@ class ProtocolsClient(TransformsClient):
         output_dir: Folder | None = None,
         file_type: RadiensFileType | None = None,
         protocol_id: str | None = None,
+        **options: Unpack[OutputKeywords],
     ) -> ProtocolSpec:
         """Read a protocol from YAML, check and save it; its id is the text's name, or the file's.
 
-        ``sources``, ``output_dir`` and ``file_type`` take the place of what the text says.
+        ``sources``, ``output_dir``, ``file_type``, ``metadata`` and ``compression`` (of all outputs, see ``convert``)
+        take the place of what the text says.
         """
-        graph = self._protocol_file(path, sources, output_dir, file_type)
+        graph = self._protocol_file(path, sources, output_dir, file_type, **options)
         return self._hub.protocols.set(graph.model_copy(update={"id": protocol_id or graph.id or Path(path).stem}))
 
     def apply_protocol_file(
@@ -105,9 +108,10 @@ class ProtocolsClient(TransformsClient):
         output_dir: Folder | None = None,
         file_type: RadiensFileType | None = None,
         force: bool = False,
+        **options: Unpack[OutputKeywords],
     ) -> list[Path]:
         """Run a protocol from YAML without saving it; return the paths to link, one per output."""
-        graph = self._protocol_file(path, sources, output_dir, file_type)
+        graph = self._protocol_file(path, sources, output_dir, file_type, **options)
         with shown_parts(self._progress, f"protocol {graph.id or Path(path).stem}") as progress:
             return list(self._hub.protocols.run_graph(graph, force=force, progress=progress))
 
@@ -118,9 +122,11 @@ class ProtocolsClient(TransformsClient):
         sources: Sequence[FlexDataset] | None = None,
         output_dir: Folder | None = None,
         file_type: RadiensFileType | None = None,
+        **options: Unpack[OutputKeywords],
     ) -> list[Path]:
         """Check a protocol from YAML; return the outputs that it would write. Errors name line and node."""
-        return list(self._hub.protocols.check(self._protocol_file(path, sources, output_dir, file_type)))
+        graph = self._protocol_file(path, sources, output_dir, file_type, **options)
+        return list(self._hub.protocols.check(graph))
 
     # Bulk -------------------------------------------------------------------------------------------------------------
 
@@ -128,31 +134,35 @@ class ProtocolsClient(TransformsClient):
         self, sources: Sequence[FlexDataset], frequency: float, output_dir: Folder, output_suffix: str, *,
         order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
         ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
+        **options: Unpack[OutputKeywords],
     ) -> None:  # fmt: skip
         """``highpass`` of several recordings into ``output_dir/<base name>_<output_suffix>``, in the first format.
 
-        A format that this version does not write becomes XDAT.
+        A format that this version does not write becomes XDAT. Every bulk call takes ``metadata`` and ``compression``
+        of all its outputs, as ``convert`` does.
         """
         node = TransformNode.highpass(
             frequency, order, zero_phase=zero_phase, family=family, ripple_db=ripple_db, attenuation_db=attenuation_db
         )
-        self._bulk(sources, node, output_dir, output_suffix, force)
+        self._bulk(sources, node, output_dir, output_suffix, force, **options)
 
     def bulk_lowpass(
         self, sources: Sequence[FlexDataset], frequency: float, output_dir: Folder, output_suffix: str, *,
         order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
         ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
+        **options: Unpack[OutputKeywords],
     ) -> None:  # fmt: skip
         """``lowpass`` of several recordings; outputs as for ``bulk_highpass``."""
         node = TransformNode.lowpass(
             frequency, order, zero_phase=zero_phase, family=family, ripple_db=ripple_db, attenuation_db=attenuation_db
         )
-        self._bulk(sources, node, output_dir, output_suffix, force)
+        self._bulk(sources, node, output_dir, output_suffix, force, **options)
 
     def bulk_bandpass(
         self, sources: Sequence[FlexDataset], low_freq: float, high_freq: float, output_dir: Folder,
         output_suffix: str, *, order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
         ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
+        **options: Unpack[OutputKeywords],
     ) -> None:  # fmt: skip
         """``bandpass`` of several recordings; outputs as for ``bulk_highpass``."""
         node = TransformNode.bandpass(
@@ -164,12 +174,13 @@ class ProtocolsClient(TransformsClient):
             ripple_db=ripple_db,
             attenuation_db=attenuation_db,
         )
-        self._bulk(sources, node, output_dir, output_suffix, force)
+        self._bulk(sources, node, output_dir, output_suffix, force, **options)
 
     def bulk_bandstop(
         self, sources: Sequence[FlexDataset], low_freq: float, high_freq: float, output_dir: Folder,
         output_suffix: str, *, order: int | None = None, zero_phase: bool = False, family: FamilyInput = None,
         ripple_db: float | None = None, attenuation_db: float | None = None, force: bool = False,
+        **options: Unpack[OutputKeywords],
     ) -> None:  # fmt: skip
         """``bandstop`` of several recordings; outputs as for ``bulk_highpass``."""
         node = TransformNode.bandstop(
@@ -181,38 +192,45 @@ class ProtocolsClient(TransformsClient):
             ripple_db=ripple_db,
             attenuation_db=attenuation_db,
         )
-        self._bulk(sources, node, output_dir, output_suffix, force)
+        self._bulk(sources, node, output_dir, output_suffix, force, **options)
 
     def bulk_notch(
         self, sources: Sequence[FlexDataset], notch_freq: float | None = None, bandwidth: float | None = None,
         output_dir: Folder | None = None, output_suffix: str | None = None, *, frequency: float | None = None,
         zero_phase: bool = False, force: bool = False,
+        **options: Unpack[OutputKeywords],
     ) -> None:  # fmt: skip
         """``notch`` of several recordings; ``frequency`` is the newer name of ``notch_freq``. All are required."""
         if output_dir is None or output_suffix is None:
             raise ConfigurationError("bulk_notch needs notch_freq (or frequency), bandwidth, output_dir, output_suffix")
         node = TransformNode.notch(notch_freq, bandwidth, frequency=frequency, zero_phase=zero_phase)
-        self._bulk(sources, node, output_dir, output_suffix, force)
+        self._bulk(sources, node, output_dir, output_suffix, force, **options)
 
     def bulk_downsample(
         self, sources: Sequence[FlexDataset], factor: int, output_dir: Folder, output_suffix: str, *,
         operator: Literal["antialiased", "plain"] = "antialiased", force: bool = False,
+        **options: Unpack[OutputKeywords],
     ) -> None:  # fmt: skip
         """``downsample`` of several recordings; outputs as for ``bulk_highpass``."""
-        self._bulk(sources, TransformNode.downsample(factor, operator=operator), output_dir, output_suffix, force)
+        self._bulk(
+            sources, TransformNode.downsample(factor, operator=operator), output_dir, output_suffix, force, **options
+        )
 
     def bulk_slice_time(
         self, sources: Sequence[FlexDataset], start_sec: float, end_sec: float, output_dir: Folder,
         output_suffix: str, *, force: bool = False,
+        **options: Unpack[OutputKeywords],
     ) -> None:  # fmt: skip
         """``slice_time`` of several recordings; outputs as for ``bulk_highpass``."""
-        self._bulk(sources, TransformNode.slice_time(start_sec, end_sec), output_dir, output_suffix, force)
+        self._bulk(sources, TransformNode.slice_time(start_sec, end_sec), output_dir, output_suffix, force, **options)
 
     def _bulk(
-        self, sources: Sequence[FlexDataset], node: TransformNode, output_dir: Folder, suffix: str, force: bool
-    ) -> None:
+        self, sources: Sequence[FlexDataset], node: TransformNode, output_dir: Folder, suffix: str, force: bool,
+        **keywords: Unpack[OutputKeywords],
+    ) -> None:  # fmt: skip
         if isinstance(sources, (str, Path, DatasetMetadata)):
             raise ConfigurationError("bulk calls take a list of datasets; for one dataset use the single call")
+        options = output_options(**keywords)
         known = self._all_known(sources)
         what = node.type.name.lower().replace("_", " ")
         with shown_parts(self._progress, f"{what}: {len(known)} recordings") as progress:
@@ -221,6 +239,7 @@ class ProtocolsClient(TransformsClient):
                 [node],
                 Path(output_dir).expanduser().absolute(),
                 suffix,
+                options=options,
                 force=force,
                 progress=progress,
             )
@@ -246,6 +265,7 @@ class ProtocolsClient(TransformsClient):
         sources: Sequence[FlexDataset] | None,
         output_dir: Folder | None,
         file_type: RadiensFileType | None,
+        **keywords: Unpack[OutputKeywords],
     ) -> ProtocolGraph:
         file = Path(path).expanduser()
         try:
@@ -258,6 +278,7 @@ class ProtocolsClient(TransformsClient):
             sources=None if sources is None else [_source_params(s) for s in self._all_known(sources)],
             output_dir=None if output_dir is None else Path(output_dir).expanduser().absolute(),
             file_type=file_type,
+            options=output_options(**keywords),
         )
 
 

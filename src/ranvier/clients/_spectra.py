@@ -46,8 +46,7 @@ class SpectraClient(SignalsClient):
         SignalSelectionError, TimeRangeError
             A channel that the dataset does not have; a range outside the recording.
         """
-        source = self._metadata(dataset)
-        with shown(self._progress, f"spectrum: {source.base_name}") as progress:
+        with self._work("spectrum", dataset) as (source, progress):
             return self._hub.spectra.get(source.id, query, progress=progress)
 
     def get_batch_spectral(self, items: Sequence[tuple[FlexDataset, SpectralQuery]]) -> BatchSpectralResult:
@@ -95,8 +94,7 @@ class SpectraClient(SignalsClient):
             resolution_hz, f_range_hz, window, overlap=overlap, time_bandwidth=time_bandwidth,
             samp_freq_hz=samp_freq_hz, apply_dsp=apply_dsp,
         )  # fmt: skip
-        source = self._metadata(dataset)
-        with shown(self._progress, f"spectrum: {source.base_name}") as progress:
+        with self._work("spectrum", dataset) as (source, progress):
             return self._hub.spectra.psd(source.id, query, spec_of(time_range), channels, progress=progress)
 
     def get_band_power(
@@ -112,8 +110,7 @@ class SpectraClient(SignalsClient):
     ) -> BandPowerTable:
         """Return the power in bands of frequency, uV^2, per channel; by default delta to ripple (an addition)."""
         query = psd_query(resolution_hz, None, HANN, samp_freq_hz=samp_freq_hz, apply_dsp=apply_dsp)
-        source = self._metadata(dataset)
-        with shown(self._progress, f"band power: {source.base_name}") as progress:
+        with self._work("band power", dataset) as (source, progress):
             return self._hub.spectra.band_power(
                 source.id, dict(bands_hz or BANDS_HZ), query, spec_of(time_range), channels, progress=progress
             )
@@ -130,8 +127,7 @@ class SpectraClient(SignalsClient):
     ) -> CoherenceResult:
         """Return magnitude-squared coherence and phase of pairs of channels, by Welch's method (an addition)."""
         query = psd_query(resolution_hz, f_range_hz, HANN, apply_dsp=apply_dsp)
-        source = self._metadata(dataset)
-        with shown(self._progress, f"coherence: {source.base_name}") as progress:
+        with self._work("coherence", dataset) as (source, progress):
             return self._hub.spectra.coherence(source.id, list(pairs), query, spec_of(time_range), progress=progress)
 
     def get_csd(

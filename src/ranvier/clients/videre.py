@@ -6,10 +6,11 @@ from ranvier.clients._aligned import AlignedClient
 from ranvier.clients._metrics import MetricsClient
 from ranvier.clients._protocols import ProtocolsClient
 from ranvier.clients._spectra import SpectraClient
+from ranvier.clients._spikes import SpikesClient
 from ranvier.clients._summa import SummaClient
 
 
-class VidereClient(ProtocolsClient, SpectraClient, AlignedClient, MetricsClient, SummaClient):
+class VidereClient(ProtocolsClient, SpectraClient, AlignedClient, SpikesClient, MetricsClient, SummaClient):
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::

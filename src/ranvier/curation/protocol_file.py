@@ -15,116 +15,39 @@
 
 Each step has a name, one operation, and ``from`` where it does not take the step before it. Each output is
 ``<base name>_<suffix>`` of every source (``suffix``: its own name by default) or, with ``name``, one file. A text may
-name its recordings under ``sources``; else whoever runs it does.
+name its recordings under ``sources``; else whoever runs it does. ``metadata`` (subject and session, for NWB) and
+``compression`` stand at the top, for all outputs, or at one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from ranvier.curation.graph import SINKS, SOURCES, Graph
+from ranvier.curation.marked_yaml import Marked, Mistakes, load_marked
 from ranvier.curation.output import format_of_suffix
+from ranvier.curation.protocol_words import OPERATIONS, SHORT, VERSION
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import (
-    BulkSinkParams,
     BulkSourceParams,
     ProtocolGraph,
     RadiensFileType,
-    SinkParams,
     SourceParams,
     TransformEdge,
     TransformNode,
     TransformNodeType,
 )
+from ranvier.models.output_options import OutputOptions
 from ranvier.models.transforms import PARAMS_OF
 
-#: Version of the form.
-VERSION = 1
-
-#: Operations by the names that the form gives them.
-OPERATIONS: dict[str, TransformNodeType] = {
-    "notch": TransformNodeType.NOTCH_FILTER,
-    "bandpass": TransformNodeType.BANDPASS_FILTER,
-    "bandstop": TransformNodeType.BANDSTOP_FILTER,
-    "highpass": TransformNodeType.HIGHPASS_FILTER,
-    "lowpass": TransformNodeType.LOWPASS_FILTER,
-    "car": TransformNodeType.CAR_REF,
-    "virtual_ref": TransformNodeType.VIRTUAL_REF,
-    "paired_ref": TransformNodeType.PAIRED_REF,
-    "slice_time": TransformNodeType.SLICE_TIME,
-    "slice_channels": TransformNodeType.SLICE_CHANNELS,
-    "downsample": TransformNodeType.DOWNSAMPLE,
-    "blank_artifacts": TransformNodeType.BLANK_ARTIFACTS,
-    "correct_skew": TransformNodeType.CORRECT_SKEW,
-}
-
-#: Short names of parameters in the form.
-SHORT: dict[TransformNodeType, dict[str, str]] = {
-    TransformNodeType.NOTCH_FILTER: {"frequency": "notch_frequency"},
-    TransformNodeType.BANDPASS_FILTER: {"low": "low_frequency", "high": "high_frequency"},
-    TransformNodeType.BANDSTOP_FILTER: {"low": "low_frequency", "high": "high_frequency"},
-    TransformNodeType.VIRTUAL_REF: {"reference": "ref_channel"},
-    TransformNodeType.PAIRED_REF: {"reference": "ref_channel", "target": "target_channel"},
-    TransformNodeType.SLICE_TIME: {"start": "start_sec", "end": "end_sec"},
-}
-
-_TOP = ("protocol", "name", "description", "sources", "steps", "outputs")
+_TOP = ("protocol", "name", "description", "sources", "steps", "outputs", "metadata", "compression")
+_OUTPUT = ("from", "suffix", "name", "dir", "type")
+_OPTIONS = ("metadata", "compression")
+_OUTPUT_WORDS = "from, suffix or name, dir, type, metadata, compression"
 _SOURCE = "source"  # name of the one source that a text need not name
-
-
-class _Marked(dict[str, Any]):
-    """A mapping that knows the lines of its keys."""
-
-    lines: dict[str, int]
-    line: int
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML whose mappings know their lines, and where no key stands twice."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Marked:
-    made = _Marked()
-    made.lines, made.line = {}, node.start_mark.line + 1
-    for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node, deep=True))  # type: ignore[no-untyped-call]
-        line = key_node.start_mark.line + 1
-        if key in made:
-            raise _Wrong(line, f"{key!r} stands twice (first in line {made.lines[key]})")
-        made[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
-        made.lines[key] = line
-    return made
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-class _Wrong(Exception):  # noqa: N818 - never leaves this module
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(message)
-        self.line, self.message = line, message
-
-
-class _Mistakes:
-    """All that is wrong with a text, by line."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.found: list[tuple[int, str]] = []
-
-    def add(self, line: int, message: str) -> None:
-        self.found.append((line, message))
-
-    def raise_any(self) -> None:
-        if self.found:
-            lines = [f"{self.name}, line {line}: {message}" for line, message in sorted(self.found)]
-            raise ConfigurationError("\n".join(lines))
 
 
 def parse_protocol(
@@ -134,27 +57,18 @@ def parse_protocol(
     sources: Sequence[SourceParams] | None = None,
     output_dir: Path | None = None,
     file_type: RadiensFileType | None = None,
+    options: OutputOptions | None = None,
 ) -> ProtocolGraph:
     """Return the graph that a text describes; ConfigurationError with line and node of every mistake.
 
     Parameters
     ----------
-    sources, output_dir, file_type
+    sources, output_dir, file_type, options
         Take the place of what the text says.
     """
-    mistakes = _Mistakes(name)
-    try:
-        document = yaml.load(text, _Loader)
-    except _Wrong as wrong:
-        mistakes.add(wrong.line, wrong.message)
-        mistakes.raise_any()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        mistakes.add(mark.line + 1 if mark is not None else 1, f"no YAML: {error.problem}")
-        mistakes.raise_any()
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigurationError(f"{name} is no YAML: {error}") from error
-    if not isinstance(document, _Marked) or "protocol" not in document:
+    mistakes = Mistakes(name)
+    document = load_marked(text, name, mistakes)
+    if not isinstance(document, Marked) or "protocol" not in document:
         raise ConfigurationError(f"{name} is no protocol: it begins with 'protocol: {VERSION}'")
     if document["protocol"] != VERSION or isinstance(document["protocol"], bool):
         raise ConfigurationError(
@@ -163,7 +77,7 @@ def parse_protocol(
     for key in document:
         if key not in _TOP:
             mistakes.add(document.lines[key], f"{key!r} is unknown here; known are {', '.join(_TOP)}")
-    reader = _Reader(document, mistakes, sources, output_dir, file_type)
+    reader = _Reader(document, mistakes, sources, output_dir, file_type, options)
     graph = reader.graph(str(document.get("name", "")))
     mistakes.raise_any()
     return graph
@@ -172,17 +86,19 @@ def parse_protocol(
 class _Reader:
     def __init__(
         self,
-        document: _Marked,
-        mistakes: _Mistakes,
+        document: Marked,
+        mistakes: Mistakes,
         sources: Sequence[SourceParams] | None,
         output_dir: Path | None,
         file_type: RadiensFileType | None,
+        options: OutputOptions | None,
     ) -> None:
         self.document = document
         self.mistakes = mistakes
         self.given = sources
         self.output_dir = output_dir
         self.file_type = file_type
+        self.options = options
         self.nodes: list[TransformNode] = []
         self.edges: list[TransformEdge] = []
         self.names: dict[str, int] = {}
@@ -205,21 +121,21 @@ class _Reader:
             self.edges.append(TransformEdge(id=f"{source} -> {target}", source=source, target=target))
         return ProtocolGraph(id=graph_id, nodes=self.nodes, edges=self.edges)
 
-    def _section(self, name: str) -> Sequence[tuple[str, _Marked, int]]:
+    def _section(self, name: str) -> Sequence[tuple[str, Marked, int]]:
         """Return the entries of a section: name, what is given, line."""
         section = self.document.get(name)
         if section is None:
             return []
-        if not isinstance(section, _Marked):
+        if not isinstance(section, Marked):
             self.mistakes.add(self.document.lines[name], f"{name} are given by name, like 'bandpass: {{low: 300}}'")
             return []
         entries = []
         for key, value in section.items():
             line = section.lines[key]
             if value is None:
-                value = _Marked()
+                value = Marked()
                 value.lines, value.line = {}, line
-            if isinstance(value, _Marked):
+            if isinstance(value, Marked):
                 entries.append((key, value, line))
             else:
                 self.mistakes.add(line, f"{key!r} takes parameters like {{low: 300}}, got {value!r}")
@@ -258,14 +174,14 @@ class _Reader:
             self._source(name, given, line)
         return found[-1][0] if found else _SOURCE
 
-    def _source(self, name: str, given: _Marked, line: int) -> None:
+    def _source(self, name: str, given: Marked, line: int) -> None:
         if set(given) & {"path", "paths"} == {"paths"} and isinstance(given["paths"], list):
             found = [self._recording(name, item, given, line) for item in given["paths"]]
             self._many(name, line, [source for source in found if source is not None])
         elif source := self._recording(name, given, given, line):
             self._add(name, line, TransformNodeType.SOURCE, source.model_dump())
 
-    def _recording(self, name: str, item: Any, given: _Marked, line: int) -> SourceParams | None:
+    def _recording(self, name: str, item: Any, given: Marked, line: int) -> SourceParams | None:
         """Read one recording: a path, or a mapping of path, type and stream."""
         entry = {**given, "path": item} if isinstance(item, str) else item
         entry = {key: value for key, value in entry.items() if key != "paths"} if isinstance(entry, Mapping) else {}
@@ -292,7 +208,7 @@ class _Reader:
 
     # Steps and outputs ------------------------------------------------------------------------------------------------
 
-    def _step(self, name: str, given: _Marked, before: str, line: int) -> None:
+    def _step(self, name: str, given: Marked, before: str, line: int) -> None:
         rest = {key: value for key, value in given.items() if key != "from"}
         operations = [key for key in rest if key in OPERATIONS]
         params: Any = rest
@@ -315,18 +231,18 @@ class _Reader:
         self._add(name, line, kind, {short.get(str(key), str(key)): value for key, value in params.items()})
         self._join(given, before, name, line)
 
-    def _output(self, name: str, given: _Marked, before: str, line: int) -> None:
-        extra = [key for key in given if key not in ("from", "suffix", "name", "dir", "type")]
+    def _output(self, name: str, given: Marked, before: str, line: int) -> None:
+        extra = [key for key in given if key not in (*_OUTPUT, *_OPTIONS)]
         if extra or ("name" in given and "suffix" in given):
             what = f"unknown {', '.join(map(repr, extra))}; " if extra else "name or suffix, not both; "
-            self.mistakes.add(line, f"output {name!r}: {what}it takes from, suffix or name, dir, type")
+            self.mistakes.add(line, f"output {name!r}: {what}it takes {_OUTPUT_WORDS}")
             return
         folder = self.output_dir or (Path(str(given["dir"])).expanduser().absolute() if "dir" in given else None)
         if folder is None:
             self.mistakes.add(line, f"output {name!r} names no folder: add dir, or name one where the protocol is run")
             return
         file_type = self.file_type or self._type(name, given, line) or RadiensFileType.XDAT
-        common = {"path": str(folder), "file_type": file_type}
+        common = {"path": str(folder), "file_type": file_type, "options": self._output_options(name, given, line)}
         if "name" in given:
             self._add(name, line, TransformNodeType.SINK, {**common, "base_name": str(given["name"])})
         else:
@@ -334,7 +250,22 @@ class _Reader:
             self._add(name, line, TransformNodeType.BULK_SINK, {**common, "suffix": suffix})
         self._join(given, before, name, line)
 
-    def _join(self, given: _Marked, before: str, name: str, line: int) -> None:
+    def _output_options(self, name: str, given: Marked, line: int) -> OutputOptions | None:
+        """Return metadata and compression of an output: the caller's, its own, or those at the top of the text."""
+        stated = {key: part[key] for key in _OPTIONS for part in (self.document, given) if part.get(key) is not None}
+        if self.options is not None or not stated:
+            return self.options
+        if isinstance(stated.get("metadata"), str):
+            self.mistakes.add(line, f"{name!r}: metadata is a table of fields here; a file is named where this is run")
+            return None
+        try:
+            return OutputOptions.model_validate(stated)
+        except ValidationError as error:
+            for e in error.errors():
+                self.mistakes.add(line, f"{name!r}: {'.'.join(map(str, e['loc']))}: {e['msg'].lower()}")
+            return None
+
+    def _join(self, given: Marked, before: str, name: str, line: int) -> None:
         source = str(given.get("from", before))
         if self.given is not None and source in (self.document.get("sources") or {}):
             source = _SOURCE
@@ -361,114 +292,3 @@ def _short(error: Exception, kind: TransformNodeType) -> str:
         + ("" if e["type"] == "missing" else f", got {e['input']!r}")
         for e in error.errors()
     )
-
-
-def protocol_text(graph: ProtocolGraph) -> str:
-    """Return the YAML form of a protocol.
-
-    Raises
-    ------
-    ConfigurationError
-        For a graph that the form cannot say: a node with several inputs, a kind of node that it does not know.
-    """
-    shape = Graph(graph.nodes, graph.edges)
-    names = _names(graph.nodes)
-    document: dict[str, Any] = {"protocol": VERSION}
-    if graph.id:
-        document["name"] = graph.id
-    sections: dict[str, dict[str, Any]] = {"sources": {}, "steps": {}, "outputs": {}}
-    for node_id in _in_order(shape):
-        node = shape.nodes[node_id]
-        parents = shape.parents[node_id]
-        if len(parents) > 1:
-            raise ConfigurationError(f"{node_id} has {len(parents)} inputs; a protocol with faults has no YAML form")
-        origin = {"from": names[parents[0]]} if parents else {}
-        name = names[node_id]
-        if node.type in SOURCES:
-            sections["sources"][name] = _source_entry(node)
-        elif node.type in SINKS:
-            sections["outputs"][name] = {**origin, **_sink_entry(node)}
-        else:
-            sections["steps"][name] = {**origin, **_step_entry(node)}
-    document.update({key: value for key, value in sections.items() if value})
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
-
-
-def _in_order(shape: Graph) -> list[str]:
-    """Return the nodes, each behind what it takes."""
-    order: list[str] = []
-    todo = [i for i in shape.nodes if not shape.parents[i]]
-    while todo:
-        node = todo.pop(0)
-        if node not in order:
-            order.append(node)
-            todo = [*shape.children[node], *todo]
-    if len(order) != len(shape.nodes):
-        raise ConfigurationError("a protocol with a cycle has no YAML form")
-    return order
-
-
-def _names(nodes: Sequence[TransformNode]) -> dict[str, str]:
-    """Return a name for each node: its id where a person gave it, else what it does."""
-    words: dict[TransformNodeType, str] = {kind: word for word, kind in OPERATIONS.items()}
-    words |= {TransformNodeType.SOURCE: "source", TransformNodeType.BULK_SOURCE: "sources"}
-    taken = {node.id for node in nodes if not _is_uuid(node.id)}
-    names = {}
-    for node in nodes:
-        if not _is_uuid(node.id):
-            names[node.id] = node.id
-            continue
-        stem = words.get(node.type, "output")
-        name, n = stem, 1
-        while name in taken:
-            n += 1
-            name = f"{stem}_{n}"
-        taken.add(name)
-        names[node.id] = name
-    return names
-
-
-def _is_uuid(text: str) -> bool:
-    parts = text.split("-")
-    return [len(p) for p in parts] == [8, 4, 4, 4, 12] and all(c in "0123456789abcdef" for p in parts for c in p)
-
-
-def _source_entry(node: TransformNode) -> dict[str, Any]:
-    params = node.params
-    if isinstance(params, SourceParams):
-        return _recording_entry(params)
-    if isinstance(params, BulkSourceParams):
-        return {"paths": [_recording_entry(source) for source in params.sources]}
-    raise ConfigurationError(f"{node.id} is a source without recordings")
-
-
-def _recording_entry(params: SourceParams) -> dict[str, Any]:
-    path = str(Path(params.path) / params.base_name)
-    return {"path": path, "type": params.file_type.name, **({"stream": params.stream} if params.stream else {})}
-
-
-def _sink_entry(node: TransformNode) -> dict[str, Any]:
-    params = node.params
-    if isinstance(params, SinkParams):
-        return {"name": params.base_name, "dir": params.path, "type": params.file_type.name}
-    if isinstance(params, BulkSinkParams):
-        return {"suffix": params.suffix, "dir": params.path, "type": params.file_type.name}
-    raise ConfigurationError(f"{node.id} is an output without a name")
-
-
-def _said(value: Any) -> Any:
-    """Return a parameter as YAML says it: members of an enumeration by name."""
-    if isinstance(value, Enum):
-        return value.name.lower()
-    return [_said(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _step_entry(node: TransformNode) -> dict[str, Any]:
-    words = {kind: word for word, kind in OPERATIONS.items()}
-    if node.type not in words:
-        raise ConfigurationError(f"{node.id}: the YAML form has no {node.type.name}")
-    brief = {full: short for short, full in SHORT.get(node.type, {}).items()}
-    defaults = {name: f.default for name, f in PARAMS_OF[node.type].model_fields.items() if not f.is_required()}
-    given = {} if node.params is None else {key: _said(value) for key, value in node.params.model_dump().items()}
-    kept = {key: value for key, value in given.items() if key not in defaults or value != defaults[key]}
-    return {words[node.type]: {brief.get(key, key): value for key, value in kept.items()}}

@@ -7,6 +7,8 @@ have, a slice outside, an output that would overwrite a source) is found here, a
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -41,6 +43,8 @@ class Input:
         What provenance says about it.
     events
         Gives its events, for steps that ask for them.
+    sibling
+        What tells it from another recording of the same base name beside it (``ns2`` and ``ns6``).
     """
 
     node: str
@@ -54,6 +58,12 @@ class Input:
     extra: Mapping[str, Any] = field(default_factory=dict)
     bulk: bool = False
     events: Callable[[], Events] = Events.empty
+    sibling: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its base name; with its stream, where it is one of several, and what else tells it from its siblings."""
+        return "_".join([self.base_name, *(_word(part) for part in (self.stream, self.sibling) if part)])
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,7 @@ class _Planner:
         point = _Point(recording.fs, self.source.channels, recording.start, recording.stop)
         root = self._grown(self.graph.tree(self.source.node), point)
         return Task(
-            label=self.source.base_name,
+            label=self.source.name,
             source=SourceRef(
                 uri=to_uri(self.source.canonical),
                 file_type=self.source.format.file_type,
@@ -164,7 +174,7 @@ class _Planner:
         if not has_its_params(step.node):
             return None
         try:
-            destination, known = destination_of(step, self.source.base_name)
+            destination, known = destination_of(step, self.source.name)
             refuse_own_source(
                 self.source.format, self.source.canonical, destination, known, self.source.record.get("provenance")
             )
@@ -176,37 +186,59 @@ class _Planner:
             name=name_of(destination, known),
             uri=to_uri(destination),
             file_type=known.file_type,
-            header=self._header(point, known),
+            header=self._header(point, known, step.node.params),
             start=point.start,
             stop=point.stop,
             force=self.force,
         )
 
-    def _header(self, point: _Point, known: Format) -> Header:
+    def _header(self, point: _Point, known: Format, params: object) -> Header:
         """Return the header of an output; its provenance tells the stages of its own path only."""
         recording = self.source.recording
         at = ceil(point.start * recording.fs / point.fs)
         header = make_header(recording, None, sources=[self.source.record], extra=self.source.extra, start=at)
         record = {**(header.provenance or {}), "stages": list(point.stages), "file_type": known.file_type.name}
-        return replace(header, fs=point.fs, channels=point.channels, start=point.start, provenance=record)
+        header = replace(header, fs=point.fs, channels=point.channels, start=point.start, provenance=record)
+        options = params.options if isinstance(params, (SinkParams, BulkSinkParams)) else None
+        if options is None:
+            return header
+        record["options"] = options.model_dump(mode="json")
+        return replace(header, options=options)
 
     def _fault(self, step: Step, message: str) -> None:
-        where = f"{self.source.base_name}: " if self.source.bulk else ""
+        where = f"{self.source.name}: " if self.source.bulk else ""
         for node in (step.node.id, *step.aliases):
             self.faults.add(node, where + message)
+
+
+def tell_siblings_apart(inputs: Sequence[Input]) -> list[Input]:
+    """Return inputs such that files side by side that differ in nothing but their suffix have names of their own."""
+    files = {(source.canonical.parent / source.base_name, source.canonical, source.stream) for source in inputs}
+    same = Counter((place, stream) for place, _, stream in files)
+    return [
+        replace(source, sibling=source.canonical.suffix.lstrip("."))
+        if same[source.canonical.parent / source.base_name, source.stream] > 1
+        else source
+        for source in inputs
+    ]
+
+
+def _word(stream: str) -> str:
+    """Return the name of a stream as a part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", stream).strip("_")
 
 
 def _is_plain(step: Step) -> bool:
     return step.node.type not in SINKS and step.node.type != TransformNodeType.SLICE_TIME
 
 
-def destination_of(step: Step, base_name: str) -> tuple[Path, Format]:
-    """Return ``dir/base`` and the format that a sink node means for a source of this name."""
+def destination_of(step: Step, source_name: str) -> tuple[Path, Format]:
+    """Return ``dir/base`` and the format that a sink node means for a source of this name (``Input.name``)."""
     params = step.node.params
     if isinstance(params, SinkParams):
         name = _without_suffix(params.base_name, params.file_type)
     elif isinstance(params, BulkSinkParams):
-        name = f"{base_name}_{params.suffix}"
+        name = f"{source_name}_{params.suffix}"
     else:
         raise TypeError(f"{step.node.id} is no sink")
     destination = Path(params.path).expanduser().absolute() / name

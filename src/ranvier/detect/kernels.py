@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
+from ranvier.kernels.lanes import STRIP, beyond, lowest_bit
 
-#: Rows and columns that are looked at together: their extremes decide whether anything in the tile is worth a closer
-#: look. 64 x 64 float32 (16 kB) stay in the L1 cache.
-TILE_ROWS = 64
-TILE_COLUMNS = 64
+#: Rows that are looked at together: whether one of them reaches a threshold decides if a column is worth a closer look.
+TILE_ROWS = 32
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -110,8 +109,8 @@ def threshold_events(
     A channel crosses at counter ``t`` where ``x[t] <= negative < x[t-1]`` or ``x[t] >= positive > x[t-1]``. The
     event is the extremum (first of equals, on the side of the crossing) of ``x[t .. t + window]``; crossings before
     ``t + 1 + max(shadow, window)`` are not looked at. NaN crosses nothing and is no extremum; behind it a channel must
-    be seen on the near side of a threshold first. Tiles that stay within the thresholds are passed over after one
-    vectorised pass for their extremes.
+    be seen on the near side of a threshold first. Columns that stay within the thresholds for a tile of rows are passed
+    over after one vectorised pass.
 
     Parameters
     ----------
@@ -129,28 +128,33 @@ def threshold_events(
         only. The kernel stops before a tile that might not fit.
     """
     n = 0
-    low = np.empty(TILE_COLUMNS, np.float32)
-    high = np.empty(TILE_COLUMNS, np.float32)
+    columns = x.shape[1]
+    inner, strips = columns // STRIP, -(-columns // STRIP)
+    open_ = np.zeros(strips, np.uint64)  # a bit per column: those whose window is open are followed on
+    found = np.empty(strips, np.uint64)
+    for c in range(columns):
+        open_[c // STRIP] |= np.uint64(crossing[c] >= 0) << np.uint64(c % STRIP)
     for first in range(0, x.shape[0], TILE_ROWS):
         stop = min(first + TILE_ROWS, x.shape[0])
-        if n + x.shape[1] * (TILE_ROWS + 1) > len(values):
+        if n + columns * (TILE_ROWS + 1) > len(values):
             return n, first
-        for left in range(0, x.shape[1], TILE_COLUMNS):
-            width = min(TILE_COLUMNS, x.shape[1] - left)
-            low[:] = np.inf
-            high[:] = -np.inf
-            for row in range(first, stop):
-                samples = x[row, left : left + width]
-                for k in range(width):
-                    value = samples[k]
-                    low[k] = value if value < low[k] else low[k]
-                    high[k] = value if value > high[k] else high[k]
-            for k in range(width):
-                c = left + k
-                if low[k] <= negative[c] or high[k] >= positive[c] or crossing[c] >= 0:
-                    n = _column(
-                        x, start, first, stop, c, negative[c], positive[c], shadow, window,
-                        previous, dead_until, crossing, peak_at, peak, events, channels, values, n,
-                    )  # fmt: skip
-                previous[c] = x[stop - 1, c]
+        found[:] = open_
+        for row in range(first, stop):
+            for strip in range(inner):
+                found[strip] |= beyond(x, row, strip * STRIP, negative, positive)
+            for c in range(inner * STRIP, columns):
+                reached = x[row, c] <= negative[c] or x[row, c] >= positive[c]
+                found[inner] |= np.uint64(reached) << np.uint64(c % STRIP)
+        for strip in range(strips):
+            bits = found[strip]
+            while bits != 0:
+                c = strip * STRIP + lowest_bit(bits)
+                n = _column(
+                    x, start, first, stop, c, negative[c], positive[c], shadow, window,
+                    previous, dead_until, crossing, peak_at, peak, events, channels, values, n,
+                )  # fmt: skip
+                one = np.uint64(1) << np.uint64(c % STRIP)
+                open_[strip] = open_[strip] | one if crossing[c] >= 0 else open_[strip] & ~one
+                bits &= bits - np.uint64(1)
+        previous[:] = x[stop - 1]
     return n, x.shape[0]

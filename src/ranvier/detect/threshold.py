@@ -214,5 +214,6 @@ class ThresholdDetector:
 
 def _ordered(events: I64, channels: I32, values: F32) -> Detections:
     """Copy a kernel's output in the order of crossings."""
-    order = np.lexsort((channels, events[:, 1]))
+    crossings = events[:, 1]
+    order = np.argsort((crossings - crossings.min()) * (int(channels.max()) + 1) + channels)
     return Detections(events[order, 0], events[order, 1], channels[order], values[order])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
-from ranvier.exceptions import DatasetError, NotARecordingError, SignalSelectionError
+from ranvier.exceptions import DatasetError, NotARecordingError, RadiensError, SignalSelectionError
 from ranvier.hub.provenance import provenance_model
+from ranvier.hub.sidecars import SpikesBeside, holds_spikes
 from ranvier.hub.timing import time_range
 from ranvier.models.channels import COLOR_GROUP_UNSET, ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
@@ -59,6 +61,7 @@ class Datasets:
         self._store = store
         self._linked: dict[str, Linked] = {}
         self._lock = threading.RLock()
+        self._beside = SpikesBeside()
 
     def link(
         self,
@@ -85,7 +88,26 @@ class Datasets:
         self._restore(linked)
         with self._lock:
             self._replace(linked)
+        self.link_spikes(linked)
         return self._metadata(linked)
+
+    def link_spikes(self, linked: Linked) -> Ids:
+        """Link the spikes beside a recording that are not yet; return the ids of all spikes that belong to it."""
+        if holds_spikes(linked):
+            return [linked.id]
+        with self._lock:
+            known = {other.canonical for other in self._linked.values()}
+        for path in self._beside.paths(linked):
+            if path not in known:
+                try:
+                    self.link(path, RadiensFileType.SPIKES)
+                except RadiensError:  # damaged, or of a newer version: the recording itself is whole
+                    continue
+        return self._spikes_of(linked)[0]
+
+    def parent_of(self, linked: Linked) -> Linked | None:
+        """Return the linked recording that a dataset of spikes belongs to."""
+        return next((r for _, r in self.items() if not holds_spikes(r) and self._beside.belongs(linked, r)), None)
 
     def streams(self, path: Path) -> Ids:
         """Return the exact path to link for each stream of signals at a path."""
@@ -136,6 +158,8 @@ class Datasets:
         """Unlink datasets (all of this hub for None); return the ids that went. Files are not touched."""
         with self._lock:
             gone = [i for i in (list(self._linked) if ids is None else ids) if i in self._linked]
+            with_them = [s for i in gone for s in self._spikes_of(self._linked[i])[0] if s in self._linked]
+            gone = list(dict.fromkeys([*gone, *with_them]))
             for i in gone:
                 self._linked.pop(i).session.close()
         self._store.datasets.remove(gone)
@@ -305,8 +329,26 @@ class Datasets:
             source_label=linked.format.name,
         )
 
+    def _spikes_of(self, linked: Linked) -> tuple[Ids, Ids]:
+        """Return the ids of spikes that belong to a dataset, and why others beside it do not."""
+        if holds_spikes(linked):
+            return [linked.id], []
+        found, notes = [], []
+        for i, other in self.items():
+            if holds_spikes(other) and self._beside.is_beside(other, linked):
+                wrong = self._beside.differences(other, linked)
+                if wrong:
+                    notes.append(
+                        f"{other.canonical.name} is not used: it holds spikes of another recording ({wrong[0]})"
+                    )
+                else:
+                    found.append(i)
+        return [*found, *(f"{linked.id}_{name}" for name in linked.session.spike_trains)], notes
+
     def _metadata(self, linked: Linked) -> DatasetMetadata:
         recording = linked.recording
+        spikes, spike_notes = self._spikes_of(linked)
+        parent = self.parent_of(linked) if holds_spikes(linked) else None
         fs = recording.fs
         return DatasetMetadata(
             id=linked.id,
@@ -316,7 +358,9 @@ class Datasets:
             time_range=time_range(recording),
             channel_metadata=self._channel_metadata(linked),
             stream=linked.stream,
-            notes=(*linked.session.notes, *recording.notes),
+            parent_dsource_id="" if parent is None else parent.id,
+            associated_spikes_ids=spikes,
+            notes=(*linked.session.notes, *recording.notes, *spike_notes),
             lost_samples=recording.lost_samples,
             gaps=tuple((float(g.start / fs), float(g.stop / fs)) for g in recording.segments.gaps),
             simulated=recording.simulated,
@@ -350,18 +394,25 @@ def _known(linked: Linked, kind: SignalType, ntv: Sequence[int]) -> list[int]:
 
 
 def _split_stream(path: Path | str) -> tuple[Path, str | None]:
-    """Split ``folder#stream``; a ``#`` that belongs to an existing path is left alone."""
+    """Split ``folder#stream`` or ``dir/base#stream``; a ``#`` that belongs to an existing path is left alone."""
     text = str(path)
     whole = Path(text).expanduser()
-    if "#" not in text or whole.exists():
+    if "#" not in text or _is_there(whole):
         return whole, None
     at = text.find("#")
     while at != -1:
         left = Path(text[:at]).expanduser()
-        if left.exists():
+        if _is_there(left):
             return left, text[at + 1 :]
         at = text.find("#", at + 1)
     return whole, None
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is such a path, or files of which it is the base name."""
+    if path.exists() or not path.name:
+        return path.exists()
+    return any(path.parent.glob(f"{escape(path.name)}[._]*"))
 
 
 def _signature(path: Path) -> tuple[int, int, int]:

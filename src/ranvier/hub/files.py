@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +46,10 @@ class Files:
         self._curation = curation
 
     def list_directory(self, path: Path) -> list[FileInfo]:
-        """Return the recordings in a folder, by name; one that cannot be read has no channels and no duration."""
+        """Return the recordings in a folder, by name; one that cannot be read has no channels and no duration.
+
+        ``path / base_name`` can be linked: files of one format that share their base name keep the suffix there.
+        """
         folder = path.expanduser().absolute()
         if not folder.is_dir():
             raise RecordingError(f"{folder} is not a folder")
@@ -58,7 +62,13 @@ class Files:
             with suppress(DatasetError):  # a folder with several recordings in it: they are not in this one
                 known.files(canonical)
                 found.setdefault(canonical, known)
-        return [info for canonical, known in found.items() for info in _describe(known, canonical)]
+        times = Counter((known.name, known.base_name(canonical)) for canonical, known in found.items())
+        return [
+            info
+            for canonical, known in found.items()
+            for base in (known.base_name(canonical),)
+            for info in _describe(known, canonical, base if times[known.name, base] == 1 else canonical.name)
+        ]
 
     def copy(self, src: Path, dst: Path, *, force: bool = False) -> None:
         """Copy a recording to ``dir/base``; the format stays."""
@@ -116,10 +126,9 @@ def _delete_packets(canonical: Path, base: str, streams: set[str]) -> None:
         delete_packets(packet_file(canonical, base, stream))
 
 
-def _describe(known: Format, canonical: Path) -> list[FileInfo]:
+def _describe(known: Format, canonical: Path, base: str) -> list[FileInfo]:
     files = [f for f in known.files(canonical) if f.exists()]
     stats = [f.stat() for f in files]
-    base = known.base_name(canonical)
     common: dict[str, Any] = {
         "path": str(canonical.parent),
         "file_type": known.file_type,

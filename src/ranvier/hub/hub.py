@@ -17,6 +17,7 @@ from ranvier.hub.sessions import Sessions
 from ranvier.hub.signals import Signals
 from ranvier.hub.simulation import Simulation
 from ranvier.hub.spectra import Spectra
+from ranvier.hub.spikes import SpikesOf
 from ranvier.hub.summa import Summa
 from ranvier.store import Store
 
@@ -37,6 +38,7 @@ class Hub:
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs, self.store)
         self.spectra = Spectra(self.datasets, self.dsp, self.jobs)
         self.aligned = Aligned(self.datasets, self.dsp, self.jobs)
+        self.spikes = SpikesOf(self.datasets)
         self.summa = Summa(self.datasets, self.metrics, self.jobs, self.store)
         self.simulation = Simulation(self.datasets, self.jobs)
         self.replays = Replays(self.datasets, self.curation, self.simulation)

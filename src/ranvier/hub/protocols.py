@@ -13,10 +13,18 @@ from ranvier.curation.executors import Executor, TaskResult, ThreadExecutor
 from ranvier.curation.graph import SOURCES, Faults, Graph, shape_faults
 from ranvier.curation.memory import tree_bytes
 from ranvier.curation.output import writable
-from ranvier.curation.protocol_file import parse_protocol, protocol_text
-from ranvier.curation.protocol_plan import Input, collision_faults, make_task, refuse_existing
+from ranvier.curation.protocol_file import parse_protocol
+from ranvier.curation.protocol_plan import Input, collision_faults, make_task, refuse_existing, tell_siblings_apart
+from ranvier.curation.protocol_text import protocol_text
 from ranvier.curation.task import OutputRef, Task, to_path
-from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, PartialFailureError, RadiensError
+from ranvier.exceptions import (
+    CapabilityError,
+    ConfigurationError,
+    DatasetError,
+    JobCancelledError,
+    PartialFailureError,
+    RadiensError,
+)
 from ranvier.hub.curation import RUN_WORKERS, repeat_request, source_record
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.jobs import JobContext, JobManager, Need
@@ -33,7 +41,9 @@ from ranvier.models.dataset import (
     TransformNodeType,
 )
 from ranvier.models.jobs import JobProgress, PartProgress
+from ranvier.models.output_options import OutputOptions
 from ranvier.recordings import all_formats
+from ranvier.recordings.signalless import NoSignals
 from ranvier.services.progress import Progress
 from ranvier.store import Store
 
@@ -90,9 +100,14 @@ class Protocols:
 
     def check(self, graph: ProtocolGraph, *, force: bool = True) -> Sequence[Path]:
         """Check a protocol; return the outputs that it would write."""
-        tasks = self._plan(graph, force=force).tasks
-        refuse_existing(tasks)
-        return [Path(output.name) for task in tasks for output in task.outputs]
+        planned = self._plan(graph, force=force)
+        refuse_existing(planned.tasks)
+        outputs = [output.name for task in planned.tasks for output in task.outputs]
+        if planned.failures:
+            lines = [f"{name}: {message}" for name, message in planned.failures.items()]
+            first = f"{len(lines)} would fail, {len(outputs)} outputs would be written:"
+            raise PartialFailureError("\n  ".join([first, *lines]), planned.failures, outputs)
+        return [Path(name) for name in outputs]
 
     def run(self, protocol_id: str, *, force: bool = False, progress: Progress | None = None) -> Sequence[Path]:
         """Run a saved protocol; see the Protocol."""
@@ -115,6 +130,7 @@ class Protocols:
         suffix: str,
         *,
         file_type: RadiensFileType | None = None,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> Sequence[Path]:
@@ -124,7 +140,10 @@ class Protocols:
         known = [self._datasets.linked(i) for i in dataset_ids]
         sources = BulkSourceParams(sources=[_source(linked) for linked in known])
         sink = BulkSinkParams(
-            suffix=suffix, path=str(output_dir), file_type=file_type or _writable(known[0].format.file_type)
+            suffix=suffix,
+            path=str(output_dir),
+            file_type=file_type or _writable(known[0].format.file_type),
+            options=options,
         )
         line = [
             TransformNode(id="sources", type=TransformNodeType.BULK_SOURCE, params=sources),
@@ -145,9 +164,12 @@ class Protocols:
         sources: Sequence[SourceParams] | None = None,
         output_dir: Path | None = None,
         file_type: RadiensFileType | None = None,
+        options: OutputOptions | None = None,
     ) -> ProtocolGraph:
         """Return the protocol that a YAML text describes; see the Protocol."""
-        return parse_protocol(text, name=name, sources=sources, output_dir=output_dir, file_type=file_type)
+        return parse_protocol(
+            text, name=name, sources=sources, output_dir=output_dir, file_type=file_type, options=options
+        )
 
     def to_yaml(self, graph: ProtocolGraph) -> str:
         """Return the YAML form of a protocol."""
@@ -174,21 +196,22 @@ class Protocols:
         sources = _sources_of(node)
         if node.params is not None and not sources:
             faults.add(node.id, "names no recording")
-        inputs: list[Input] = []
+        opened: list[Input] = []
         broken: dict[str, Faults] = {}
         for params in sources:
-            name = str(Path(params.path) / params.base_name)
-            own = Faults()
             try:
-                source = self._open(node, params)
-                task = make_task(graph, source, own, force=force)
+                opened.append(self._open(node, params))
             except RadiensError as error:
-                own.add(node.id, f"{name}: {error}")
-            else:
-                inputs.append(source)
-                (planned.faulty if own.by_node else planned.tasks).append(task)
+                name = str(Path(params.path) / params.base_name) + (f"#{params.stream}" if params.stream else "")
+                broken[name] = Faults()
+                broken[name].add(node.id, f"{name}: {error}")
+        inputs = tell_siblings_apart(opened)
+        for source in inputs:
+            own = Faults()
+            task = make_task(graph, source, own, force=force)
+            (planned.faulty if own.by_node else planned.tasks).append(task)
             if own.by_node:
-                broken[name] = own
+                broken[str(source.canonical.parent / source.name)] = own
         if broken and len(broken) == len(sources):
             for own in broken.values():
                 for at, messages in own.by_node.items():
@@ -201,6 +224,8 @@ class Protocols:
 
     def _open(self, node: TransformNode, params: SourceParams) -> Input:
         linked = self._linked(params)
+        if isinstance(linked.recording, NoSignals):
+            raise CapabilityError("; ".join(linked.recording.notes) + ": there is nothing to transform")
         return Input(
             node=node.id,
             base_name=linked.base_name,

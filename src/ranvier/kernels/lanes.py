@@ -22,6 +22,10 @@ from numba.extending import intrinsic, models, overload, register_model
 
 #: Values per variable: one 512-bit register of float64.
 WIDTH = 8
+#: Values that :func:`within` looks at.
+BITS = 64
+#: Columns that :func:`beyond` looks at.
+STRIP = 16
 
 _INDEX = ir.IntType(32)
 
@@ -42,11 +46,11 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, ir.VectorType(ir.DoubleType(), WIDTH))
 
 
-def _spread(builder: Any, value: Any) -> Any:
+def _spread(builder: Any, value: Any, width: int = WIDTH) -> Any:
     """Return a vector with one value in every lane."""
-    kind = ir.VectorType(value.type, WIDTH)
+    kind = ir.VectorType(value.type, width)
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INDEX, 0))
-    first = ir.Constant(ir.VectorType(_INDEX, WIDTH), [0] * WIDTH)
+    first = ir.Constant(ir.VectorType(_INDEX, width), [0] * width)
     return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), first)
 
 
@@ -123,28 +127,141 @@ def spread(typing: Any, value: Any) -> Any:
     return LANES(types.float64), lambda context, builder, signature, values: _spread(builder, values[0])
 
 
+def _folded(builder: Any, value: Any, join: Callable[[Any, Any, Any], Any]) -> Any:
+    """Join the lanes by halves: ``(0, 4), (2, 6)`` and so on, always in this order."""
+    width = WIDTH
+    while width > 1:
+        width //= 2
+        none = ir.Constant(value.type, ir.Undefined)
+        low, high = (
+            builder.shuffle_vector(
+                value, none, ir.Constant(ir.VectorType(_INDEX, width), list(range(first, first + width)))
+            )
+            for first in (0, width)
+        )
+        value = join(builder, low, high)
+    return builder.extract_element(value, ir.Constant(_INDEX, 0))
+
+
+def _lesser(builder: Any, one: Any, two: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", one, two), one, two)
+
+
+def _greater(builder: Any, one: Any, two: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", one, two), one, two)
+
+
+def _fold(join: Callable[[Any, Any, Any], Any]) -> Any:
+    def typed(typing: Any, lanes: Any) -> Any:
+        if lanes != LANES:
+            return None
+        return types.float64(LANES), lambda context, builder, signature, values: _folded(builder, values[0], join)
+
+    return intrinsic(typed)
+
+
+def _choice(join: Callable[[Any, Any, Any], Any]) -> Any:
+    def typed(typing: Any, one: Any, two: Any) -> Any:
+        if one != LANES or two != LANES:
+            return None
+        return LANES(LANES, LANES), lambda context, builder, signature, values: join(builder, *values)
+
+    return intrinsic(typed)
+
+
+#: Sum, least and most of the lanes.
+total = _fold(lambda builder, one, two: builder.fadd(one, two))
+least = _fold(_lesser)
+most = _fold(_greater)
+#: The lesser, the greater of two in each lane; the second where the first is NaN.
+lesser = _choice(_lesser)
+greater = _choice(_greater)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
-def total(typing: Any, lanes: Any) -> Any:
-    """Sum of the lanes, by halves: ``(0 + 4) + (2 + 6)`` and so on, always in this order."""
-    if lanes != LANES:
+def within(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) -> Any:
+    """Say which of BITS float32 values from ``array[row, column]`` on are in ``[low, high]``: bit i for value i."""
+    if not _is_matrix(array) or array.dtype != types.float32:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        (value,) = values
-        width = WIDTH
-        while width > 1:
-            width //= 2
-            none = ir.Constant(value.type, ir.Undefined)
-            low, high = (
-                builder.shuffle_vector(
-                    value, none, ir.Constant(ir.VectorType(_INDEX, width), list(range(first, first + width)))
-                )
-                for first in (0, width)
-            )
-            value = builder.fadd(low, high)
-        return builder.extract_element(value, ir.Constant(_INDEX, 0))
+        kind = ir.VectorType(ir.FloatType(), BITS)
+        place = builder.bitcast(_place(context, builder, signature.args[0], *values[:3]), kind.as_pointer())
+        held = builder.load(place, align=_item_bytes(signature.args[0]))
+        low, high = (_spread(builder, value, BITS) for value in values[3:])
+        inside = builder.and_(builder.fcmp_ordered(">=", held, low), builder.fcmp_ordered("<=", held, high))
+        return builder.bitcast(inside, ir.IntType(BITS))
 
-    return types.float64(LANES), generate
+    return types.uint64(array, types.intp, types.intp, types.float32, types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def beyond(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) -> Any:
+    """Say which of STRIP columns of a float32 row are at or beyond their limits, ``low[column:]``, ``high[column:]``.
+
+    Bit i tells of ``array[row, column + i]``.
+    """
+    if not _is_matrix(array) or array.dtype != types.float32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array, row, column, low, high = values
+        kind, align = ir.VectorType(ir.FloatType(), STRIP), _item_bytes(signature.args[0])
+
+        def held(place: Any) -> Any:
+            return builder.load(builder.bitcast(place, kind.as_pointer()), align=align)
+
+        def limits(kind: Any, vector: Any) -> Any:
+            header = context.make_array(kind)(context, builder, vector)
+            return held(builder.gep(header.data, [column]))
+
+        x = held(_place(context, builder, signature.args[0], array, row, column))
+        below = builder.fcmp_ordered("<=", x, limits(signature.args[3], low))
+        above = builder.fcmp_ordered(">=", x, limits(signature.args[4], high))
+        return builder.zext(builder.bitcast(builder.or_(below, above), ir.IntType(STRIP)), ir.IntType(64))
+
+    vector = types.Array(types.float32, 1, "C")
+    return types.uint64(array, types.intp, types.intp, vector, vector), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit(typing: Any, bits: Any) -> Any:
+    """Which is the lowest bit that is set; at least one is."""
+    return types.int64(types.uint64), lambda context, builder, signature, values: builder.cttz(
+        values[0], ir.Constant(ir.IntType(1), 1)
+    )
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def turn(typing: Any, source: Any, row: Any, column: Any, out: Any, out_row: Any, out_column: Any) -> Any:
+    """``out[out_row + i, out_column + j] = source[row + j, column + i]`` for i, j < WIDTH; matrices of one type.
+
+    Three rounds of riffling rows with those half a square below turn the square (bits of the position rotate).
+    """
+    if not isinstance(source, types.Array) or source.ndim != 2 or out.ndim != 2 or source.dtype != out.dtype:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        source, row, column, out, out_row, out_column = values
+        kinds, align = signature.args, _item_bytes(signature.args[0])
+        steps = [ir.Constant(row.type, i) for i in range(WIDTH)]
+        lines = [
+            builder.load(_place(context, builder, kinds[0], source, builder.add(row, i), column), align=align)
+            for i in steps
+        ]
+        half = WIDTH // 2
+        pairs = [i // 2 + (WIDTH if i % 2 else 0) for i in range(2 * WIDTH)]
+        low, high = (ir.Constant(ir.VectorType(_INDEX, WIDTH), part) for part in (pairs[:WIDTH], pairs[WIDTH:]))
+        for _ in range(3):
+            lines = [
+                builder.shuffle_vector(lines[i], lines[i + half], which) for i in range(half) for which in (low, high)
+            ]
+        for i, line in zip(steps, lines, strict=True):
+            place = _place(context, builder, kinds[3], out, builder.add(out_row, i), out_column)
+            builder.store(line, place, align=align)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, types.intp, out, types.intp, types.intp), generate
 
 
 def _instruction(name: str) -> Any:

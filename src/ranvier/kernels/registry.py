@@ -27,6 +27,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.dsp.reference_kernels",
     "ranvier.dsp.fir_kernels",
     "ranvier.detect.kernels",
+    "ranvier.spikes.kernels",
     "ranvier.spectral.fft_kernels",
     "ranvier.sorting.isocut_kernels",
     "ranvier.sorting.event_kernels",

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
-from ranvier.metrics.packet_kernels import DRAWN, _middle
+from ranvier.metrics.packet_kernels import _INF, DRAWN, _middle
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -69,9 +69,6 @@ def median_columns(values: F32, out: F64) -> None:
     held = np.empty((_GROUP, rows + 1), np.float32)
     filled = np.empty(_GROUP, np.int64)
     near = np.empty(rows + 1, np.float32)
-    keys = np.empty(rows, np.uint32)
-    spare = np.empty(rows, np.uint32)
-    histogram = np.empty(2048, np.int64)
     drawn = np.empty(DRAWN, np.float32)
     for left in range(0, columns, _GROUP):
         width = min(_GROUP, columns - left)
@@ -85,4 +82,4 @@ def median_columns(values: F32, out: F64) -> None:
         for k in range(width):
             out[left + k] = np.nan
             if filled[k] > 0:
-                out[left + k] = _middle(held[k], filled[k], near, keys, spare, histogram, drawn)
+                out[left + k] = _middle(held[k : k + 1], 0, filled[k], _INF, -_INF, near, drawn)

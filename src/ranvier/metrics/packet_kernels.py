@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from numba.extending import register_jitable
 
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import WIDTH, load, spread, total
-from ranvier.metrics.kernels import _ordered, _select, _value
+from ranvier.kernels.lanes import BITS, WIDTH, greater, lesser, load, lowest_bit, spread, total, turn, within
+from ranvier.kernels.lanes import least as least_of
+from ranvier.kernels.lanes import most as most_of
 from ranvier.metrics.packet_columns import (
     AT_MAX,
     AT_MIN,
@@ -48,14 +50,20 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
+Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
-#: Columns that are turned into rows together: a cache line.
+#: Columns that are turned into rows together: a cache line of int16 counts, two of float32.
 GROUP = 32
-#: Samples whose extremes are kept: what lies within the thresholds is not looked at again.
-BLOCK = 64
+#: So few values are gathered and ranked rather than counted again.
+FEW = 700
+#: How far, as a share of a range, interpolation in it may err because densities are not flat.
+CURVED = 0.02
 #: Values drawn to guess where a median lies, and how many of them around it are the guess (3.5 standard deviations).
 DRAWN = 64
 _AROUND = 14
+#: Where medians are looked for first, in standard deviations: around the mean, and of the absolute deviation.
+NEAR_MEAN = 0.1
+MAD_RANGE = (0.5, 0.72)
 
 _EMPTY = np.array(EMPTY_SINGLE, dtype=np.float32)
 _NAN = np.float32(np.nan)
@@ -63,12 +71,13 @@ _INF = np.float32(np.inf)
 
 
 def packet_rows_reference(
-    samples: F32, left: int, right: int, first: int, stop: int, a: int, b: int, origin: int, levels: F32, in_sd: U8,
-    wings: I64, exact: F64, single: F32,
+    samples: Samples, gain: F64, offset: F64, left: int, right: int, first: int, stop: int, a: int, b: int,
+    origin: int, levels: F32, in_sd: U8, wings: I64, exact: F64, single: F32,
 ) -> None:  # fmt: skip
     """Define :func:`packet_rows`."""
     for c in range(left, right):
-        x = np.where(np.isfinite(samples[:, c]), samples[:, c], _NAN)
+        x = (gain[c] * samples[:, c] + offset[c]).astype(np.float32)
+        x = np.where(np.isfinite(x), x, _NAN)
         exact[:, c], single[:, c] = 0.0, _EMPTY
         inner = x[a:b]
         good = inner[np.isfinite(inner)]
@@ -152,21 +161,25 @@ def _crossings_reference(x: F32, negative: Any, positive: Any, dead: int) -> lis
     return found
 
 
-@kernel(
-    "void(Array(float32, 2, 'C', readonly=True), int64, int64, int64, int64, int64, int64, int64,"
-    " float32[:,::1], uint8[:,::1], int64[:,::1], float64[:,::1], float32[:,::1])",
-    reference=packet_rows_reference,
+_SIGNATURE = (
+    "void(Array({}, 2, 'C', readonly=True), float64[::1], float64[::1], int64, int64, int64, int64, int64, int64,"
+    " int64, float32[:,::1], uint8[:,::1], int64[:,::1], float64[:,::1], float32[:,::1])"
 )
+
+
+@kernel([_SIGNATURE.format(kind) for kind in ("float32", "int16")], reference=packet_rows_reference)
 def packet_rows(
-    samples: F32, left: int, right: int, first: int, stop: int, a: int, b: int, origin: int, levels: F32, in_sd: U8,
-    wings: I64, exact: F64, single: F32,
+    samples: Samples, gain: F64, offset: F64, left: int, right: int, first: int, stop: int, a: int, b: int,
+    origin: int, levels: F32, in_sd: U8, wings: I64, exact: F64, single: F32,
 ) -> None:  # fmt: skip
     """Fill a packet's arrays for columns ``[left, right)`` of a time-major stretch of signal around the packet.
 
     Parameters
     ----------
     samples
-        ``(n, channels)``; what is not finite is missing.
+        ``(n, channels)``, float32 or int16 counts; what is not finite is missing.
+    gain, offset
+        ``(channels,)``: what is measured is ``gain * samples + offset``, computed in float64 and rounded to float32.
     first, stop
         Rows of the packet: its own noise is the unit of thresholds in standard deviations.
     a, b
@@ -189,239 +202,254 @@ def packet_rows(
     in its window is no more between events than that of others.
     """
     n = samples.shape[0]
-    blocks = (n + BLOCK - 1) // BLOCK
-    rows = np.empty((GROUP, n), np.float32)
-    low = np.empty((blocks, GROUP), np.float32)
-    high = np.empty((blocks, GROUP), np.float32)
-    near = np.empty(n + 1, np.float32)  # one more: _gather writes before it knows
-    away = np.empty(n + 1, np.float32)
-    keys = np.empty(n, np.uint32)
-    spare = np.empty(n, np.uint32)
-    histogram = np.empty(2048, np.int64)
+    turned = np.empty((GROUP, n + (32 - n) % 64), samples.dtype)  # an odd number of cache lines apart: other cache sets
+    row = np.empty((1, n), np.float32)
+    near = np.empty(n, np.float32)
+    away = np.empty((1, n + 1), np.float32)  # one more: what is compacted is written before it is known
     drawn = np.empty(DRAWN, np.float32)
     crossings = np.empty(n, np.int64)
     for group in range(left, right, GROUP):
         width = min(GROUP, right - group)
-        _turn(samples, group, width, rows, low, high)
+        _turn(samples, group, width, turned)
         for k in range(width):
             c = group + k
-            row = rows[k]
-            for i in range(exact.shape[0]):
-                exact[i, c] = 0.0
-            for i in range(single.shape[0]):
-                single[i, c] = _EMPTY[i]
-            whole = np.isfinite(_sum(rows, k, 0, n))
-            if not whole:
-                _mark_missing(row, low, high, k)
-            count, mean, squares = _moments(rows, k, a, b, whole)
-            if count == 0:
-                continue
-            single[N, c], exact[MEAN, c], exact[M2, c] = count, mean, squares
-            least, at_least = _lowest(row, low, k, a, b)
-            most, at_most = _highest(row, high, k, a, b)
-            single[MIN, c], single[AT_MIN, c] = least, at_least - origin
-            single[MAX, c], single[AT_MAX, c] = most, at_most - origin
-            mad = _mad(row[a:b], whole, near, away, keys, spare, histogram, drawn)
-            single[MAD, c] = mad
-            if a != first or b != stop:
-                mad = _mad(row[first:stop], whole, near, away, keys, spare, histogram, drawn)
-            noise = np.float64(mad) / MAD_OF_NORMAL
-            negative = _level(levels[c, 0], in_sd[c, 0], noise, -_INF)
-            positive = _level(levels[c, 1], in_sd[c, 0], noise, _INF)
-            if negative == -_INF and positive == _INF:
-                continue
-            pre, post = wings[c, 0], wings[c, 1]
-            events = _crossings(row, low, high, k, negative, positive, max(wings[c, 2], post), crossings)
-            single[SEEN, c] = count
-            weak_negative = _level(levels[c, 2], in_sd[c, 1], noise, -_INF)
-            weak_positive = _level(levels[c, 3], in_sd[c, 1], noise, _INF)
-            for e in range(events):
-                if a <= crossings[e] < b:
-                    _event(row, crossings[e], pre, post, origin, weak_negative, weak_positive, exact, single, c)
-            _between(row, low, high, k, a, b, crossings, events, pre, post, exact, single, c)
+            _scale(turned[k], gain[c], offset[c], row[0])
+            _channel(
+                row, first, stop, a, b, origin, levels[c], in_sd[c], wings[c], near, away, drawn, crossings,
+                exact, single, c,
+            )  # fmt: skip
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _turn(samples: Any, left: Any, width: Any, rows: Any, low: Any, high: Any) -> Any:
-    """Turn columns into rows, and note the extremes of every block."""
+def _turn(samples: Any, left: Any, width: Any, turned: Any) -> Any:
+    """Turn columns into rows: each line of the cache is read once (columns of a power of two share cache sets)."""
     n = samples.shape[0]
-    for block in range(low.shape[0]):
-        begin = block * BLOCK
-        end = min(n, begin + BLOCK)
-        least, most = low[block], high[block]
-        for k in range(GROUP):
-            least[k] = _INF
-            most[k] = -_INF
-        for i in range(begin, end):  # each line is read once: columns of a power of two lie in the same cache sets
-            line = samples[i, left : left + width]
-            for k in range(width):
-                value = line[k]
-                least[k] = value if value < least[k] else least[k]
-                most[k] = value if value > most[k] else most[k]
-            for k in range(width):
-                rows[k, i] = line[k]
+    inner, across = n // WIDTH * WIDTH, width // WIDTH * WIDTH
+    for i in range(0, inner, WIDTH):
+        for k in range(0, across, WIDTH):
+            turn(samples, i, left + k, turned, k, i)
+    for i in range(n):
+        for k in range(across if i < inner else 0, width):
+            turned[k, i] = samples[i, left + k]
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _mark_missing(row: Any, low: Any, high: Any, k: Any) -> Any:
-    """Make all that is not finite NaN, which no comparison finds."""
-    for block in range(low.shape[0]):
-        least, most = _INF, -_INF
-        for i in range(block * BLOCK, min(len(row), (block + 1) * BLOCK)):
-            value = row[i]
-            if not np.isfinite(value):
-                row[i] = _NAN
-                continue
-            least = value if value < least else least
-            most = value if value > most else most
-        low[block, k], high[block, k] = least, most
+def _scale(values: Any, gain: Any, offset: Any, row: Any) -> Any:
+    for i in range(len(row)):
+        row[i] = gain * values[i] + offset
+
+
+@numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
+def _channel(
+    row: Any, first: Any, stop: Any, a: Any, b: Any, origin: Any, levels: Any, in_sd: Any, wings: Any, near: Any,
+    away: Any, drawn: Any, crossings: Any, exact: Any, single: Any, c: Any,
+) -> Any:  # fmt: skip
+    """Measure one channel, a matrix of one row."""
+    x = row[0]
+    for i in range(exact.shape[0]):
+        exact[i, c] = 0.0
+    for i in range(single.shape[0]):
+        single[i, c] = _EMPTY[i]
+    summed, least, most = _extent(row, a, b)
+    whole = np.isfinite(summed + _extent(row, 0, a)[0] + _extent(row, b, row.shape[1])[0])
+    if not whole:
+        _mark_missing(x)
+        summed, least, most = _extent(row, a, b)
+    count, mean, squares = _moments(row, summed, a, b, whole)
+    if count == 0:
+        return
+    single[N, c], exact[MEAN, c], exact[M2, c] = count, mean, squares
+    single[MIN, c], single[AT_MIN, c] = least, _first_of(row, np.float32(least), a, b) - origin
+    single[MAX, c], single[AT_MAX, c] = most, _first_of(row, np.float32(most), a, b) - origin
+    sd = np.sqrt(squares / count)
+    mad = _mad(row, a, b, whole, mean, sd, near, away, drawn)
+    single[MAD, c] = mad
+    if a != first or b != stop:
+        mad = _mad(row, first, stop, whole, mean, sd, near, away, drawn)
+    noise = np.float64(mad) / MAD_OF_NORMAL
+    negative = _level(levels[0], in_sd[0], noise, -_INF)
+    positive = _level(levels[1], in_sd[0], noise, _INF)
+    if negative == -_INF and positive == _INF:
+        return
+    pre, post = wings[0], wings[1]
+    events = _crossings(row, negative, positive, max(wings[2], post), crossings)
+    single[SEEN, c] = count
+    weak_negative = _level(levels[2], in_sd[1], noise, -_INF)
+    weak_positive = _level(levels[3], in_sd[1], noise, _INF)
+    for e in range(events):
+        if a <= crossings[e] < b:
+            _event(x, crossings[e], pre, post, origin, weak_negative, weak_positive, exact, single, c)
+    _between(row, a, b, crossings, events, pre, post, exact, single, c)
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _sum(rows: Any, k: Any, a: Any, b: Any) -> Any:
-    one, two = spread(0.0), spread(0.0)
+def _extent(row: Any, a: Any, b: Any) -> Any:
+    """Return the sum, the least and the most of ``row[0, a:b]``; NaN is neither least nor most."""
+    one, two, low, high = spread(0.0), spread(0.0), spread(np.inf), spread(-np.inf)
+    low_2, high_2 = low, high
     end = a + (b - a) // (2 * WIDTH) * (2 * WIDTH)
     for i in range(a, end, 2 * WIDTH):
-        one += load(rows, k, i)
-        two += load(rows, k, i + WIDTH)
-    result = total(one + two)
+        first, second = load(row, 0, i), load(row, 0, i + WIDTH)
+        one += first
+        two += second
+        low, low_2 = lesser(first, low), lesser(second, low_2)
+        high, high_2 = greater(first, high), greater(second, high_2)
+    summed, bottom, top = total(one + two), least_of(lesser(low, low_2)), most_of(greater(high, high_2))
     for i in range(end, b):
-        result += np.float64(rows[k, i])
-    return result
+        value = np.float64(row[0, i])
+        summed += value
+        bottom = value if value < bottom else bottom
+        top = value if value > top else top
+    return summed, bottom, top
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _squares(rows: Any, k: Any, a: Any, b: Any, mean: Any) -> Any:
+def _mark_missing(x: Any) -> Any:
+    """Make all that is not finite NaN, which no comparison finds."""
+    for i in range(len(x)):
+        if not np.isfinite(x[i]):
+            x[i] = _NAN
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _squares(row: Any, a: Any, b: Any, mean: Any) -> Any:
     one, two = spread(0.0), spread(0.0)
     end = a + (b - a) // (2 * WIDTH) * (2 * WIDTH)
     for i in range(a, end, 2 * WIDTH):
-        first = load(rows, k, i) - mean
-        second = load(rows, k, i + WIDTH) - mean
+        first = load(row, 0, i) - mean
+        second = load(row, 0, i + WIDTH) - mean
         one += first * first
         two += second * second
     result = total(one + two)
     for i in range(end, b):
-        rest = np.float64(rows[k, i]) - mean
+        rest = np.float64(row[0, i]) - mean
         result += rest * rest
     return result
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _moments(rows: Any, k: Any, a: Any, b: Any, whole: Any) -> Any:
+def _moments(row: Any, summed: Any, a: Any, b: Any, whole: Any) -> Any:
     """Return how many samples are there, their mean and their sum of squares about it, by two passes."""
     if whole:
-        mean = _sum(rows, k, a, b) / (b - a)
-        return b - a, mean, _squares(rows, k, a, b, mean)
+        mean = summed / (b - a)
+        return b - a, mean, _squares(row, a, b, mean)
     n, summed, squares = 0, 0.0, 0.0
     for i in range(a, b):
-        if not np.isnan(rows[k, i]):
+        if not np.isnan(row[0, i]):
             n += 1
-            summed += np.float64(rows[k, i])
+            summed += np.float64(row[0, i])
     mean = summed / max(n, 1)
     for i in range(a, b):
-        if not np.isnan(rows[k, i]):
-            squares += (np.float64(rows[k, i]) - mean) ** 2
+        if not np.isnan(row[0, i]):
+            squares += (np.float64(row[0, i]) - mean) ** 2
     return n, mean, squares
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _lowest(row: Any, low: Any, k: Any, a: Any, b: Any) -> Any:
-    """Return the least of ``row[a:b]`` and where it is first."""
-    best, at, i = _INF, np.int64(a), a
-    in_block = False
-    while i < b:
-        if i % BLOCK == 0 and i + BLOCK <= b:
-            if low[i // BLOCK, k] < best:
-                best, at, in_block = low[i // BLOCK, k], i, True
-            i += BLOCK
-        else:
-            if row[i] < best:
-                best, at, in_block = row[i], i, False
-            i += 1
-    if in_block:
-        while row[at] != best:
-            at += 1
-    return best, at
+def _first_of(row: Any, value: Any, a: Any, b: Any) -> Any:
+    """Return where in ``[a, b)`` a value that is there is first."""
+    i = a
+    while i + BITS <= b:
+        found = within(row, 0, i, value, value)
+        if found != 0:
+            return i + lowest_bit(found)
+        i += BITS
+    while row[0, i] != value:
+        i += 1
+    return i
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _highest(row: Any, high: Any, k: Any, a: Any, b: Any) -> Any:
-    best, at, i = -_INF, np.int64(a), a
-    in_block = False
-    while i < b:
-        if i % BLOCK == 0 and i + BLOCK <= b:
-            if high[i // BLOCK, k] > best:
-                best, at, in_block = high[i // BLOCK, k], i, True
-            i += BLOCK
-        else:
-            if row[i] > best:
-                best, at, in_block = row[i], i, False
-            i += 1
-    if in_block:
-        while row[at] != best:
-            at += 1
-    return best, at
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _mad(x: Any, whole: Any, near: Any, away: Any, keys: Any, spare: Any, histogram: Any, drawn: Any) -> Any:
-    """Return the median of ``|x - median(x)|``, exactly."""
-    n = len(x)
+def _mad(row: Any, a: Any, b: Any, whole: Any, mean: Any, sd: Any, near: Any, away: Any, drawn: Any) -> Any:
+    """Return the median of ``|x - median(x)|``, exactly; mean and standard deviation only tell where to look first."""
+    least, most = np.float32(mean - NEAR_MEAN * sd), np.float32(mean + NEAR_MEAN * sd)
+    n, x = b - a, row[0, a:b]
     if whole:
-        middle = _middle(x, n, near, keys, spare, histogram, drawn)
+        middle = _middle(row, a, b, least, most, near, drawn)
         for i in range(n):
-            away[i] = np.abs(x[i] - middle)
+            away[0, i] = np.abs(x[i] - middle)
     else:
         n = 0
-        for i in range(len(x)):
-            away[n] = x[i]
-            n += not np.isnan(x[i])
+        for i in range(a, b):
+            away[0, n] = row[0, i]
+            n += not np.isnan(row[0, i])
         if n == 0:
             return _NAN
-        middle = _middle(away, n, near, keys, spare, histogram, drawn)
+        middle = _middle(away, 0, n, least, most, near, drawn)
         for i in range(n):
-            away[i] = np.abs(away[i] - middle)
-    return _middle(away, n, near, keys, spare, histogram, drawn)
+            away[0, i] = np.abs(away[0, i] - middle)
+    return _middle(away, 0, n, np.float32(MAD_RANGE[0] * sd), np.float32(MAD_RANGE[1] * sd), near, drawn)
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _middle(x: Any, n: Any, near: Any, keys: Any, spare: Any, histogram: Any, drawn: Any) -> Any:
-    """Return the median of the first ``n`` values, as float32.
+def _middle(row: Any, a: Any, b: Any, least: Any, most: Any, near: Any, drawn: Any) -> Any:
+    """Return the median of ``row[0, a:b]``, as float32, which may lie in ``[least, most]``.
 
-    A sample says between which values it lies (Floyd and Rivest 1975), counting narrows that by interpolation, and
-    what is left between is ranked. Counts prove the bounds: where the guess was wrong, all is ranked.
+    If it does not, a sample says between which values it lies (Floyd and Rivest 1975); counting narrows that by
+    interpolation, and what is left between is ranked. Counts prove the bounds: where both guesses were wrong, all is
+    ranked.
     """
+    n = b - a
     lower, upper = (n - 1) // 2, n // 2
-    x = x[:n]
+    x = row[0, a:b]
     below, kept = 0, n
     if n > 4 * DRAWN:
-        step = n // DRAWN
-        for i in range(DRAWN):
-            drawn[i] = x[i * step + step // 2]
-        drawn.sort()
-        least, most = drawn[DRAWN // 2 - _AROUND], drawn[DRAWN // 2 + _AROUND]
-        under, upto = _number_below(x, least), n - _number_above(x, most)
+        under, upto = _number_up_to(x, least, most)
+        if not (under <= lower and upper < upto):
+            least, most = _drawn_range(x, drawn)
+            under, upto = _number_up_to(x, least, most)
         if under <= lower and upper < upto:
             least, most, under, upto = _narrowed(x, least, most, under, upto, lower, upper)
             if least == most:
                 return least
-            below, kept = under, _gather(x, least, most, near)
+            below, kept = under, _gather(row, a, b, least, most, near)
     if kept == n:
         near[:n] = x
-    if kept <= 2 * DRAWN:
-        near[:kept].sort()
-        return np.float32((np.float64(near[lower - below]) + np.float64(near[upper - below])) / 2.0)
-    bits = near[:kept].view(np.uint32)
-    for i in range(kept):
-        keys[i] = _ordered(bits[i])
-    one, not_above = _select(keys, kept, lower - below, spare, histogram)
-    two = one
-    if upper - below >= not_above:
-        two = np.uint32(0xFFFFFFFF)
-        for i in range(kept):
-            if keys[i] > one and keys[i] < two:
-                two = keys[i]
-    return np.float32((np.float64(_value(one)) + np.float64(_value(two))) / 2.0)
+    one, not_above, two = _ranked(near, kept, lower - below)
+    if upper - below < not_above:
+        two = one
+    return np.float32((np.float64(one) + np.float64(two)) / 2.0)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _ranked(x: Any, n: Any, rank: Any) -> Any:
+    """Return the value of a rank (0 = least) of the first ``n``, how many are not above it, and the next larger.
+
+    Hoare's selection; each turn counts first and then moves what is left to the front, without branches.
+    """
+    dropped, following = 0, _INF
+    while True:
+        one, two, three = x[0], x[n // 2], x[n - 1]
+        pivot = max(min(one, two), min(max(one, two), three))
+        below, upto = _number_up_to(x[:n], pivot, pivot)
+        k = 0
+        if rank < below:
+            following = pivot
+            for i in range(n):
+                value = x[i]
+                x[k] = value
+                k += value < pivot
+            n = below
+        elif rank >= upto:
+            for i in range(n):
+                value = x[i]
+                x[k] = value
+                k += value > pivot
+            dropped, n, rank = dropped + upto, n - upto, rank - upto
+        else:
+            for i in range(n):
+                following = x[i] if x[i] > pivot and x[i] < following else following
+            return pivot, dropped + upto, following
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _drawn_range(x: Any, drawn: Any) -> Any:
+    """Return between which values the median lies, by a sample."""
+    step = len(x) // DRAWN
+    for i in range(DRAWN):
+        drawn[i] = x[i * step + step // 2]
+    drawn.sort()
+    return drawn[DRAWN // 2 - _AROUND], drawn[DRAWN // 2 + _AROUND]
 
 
 @register_jitable  # type: ignore[untyped-decorator]
@@ -429,14 +457,14 @@ def _narrowed(x: Any, least: Any, most: Any, under: Any, upto: Any, lower: Any, 
     """Narrow ``[least, most]``, which holds the ranks ``lower`` and ``upper``, while both stay on one side."""
     for _ in range(8):
         inside = upto - under
-        if inside <= DRAWN or least == most:
+        if inside <= FEW or least == most:
             break
         share = (lower - under + 0.5) / inside
-        half = 2.0 / np.sqrt(np.float64(inside))
+        half = 2.0 / np.sqrt(np.float64(inside)) + CURVED
         width = np.float64(most) - np.float64(least)
         low = max(least, np.float32(least + width * (share - half)))
         high = min(most, np.float32(least + width * (share + half)))
-        to_low, to_high = _number_below(x, low), len(x) - _number_above(x, high)
+        to_low, to_high = _number_up_to(x, low, high)
         if to_low <= lower and upper < to_high:
             if to_high - to_low == inside:
                 break
@@ -451,34 +479,30 @@ def _narrowed(x: Any, least: Any, most: Any, under: Any, upto: Any, lower: Any, 
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _number_below(x: Any, level: Any) -> Any:
-    found = np.int32(0)
+def _number_up_to(x: Any, low: Any, high: Any) -> Any:
+    """Return how many values are below ``low``, and how many are not above ``high``; none is NaN."""
+    below, above = np.int32(0), np.int32(0)
     for i in range(len(x)):
-        found += np.int32(x[i] < level)
-    return np.int64(found)
+        below += np.int32(x[i] < low)
+        above += np.int32(x[i] > high)
+    return np.int64(below), np.int64(len(x) - above)
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _number_above(x: Any, level: Any) -> Any:
-    found = np.int32(0)
-    for i in range(len(x)):
-        found += np.int32(x[i] > level)
-    return np.int64(found)
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _gather(x: Any, least: Any, most: Any, near: Any) -> Any:
-    """Copy what lies in ``[least, most]``; return how many. Stretches without any are passed over."""
+def _gather(row: Any, a: Any, b: Any, least: Any, most: Any, near: Any) -> Any:
+    """Copy what lies in ``[least, most]``; return how many."""
     k = 0
-    for begin in range(0, len(x), BLOCK):
-        part = x[begin : begin + BLOCK]
-        found = np.int32(0)
-        for i in range(len(part)):
-            found += np.int32((part[i] >= least) & (part[i] <= most))
-        if found > 0:
-            for i in range(len(part)):
-                near[k] = part[i]
-                k += (part[i] >= least) & (part[i] <= most)
+    end = a + (b - a) // BITS * BITS
+    for begin in range(a, end, BITS):
+        found = within(row, 0, begin, least, most)
+        while found != 0:
+            near[k] = row[0, begin + lowest_bit(found)]
+            k += 1
+            found &= found - np.uint64(1)
+    for i in range(end, b):
+        if row[0, i] >= least and row[0, i] <= most:
+            near[k] = row[0, i]
+            k += 1
     return k
 
 
@@ -493,16 +517,17 @@ def _level(level: Any, scaled: Any, noise: Any, off: Any) -> Any:
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _crossings(row: Any, low: Any, high: Any, k: Any, negative: Any, positive: Any, dead: Any, out: Any) -> Any:
-    """Write the rows at which a threshold is crossed; return how many."""
-    n, ready = 0, 0
-    for block in range(low.shape[0]):
-        if not (low[block, k] <= negative or high[block, k] >= positive):
+def _crossings(row: Any, negative: Any, positive: Any, dead: Any, out: Any) -> Any:
+    """Write the rows at which a threshold is crossed; return how many. What lies within them is passed over."""
+    n, ready, length = 0, 0, row.shape[1]
+    for begin in range(0, length, BITS):
+        if begin + BITS <= length and (
+            within(row, 0, begin, -_INF, negative) | within(row, 0, begin, positive, _INF)
+        ) == np.uint64(0):
             continue
-        begin = block * BLOCK
-        before = row[begin - 1] if begin > 0 else _NAN
-        for i in range(begin, min(len(row), begin + BLOCK)):
-            x = row[i]
+        before = row[0, begin - 1] if begin > 0 else _NAN
+        for i in range(begin, min(length, begin + BITS)):
+            x = row[0, i]
             if i >= ready and ((x <= negative and before > negative) or (x >= positive and before < positive)):
                 out[n] = i
                 n += 1
@@ -549,22 +574,19 @@ def _event(
 
 @register_jitable  # type: ignore[untyped-decorator]
 def _between(
-    row: Any, low: Any, high: Any, k: Any, a: Any, b: Any, crossings: Any, events: Any, pre: Any, post: Any,
-    exact: Any, single: Any, c: Any,
-) -> Any:  # fmt: skip
+    samples: Any, a: Any, b: Any, crossings: Any, events: Any, pre: Any, post: Any, exact: Any, single: Any, c: Any
+) -> Any:
     """Fill what lies outside event windows: the packet less what lies in them."""
-    mean = exact[MEAN, c]
+    row, mean = samples[0], exact[MEAN, c]
     inside, first, second = 0, 0.0, 0.0
-    least, most = _INF, -_INF
+    least, most = np.inf, -np.inf
     cursor = a
     for e in range(events + 1):
         begin = min(b, max(a, crossings[e] - pre)) if e < events else b
         end = min(b, crossings[e] + post + 1) if e < events else b
         if begin > cursor:
-            value, _ = _lowest(row, low, k, cursor, begin)
-            least = value if value < least else least
-            value, _ = _highest(row, high, k, cursor, begin)
-            most = value if value > most else most
+            _, bottom, top = _extent(samples, cursor, begin)
+            least, most = min(least, bottom), max(most, top)
         for i in range(max(cursor, begin), end):
             if not np.isnan(row[i]):
                 x = np.float64(row[i]) - mean
@@ -588,14 +610,14 @@ def _between_directly(
     row: Any, a: Any, b: Any, crossings: Any, events: Any, pre: Any, post: Any, mean: Any, n: Any
 ) -> Any:
     shift, squares = 0.0, 0.0
-    for turn in range(2):
+    for round_ in range(2):
         cursor = a
         for e in range(events + 1):
             begin = min(b, max(a, crossings[e] - pre)) if e < events else b
             for i in range(cursor, begin):
                 if not np.isnan(row[i]):
                     x = np.float64(row[i]) - mean
-                    if turn == 0:
+                    if round_ == 0:
                         shift += x / n
                     else:
                         squares += (x - shift) * (x - shift)

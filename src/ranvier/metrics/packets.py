@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from ranvier.exceptions import ConfigurationError
 from ranvier.metrics.event_levels import EventLevels
 from ranvier.metrics.packet_columns import EMPTY_SINGLE, NUM_EXACT, NUM_SINGLE
 from ranvier.metrics.packet_kernels import GROUP, packet_rows
-from ranvier.recordings import Recording
+from ranvier.recordings import Block, Recording
 
 I64 = npt.NDArray[np.int64]
 
@@ -31,6 +32,10 @@ class PacketGrid:
 
     fs: Fraction
     dur: Fraction
+    _samples: Fraction = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_samples", self.fs * self.dur)
 
     @classmethod
     def of(cls, fs: Fraction, packet_dur_sec: float) -> PacketGrid:
@@ -47,11 +52,11 @@ class PacketGrid:
 
     def start_of(self, index: int) -> int:
         """Return the first counter of a packet."""
-        return math.ceil(index * self.dur * self.fs)
+        return -(-int(index) * self._samples.numerator // self._samples.denominator)
 
     def index_of(self, counter: int) -> int:
         """Return the packet that holds a counter."""
-        index = math.floor(counter / (self.dur * self.fs))
+        index = int(counter) * self._samples.denominator // self._samples.numerator
         return index + 1 if self.start_of(index + 1) <= counter else index
 
 
@@ -120,6 +125,7 @@ class PacketMaker:
         self.levels = levels
         self.grid = grid
         self.team = team
+        self._ones, self._zeros = np.ones(len(columns)), np.zeros(len(columns))
         self._memory = threading.local()
 
     def make(self, index: int, start: int | None = None, stop: int | None = None) -> PacketTable:
@@ -138,23 +144,33 @@ class PacketMaker:
         if b <= a or not len(self.columns):
             return
         begin, beyond = max(recording.start, first - self.levels.lead), min(recording.stop, last + self.levels.tail)
-        block = recording.read(begin, beyond, self.columns, out=self._room(beyond - begin))
-        samples, at = np.ascontiguousarray(block.samples, np.float32), block.start  # a live cache may have moved on
+        block = self._read(begin, beyond)
+        samples, at = np.ascontiguousarray(block.samples), block.start  # a live cache may have moved on
+        gain, offset = (
+            (self._ones, self._zeros) if block.gain is None or block.offset is None else (block.gain, block.offset)
+        )
         levels, exact, single = self.levels, table.exact[row], table.single[row]
 
         def work(left: int, right: int) -> None:
             packet_rows(
-                samples, left, right, max(0, first - at), last - at, max(0, a - at), b - at, origin - at,
+                samples, gain, offset, left, right, max(0, first - at), last - at, max(0, a - at), b - at, origin - at,
                 levels.levels, levels.in_sd, levels.wings, exact, single,
             )  # fmt: skip
 
         self.team.each(work, self.team.shares(len(self.columns), multiple=GROUP))
 
-    def _room(self, rows: int) -> npt.NDArray[np.float32]:
+    def _read(self, start: int, stop: int) -> Block:
+        """Return samples, as counts where that says all: half the memory to move."""
+        recording = self.recording
+        if recording.stores_counts and not any(g.start < stop and g.stop > start for g in recording.segments.gaps):
+            return recording.read_counts(start, stop, self.columns, out=self._room(stop - start, np.int16))
+        return recording.read(start, stop, self.columns, out=self._room(stop - start, np.float32))
+
+    def _room(self, rows: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
         """Return this thread's memory: fresh pages for every packet would cost as much as measuring it."""
-        held: npt.NDArray[np.float32] | None = getattr(self._memory, "held", None)
-        if held is None or len(held) < rows:
-            held = self._memory.held = np.empty((rows + 2, len(self.columns)), np.float32)
+        held: npt.NDArray[Any] | None = getattr(self._memory, "held", None)
+        if held is None or len(held) < rows or held.dtype != dtype:
+            held = self._memory.held = np.empty((rows + 2, len(self.columns)), dtype)
         return held
 
     def is_final(self, index: int) -> bool:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ranvier.models.time_range import *
     from ranvier.models.transforms import *
     from ranvier.models.triggers import *
+    from ranvier.models.units import *
 
 _NAMES = {
     "aligned": """
@@ -167,6 +168,9 @@ _NAMES = {
     "triggers": """
         ManualStimTriggerRequest ManualStimTriggerToggleRequest SetTriggerStateRequest TriggerChannel
         TriggerState
+    """,
+    "units": """
+        CurationEntry SpikeRaster UnitCorrelograms UnitQuality UnitQualityTable UnitWaveforms
     """,
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

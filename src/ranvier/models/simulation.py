@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -36,6 +36,12 @@ class SimulationSpec(OwnModel):
         Lowest and highest mean firing rate, in spikes per s.
     amplitude_uv
         Lowest and highest peak of a unit on its best channel (a trough; given as positive numbers), in uV.
+    unit_spread_um, unit_depth_um
+        How far a unit lies beside its site at most (along x and y), and how far in front of it, in um.
+        Small amplitudes at 70 um and more make a background of far units.
+    pair_distance_um
+        0: all units are placed by themselves. Else the second unit of every pair lies at most so far from the first
+        along x and y.
     amplitude_jitter
         Standard deviation of a spike's amplitude, as a fraction of its unit's.
     refractory_ms
@@ -46,8 +52,10 @@ class SimulationSpec(OwnModel):
     burst_isi_ms
         See ``burst_fraction``, in ms.
     overlap_fraction
-        Fraction of the spikes of every first unit of a pair that make the second one fire within 0.4 ms, on top of the
-        overlaps that happen by chance.
+        Fraction of the spikes of every first unit of a pair that make the second one fire within ``overlap_lag_ms``, on
+        top of the overlaps that happen by chance.
+    overlap_lag_ms
+        See ``overlap_fraction``; each pair has one lag of its own.
     noise_uv
         Background noise between 300 and 6000 Hz, RMS in uV, averaged over channels.
     noise_correlation_um
@@ -59,6 +67,9 @@ class SimulationSpec(OwnModel):
     drift_um
         How far the tissue has moved up the probe by the end of the recording, in um; a recording that is longer than
         ``duration_sec`` sees it move back, and so on.
+    drift_path
+        ``ramp``: what ``drift_um`` says. ``walk``: anywhere between 0 and ``drift_um``, a fifth of it to and fro within
+        200 s, the rest with the spectrum of a random walk.
     ttl_period_sec, ttl_jitter_sec
         Period of the pulses on digital input 0, and the standard deviation of their jitter (cut at a fifth of the
         period), in s. Input 1 has pulses at random.
@@ -77,17 +88,22 @@ class SimulationSpec(OwnModel):
     num_units: Annotated[int, Field(ge=0, le=10000)] = 24
     rate_hz: tuple[Positive, Positive] = (1.0, 15.0)
     amplitude_uv: tuple[Positive, Positive] = (60.0, 300.0)
+    unit_spread_um: NotNegative = 12.0
+    unit_depth_um: tuple[NotNegative, NotNegative] = (8.0, 25.0)
+    pair_distance_um: NotNegative = 0.0
     amplitude_jitter: Annotated[float, Field(ge=0, le=0.3)] = 0.06
     refractory_ms: NotNegative = 2.0
     burst_fraction: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     burst_isi_ms: NotNegative = 4.0
     overlap_fraction: Fraction01 = 0.0
+    overlap_lag_ms: Annotated[float, Field(ge=0, le=1)] = 0.4
     noise_uv: NotNegative = 8.0
     noise_correlation_um: NotNegative = 30.0
     lfp_uv: NotNegative = 120.0
     mains_hz: NotNegative = 50.0
     mains_uv: NotNegative = 10.0
     drift_um: float = Field(default=0.0, ge=-1000, le=1000)
+    drift_path: Literal["ramp", "walk"] = "ramp"
     ttl_period_sec: Positive = 1.0
     ttl_jitter_sec: NotNegative = 0.01
     dead_channels: tuple[Ntv, ...] = ()
@@ -98,7 +114,7 @@ class SimulationSpec(OwnModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> SimulationSpec:
-        for name in ("rate_hz", "amplitude_uv"):
+        for name in ("rate_hz", "amplitude_uv", "unit_depth_um"):
             low, high = getattr(self, name)
             if low > high:
                 raise ConfigurationError(f"{name}: the lowest value {low} is above the highest {high}")

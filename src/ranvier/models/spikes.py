@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from ranvier.models._base import ArrayModel, Float32Array, FloatArray, Int32Array, IntArray, Model
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ranvier.models.channels import ChannelMetadata
+    from ranvier.models.dataset import DatasetMetadata
 
 __all__ = [
     "ChannelSpikeData",
@@ -120,6 +128,12 @@ class NeuronsResult(Model):
     """Neurons by the channel with their largest peak."""
 
     neurons_by_channel: dict[int, list[NeuronInfo]]
+
+    def plot(self, where: ChannelMetadata | DatasetMetadata | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the neurons at their places, on the sites of a dataset (``where``); area grows with the rate."""
+        from ranvier.models._pictures_units import draw_neurons
+
+        return draw_neurons(self, where, ax)
 
 
 class NeuronSpikeData(ArrayModel):

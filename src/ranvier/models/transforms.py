@@ -13,6 +13,7 @@ from ranvier.exceptions import ConfigurationError
 from ranvier.models._base import Model, OwnModel
 from ranvier.models.dsp import FilterFamily, coerce_filter_family
 from ranvier.models.file_types import RadiensFileType
+from ranvier.models.output_options import OutputOptions, SessionMetadata
 
 if TYPE_CHECKING:
     from ranvier.models.dataset import DatasetMetadata
@@ -69,6 +70,9 @@ class TransformNodeType(IntEnum):
 #: A filter's design; ripple (Chebyshev I, elliptic) and attenuation (Chebyshev II, elliptic) in dB stand beside it.
 Family = Annotated[FilterFamily | None, BeforeValidator(coerce_filter_family)]
 FamilyInput = FilterFamily | str | int | None
+
+#: Subject and session of an output, as a model or as its fields.
+MetadataFields = SessionMetadata | Mapping[str, Any] | None
 
 
 class HighLowPassParams(Model):
@@ -201,11 +205,12 @@ class SourceParams(Model):
 
 
 class SinkParams(Model):
-    """A recording to write: directory, base name, type."""
+    """A recording to write: directory, base name, type; ``options``: metadata and compression (an addition)."""
 
     base_name: str
     path: str
     file_type: RadiensFileType
+    options: OutputOptions | None = None
 
 
 class BulkSourceParams(Model):
@@ -215,11 +220,15 @@ class BulkSourceParams(Model):
 
 
 class BulkSinkParams(Model):
-    """Where to write several recordings: directory, and ``suffix``, joined to each base name with an underscore."""
+    """Where to write several recordings: directory, and ``suffix``, joined to each base name with an underscore.
+
+    ``options``: metadata and compression of all of them (an addition).
+    """
 
     suffix: str
     path: str
     file_type: RadiensFileType
+    options: OutputOptions | None = None
 
 
 TransformParams = (
@@ -410,9 +419,13 @@ class TransformNode(Model):
         return cls(type=TransformNodeType.SOURCE, params=_source_of(dataset))
 
     @classmethod
-    def sink(cls, base_name: str, path: str, file_type: RadiensFileType) -> TransformNode:
-        """Write a recording into the directory ``path``."""
-        return cls._of(TransformNodeType.SINK, base_name=base_name, path=path, file_type=file_type)
+    def sink(
+        cls, base_name: str, path: str, file_type: RadiensFileType, *, metadata: MetadataFields = None,
+        compression: str = "",
+    ) -> TransformNode:  # fmt: skip
+        """Write a recording into the directory ``path``; ``metadata`` (NWB), ``compression`` (NWB, HDF5) on request."""
+        options = _options(metadata, compression)
+        return cls._of(TransformNodeType.SINK, base_name=base_name, path=path, file_type=file_type, options=options)
 
     @classmethod
     def bulk_source(cls, datasets: Sequence[DatasetMetadata]) -> TransformNode:
@@ -420,9 +433,13 @@ class TransformNode(Model):
         return cls(type=TransformNodeType.BULK_SOURCE, params=BulkSourceParams(sources=[*map(_source_of, datasets)]))
 
     @classmethod
-    def bulk_sink(cls, suffix: str, path: str, file_type: RadiensFileType) -> TransformNode:
-        """Write each recording of a bulk source into ``path``, as ``<base name>_<suffix>``."""
-        return cls._of(TransformNodeType.BULK_SINK, suffix=suffix, path=path, file_type=file_type)
+    def bulk_sink(
+        cls, suffix: str, path: str, file_type: RadiensFileType, *, metadata: MetadataFields = None,
+        compression: str = "",
+    ) -> TransformNode:  # fmt: skip
+        """Write each recording of a bulk source into ``path``, as ``<base name>_<suffix>``; options as for ``sink``."""
+        options = _options(metadata, compression)
+        return cls._of(TransformNodeType.BULK_SINK, suffix=suffix, path=path, file_type=file_type, options=options)
 
     @classmethod
     def _of(cls, kind: TransformNodeType, **params: Any) -> TransformNode:
@@ -433,6 +450,12 @@ class TransformNode(Model):
                 f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()
             )
             raise ConfigurationError(f"{kind.name}: {faults}") from error
+
+
+def _options(metadata: MetadataFields, compression: str) -> dict[str, Any] | None:
+    if metadata is None and not compression:
+        return None
+    return {"metadata": metadata, "compression": compression}
 
 
 def _source_of(dataset: DatasetMetadata) -> SourceParams:

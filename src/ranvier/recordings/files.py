@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from ranvier import _platform
 from ranvier.exceptions import OutputError
+from ranvier.recordings.stream_file import KEPT_BYTES, StreamFile
 
 _SUFFIX = ".writing"
 
@@ -48,7 +49,7 @@ class StagedFiles:
     def __init__(self) -> None:
         self._token = uuid.uuid4().hex[:8]
         self._temporary: dict[Path, Path] = {}
-        self._handles: list[BinaryIO] = []
+        self._handles: list[BinaryIO | StreamFile] = []
         self._unflushed_bytes = 0
         self._flusher: ThreadPoolExecutor | None = None
         self._flushing: Future[None] | None = None
@@ -70,6 +71,13 @@ class StagedFiles:
         """Create the temporary file of ``final`` for binary writing; commit and abort close it."""
         with writing(final):
             handle = open(self.path(final), "xb", buffering=1 << 20)  # noqa: SIM115 - closed by commit or abort
+        self._handles.append(handle)
+        return handle
+
+    def open_stream(self, final: Path) -> StreamFile:
+        """Create the temporary file of ``final`` for samples without end; commit and abort close it."""
+        with writing(final):
+            handle = StreamFile(self.path(final))
         self._handles.append(handle)
         return handle
 
@@ -203,6 +211,7 @@ def _flush_files(files: Sequence[tuple[Path, Path]]) -> None:
         if temporary.is_file():
             with writing(final):
                 _platform.flush_to_disk(temporary)
+                _platform.forget_cached(temporary, KEPT_BYTES)
 
 
 def _flush(path: Path) -> None:
@@ -212,9 +221,10 @@ def _flush(path: Path) -> None:
         _platform.flush_folder(path)
     else:
         _platform.flush_to_disk(path)
+        _platform.forget_cached(path, KEPT_BYTES)
 
 
-def _remove_all(owner: int, handles: list[BinaryIO], temporary: dict[Path, Path]) -> None:
+def _remove_all(owner: int, handles: list[BinaryIO | StreamFile], temporary: dict[Path, Path]) -> None:
     if os.getpid() != owner:  # a forked child must not remove its parent's work
         return
     while handles:

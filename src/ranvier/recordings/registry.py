@@ -52,6 +52,7 @@ FORMAT_MODULES: tuple[str, ...] = (
     "ranvier.recordings.formats.spikeglx",
     "ranvier.recordings.formats.phy",
     "ranvier.recordings.formats.kilosort",
+    "ranvier.spikes.format",
     "ranvier.recordings.formats.joined",
     "ranvier.recordings.formats.raw",
 )

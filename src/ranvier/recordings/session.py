@@ -56,6 +56,9 @@ class Session:
         Metadata that the reader does not interpret but that must survive a round trip.
     fs, channels
         What spike trains refer to where there is no stream: the rate of their counters, the channels of their sites.
+    extent, content
+        Of spike trains without a stream that are too large to be loaded before they are asked for: counters
+        ``[start, stop)``, and what there is, in words.
     """
 
     path: Path
@@ -70,6 +73,8 @@ class Session:
     extra: dict[str, Any] = field(default_factory=dict)
     fs: Fraction | None = None
     channels: ChannelTable | None = None
+    extent: tuple[int, int] | None = None
+    content: str = ""
 
     def stream(self, name: str | None = None) -> Recording:
         """Return one stream; without a name the only one, and DatasetError listing the exact paths otherwise."""

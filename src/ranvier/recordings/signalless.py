@@ -16,15 +16,22 @@ from ranvier.recordings.session import Session
 class NoSignals(Recording):
     """Stands for the missing stream of a session of spikes or events: rate, channels and time range, no samples.
 
-    It reaches from counter 0 to the last spike or event. Reading raises CapabilityError, which says what is missing.
+    It reaches from counter 0 to the last spike or event, or is as long as the session says. Reading raises
+    CapabilityError, which says what is missing.
     """
 
     def __init__(self, session: Session) -> None:
-        trains = list(session.spike_trains.values())
         self.path = session.path
         self.fs = Fraction(1) if session.fs is None else session.fs
         self.channels = ChannelTable(()) if session.channels is None else session.channels
         self.segments = Segments.single(0, 0)
+        if session.extent is not None:
+            self._start, self._stop = session.extent
+            self._what = "spike trains"
+            self.notes = (f"no signals; {session.content}",)
+            return
+        self._start = 0
+        trains = list(session.spike_trains.values())
         events = list(session.events.values())
         counters = [*(t.counter for t in trains), *(e.counter for e in events)]
         self._stop = max((int(c[-1]) + 1 for c in counters if len(c)), default=0)
@@ -37,8 +44,8 @@ class NoSignals(Recording):
 
     @property
     def start(self) -> int:
-        """Counter 0."""
-        return 0
+        """First counter."""
+        return self._start
 
     @property
     def stop(self) -> int:

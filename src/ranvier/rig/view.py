@@ -33,6 +33,7 @@ class CacheRecording(Recording):
         self.path = Path("live cache")
         self.name = "live"
         self.simulated = simulated
+        self.stores_counts = cache.stores_counts
         edges = [span.start, *(edge for gap in span.gaps for edge in gap), span.stop]
         self.segments = Segments.from_runs((a, b - a) for a, b in zip(edges[::2], edges[1::2], strict=True))
 

@@ -35,6 +35,7 @@ from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
 from ranvier.services.spectra import HubSpectra
+from ranvier.services.spikes import HubSpikes
 from ranvier.services.summa import HubSumma
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "HubSignals",
     "HubSimulation",
     "HubSpectra",
+    "HubSpikes",
     "HubSumma",
     "Progress",
     "SignalBlock",

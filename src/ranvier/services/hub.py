@@ -17,6 +17,7 @@ from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
 from ranvier.services.spectra import HubSpectra
+from ranvier.services.spikes import HubSpikes
 from ranvier.services.summa import HubSumma
 
 
@@ -81,6 +82,11 @@ class Hub(Protocol):
     @property
     def aligned(self) -> HubAligned:
         """What happens around events."""
+        ...
+
+    @property
+    def spikes(self) -> HubSpikes:
+        """Spikes and units."""
         ...
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ranvier.models.dataset import ProtocolGraph, ProtocolSpec, RadiensFileType, SourceParams, TransformNode
+from ranvier.models.output_options import OutputOptions
 from ranvier.services.progress import Progress
 
 Specs = list[ProtocolSpec]
@@ -51,7 +52,8 @@ class HubProtocols(Protocol):
     def check(self, graph: ProtocolGraph, *, force: bool = True) -> Sequence[Path]:
         """Check a protocol without running or saving it; return the outputs (with suffix) that it would write.
 
-        Without ``force``, outputs that exist are OutputExistsError here already.
+        Without ``force``, outputs that exist are OutputExistsError here already. PartialFailureError (its ``outputs``
+        are those that would be written) where only some recordings of a bulk source have a fault.
         """
         ...
 
@@ -86,12 +88,14 @@ class HubProtocols(Protocol):
         suffix: str,
         *,
         file_type: RadiensFileType | None = None,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> Sequence[Path]:
         """Run a chain of transforms over several datasets into ``output_dir/<base name>_<suffix>``; as ``run``.
 
-        ``file_type`` is the first dataset's by default, XDAT where this version cannot write that.
+        ``file_type`` is the first dataset's by default, XDAT where this version cannot write that; ``options`` are
+        those of every output.
         """
         ...
 
@@ -103,6 +107,7 @@ class HubProtocols(Protocol):
         sources: Sequence[SourceParams] | None = None,
         output_dir: Path | None = None,
         file_type: RadiensFileType | None = None,
+        options: OutputOptions | None = None,
     ) -> ProtocolGraph:
         """Return the protocol that a YAML text describes; its form stands in the guide to protocols.
 
@@ -112,8 +117,8 @@ class HubProtocols(Protocol):
             What errors call the text (its file name).
         sources
             Recordings to read instead of those that the text names; it needs none then.
-        output_dir, file_type
-            Folder and format of all outputs, instead of what the text says.
+        output_dir, file_type, options
+            Folder, format, metadata and compression of all outputs, instead of what the text says.
 
         Raises
         ------

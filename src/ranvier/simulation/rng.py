@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     LFP = 5
     CHANNELS = 6
     TTL = 7
+    DRIFT = 8
 
 
 def generator(seed: int, purpose: Purpose, item: int = 0, window: int = 0) -> np.random.Generator:

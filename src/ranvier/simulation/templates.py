@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.models.simulation import SimulationSpec
+from ranvier.simulation.drift import Drift
 
 if TYPE_CHECKING:
     from ranvier.simulation.units import SimulatedUnit
@@ -22,7 +23,7 @@ PHASES = 4
 FLOOR_UV = 0.2
 #: Drift moves templates in steps of this size (um), or larger ones where it is long.
 DRIFT_STEP_UM = 2.0
-_MAX_DRIFT_STEPS = 16
+_MAX_DRIFT_STEPS = {"ramp": 16, "walk": 48}
 #: Speed with which a spike spreads from the soma (um per ms), and distance over which it gets twice as wide (um).
 _SPREAD_UM_PER_MS = 500.0
 _WIDENING_UM = 250.0
@@ -108,7 +109,9 @@ class Templates:
         self.spec = spec
         self.before = round(BEFORE_MS * spec.fs / 1000)
         self.points = self.before + round(AFTER_MS * spec.fs / 1000) + 1
-        self.drift_steps = 1 + min(_MAX_DRIFT_STEPS - 1, int(np.ceil(abs(spec.drift_um) / DRIFT_STEP_UM)))
+        most = _MAX_DRIFT_STEPS[spec.drift_path]
+        self.drift_steps = 1 + min(most - 1, int(np.ceil(abs(spec.drift_um) / DRIFT_STEP_UM)))
+        self._drift = Drift(spec)
         self._places = places_um
         self._silent = np.array([*spec.dead_channels, *spec.saturated_channels], dtype=np.int64)
         gains = [[self._gains(unit, step) for step in range(self.drift_steps)] for unit in units]
@@ -137,11 +140,10 @@ class Templates:
         return (unit * self.drift_steps + self.drift_step(counter)) * PHASES + phase
 
     def drift_step(self, counter: I64) -> I64:
-        """Return the step of drift at some counters: to and fro, there in ``duration_sec``, back in the next."""
+        """Return the step of drift at some counters."""
         if self.drift_steps == 1:
             return np.zeros(len(counter), np.int64)
-        turns = (counter / self.spec.fs - self.spec.start_sec) / self.spec.duration_sec
-        way = 1 - np.abs(np.mod(turns, 2) - 1)
+        way = self._drift.fraction(counter / self.spec.fs - self.spec.start_sec)
         steps: I64 = np.rint(way * (self.drift_steps - 1)).astype(np.int64)
         return steps
 

@@ -22,8 +22,6 @@ from ranvier.simulation.templates import Templates, Waveform
 WINDOW_SEC = 2.0
 #: Amplitude of a spike within a burst, relative to the one before.
 _BURST_DECAY = 0.88
-#: A forced overlap comes at most so much before or after its partner (ms).
-_OVERLAP_LAG_MS = 0.4
 #: Windows that are remembered per unit.
 _REMEMBERED = 32
 
@@ -218,7 +216,7 @@ class Population:
     def _forced(self, unit: int, window: int, begin: float, moments: F64, amplitudes: F64) -> tuple[F64, F64]:
         """Add spikes that follow or precede the partner's; own spikes that come too near to them make way."""
         lag_rng = generator(self.spec.seed, Purpose.OVERLAPS, unit)
-        lag = lag_rng.uniform(-_OVERLAP_LAG_MS, _OVERLAP_LAG_MS) * self.fs / 1000
+        lag = lag_rng.uniform(-self.spec.overlap_lag_ms, self.spec.overlap_lag_ms) * self.fs / 1000
         partner = self._train(unit - 1, window)[0]
         chosen = generator(self.spec.seed, Purpose.OVERLAPS, unit, window).random(len(partner))
         forced = partner[chosen < self.spec.overlap_fraction] + lag
@@ -265,10 +263,15 @@ def _place_units(spec: SimulationSpec, places_um: F64) -> tuple[SimulatedUnit, .
     rng = generator(spec.seed, Purpose.UNITS)
     rounds = -(-spec.num_units // max(len(sites), 1))
     home = np.concatenate([rng.permutation(sites) for _ in range(rounds)] or [sites])
-    units = []
+    units: list[SimulatedUnit] = []
     for i in range(spec.num_units):
-        offset = np.array((rng.uniform(-12, 12), rng.uniform(-12, 12), rng.uniform(8, 25)))
+        reach, depth = spec.unit_spread_um, spec.unit_depth_um
+        offset = np.array((rng.uniform(-reach, reach), rng.uniform(-reach, reach), rng.uniform(*depth)))
         position = places_um[home[i]] + offset
+        if spec.pair_distance_um and i % 2:
+            apart = spec.pair_distance_um
+            beside = (rng.uniform(-apart, apart), rng.uniform(-apart, apart))
+            position[:2] = np.add(units[i - 1].position_um[:2], beside)
         peak = int(sites[np.argmin(np.linalg.norm(places_um[sites] - position, axis=1))])
         units.append(
             SimulatedUnit(

@@ -1,12 +1,14 @@
 """Fourier transforms of overlapping frames of many channels, straight from time-major blocks.
 
 A frame of ``n`` real samples is transformed as ``n / 2`` complex ones (even samples real, odd ones imaginary) and
-unravelled; the complex transform is Stockham's self-sorting one with radices 4, 2, 3 and 5. All of it runs on a group
-of channels at a time, which is the innermost, vectorised loop: a time-major block needs no transposing. Float64
+unravelled. The complex transform is taken apart into columns and rows of about the square root of its length, which
+stay in the L1 cache (Bailey's four steps); each of these is Stockham's self-sorting one with radices 4, 2, 3 and 5. All
+of it runs on WIDTH channels at a time (:mod:`ranvier.kernels.lanes`): a time-major block needs no transposing. Float64
 throughout.
 
-References: P. N. Swarztrauber, "FFT algorithms for vector computers", Parallel Computing 1 (1984) 45; H. V. Sorensen et
-al., "Real-valued fast Fourier transform algorithms", IEEE Trans. ASSP 35 (1987) 849.
+References: D. H. Bailey, "FFTs in external or hierarchical memory", J. Supercomputing 4 (1990) 23; P. N. Swarztrauber,
+"FFT algorithms for vector computers", Parallel Computing 1 (1984) 45; H. V. Sorensen et al., "Real-valued fast Fourier
+transform algorithms", IEEE Trans. ASSP 35 (1987) 849.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.extending import register_jitable
 
 from ranvier.kernels import kernel
+from ranvier.kernels.lanes import WIDTH, load, spread, store
 
-#: Channels that are transformed together: two vectors of eight float64.
+#: Threads share channels in multiples of this: a cache line of float32.
 GROUP = 16
 
 #: ``detrend`` of the kernels: leave a frame as it is, or subtract its mean.
@@ -80,144 +84,210 @@ def add_frame_powers_reference(
 
 
 @numba.njit
-def _radix_2(xr, xi, yr, yi, n, s, cosines, sines, step):  # type: ignore[no-untyped-def]
+def _radix_2(xr, xi, at, yr, yi, n, s, cosines, sines, step):  # type: ignore[no-untyped-def]
     half = n // 2
     for p in range(half):
         wr, wi = cosines[p * step], sines[p * step]
-        a, b, o = s * p, s * (p + half), 2 * s * p
         for q in range(s):
-            dr, di = xr[a + q] - xr[b + q], xi[a + q] - xi[b + q]
-            yr[o + q], yi[o + q] = xr[a + q] + xr[b + q], xi[a + q] + xi[b + q]
-            yr[o + s + q], yi[o + s + q] = dr * wr - di * wi, dr * wi + di * wr
+            a, b, o = at + q + s * p, at + q + s * (p + half), q + 2 * s * p
+            ar, ai, br, bi = load(xr, a, 0), load(xi, a, 0), load(xr, b, 0), load(xi, b, 0)
+            _put(yr, yi, o, ar + br, ai + bi)
+            _put_turned(yr, yi, o + s, ar - br, ai - bi, wr, wi)
 
 
 @numba.njit
-def _radix_4(xr, xi, yr, yi, n, s, cosines, sines, step):  # type: ignore[no-untyped-def]
+def _radix_4(xr, xi, at, yr, yi, n, s, cosines, sines, step):  # type: ignore[no-untyped-def]
     m = n // 4
     for p in range(m):
         w1r, w1i = cosines[p * step], sines[p * step]
         w2r, w2i = cosines[2 * p * step], sines[2 * p * step]
         w3r, w3i = cosines[3 * p * step], sines[3 * p * step]
-        ar, ai = xr[s * p : s * (p + 1)], xi[s * p : s * (p + 1)]
-        br, bi = xr[s * (p + m) : s * (p + m + 1)], xi[s * (p + m) : s * (p + m + 1)]
-        cr, ci = xr[s * (p + 2 * m) : s * (p + 2 * m + 1)], xi[s * (p + 2 * m) : s * (p + 2 * m + 1)]
-        dr, di = xr[s * (p + 3 * m) : s * (p + 3 * m + 1)], xi[s * (p + 3 * m) : s * (p + 3 * m + 1)]
-        o = 4 * s * p
-        y0r, y1r, y2r, y3r = yr[o : o + s], yr[o + s : o + 2 * s], yr[o + 2 * s : o + 3 * s], yr[o + 3 * s : o + 4 * s]
-        y0i, y1i, y2i, y3i = yi[o : o + s], yi[o + s : o + 2 * s], yi[o + 2 * s : o + 3 * s], yi[o + 3 * s : o + 4 * s]
         for q in range(s):
-            sum_r, sum_i, difference_r, difference_i = ar[q] + cr[q], ai[q] + ci[q], ar[q] - cr[q], ai[q] - ci[q]
-            odd_r, odd_i, turned_r, turned_i = br[q] + dr[q], bi[q] + di[q], bi[q] - di[q], dr[q] - br[q]  # -i (b - d)
-            y0r[q], y0i[q] = sum_r + odd_r, sum_i + odd_i
-            t1r, t1i = difference_r + turned_r, difference_i + turned_i
-            t2r, t2i = sum_r - odd_r, sum_i - odd_i
-            t3r, t3i = difference_r - turned_r, difference_i - turned_i
-            y1r[q], y1i[q] = t1r * w1r - t1i * w1i, t1r * w1i + t1i * w1r
-            y2r[q], y2i[q] = t2r * w2r - t2i * w2i, t2r * w2i + t2i * w2r
-            y3r[q], y3i[q] = t3r * w3r - t3i * w3i, t3r * w3i + t3i * w3r
+            a, o = at + q + s * p, q + 4 * s * p
+            b, c, d = a + s * m, a + 2 * s * m, a + 3 * s * m
+            ar, ai, br, bi = load(xr, a, 0), load(xi, a, 0), load(xr, b, 0), load(xi, b, 0)
+            cr, ci, dr, di = load(xr, c, 0), load(xi, c, 0), load(xr, d, 0), load(xi, d, 0)
+            sum_r, sum_i, difference_r, difference_i = ar + cr, ai + ci, ar - cr, ai - ci
+            odd_r, odd_i, turned_r, turned_i = br + dr, bi + di, bi - di, dr - br  # -i (b - d)
+            _put(yr, yi, o, sum_r + odd_r, sum_i + odd_i)
+            _put_turned(yr, yi, o + s, difference_r + turned_r, difference_i + turned_i, w1r, w1i)
+            _put_turned(yr, yi, o + 2 * s, sum_r - odd_r, sum_i - odd_i, w2r, w2i)
+            _put_turned(yr, yi, o + 3 * s, difference_r - turned_r, difference_i - turned_i, w3r, w3i)
 
 
 @numba.njit
-def _radix_3(xr, xi, yr, yi, n, s, cosines, sines, step):  # type: ignore[no-untyped-def]
+def _radix_3(xr, xi, at, yr, yi, n, s, cosines, sines, step):  # type: ignore[no-untyped-def]
     m = n // 3
     for p in range(m):
         w1r, w1i, w2r, w2i = cosines[p * step], sines[p * step], cosines[2 * p * step], sines[2 * p * step]
-        a, b, c, o = s * p, s * (p + m), s * (p + 2 * m), 3 * s * p
         for q in range(s):
-            sum_r, sum_i = xr[b + q] + xr[c + q], xi[b + q] + xi[c + q]
-            t_r, t_i = xr[a + q] - 0.5 * sum_r, xi[a + q] - 0.5 * sum_i
-            u_r, u_i = SIN_3 * (xi[b + q] - xi[c + q]), -SIN_3 * (xr[b + q] - xr[c + q])  # -i sin (b - c)
-            yr[o + q], yi[o + q] = xr[a + q] + sum_r, xi[a + q] + sum_i
-            y1r, y1i, y2r, y2i = t_r + u_r, t_i + u_i, t_r - u_r, t_i - u_i
-            yr[o + s + q], yi[o + s + q] = y1r * w1r - y1i * w1i, y1r * w1i + y1i * w1r
-            yr[o + 2 * s + q], yi[o + 2 * s + q] = y2r * w2r - y2i * w2i, y2r * w2i + y2i * w2r
+            a, o = at + q + s * p, q + 3 * s * p
+            b, c = a + s * m, a + 2 * s * m
+            ar, ai, br, bi = load(xr, a, 0), load(xi, a, 0), load(xr, b, 0), load(xi, b, 0)
+            cr, ci = load(xr, c, 0), load(xi, c, 0)
+            sum_r, sum_i = br + cr, bi + ci
+            t_r, t_i = ar - 0.5 * sum_r, ai - 0.5 * sum_i
+            u_r, u_i = SIN_3 * (bi - ci), SIN_3 * (cr - br)  # -i sin (b - c)
+            _put(yr, yi, o, ar + sum_r, ai + sum_i)
+            _put_turned(yr, yi, o + s, t_r + u_r, t_i + u_i, w1r, w1i)
+            _put_turned(yr, yi, o + 2 * s, t_r - u_r, t_i - u_i, w2r, w2i)
 
 
 @numba.njit
-def _radix_5(xr, xi, yr, yi, n, s, cosines, sines, step):  # type: ignore[no-untyped-def]
+def _radix_5(xr, xi, at, yr, yi, n, s, cosines, sines, step):  # type: ignore[no-untyped-def]
     m = n // 5
     for p in range(m):
         w1r, w1i, w2r, w2i = cosines[p * step], sines[p * step], cosines[2 * p * step], sines[2 * p * step]
         w3r, w3i, w4r, w4i = cosines[3 * p * step], sines[3 * p * step], cosines[4 * p * step], sines[4 * p * step]
-        ar, ai = xr[s * p : s * (p + 1)], xi[s * p : s * (p + 1)]
-        br, bi = xr[s * (p + m) : s * (p + m + 1)], xi[s * (p + m) : s * (p + m + 1)]
-        cr, ci = xr[s * (p + 2 * m) : s * (p + 2 * m + 1)], xi[s * (p + 2 * m) : s * (p + 2 * m + 1)]
-        dr, di = xr[s * (p + 3 * m) : s * (p + 3 * m + 1)], xi[s * (p + 3 * m) : s * (p + 3 * m + 1)]
-        er, ei = xr[s * (p + 4 * m) : s * (p + 4 * m + 1)], xi[s * (p + 4 * m) : s * (p + 4 * m + 1)]
-        o = 5 * s * p
-        y0r, y1r, y2r, y3r = yr[o : o + s], yr[o + s : o + 2 * s], yr[o + 2 * s : o + 3 * s], yr[o + 3 * s : o + 4 * s]
-        y0i, y1i, y2i, y3i = yi[o : o + s], yi[o + s : o + 2 * s], yi[o + 2 * s : o + 3 * s], yi[o + 3 * s : o + 4 * s]
-        y4r, y4i = yr[o + 4 * s : o + 5 * s], yi[o + 4 * s : o + 5 * s]
         for q in range(s):
-            t1r, t1i, t2r, t2i = br[q] + er[q], bi[q] + ei[q], cr[q] + dr[q], ci[q] + di[q]
-            t3r, t3i, t4r, t4i = br[q] - er[q], bi[q] - ei[q], cr[q] - dr[q], ci[q] - di[q]
-            y0r[q], y0i[q] = ar[q] + t1r + t2r, ai[q] + t1i + t2i
-            m1r, m1i = ar[q] + COS_5 * t1r + COS_5_2 * t2r, ai[q] + COS_5 * t1i + COS_5_2 * t2i
-            m2r, m2i = ar[q] + COS_5_2 * t1r + COS_5 * t2r, ai[q] + COS_5_2 * t1i + COS_5 * t2i
-            n1r, n1i = SIN_5 * t3i + SIN_5_2 * t4i, -SIN_5 * t3r - SIN_5_2 * t4r  # -i (sin t3 + ...)
-            n2r, n2i = SIN_5_2 * t3i - SIN_5 * t4i, -SIN_5_2 * t3r + SIN_5 * t4r
-            ur, ui, vr, vi = m1r + n1r, m1i + n1i, m2r + n2r, m2i + n2i
-            gr, gi, hr, hi = m2r - n2r, m2i - n2i, m1r - n1r, m1i - n1i
-            y1r[q], y1i[q] = ur * w1r - ui * w1i, ur * w1i + ui * w1r
-            y2r[q], y2i[q] = vr * w2r - vi * w2i, vr * w2i + vi * w2r
-            y3r[q], y3i[q] = gr * w3r - gi * w3i, gr * w3i + gi * w3r
-            y4r[q], y4i[q] = hr * w4r - hi * w4i, hr * w4i + hi * w4r
+            a, o = at + q + s * p, q + 5 * s * p
+            b, c, d, e = a + s * m, a + 2 * s * m, a + 3 * s * m, a + 4 * s * m
+            ar, ai, br, bi = load(xr, a, 0), load(xi, a, 0), load(xr, b, 0), load(xi, b, 0)
+            cr, ci, dr, di = load(xr, c, 0), load(xi, c, 0), load(xr, d, 0), load(xi, d, 0)
+            er, ei = load(xr, e, 0), load(xi, e, 0)
+            t1r, t1i, t2r, t2i = br + er, bi + ei, cr + dr, ci + di
+            t3r, t3i, t4r, t4i = br - er, bi - ei, cr - dr, ci - di
+            _put(yr, yi, o, ar + t1r + t2r, ai + t1i + t2i)
+            m1r, m1i = ar + COS_5 * t1r + COS_5_2 * t2r, ai + COS_5 * t1i + COS_5_2 * t2i
+            m2r, m2i = ar + COS_5_2 * t1r + COS_5 * t2r, ai + COS_5_2 * t1i + COS_5 * t2i
+            n1r, n1i = SIN_5 * t3i + SIN_5_2 * t4i, SIN_5 * t3r + SIN_5_2 * t4r  # -i (sin t3 + ...): i part subtracted
+            n2r, n2i = SIN_5_2 * t3i - SIN_5 * t4i, SIN_5_2 * t3r - SIN_5 * t4r
+            _put_turned(yr, yi, o + s, m1r + n1r, m1i - n1i, w1r, w1i)
+            _put_turned(yr, yi, o + 2 * s, m2r + n2r, m2i - n2i, w2r, w2i)
+            _put_turned(yr, yi, o + 3 * s, m2r - n2r, m2i + n2i, w3r, w3i)
+            _put_turned(yr, yi, o + 4 * s, m1r - n1r, m1i + n1i, w4r, w4i)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _put(yr: Any, yi: Any, o: Any, re: Any, im: Any) -> Any:
+    store(yr, o, 0, re)
+    store(yi, o, 0, im)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _put_turned(yr: Any, yi: Any, o: Any, re: Any, im: Any, wr: Any, wi: Any) -> Any:
+    store(yr, o, 0, re * wr - im * wi)
+    store(yi, o, 0, re * wi + im * wr)
 
 
 @numba.njit
-def _load(x, row, first, width, window, detrend, mean, xr, xi):  # type: ignore[no-untyped-def]
-    """Put a windowed frame into memory, even samples real and odd ones imaginary; ``mean`` is NaN where one lacks."""
-    n = len(window)
-    mean[:] = 0.0
-    for i in range(n // 2):
-        even, odd = x[row + 2 * i, first : first + width], x[row + 2 * i + 1, first : first + width]
-        re, im = xr[i * width : (i + 1) * width], xi[i * width : (i + 1) * width]
-        for c in range(width):
-            re[c], im[c] = even[c], odd[c]
-            mean[c] += np.float64(even[c]) + np.float64(odd[c])
-    for c in range(width):
-        mean[c] = mean[c] / n if np.isfinite(mean[c]) else np.nan
-    level = mean * detrend
-    for i in range(n // 2):
-        re, im = xr[i * width : (i + 1) * width], xi[i * width : (i + 1) * width]
-        w_even, w_odd = window[2 * i], window[2 * i + 1]
-        for c in range(width):
-            re[c], im[c] = (re[c] - level[c]) * w_even, (im[c] - level[c]) * w_odd
-
-
-@numba.njit
-def _transform(xr, xi, yr, yi, n, width, radices, cosines, sines):  # type: ignore[no-untyped-def]
-    """Transform ``n`` complex points; return the arrays that hold the result."""
-    s, step = width, 2
-    ar, ai, br, bi = xr, xi, yr, yi
-    for radix in radices:
+def _short(xr, xi, at, ar, ai, br, bi, n, radices, cosines, sines):  # type: ignore[no-untyped-def]
+    """Transform the ``n`` complex points from ``at`` on; return the arrays, of the two pairs, that hold the result."""
+    s, step = 1, len(cosines) // n
+    for i in range(len(radices)):
+        radix = radices[i]
         if radix == 4:
-            _radix_4(ar, ai, br, bi, n, s, cosines, sines, step)
+            _radix_4(xr, xi, at, ar, ai, n, s, cosines, sines, step)
         elif radix == 2:
-            _radix_2(ar, ai, br, bi, n, s, cosines, sines, step)
+            _radix_2(xr, xi, at, ar, ai, n, s, cosines, sines, step)
         elif radix == 3:
-            _radix_3(ar, ai, br, bi, n, s, cosines, sines, step)
+            _radix_3(xr, xi, at, ar, ai, n, s, cosines, sines, step)
         else:
-            _radix_5(ar, ai, br, bi, n, s, cosines, sines, step)
+            _radix_5(xr, xi, at, ar, ai, n, s, cosines, sines, step)
         n //= radix
         s *= radix
         step *= radix
-        ar, ai, br, bi = br, bi, ar, ai
-    return ar, ai
+        xr, xi, at, ar, ai, br, bi = ar, ai, 0, br, bi, ar, ai
+    if len(radices) == 0:
+        _put(ar, ai, 0, load(xr, at, 0), load(xi, at, 0))
+        return ar, ai
+    return xr, xi
 
 
 @numba.njit
-def _unravel(ar, ai, k, half, width, cosines, sines, re, im):  # type: ignore[no-untyped-def]
-    """Write bin ``k`` of the real transform: ``E[k] + w^k O[k]``, from those of the even and the odd samples."""
-    a, b = (k % half) * width, ((half - k) % half) * width
-    c = cosines[k] if k < half else -1.0
-    s = sines[k] if k < half else 0.0
-    zr, zi, vr, vi = ar[a : a + width], ai[a : a + width], ar[b : b + width], ai[b : b + width]
-    for w in range(width):
-        even_r, even_i = 0.5 * (zr[w] + vr[w]), 0.5 * (zi[w] - vi[w])
-        odd_r, odd_i = 0.5 * (zi[w] + vi[w]), 0.5 * (vr[w] - zr[w])
-        re[w] = even_r + odd_r * c - odd_i * s
-        im[w] = even_i + odd_r * s + odd_i * c
+def _split(half, radices):  # type: ignore[no-untyped-def]
+    """Return how many radices make the first of two factors, and that factor, about the square root."""
+    one, count = 1, 0
+    while count < len(radices) and one * one * radices[count] <= half:
+        one *= radices[count]
+        count += 1
+    return count, one
+
+
+@numba.njit
+def _columns(x, row, c, window, level, yr, yi, short, radices, one, two, cosines, sines):  # type: ignore[no-untyped-def]
+    """Window a frame (even samples real, odd ones imaginary), transform its ``two`` columns of ``one`` points; turn."""
+    apart = two | 1  # odd: lines in other cache sets
+    for j in range(two):
+        for i in range(one):
+            t = 2 * (i * two + j)
+            re, im = load(x, row + t, c) - level, load(x, row + t + 1, c) - level
+            _put(short[0], short[1], i, re * window[t], im * window[t + 1])
+        ar, ai = _short(short[0], short[1], 0, short[2], short[3], short[0], short[1], one, radices, cosines, sines)
+        for k in range(one):
+            w = 2 * j * k
+            _put_turned(yr, yi, k * apart + j, load(ar, k, 0), load(ai, k, 0), cosines[w], sines[w])
+
+
+@numba.njit
+def _rows(yr, yi, short, radices, one, two, cosines, sines, powers, out_r, out_i):  # type: ignore[no-untyped-def]
+    """Transform the rows, and unravel: bins ``k`` and ``half - k`` are ``E + w^k O`` and ``conj(E - w^k O)``.
+
+    ``E`` and ``O`` are the transforms of the even and of the odd samples. Adds powers to ``out_r``, or writes the bins.
+    """
+    half, apart = one * two, two | 1
+    for k1 in range(one // 2 + 1):
+        mirror = (one - k1) % one
+        if mirror < k1:
+            break
+        ar, ai = _short(yr, yi, k1 * apart, short[0], short[1], short[2], short[3], two, radices, cosines, sines)
+        br, bi = ar, ai
+        if mirror != k1:
+            br, bi = _short(
+                yr, yi, mirror * apart, short[4], short[5], short[6], short[7], two, radices, cosines, sines
+            )
+        for k2 in range(two):
+            k = k1 + one * k2
+            other = (two - k2) % two if k1 == 0 else two - 1 - k2
+            if mirror == k1 and other < k2:
+                break
+            zr, zi, vr, vi = load(ar, k2, 0), load(ai, k2, 0), load(br, other, 0), load(bi, other, 0)
+            even_r, even_i, odd_r, odd_i = zr + vr, zi - vi, zi + vi, vr - zr
+            c, s = 0.5 * cosines[k], 0.5 * sines[k]
+            even_r, even_i = 0.5 * even_r, 0.5 * even_i
+            turned_r, turned_i = odd_r * c - odd_i * s, odd_r * s + odd_i * c
+            re, im = even_r + turned_r, even_i + turned_i
+            re_2, im_2 = even_r - turned_r, turned_i - even_i
+            if powers:
+                store(out_r, k, 0, load(out_r, k, 0) + (re * re + im * im))
+                if k != half - k:
+                    store(out_r, half - k, 0, load(out_r, half - k, 0) + (re_2 * re_2 + im_2 * im_2))
+            else:
+                _put(out_r, out_i, k, re, im)
+                _put(out_r, out_i, half - k, re_2, im_2)
+
+
+@numba.njit
+def _mean(x, row, c, n, out):  # type: ignore[no-untyped-def]
+    """Write the mean of a frame per lane, NaN where a sample is missing."""
+    one, two = spread(0.0), spread(0.0)
+    for i in range(row, row + n // 2 * 2, 2):
+        one += load(x, i, c)
+        two += load(x, i + 1, c)
+    store(out, 0, 0, one + two)
+    for lane in range(WIDTH):
+        out[0, lane] = out[0, lane] / n if np.isfinite(out[0, lane]) else np.nan
+
+
+@numba.njit
+def _framed(x, row, c, width, n, means, padded):  # type: ignore[no-untyped-def]
+    """Return where WIDTH columns of a frame lie: in place, or in a copy with zeros for what is not there or missing."""
+    whole = width == WIDTH
+    if whole:
+        _mean(x, row, c, n, means)
+        for lane in range(WIDTH):
+            whole = whole and not np.isnan(means[0, lane])
+    if whole:
+        return x, row, c
+    padded[:] = 0.0
+    for i in range(n):
+        for lane in range(width):
+            padded[i, lane] = x[row + i, c + lane]
+    _mean(padded, 0, 0, n, means)
+    for lane in range(width):
+        if np.isnan(means[0, lane]):
+            padded[:, lane] = 0.0
+    return padded, 0, 0
 
 
 @kernel(
@@ -257,16 +327,19 @@ def frame_transform(
     """
     n = len(window)
     half = n // 2
-    most = min(GROUP, stop - first)
-    size = half * most
-    xr, xi, yr, yi = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
-    for c in range(first, stop, most):
-        width = min(most, stop - c)
-        mean = np.empty(width)
-        _load(x, row, c, width, window, detrend, mean, xr, xi)
-        ar, ai = _transform(xr, xi, yr, yi, half, width, radices, cosines, sines)
-        for k in range(half + 1):
-            _unravel(ar, ai, k, half, width, cosines, sines, real[k, c : c + width], imaginary[k, c : c + width])
+    count, one = _split(half, radices)
+    two = half // one
+    yr, yi = np.empty((2, one * (two | 1), WIDTH))
+    short = np.empty((8, max(one, two), WIDTH))
+    means, padded = np.zeros((1, WIDTH)), np.zeros((n, WIDTH), np.float32)
+    re, im = np.empty((2, half + 1, WIDTH))
+    for c in range(first, stop, WIDTH):
+        width = min(WIDTH, stop - c)
+        held, at, column = _framed(x, row, c, width, n, means, padded)
+        level = load(means, 0, 0) * np.float64(detrend)
+        _columns(held, at, column, window, level, yr, yi, short, radices[:count], one, two, cosines, sines)
+        _rows(yr, yi, short, radices[count:], one, two, cosines, sines, False, re, im)
+        real[:, c : c + width], imaginary[:, c : c + width] = re[:, :width], im[:, :width]
 
 
 @kernel(
@@ -301,29 +374,26 @@ def add_frame_powers(
     """
     n = len(window)
     half = n // 2
-    most = min(GROUP, stop - first)
-    size = half * most
-    xr, xi, yr, yi = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
-    total = np.empty((half + 1, most))
-    re, im = np.empty(most), np.empty(most)
-    for c in range(first, stop, most):
-        width = min(most, stop - c)
-        mean, keep = np.empty(width), np.empty(width)
+    count, one = _split(half, radices)
+    two = half // one
+    yr, yi = np.empty((2, one * (two | 1), WIDTH))
+    short = np.empty((8, max(one, two), WIDTH))
+    means, padded = np.zeros((1, WIDTH)), np.zeros((n, WIDTH), np.float32)
+    total = np.zeros((half + 1, WIDTH))
+    for c in range(first, stop, WIDTH):
+        width = min(WIDTH, stop - c)
         total[:, :width] = power[:, c : c + width]
         for row in rows:
-            _load(x, row, c, width, window, detrend, mean, xr, xi)
-            for w in range(width):
-                missing = np.isnan(mean[w])
-                keep[w] = 0.0 if missing else 1.0
-                used[c + w] += not missing
+            held, at, column = _framed(x, row, c, width, n, means, padded)
+            for lane in range(WIDTH):
+                missing = np.isnan(means[0, lane])
                 if missing:
-                    for i in range(half):
-                        xr[i * width + w] = xi[i * width + w] = 0.0
-            ar, ai = _transform(xr, xi, yr, yi, half, width, radices, cosines, sines)
-            for k in range(half + 1):
-                _unravel(ar, ai, k, half, width, cosines, sines, re, im)
-                for w in range(width):
-                    total[k, w] += (re[w] * re[w] + im[w] * im[w]) * keep[w]
+                    means[0, lane] = 0.0
+                elif lane < width:
+                    used[c + lane] += 1
+            level = load(means, 0, 0) * np.float64(detrend)
+            _columns(held, at, column, window, level, yr, yi, short, radices[:count], one, two, cosines, sines)
+            _rows(yr, yi, short, radices[count:], one, two, cosines, sines, True, total, total)
         power[:, c : c + width] = total[:, :width]
 
 

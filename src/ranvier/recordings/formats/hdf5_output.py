@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ranvier import _platform
 from ranvier.exceptions import OutputError
 from ranvier.recordings.files import writing
+from ranvier.recordings.stream_file import KEPT_BYTES, PAGE_BYTES
 
 
 @contextmanager
@@ -26,6 +28,11 @@ def guarded(final: Path) -> Iterator[None]:
             yield
         except RuntimeError as error:
             raise OutputError(f"cannot write {final}: {error}") from error
+
+
+#: Pieces of at least so many bytes (samples) begin at whole pages, and go past the page cache; what is smaller (HDF5's
+#: own tables) is written again and again.
+BULK_BYTES = 1 << 16
 
 
 class Hdf5Output:
@@ -41,7 +48,7 @@ class Hdf5Output:
         import h5py
 
         self._target = _Target(path, create=mode == "w")
-        self.file: Any = h5py.File(self._target, mode)
+        self.file: Any = h5py.File(self._target, mode, alignment_threshold=BULK_BYTES, alignment_interval=PAGE_BYTES)
 
     def check(self) -> None:
         """Raise the OSError that the disk gave, if any."""
@@ -102,13 +109,15 @@ class _Target(io.RawIOBase):
         return size
 
     def write(self, data: Any) -> int:
-        left = memoryview(data).cast("B")
-        size = len(left)
+        size = memoryview(data).nbytes
+        at = self._handle.tell()
         try:
-            while left and self.failure is None:
-                left = left[self._handle.write(left) or 0 :]
+            if self.failure is None:
+                keep = size < BULK_BYTES or at < KEPT_BYTES
+                _platform.write_past_cache(self._handle.fileno(), [data], at, keep=keep)
         except OSError as error:
             self.failure = error
+        self._handle.seek(at + size)
         return size
 
     def truncate(self, size: int | None = None) -> int:

@@ -1,12 +1,14 @@
 """Datasets of an HDF5 file that grow row by row, plain or compressed without loss.
 
 Compression is HDF5's own ``gzip`` with ``shuffle`` (zlib; every HDF5 reader has it), or h5py's ``lzf``. HDF5 compresses
-in one thread, and writes rows into plain chunks in small pieces; so chunks are made here, gzip ones compressed by one
-thread per core, and handed over finished (``H5Dwrite_chunk``): the file is the same as HDF5 would write.
+in one thread, and writes rows into plain chunks in small pieces; so chunks are made here and handed over finished
+(``H5Dwrite_chunk``): gzip ones are compressed by one thread per core, plain ones written by a thread of their own while
+the next ones are filled. The file is the same as HDF5 would write.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import deque
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ import numpy.typing as npt
 
 from ranvier._platform import worker_count
 from ranvier.exceptions import ConfigurationError
+from ranvier.recordings.stream_file import PAGE_BYTES
 
 #: What ``compression`` may be; "" for none.
 COMPRESSIONS: tuple[str, ...] = ("", "gzip", "lzf")
@@ -62,10 +65,21 @@ class GrowingRows:
         )
         self.dataset.attrs.update(attributes or {})
         self._by_hdf5 = compression == "lzf"
-        self._held = np.empty((0 if self._by_hdf5 else self._chunk[0], columns), self._dtype)
-        self._tile = np.zeros(self._chunk, self._dtype)
-        self._pool = ThreadPoolExecutor(worker_count(), "ranvier-deflate") if compression == "gzip" else None
-        self._packed: deque[tuple[tuple[int, int], Future[bytes]]] = deque()
+        self._compressing = compression == "gzip"
+        threads = 0 if self._by_hdf5 else worker_count() if self._compressing else 1
+        self._pool = ThreadPoolExecutor(threads, "ranvier-chunks") if threads else None
+        self._tiles = self._fresh_tiles()
+        self._written = self._tiles if self._compressing else self._fresh_tiles()  # being written, or free
+        self._under_way: deque[tuple[tuple[int, int], Future[Any]]] = deque()
+
+    def _fresh_tiles(self) -> npt.NDArray[Any]:
+        """Return memory for one row of chunks ``(chunks, rows, columns of a chunk)``; no columns stand as zeros."""
+        if self._by_hdf5:
+            return np.empty((0, *self._chunk), self._dtype)
+        across = -(-self._columns // self._chunk[1])
+        tiles = np.empty((across, *self._chunk), self._dtype)
+        tiles[-1, :, self._columns - (across - 1) * self._chunk[1] :] = 0
+        return tiles
 
     def append(self, values: npt.NDArray[Any]) -> None:
         """Append rows."""
@@ -78,49 +92,59 @@ class GrowingRows:
         while at < len(values):
             filled = self.rows % self._chunk[0]
             n = min(self._chunk[0] - filled, len(values) - at)
-            self._held[filled : filled + n] = values[at : at + n]
+            for k, tile in enumerate(self._tiles):
+                part = values[at : at + n, k * self._chunk[1] : (k + 1) * self._chunk[1]]
+                tile[filled : filled + n, : part.shape[1]] = part
             self.rows += n
             at += n
             if self.rows % self._chunk[0] == 0:
-                self._pack(self.rows - self._chunk[0])
+                self._hand_over(self.rows - self._chunk[0])
 
     def finish(self) -> None:
         """Write what is held back; nothing can be appended afterwards."""
-        if self._by_hdf5:
+        if self._pool is None:
             return
         filled = self.rows % self._chunk[0]
         if filled:
-            self._held[filled:] = 0
-            self._pack(self.rows - filled)
-        self._write_packed(0)
-        if self._pool is not None:
-            self._pool.shutdown()
+            self._tiles[:, filled:] = 0
+            self._hand_over(self.rows - filled)
+        self._settle(0)
+        self._pool.shutdown()
 
     def discard(self) -> None:
         """Stop the threads; what is held back is dropped."""
-        self._packed.clear()
+        self._under_way.clear()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def _pack(self, row: int) -> None:
-        """Write the chunks of one row of chunks, or give them to the threads that compress."""
+    def _hand_over(self, row: int) -> None:
+        """Give the chunks of one row of chunks to the threads that compress, or to the one that writes."""
+        if self._pool is None:
+            return
+        tiles = self._tiles
+        if not self._compressing:
+            self._settle(0)
+            self.dataset.resize(self.rows, axis=0)
+            self._under_way.append(((row, 0), self._pool.submit(self._write_plain, row, tiles)))
+            self._tiles, self._written = self._written, tiles
+            return
+        self._tiles = self._fresh_tiles()
         self.dataset.resize(self.rows, axis=0)
-        width = self._chunk[1]
-        for column in range(0, self._columns, width):
-            part = self._held[:, column : column + width]
-            tile = self._tile if self._pool is None else np.zeros(self._chunk, self._dtype)
-            tile[:, : part.shape[1]] = part
-            tile[:, part.shape[1] :] = 0
-            if self._pool is None:
-                self.dataset.id.write_direct_chunk((row, column), tile)
-            else:
-                self._packed.append(((row, column), self._pool.submit(_deflated, tile)))
-        self._write_packed(2 * worker_count())
+        for k, tile in enumerate(tiles):
+            self._under_way.append(((row, k * self._chunk[1]), self._pool.submit(_deflated, tile)))
+        self._settle(2 * worker_count())
 
-    def _write_packed(self, most_left: int) -> None:
-        while len(self._packed) > most_left:
-            place, future = self._packed.popleft()
-            self.dataset.id.write_direct_chunk(place, future.result())
+    def _write_plain(self, row: int, tiles: npt.NDArray[Any]) -> None:
+        for k, tile in enumerate(tiles):
+            self.dataset.id.write_direct_chunk((row, k * self._chunk[1]), tile)
+
+    def _settle(self, most_left: int) -> None:
+        """Wait until no more than so many chunks are under way; write those that were compressed."""
+        while len(self._under_way) > most_left:
+            place, future = self._under_way.popleft()
+            made = future.result()
+            if self._compressing:
+                self.dataset.id.write_direct_chunk(place, made)
 
 
 def check_compression(compression: str) -> None:
@@ -130,9 +154,11 @@ def check_compression(compression: str) -> None:
 
 
 def _chunk_shape(columns: int, dtype: np.dtype[Any], row_of_chunks_bytes: int) -> tuple[int, int]:
+    """Return rows and columns of a chunk; its bytes fill whole pages."""
     width = min(columns, _CHUNK_COLUMNS)
     across = -(-columns // _CHUNK_COLUMNS)
-    return max(256, row_of_chunks_bytes // (width * dtype.itemsize * across)), width
+    step = PAGE_BYTES // math.gcd(PAGE_BYTES, width * dtype.itemsize)
+    return step * max(1, row_of_chunks_bytes // (width * dtype.itemsize * across * step)), width
 
 
 def _deflated(tile: npt.NDArray[Any]) -> bytes:

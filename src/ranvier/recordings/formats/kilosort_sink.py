@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -72,7 +71,7 @@ class KilosortSink(Sink):
         return [self._bin, sidecar_of(self._bin), self._folder]
 
     def _open(self) -> None:
-        self._data = self.staged.open(self._bin)
+        self._data = self.staged.open_stream(self._bin)
 
     def write(self, block: Block) -> None:
         """Append the amplifier columns; a gap before the block is filled with zeros."""
@@ -80,7 +79,7 @@ class KilosortSink(Sink):
         counts = self._rounded(block)
         with writing(self._bin):
             if missing:
-                self._data.seek(missing * len(self._columns) * 2, os.SEEK_CUR)
+                self._data.skip(missing * len(self._columns) * 2)
             self._data.write(counts.data)
 
     def write_events(self, events: Events) -> None:

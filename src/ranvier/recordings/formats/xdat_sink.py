@@ -71,8 +71,8 @@ class XdatSink(Sink):
         super().__init__(destination, header, force=force)
 
     def _open(self) -> None:
-        self._data = self.staged.open(self._files.data)
-        self._counters = self.staged.open(self._files.timestamps)
+        self._data = self.staged.open_stream(self._files.data)
+        self._counters = self.staged.open_stream(self._files.timestamps)
 
     def write(self, block: Block) -> None:
         """Append a block, physical or counts; a jump of its start makes a gap."""

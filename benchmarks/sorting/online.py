@@ -1,0 +1,223 @@
+"""Sorting online: a recording is replayed in real time, and every label is timed.
+
+    python -m benchmarks.sorting.online NAME [--seed-index 0] [--seconds 20] [--block-ms 1]
+
+Software latency with a simulated source. The source is an open loop: it releases each packet at its time and never
+waits for the sorter, so queueing shows. ``L_sw`` counts from the arrival of the packet with the last sample a label
+needs (0.5 ms after the trough) to the label; ``L_label`` from the time the trough was sampled. Without a sorter the
+labels are those of the truth, handed back as soon as their samples are there: the harness's own floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from benchmarks.sorting import measure
+from benchmarks.sorting.recipes import DEVELOPMENT, RECIPES
+from benchmarks.sorting.recording import open_recording
+from benchmarks.sorting.score import scores
+from benchmarks.sorting.truth import Truth
+
+from ranvier.recordings import Block
+from ranvier.rig.cache import SignalCache
+from ranvier.rig.clock import RealClock
+from ranvier.rig.consumer import BackPressure
+from ranvier.rig.consumers import QueueConsumer
+from ranvier.rig.pump import Pump
+from ranvier.rig.sources.replay import ReplaySource
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+#: Samples after the trough that a label needs (ms).
+POST_MS = 0.5
+PERCENTILES = (50.0, 95.0, 99.0, 99.9, 100.0)
+
+#: Takes the next packet; returns the labels that are known now: samples, units (0, 1, ...; -1: none).
+Labeller = Callable[[Block], tuple[Sequence[int] | I64, Sequence[int] | I64]]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a live run gave.
+
+    Attributes
+    ----------
+    sample_index, unit
+        Labels, in the order of their publication.
+    published_sec, needed_sec, taken_sec
+        For each label: when it was there, when the last sample that it needs had arrived, when its trough was sampled.
+    late_sec
+        For each packet: how much after its time the source released it (the simulator's own jitter).
+    shed_samples
+        Samples that the labeller had no time for.
+    busy_fraction
+        Of one core, in the labeller's thread.
+    stop
+        Counter after the last sample that was replayed.
+    """
+
+    sample_index: I64
+    unit: I64
+    published_sec: F64
+    needed_sec: F64
+    taken_sec: F64
+    late_sec: F64
+    shed_samples: int
+    busy_fraction: float
+    stop: int
+
+    def report(self, truth: Truth, from_sec: float = 0.0) -> dict[str, Any]:
+        """Return latencies (ms) and scores as plain numbers; of the labels and spikes after ``from_sec``."""
+        first = int(from_sec * truth.fs)
+        mine, real = self.sample_index >= first, (truth.sample_index >= first) & (truth.sample_index < self.stop)
+        return {
+            "labels": int(mine.sum()),
+            "L_sw_ms": _percentiles((self.published_sec - self.needed_sec)[mine]),
+            "L_label_ms": _percentiles((self.published_sec - self.taken_sec)[mine]),
+            "source_late_ms": _percentiles(self.late_sec),
+            "shed_samples": self.shed_samples,
+            "busy_fraction": round(self.busy_fraction, 4),
+            "scores": scores(
+                truth.sample_index[real],
+                truth.unit[real],
+                truth.snr,
+                truth.cosine,
+                self.sample_index[mine],
+                self.unit[mine],
+                truth.fs,
+            ),
+        }
+
+
+def replay(truth: Truth, labeller: Labeller, *, seconds: float, block_ms: float = 1.0) -> Replayed:
+    """Replay the beginning of a recording in real time to a labeller that runs in a thread of its own."""
+    run = _Run(truth, labeller, seconds, block_ms)
+    return run.go()
+
+
+class _Run:
+    def __init__(self, truth: Truth, labeller: Labeller, seconds: float, block_ms: float) -> None:
+        self._labeller = labeller
+        self._fs = truth.fs
+        self._source = ReplaySource(open_recording(truth), loop=False, block_sec=block_ms / 1000)
+        self._stop = min(int(seconds * truth.fs), int(truth.about["samples"]))
+        self._arrivals: list[tuple[int, float, float]] = []
+        self._labels: list[tuple[I64, I64, float]] = []
+        self._over = threading.Event()
+        self._failed = ""
+
+    # what the pump tells
+    def stream_started(self) -> None: ...
+
+    def stream_stopped(self) -> None:
+        self._over.set()
+
+    def on_block(self, block: Block, arrival_monotonic: float) -> None:
+        due = self._source.sample_time(block.stop - 1)
+        self._arrivals.append((block.stop, arrival_monotonic, arrival_monotonic if due is None else due))
+        if block.stop >= self._stop:
+            self._over.set()
+
+    def _work(self, block: Block) -> None:
+        sample, unit = self._labeller(block)
+        if len(sample):
+            self._labels.append((np.asarray(sample, np.int64), np.asarray(unit, np.int64), time.monotonic()))
+
+    def _fail(self, why: str) -> None:
+        if "over" not in why:
+            self._failed = why
+        self._over.set()
+
+    def go(self) -> Replayed:
+        pump = Pump(
+            SignalCache(),
+            RealClock(),
+            acquisition=lambda: None,
+            persistence_sec=lambda: 2.0,
+            failed=self._fail,
+        )
+        consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=1024)
+        pump.add_hook(self)
+        pump.add_consumer(consumer)
+        pump.start(self._source)
+        try:
+            if not self._over.wait(self._stop / self._fs + 30.0):
+                raise RuntimeError("the replay came to no end")
+        finally:
+            pump.stop()
+            consumer.close(60.0)
+            self._source.close()
+        if self._failed or consumer.failure:
+            raise RuntimeError(self._failed or consumer.failure)
+        return self._result(consumer)
+
+    def _result(self, consumer: QueueConsumer) -> Replayed:
+        stops, arrivals, due = (np.array(column) for column in zip(*self._arrivals, strict=True))
+        nothing: list[I64] = [np.empty(0, np.int64)]
+        sample = np.concatenate([s for s, _, _ in self._labels] or nothing)
+        needed_stop = sample + round(POST_MS / 1000 * self._fs) + 1
+        packet = np.minimum(np.searchsorted(stops, needed_stop), len(stops) - 1)
+        begin = due[0] - stops[0] / self._fs
+        status = consumer.status()
+        return Replayed(
+            sample_index=sample,
+            unit=np.concatenate([u for _, u, _ in self._labels] or nothing),
+            published_sec=np.concatenate([np.full(len(s), t) for s, _, t in self._labels] or [np.empty(0)]),
+            needed_sec=arrivals[packet],
+            taken_sec=begin + (sample + 1) / self._fs,
+            late_sec=arrivals - due,
+            shed_samples=int(status.shed_samples),
+            busy_fraction=float(status.busy_fraction),
+            stop=int(stops[-1]),
+        )
+
+
+def oracle(truth: Truth) -> Labeller:
+    """Return a labeller that knows the truth, and tells it as soon as the samples are there."""
+    needed = truth.sample_index + round(POST_MS / 1000 * truth.fs) + 1
+    at = 0
+
+    def label(block: Block) -> tuple[I64, I64]:
+        nonlocal at
+        until = int(np.searchsorted(needed, block.stop, side="right"))
+        told = slice(at, max(at, until))
+        at = told.stop
+        return truth.sample_index[told], truth.unit[told]
+
+    return label
+
+
+def _percentiles(sec: F64) -> dict[str, float]:
+    if not len(sec):
+        return {}
+    values = np.percentile(sec * 1000, PERCENTILES)
+    return {f"p{p:g}": round(float(v), 3) for p, v in zip(PERCENTILES, values, strict=True)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("name", choices=list(RECIPES))
+    parser.add_argument("--seed-index", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--block-ms", type=float, default=1.0)
+    asked = parser.parse_args()
+    truth = measure.get(asked.name, RECIPES[asked.name].seed(DEVELOPMENT, asked.seed_index))
+    if truth is None:
+        raise SystemExit(measure.missing(asked.name))
+    done = replay(truth, oracle(truth), seconds=asked.seconds, block_ms=asked.block_ms)
+    told = done.report(truth)
+    told["scores"] = {k: told["scores"][k] for k in ("accuracy", "well", "false")}
+    print(json.dumps({"recording": asked.name, "labeller": "the truth (the harness's floor)", **told}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""A file of any length that is written from front to back, past the memory in which the system keeps files.
+
+What the system keeps of a long output pushes out what users work with, and new memory for it costs more than the disk
+does (on a virtual machine 0.5 GB/s against 2 to 3). So behind the first ``KEPT_BYTES`` the system is asked to bring
+what is written to the disk at once and to keep nothing of it (:func:`ranvier._platform.write_past_cache`), in whole
+pages: a page that is written twice would have to be read again.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ranvier import _platform
+
+#: An output of no more than this stays in memory for whoever reads it next.
+KEPT_BYTES = 32 * 2**20
+
+#: Small writes are held back until there are so many bytes.
+HELD_BYTES = 1 << 18
+
+#: Whole pages of every platform that we know (16 KiB on some ARM).
+PAGE_BYTES = 1 << 14
+
+
+class StreamFile(io.RawIOBase):
+    """A new file; OSError as by ``open`` and by the disk. What ``write`` holds back, ``flush`` and ``close`` write."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close
+        self.name = str(path)
+        self._at = 0  # where the bytes that are held belong
+        self._held = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._handle.fileno()
+
+    def tell(self) -> int:
+        return self._at + len(self._held)
+
+    def write(self, data: Any) -> int:
+        """Append bytes (any C-order buffer)."""
+        size = memoryview(data).nbytes
+        if size == 0:
+            return 0
+        view = memoryview(data).cast("B")
+        stop = self.tell() + size
+        whole = stop - stop % PAGE_BYTES
+        if len(self._held) + size < HELD_BYTES or whole < self.tell():
+            self._held += view
+            return size
+        taken = whole - self.tell()
+        self._write([self._held, view[:taken]])
+        self._held = bytearray(view[taken:])
+        return size
+
+    def skip(self, size: int) -> None:
+        """Leave a hole, which reads as zeros."""
+        self.flush()
+        self._at += size
+
+    def flush(self) -> None:
+        """Write what is held back (not: to the disk)."""
+        if not self.closed and self._held:
+            held, self._held = self._held, bytearray()
+            self._write([held])
+
+    def close(self) -> None:
+        """Write what is held back, and close; closed also where the disk refuses it."""
+        try:
+            super().close()  # calls flush
+        finally:
+            self._handle.close()
+
+    def _write(self, parts: list[Any]) -> None:
+        self._at += _platform.write_past_cache(self.fileno(), parts, self._at, keep=self._at < KEPT_BYTES)
