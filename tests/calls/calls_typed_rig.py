@@ -244,6 +244,33 @@ def metrics(e: Engine) -> None:
     assert found.values[:, 1].tolist() == [7500, 7500]
 
 
+@typed("AllegoClient", "get_spike_sorter_ids", "get_default_spike_sorter_id", "get_spike_sorter_state",
+       "spike_sorter_command", "get_spike_sorter_dashboard", "get_detect_params", "set_detect_params",
+       "update_detect_params")  # fmt: skip
+def sorter(e: Engine) -> None:
+    client = e.allego()
+    sorter_id = client.get_default_spike_sorter_id()
+    assert client.get_spike_sorter_ids() == [sorter_id]
+    client.spike_sorter_command(sorter_id, "init")
+    state = client.get_spike_sorter_state(sorter_id)
+    assert isinstance(state, m.SpikeSorterState)
+    assert (state.sys, state.is_on) == (m.SpikeSorterStateSystem.OFF, False)
+    client.set_detect_params(sorter_id, m.SpikeDetectParams(thr=[-60.0, 60.0]), [2])  # uV
+    client.update_detect_params(sorter_id, m.SpikeDetectParams(shadow=0.002), [2])  # s
+    params = client.get_detect_params(sorter_id, [2, 3])
+    assert (params[2].thr, params[2].shadow_pts, params[3].shadow_pts) == ([-60.0, 60.0], 60, 30)
+    client.spike_sorter_command(cmd="on", sub_cmd="detect_only")
+    client.start_streaming()
+    wait_until(lambda: e.allego().get_spike_sorter_dashboard(sorter_id).general.num_spikes_processed > 5)
+    board = client.get_spike_sorter_dashboard(sorter_id, ["general", 1])
+    assert isinstance(board, m.SpikeSorterDashboard)
+    assert board.general.num_spikes_labeled == 0
+    assert board.enabled_ports
+    assert client.get_spike_sorter_state(sorter_id).phase == m.SpikeSorterPhase.DETECTING
+    client.spike_sorter_command(sorter_id, "off")
+    assert not client.get_spike_sorter_state(sorter_id).is_on
+
+
 @typed("AllegoClient", "load_all_mosi", "transmit_mosi", "read_wire_out", "get_sinaps_status_registers",
        "flash_sinaps")  # fmt: skip
 def registers(e: Engine) -> None:
