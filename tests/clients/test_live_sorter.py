@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranvier import AllegoClient
+from ranvier import AllegoClient, VidereClient
 from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, SignalSelectionError, TimeRangeError
 from ranvier.models import (
     DashElement,
+    DataRecordingType,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterCommand,
@@ -21,6 +22,7 @@ from ranvier.models import (
     SpikeSorterStateSystem,
     SpikeSorterSubCommand,
 )
+from ranvier.spikes.store import SpikeStore
 
 
 def wait_for(what: Callable[[], bool], sec: float = 20.0) -> None:
@@ -177,6 +179,46 @@ def test_what_is_refused(allego: AllegoClient, tmp_path: Path) -> None:
     assert issubclass(DatasetError, RadiensError)
     assert not allego.get_spike_sorter_state(sorter).is_on
     assert allego.get_live_neurons().neurons_by_channel == {}
+
+
+@pytest.mark.parametrize("from_zero", [False, True])
+def test_spikes_are_recorded_beside_the_samples(allego: AllegoClient, tmp_path: Path, from_zero: bool) -> None:
+    allego.spike_sorter_command(cmd="init")
+    allego.spike_sorter_command(cmd="on", sub_cmd="detect_only")
+    config = allego.get_recording_config()
+    allego.update_recording_config(
+        config.model_copy(
+            update={"recording_type": DataRecordingType.CONTINUOUS_AND_SPIKES, "force_start_at_tstamp_0": from_zero}
+        )
+    )
+    allego.start_streaming()
+    time.sleep(1.6)
+    allego.start_recording()
+    time.sleep(1.5)
+    allego.stop_recording()
+    assert allego.get_spike_sorter_state(allego.get_default_spike_sorter_id()).warn_msg == ""
+    (path,) = tmp_path.glob("*.spikes")
+    (metadata,) = tmp_path.glob("*.xdat.json")
+    with SpikeStore.open(path) as store:
+        assert store.finished
+        with VidereClient(address=f"embedded:{tmp_path / 'home'}") as videre:
+            linked = videre.link_data_file(metadata)
+            assert len(linked.associated_spikes_ids) == 1
+            start, stop = linked.time_range.timestamp
+        found = store.select(columns=("amplitude_uv",))
+        samples = found.samples
+        assert len(samples) > 10
+        assert start <= samples.min() < samples.max() < stop
+        assert samples.max() > stop - 15_000  # up to the end
+        offset = 0
+        live = allego.get_live_spikes([0, 100])
+        if from_zero:
+            assert start == 0
+            first = np.flatnonzero(live.amplitudes_uv == found.columns["amplitude_uv"][0])[0]
+            offset = int(live.samples[first] - samples[0])
+            assert offset > 30_000
+        own = live.samples[(live.samples >= start + offset) & (live.samples < stop + offset)] - offset
+        assert samples.tolist() == own.tolist()
 
 
 @pytest.mark.slow

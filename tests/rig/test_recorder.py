@@ -290,8 +290,12 @@ def test_clocks_lie_beside_the_samples(tmp_path: Path) -> None:
         ({"base_file_path": "somewhere"}, ConfigurationError, "relative"),
         ({"base_file_path": "{tmp}/missing"}, OutputError, "missing does not exist"),
         ({"base_file_path": "{tmp}/file"}, OutputError, "is not a folder"),
-        ({"recording_type": DataRecordingType.SPIKES}, CapabilityError, "comes with spike sorting"),
-        ({"recording_type": "CONTINUOUS_AND_SPIKES"}, CapabilityError, "comes with spike sorting"),
+        ({"recording_type": DataRecordingType.SPIKES}, CapabilityError, "leaves the samples out"),
+        (
+            {"recording_type": "CONTINUOUS_AND_SPIKES", "split_files_by_port": True},
+            CapabilityError,
+            "split_files_by_port",
+        ),
     ],
 )
 def test_a_configuration_that_cannot_be_changes_nothing(tmp_path: Path, change, error, text) -> None:

@@ -20,6 +20,7 @@ from ranvier.rig import naming, recording_rows
 from ranvier.rig.clock import Clock
 from ranvier.rig.consumer import BackPressure, Consumer
 from ranvier.rig.disk import Disk, RealDisk
+from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.recording_limits import RecorderLimits, bytes_per_second, minutes_left
 from ranvier.rig.recording_plan import PlannedFile, create_files, plan_files
 from ranvier.rig.recording_queue import Begin, End, RecordingQueue
@@ -304,6 +305,11 @@ class Recorder(Consumer):
     @property
     def _unwritten_samples(self) -> int:
         return self._queue.lost_samples + self._writer.unwritten_samples
+
+    def whole_file(self) -> RecordingFile | None:
+        """Return the set that is written, where it is not split by port."""
+        planned = self._active.get(None)
+        return None if planned is None else planned.file
 
     def files(self) -> list[str]:
         return [str(f.file.files.data) for f in self._active.values()]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Protocol
+
 from ranvier.models.ports import Port
 from ranvier.models.rig import RigState
-from ranvier.models.status import RecordingConfig
+from ranvier.models.status import DataRecordingType, RecordingConfig
 from ranvier.rig.core import Core
 from ranvier.rig.recorder import Recorder
+from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.state import Action
 from ranvier.rig.stream import StreamInfo
 from ranvier.services.caller import current_caller
@@ -34,11 +38,25 @@ class Context:
         return current_caller().name
 
 
+class SpikesBeside(Protocol):
+    """Who writes spikes beside a recording."""
+
+    def recording_began(self, file: RecordingFile, simulated: bool) -> None:
+        """Begin."""
+        ...
+
+    def recording_ended(self) -> str:
+        """Finish; return "" or what went wrong. Harmless where none are written."""
+        ...
+
+
 class Recording:
     """Service ``RigRecording``."""
 
     def __init__(self, core: Core) -> None:
         self._machine = core.machine
+        self._core = core
+        self.spikes: SpikesBeside | None = None
         self.recorder = Recorder(core.store, Context(core), core.clock, on_ended=self._ended)
         core.pump.add_consumer(self.recorder)
         core.on_fault.append(self.recorder.interrupt)
@@ -59,6 +77,8 @@ class Recording:
             first = self._machine.state != RigState.RECORDING
             with self._machine.during(Action.START_RECORDING, who=who if first else ""):
                 self.recorder.start(port=port, client=who)
+                if first:
+                    self._begin_spikes()
             self._settle()
 
     def stop(self, *, port: Port | None = None) -> None:
@@ -68,6 +88,7 @@ class Recording:
         try:
             self.recorder.stop(port=port)
         finally:
+            self._end_spikes()
             self._settle()
 
     def files(self) -> list[str]:
@@ -79,6 +100,7 @@ class Recording:
         try:
             self.recorder.close()
         finally:
+            self._end_spikes()
             self._settle()
 
     def _settle(self) -> None:
@@ -89,5 +111,17 @@ class Recording:
         elif records and not self._machine.streams:
             self.recorder.interrupt(f"the source failed while the recording began: {self._machine.fault}")
 
+    def _begin_spikes(self) -> None:
+        wanted = self.recorder.config().recording_type == DataRecordingType.CONTINUOUS_AND_SPIKES
+        file = self.recorder.whole_file()
+        if wanted and file is not None and self.spikes is not None:
+            self.spikes.recording_began(file, self._core.source.info.simulated)
+
+    def _end_spikes(self) -> None:
+        """Finish the spikes of a recording that is over; what goes wrong there is a warning of the sorter."""
+        if self.spikes is not None and not self.recorder.is_recording:
+            self.spikes.recording_ended()
+
     def _ended(self, reason: str) -> None:
         self._settle()
+        threading.Thread(target=self._end_spikes, name="ranvier-spikes-end", daemon=True).start()

@@ -173,6 +173,11 @@ class RecordingFile:
         finally:
             self._admit(start, self._data.size // self._row_bytes - self.rows)
 
+    @property
+    def counter_offset(self) -> int | None:
+        """What is subtracted from the stream's counters; None where that is not known before the first block."""
+        return self._offset
+
     def flush(self) -> None:
         """Force what was written to the disk: the samples first, their counters next, the clock last."""
         if not self.pending_rows:

@@ -70,6 +70,7 @@ class Rig:
         self.sensors = Sensors(self._source, self.core.machine, self.store, changed=self.core.changed)
         self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)
         self.recording = Recording(self.core)
+        self.recording.spikes = self.sorter
         self.outputs = ArmedOutputs(self._source, self.core.machine, self.store, self.clock)
         self.loop = ClosedLoop(self._source, self.clock, self.outputs.dio_outputs)
         self.triggers = ArmedTriggers(

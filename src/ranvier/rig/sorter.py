@@ -32,6 +32,7 @@ from ranvier.models.spikesorter import (
 from ranvier.recordings.channels import Channel
 from ranvier.recordings.timing import resolve_counters
 from ranvier.rig.core import Core
+from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.signals import LIVE_ID
 from ranvier.rig.sorter_settings import SorterSettings, amplifier_ntv, known_only
 from ranvier.rig.sorting import Sorting
@@ -233,6 +234,14 @@ class LiveSorter:
             waveforms=cut,
             points_before=before,
         )
+
+    def recording_began(self, file: RecordingFile, simulated: bool) -> None:
+        """Write spikes beside a recording."""
+        self._sorting.record(file, simulated=simulated)
+
+    def recording_ended(self) -> str:
+        """Finish them; return "" or what went wrong."""
+        return self._sorting.end_record()
 
     # --- the rig --------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,12 @@ from ranvier.recordings.channels import ChannelTable
 from ranvier.rig.consumer import BackPressure
 from ranvier.rig.consumers import QueueConsumer
 from ranvier.rig.core import Core
+from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.sorter_settings import SorterSettings
+from ranvier.rig.spike_recording import SpikeRecording, describe
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.source import filters
+from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_training import digest_of, stop_when, train_on_tape
 from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.trained import TrainedUnits
@@ -29,6 +33,8 @@ TRAIN_AT_SEC = (10.0, 30.0, 60.0, 120.0)
 TAPE_SHARE, TAPE_BYTES = 0.03, 512 << 20
 #: Blocks that may wait: two seconds of the usual 5 ms.
 QUEUE_BLOCKS = 400
+#: Spikes of so long ago are looked through for those of a recording that has just begun.
+_BACK_SEC = 5.0
 
 
 class Sorting:
@@ -62,6 +68,8 @@ class Sorting:
         self.progress: float | None = None
         self.training_failure = ""
         self.notes: list[str] = []
+        self.log: list[dict[str, Any]] = []
+        self.spike_file: SpikeRecording | None = None
 
     # --- control --------------------------------------------------------------------------------------------------
 
@@ -122,6 +130,30 @@ class Sorting:
             if self._engine is not None:
                 self._engine.clear()
 
+    def record(self, file: RecordingFile, *, simulated: bool) -> None:
+        """Write spikes beside a recording from now on, turning the sorter on where it is off."""
+        self.turn_on()
+        with self._lock:
+            self._bind()
+            engine = self._engine
+            if engine is None:
+                return
+            made = SpikeRecording(file, describe(engine, simulated=simulated, seed=self._seed))
+            if engine.next is not None:  # the recording may have begun meanwhile: what was told since belongs to it
+                made.take(engine.ring.read(engine.next - int(_BACK_SEC * engine.sites.fs)), engine)
+            self.spike_file = made
+
+    def end_record(self) -> str:
+        """Finish the spikes of a recording; return "" or what went wrong. Harmless where none are written."""
+        file = self.spike_file
+        if file is None:
+            return ""
+        file.end(self._engine, self.log, wait=self.is_on and not self.failure)
+        self.spike_file = None
+        if file.error:
+            self.notes.append(file.error)
+        return file.error
+
     def rebase(self, settings: SorterSettings) -> None:
         """Forget spikes and units, and learn anew with other settings."""
         self._end_training()
@@ -178,7 +210,12 @@ class Sorting:
             operations = filters(self.settings.parameters(), float(fs), len(columns))
             chain = Chain.bind(operations, fs, channels)
         sites = StreamSites(fs, channels, columns)
-        return OnlineSorter(sites, chain, self.settings.finder(sites), tape=self._tape(fs, sites))
+        return OnlineSorter(sites, chain, self.settings.finder(sites), tape=self._tape(fs, sites), sink=self._told)
+
+    def _told(self, spikes: SpikeTable) -> None:
+        file, engine = self.spike_file, self._engine
+        if file is not None and engine is not None:
+            file.take(spikes, engine)
 
     def _tape(self, fs: Fraction, sites: StreamSites) -> TrainingTape | None:
         if self.settings.detect_only:
@@ -227,6 +264,8 @@ class Sorting:
                 if self._engine is engine and not stopping.is_set():
                     engine.use(trained)
                     self._next_label = next_label
+                    self.log.append({"event": "learned", "units": len(trained), "from_sec": trained.learned_sec,
+                                     "in_force_from_sample": engine.next})  # fmt: skip
             self.training_failure = ""
         except JobCancelledError:
             pass

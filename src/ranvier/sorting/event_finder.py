@@ -178,6 +178,10 @@ class EventFinder:
             at += n
         return SpikeTable.concatenate(parts)
 
+    def thresholds(self) -> tuple[F32, F32]:
+        """Return the negative and positive thresholds in uV, ``(sites,)`` each; infinite where off or not known yet."""
+        return self._levels(0)
+
     def flush(self) -> SpikeTable:
         """Return what waited for samples that never come: the end of the stream, or a gap."""
         if self._state is None or self._detector is None:

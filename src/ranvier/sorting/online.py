@@ -110,6 +110,11 @@ class OnlineSorter:
         self._told_before = _NEVER
 
     @property
+    def told_before(self) -> int:
+        """Every spike before this counter was told."""
+        return self._told_before
+
+    @property
     def trained(self) -> TrainedUnits | None:
         """The units that spikes are given to."""
         return None if self._matcher is None else self._matcher.trained

@@ -1,0 +1,185 @@
+"""Spikes of the live sorter beside a recording: ``<base>.spikes``, readable while it grows, finished with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ranvier.exceptions import RadiensError
+from ranvier.rig.recording_file import RecordingFile
+from ranvier.sorting.online import OnlineSorter
+from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
+from ranvier.spikes.columns import FLAG_ARTIFACT, FLAG_COLLISION
+from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo, UnitRecord
+from ranvier.spikes.writer import SpikeWriter
+
+#: How long the end of a recording waits for the sorter to come as far.
+WAIT_SEC = 2.0
+SORTER = "ranvier live"
+
+
+class SpikeRecording:
+    """The spikes of one recording. :meth:`take` comes from the sorter's thread.
+
+    Parameters
+    ----------
+    file
+        The recording as it is written.
+    info
+        What the spikes are; the recording's identity is added at the end.
+
+    Attributes
+    ----------
+    error
+        Why spikes are missing, "" while none are.
+    """
+
+    def __init__(self, file: RecordingFile, info: StoreInfo) -> None:
+        self._file = file
+        self._writer = SpikeWriter(file.files.folder / file.files.base, info, live=True)
+        self._waiting: list[SpikeTable] = []
+        self._lock = threading.Lock()
+        self._ended = False
+        self.error = ""
+
+    @property
+    def path(self) -> str:
+        """Where it is written."""
+        return str(self._writer.path)
+
+    def take(self, spikes: SpikeTable, engine: OnlineSorter) -> None:
+        """Add spikes; those of samples that are not on the disk yet wait. A disk that fails ends it, with a word."""
+        with self._lock:
+            if self._ended or self.error:
+                return
+            self._waiting.append(spikes)
+            self._write(engine)
+
+    def end(self, engine: OnlineSorter | None, log: list[dict[str, Any]], *, wait: bool) -> None:
+        """Finish the file with what belongs to the recording; the disk's refusal is in ``error``.
+
+        With ``wait`` the sorter is given time to come to the recording's end.
+        """
+        stop = self._file.segments.stop + (self._file.counter_offset or 0) if self._file.rows else 0
+        until = time.monotonic() + WAIT_SEC
+        while wait and engine is not None and engine.told_before < stop and time.monotonic() < until:
+            time.sleep(0.005)
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            try:
+                if engine is not None and not self.error:
+                    self._write(engine)
+                    self._describe(engine, log)
+                self._writer.close(self._identified())
+            except RadiensError as error:
+                self.error = f"the spikes of {self._writer.path.name} are not finished: {error}"
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _write(self, engine: OnlineSorter) -> None:
+        """Append what lies within the recording as far as it is written."""
+        file = self._file
+        if not file.rows or not self._waiting:
+            return
+        offset = file.counter_offset or 0
+        start, stop = file.header.start + offset, file.segments.stop + offset
+        table = SpikeTable.concatenate(self._waiting)
+        self._waiting = [table.take(table.counter >= stop)]
+        table = table.take((table.counter >= start) & (table.counter < stop))
+        ntv = np.array(engine.sites.ntv, np.int32)
+        flags = np.where(table.flags & np.uint8(SpikeFlag.NOISE), FLAG_ARTIFACT, 0)
+        flags |= np.where(table.flags & np.uint8(SpikeFlag.COLLISION), FLAG_COLLISION, 0)
+        try:
+            self._writer.append(
+                sample_index=table.counter - offset,
+                unit=table.label,
+                site=ntv[table.site],
+                amplitude_uv=table.amplitude_uv,
+                margin=table.margin,
+                x_um=table.x_um,
+                y_um=table.y_um,
+                flags=flags.astype(np.uint32),
+            )
+        except RadiensError as error:
+            self.error = f"spikes are written no more: {error}"
+
+    def _describe(self, engine: OnlineSorter, log: list[dict[str, Any]]) -> None:
+        ntv = engine.sites.ntv
+        noise = engine.finder.noise.sd_uv
+        units = []
+        for unit in engine.units.numbers():
+            sd = float(noise[unit.site])
+            snr = unit.mean_abs_peak_uv / sd if sd > 0 else None
+            units.append(
+                UnitRecord(
+                    unit.label,
+                    site=ntv[unit.site],
+                    x_um=_number(unit.x_um),
+                    y_um=_number(unit.y_um),
+                    snr=snr,
+                    mean_abs_peak_uv=unit.mean_abs_peak_uv,
+                )
+            )
+        self._writer.set_units(units)
+        trained = engine.trained
+        if trained is not None and len(trained):
+            waveforms = np.ascontiguousarray(trained.waveforms_uv.transpose(0, 2, 1))
+            self._writer.set_templates(trained.labels, np.array(ntv), waveforms, before=trained.window.before)
+        for entry in log:
+            self._writer.log(**entry)
+
+    def _identified(self) -> StoreInfo:
+        """Return the description with the identity of the finished recording."""
+        file, info = self._file, self._writer.info
+        if not file.rows or not file.is_finished:
+            return info
+        identity = RecordingIdentity(
+            name=file.files.base,
+            fs=file.header.fs,
+            channels=len(info.sites),
+            start=file.header.start,
+            stop=file.segments.stop,
+        )
+        return replace(info, start=identity.start, stop=identity.stop, recording=identity)
+
+
+def describe(engine: OnlineSorter, *, simulated: bool, seed: int) -> StoreInfo:
+    """Return what the spikes of a stream are."""
+    levels = engine.finder.settings.levels
+    low, high = engine.finder.thresholds()
+    sites = []
+    for k, column in enumerate(engine.sites.columns):
+        channel = engine.sites.channels[int(column)]
+        near = engine.finder.settings.near[k]
+        sites.append(
+            SiteRecord(
+                channel.ntv,
+                x_um=None if channel.site is None else channel.site.x_um,
+                y_um=None if channel.site is None else channel.site.y_um,
+                z_um=None if channel.site is None else channel.site.z_um,
+                noise_sd_uv=_number(float(engine.finder.noise.sd_uv[k])),
+                neg_threshold_uv=_number(float(low[k])),
+                pos_threshold_uv=_number(float(high[k])),
+                neighbors=tuple(engine.sites.ntv[int(n)] for n in near[1:] if n >= 0),
+            )
+        )
+    return StoreInfo(
+        fs=engine.sites.fs,
+        sites=tuple(sites),
+        sorter=SORTER,
+        seed=seed,
+        filters=tuple(engine.describe_filters()),
+        before=max(1, int(levels.wings[:, 0].max(initial=0))),
+        after=max(1, int(levels.wings[:, 1].max(initial=0))),
+        simulated=simulated,
+    )
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None
