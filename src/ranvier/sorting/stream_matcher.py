@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
+from ranvier.sorting.gated_kernels import gated_pursuit
 from ranvier.sorting.matching import Matched, Matcher
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_kernels import subtract_spikes, whiten_near
@@ -24,6 +25,12 @@ I64 = npt.NDArray[np.int64]
 #: Length of the windows, and how far behind them overlapping spikes are looked for.
 WINDOW_SEC = 2.5e-3
 AHEAD_SEC = 0.5e-3
+#: A unit is looked for where its main site has a trough of so many SD of the whitened noise.
+GATE_SD = -3.0
+#: Spikes of one window, at most.
+_MOST = 2048
+#: Smallest and largest share of a template, as the offline matcher has them.
+_AMPLITUDES = np.array([0.4, 2.5])
 _NEVER = -(1 << 60)
 
 
@@ -39,9 +46,15 @@ class StreamMatcher:
     def __init__(self, trained: TrainedUnits, fs_hz: float) -> None:
         self.trained = trained
         self.sure_before = _NEVER
-        self._matcher = Matcher(trained.templates, trained.parameters, trained.window.half)
+        templates = trained.templates
+        self._thresholds = Matcher(templates, trained.parameters, trained.window.half).thresholds
+        self._norms = templates.norms
+        self._mains = np.ascontiguousarray(templates.waveforms.min(axis=1).argmin(axis=1), np.int32)
+        seen = (templates.weights != 0).any(axis=2).astype(np.float32)
+        self._share = np.ascontiguousarray((seen @ seen.T) > 0, np.uint8)
         self._hop = max(1, round(WINDOW_SEC * fs_hz))
-        self._need = trained.window.samples + self._hop + max(1, round(AHEAD_SEC * fs_hz)) + 1
+        self._ahead = max(1, round(AHEAD_SEC * fs_hz))
+        self._need = trained.window.samples + self._hop + self._ahead + 1
         self._near, self._weights = _sparse(trained.whitening.matrix)
         self._sites, self._waveforms = _shifted(trained)
         sites = trained.whitening.matrix.shape[0]
@@ -86,11 +99,8 @@ class StreamMatcher:
         """Explain ``rows`` rows from ``at`` on; tell and subtract what begins in the rows ``[1, decide]`` of them."""
         if not len(self.trained):
             return SpikeTable.empty()
-        matched, _ = self._matcher.match(self._white[at : at + rows])
-        row = matched.row
-        fresh = (row >= 1) & (row <= decide)
-        fresh &= self._start + at + row - self._last[matched.unit] > self._matcher.guard
-        chosen = matched.take(fresh)
+        matched = self._matched(at, rows, decide)
+        chosen = matched.take(matched.row <= decide)
         if not len(chosen):
             return SpikeTable.empty()
         step = np.floor(chosen.fraction * PHASES + 0.5).astype(np.int64)
@@ -100,6 +110,35 @@ class StreamMatcher:
         )  # fmt: skip
         np.maximum.at(self._last, chosen.unit, self._start + at + chosen.row)
         return self._table(chosen, at)
+
+    def _matched(self, at: int, rows: int, decide: int) -> Matched:
+        """Return what explains the window; what begins behind the decided rows is there to explain overlaps only."""
+        row, unit = np.empty(_MOST, np.int64), np.empty(_MOST, np.int32)
+        amplitude, fraction, gain = np.empty((3, _MOST), np.float32)
+        found = gated_pursuit(
+            self._white[at : at + rows].copy(),
+            self._waveforms,
+            self._sites,
+            self._mains,
+            self._share,
+            self._norms,
+            self._thresholds,
+            1.0 / self.trained.parameters.amplitude_sd**2,
+            _AMPLITUDES,
+            GATE_SD,
+            self.trained.window.before,
+            self.trained.window.half,
+            1,
+            min(decide + self._ahead, rows - self.trained.window.samples - 1),
+            self._last - (self._start + at),
+            row,
+            unit,
+            amplitude,
+            fraction,
+            gain,
+        )
+        order = np.lexsort((unit[:found], row[:found]))
+        return Matched(row[order], unit[order], amplitude[order], fraction[order], gain[order])
 
     def _table(self, chosen: Matched, at: int) -> SpikeTable:
         trained = self.trained
