@@ -264,6 +264,8 @@ class Sorting:
                 if self._engine is engine and not stopping.is_set():
                     engine.use(trained)
                     self._next_label = next_label
+                    if self._rounds >= len(TRAIN_AT_SEC):
+                        engine.tape = None  # nothing is learned any more
                     self.log.append({"event": "learned", "units": len(trained), "from_sec": trained.learned_sec,
                                      "in_force_from_sample": engine.next})  # fmt: skip
             self.training_failure = ""

@@ -196,11 +196,13 @@ def gated_pursuit(
     c_gain, c_three = np.empty(most), np.empty((most, 3))
     c_row, c_unit = np.empty(most, np.int64), np.empty(most, np.int64)
     count = 0
-    for u in range(count_units):
-        count = _look(
-            white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, u,
-            first + before, last + before, c_gain, c_row, c_unit, c_three, count,
-        )  # fmt: skip
+    for t in range(max(1, first + before), min(last + before, white.shape[0] - 2) + 1):  # rows lie together in memory
+        for u in range(count_units):
+            if white[t, mains[u]] < gate:
+                count = _look(
+                    white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, u,
+                    t, t, c_gain, c_row, c_unit, c_three, count,
+                )  # fmt: skip
     found = 0
     while found < rows.shape[0]:
         best = -1
@@ -254,8 +256,8 @@ def gated_pursuit(
 
 @numba.njit
 def _again(  # type: ignore[no-untyped-def]
-    white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v, r, reach, dropped,
-    c_gain, c_row, c_unit, c_three, count,
+    white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v, r, reach,
+    dropped, c_gain, c_row, c_unit, c_three, count,
 ):  # fmt: skip
     """Look for a unit around a row again; candidates that were not dropped there are not added twice."""
     low, high = max(first, r - reach) + before, min(last, r + reach) + before

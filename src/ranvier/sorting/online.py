@@ -102,6 +102,9 @@ class OnlineSorter:
         self.labelled_from: int | None = None
         self.gaps = 0
         self._sink = sink
+        first, count = int(sites.columns[0]), len(sites.columns)
+        in_a_row = np.array_equal(sites.columns, np.arange(first, first + count))
+        self._chosen: slice | I64 = slice(first, first + count) if in_a_row else sites.columns
         self._state: ChainState | None = None
         self._matcher: StreamMatcher | None = None
         self._same = max(1, round(SAME_SEC * float(sites.fs)))
@@ -187,11 +190,8 @@ class OnlineSorter:
                 self._state = self.chain.start()
             physical = block if not block.is_counts else Block(block.physical(), block.start)
             blocks = self.chain.process(physical, self._state)
-        return [
-            Block(np.ascontiguousarray(b.physical()[:, self.sites.columns], np.float32), b.start)
-            for b in blocks
-            if len(b)
-        ]
+        chosen = self._chosen
+        return [Block(np.ascontiguousarray(b.physical()[:, chosen], np.float32), b.start) for b in blocks if len(b)]
 
     def _tell(self, before: int) -> SpikeTable:
         """Put events and labelled spikes together, and tell those before a counter: all around them is known."""

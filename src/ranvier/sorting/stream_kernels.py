@@ -37,15 +37,22 @@ def whiten_near(x: F32, near: I32, weights: F32, out: F32) -> None:
     out
         ``(samples, sites)``.
     """
-    for t in range(x.shape[0]):
-        row = x[t]
-        for j in range(x.shape[1]):
-            total = np.float32(0.0)
-            for k in range(near.shape[1]):
-                if near[j, k] < 0:
-                    break
-                total += row[near[j, k]] * weights[j, k]
-            out[t, j] = total
+    samples, sites = x.shape
+    columns = np.empty((sites, samples), np.float32)  # sums over sites run along time: that is what vectorises
+    for t in range(samples):
+        for j in range(sites):
+            columns[j, t] = x[t, j]
+    total = np.empty(samples, np.float32)
+    for j in range(sites):
+        total[:] = np.float32(0.0)
+        for k in range(near.shape[1]):
+            if near[j, k] < 0:
+                break
+            weight, column = weights[j, k], columns[near[j, k]]
+            for t in range(samples):
+                total[t] += weight * column[t]
+        for t in range(samples):
+            out[t, j] = total[t]
 
 
 def subtract_spikes_reference(

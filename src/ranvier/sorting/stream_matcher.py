@@ -25,8 +25,8 @@ I64 = npt.NDArray[np.int64]
 #: Length of the windows, and how far behind them overlapping spikes are looked for.
 WINDOW_SEC = 2.5e-3
 AHEAD_SEC = 0.5e-3
-#: A unit is looked for where its main site has a trough of so many SD of the whitened noise.
-GATE_SD = -3.0
+#: A unit is looked for where its main site has a trough of so many SD of the whitened noise (docs/decisions/0022).
+GATE_SD = -2.0
 #: Spikes of one window, at most.
 _MOST = 2048
 #: Smallest and largest share of a template, as the offline matcher has them.

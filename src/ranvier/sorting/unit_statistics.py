@@ -17,7 +17,7 @@ class UnitNumbers:
     Attributes
     ----------
     site
-        DATA index of the site that its last spikes peaked on.
+        DATA index of the site of its last spike.
     count, mean_abs_peak_uv
         Number of spikes, and the mean of their absolute peaks.
     x_um, y_um
@@ -42,27 +42,34 @@ class UnitStatistics:
     def clear(self) -> None:
         """Forget all."""
         with self._lock:
-            self._sums: dict[int, tuple[int, int, float, float, float]] = {}
+            self._counts = np.zeros(64, np.int64)  # by label
+            self._sites = np.zeros(64, np.int32)
+            self._sums = np.zeros((64, 3))  # of absolute peaks, x, y
 
     def add(self, spikes: SpikeTable) -> None:
         """Count labelled spikes."""
-        labels = np.unique(spikes.label[spikes.label > 0])
-        if not len(labels):
+        rows = np.flatnonzero(spikes.label > 0)
+        if not len(rows):
             return
+        labels = spikes.label[rows]
+        values = np.stack([np.abs(spikes.amplitude_uv[rows]), spikes.x_um[rows], spikes.y_um[rows]], axis=1)
         with self._lock:
-            for label in labels:
-                own = np.flatnonzero(spikes.label == label)
-                _, n, peak, x, y = self._sums.get(int(label), (0, 0, 0.0, 0.0, 0.0))
-                self._sums[int(label)] = (
-                    int(spikes.site[own[-1]]),
-                    n + len(own),
-                    peak + float(np.abs(spikes.amplitude_uv[own]).sum()),
-                    x + float(spikes.x_um[own].sum()),
-                    y + float(spikes.y_um[own].sum()),
-                )
+            self._grow(int(labels.max()) + 1)
+            np.add.at(self._counts, labels, 1)
+            np.add.at(self._sums, labels, values)
+            self._sites[labels] = spikes.site[rows]
 
     def numbers(self) -> list[UnitNumbers]:
         """Return the units with spikes, by label."""
         with self._lock:
-            sums = sorted(self._sums.items())
-        return [UnitNumbers(label, site, n, peak / n, x / n, y / n) for label, (site, n, peak, x, y) in sums]
+            counts, sites, sums = self._counts.copy(), self._sites.copy(), self._sums.copy()
+        return [
+            UnitNumbers(int(u), int(sites[u]), int(counts[u]), *(float(v) for v in sums[u] / counts[u]))
+            for u in np.flatnonzero(counts)
+        ]
+
+    def _grow(self, size: int) -> None:
+        while size > len(self._counts):
+            self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+            self._sites = np.concatenate([self._sites, np.zeros_like(self._sites)])
+            self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
