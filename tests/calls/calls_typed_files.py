@@ -13,6 +13,7 @@ from every_call import Engine, typed
 import ranvier.models as m
 from ranvier.exceptions import DatasetError
 from ranvier.models.dataset import ProtocolSpec, TransformEdge, TransformNode
+from ranvier.recordings import open_session
 
 AMP = m.SignalType.AMP
 FS = 30_000
@@ -106,6 +107,45 @@ def metrics(e: Engine) -> None:
     assert stats.windows[0].values[0] == pytest.approx(series.windows[0].values.max())
     client.kpi_clear(e.recording)
     assert client.get_kpi_status(e.recording).num_packets == 0
+
+
+@typed("VidereClient", "get_spikes_ids", "get_spikes_spec", "get_spikes_by_channel", "get_spikes_by_neuron",
+       "get_neurons", "get_units")  # fmt: skip
+def spikes(e: Engine) -> None:
+    client = e.videre()
+    with open_session(e.recording) as session:
+        truth = session.spike_trains["ground_truth"]
+    client.convert_spikes(e.recording)
+    own, inside = client.get_spikes_ids(e.recording)
+    assert client.link_data_file(e.recording).associated_spikes_ids == [own, inside]
+    spec = client.get_spikes_spec(e.recording)
+    assert isinstance(spec, m.SpikesSpec)
+    assert (spec.biointerface_id, spec.num_sites, spec.time_range) == (own, 16, (3.0, 5.0))
+    assert client.get_spikes_spec(e.recording, spikes_id=inside).biointerface_id == inside
+    assert spec.num_neurons == len(set(truth.unit.tolist()))
+    inside_range = (truth.counter >= 3.5 * FS) & (truth.counter < 4.5 * FS)
+    site = int(np.bincount(truth.site[inside_range]).argmax())
+    channel = client.get_spikes_by_channel(e.recording, [site], [3.5, 4.5], True)[site]
+    assert isinstance(channel, m.ChannelSpikeData)
+    mine = inside_range & (truth.site == site)
+    assert np.array_equal(channel.timestamps, truth.counter[mine] / FS)  # s
+    assert np.array_equal(channel.labels, truth.unit[mine])
+    assert (channel.waveforms.shape, channel.waveforms.dtype) == ((mine.sum(), 90), np.float32)
+    unit = int(truth.unit[mine][0])
+    neuron = client.get_spikes_by_neuron(e.recording, time_range=[3.5, 4.5], include_waveforms=True)[unit]
+    assert isinstance(neuron, m.NeuronSpikeData)
+    assert np.array_equal(neuron.timestamps, truth.counter[inside_range & (truth.unit == unit)] / FS)
+    assert 10 < np.abs(neuron.waveforms.mean(axis=0)).max() < 1000  # uV
+    neurons = client.get_neurons(e.recording)
+    assert isinstance(neurons, m.NeuronsResult)
+    (info,) = (n for found in neurons.neurons_by_channel.values() for n in found if n.spike_label == str(unit))
+    count = int(np.count_nonzero(truth.unit == unit))
+    assert (info.spike_count, info.spike_rate) == (count, count / 2.0)  # Hz
+    (short,) = (u for u in client.get_units(e.recording) if u.label == unit)
+    assert isinstance(short, m.Unit)
+    assert (short.spike_count, short.probe_y, short.snr) == (count, info.pos_probe[1], info.snr)
+    made = client.merge_units(e.recording, sorted(set(truth.unit.tolist()))[:2])
+    assert made in {u.label for u in client.get_units(e.recording)}
 
 
 @typed("VidereClient", "get_spectral", "get_batch_spectral", "get_spectral_info")

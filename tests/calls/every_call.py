@@ -20,7 +20,7 @@ from ranvier import classic
 CLIENTS = json.loads((Path(__file__).parents[2] / "docs" / "contract" / "clients.json").read_text(encoding="utf-8"))
 
 #: Documented methods (typed ones: of VidereClient) that this version does not have yet, by what they come with.
-LATER_TYPED = ("spike", "neuron", "detect_params", "get_units")
+LATER_TYPED = ("spike_sort", "detect_params")
 LATER_CLASSIC = ("SpikeSorterClient", "SpikesClient")
 #: Those that are there and raise CapabilityError until then.
 REFUSING = {"classic": ("spike_sorter", "spikes", "dashboard"), "typed": ()}

@@ -10,12 +10,17 @@ from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.recordings.block import Block
 from ranvier.sorting.event_finder import EventFinder, FinderSettings, default_detect_params
 from ranvier.sorting.event_kernels import (
+    absorb_events,
+    absorb_events_reference,
+    explain_events,
+    explain_events_reference,
     judge_events,
     judge_events_reference,
     peak_widths,
     peak_widths_reference,
 )
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
+from ranvier.sorting.unit_statistics import UnitStatistics
 
 FS = 30_000.0
 SITES = 16
@@ -148,6 +153,49 @@ def test_kernels_are_their_references() -> None:
     peak_widths(x, rows, chosen, most, got[0])
     peak_widths_reference(x, rows, chosen, most, got[1])
     np.testing.assert_array_equal(got[0], got[1])
+
+
+def test_kernels_of_known_spikes_are_their_references() -> None:
+    random = np.random.default_rng(1)
+    near = np.array([[c, (c + 1) % 8, -1 if c % 2 else (c + 3) % 8] for c in range(8)], np.int32)
+    counters, spikes = np.sort(random.integers(0, 300, 60)), np.sort(random.integers(0, 300, 40))
+    sites, at = random.integers(0, 8, 60).astype(np.int32), random.integers(0, 8, 40).astype(np.int32)
+    got = [(np.empty(60, np.uint8), np.zeros(40, np.uint8)) for _ in range(2)]
+    for function, (absorbed, flags) in zip((absorb_events, absorb_events_reference), got, strict=True):
+        function(counters, sites, spikes, at, near, 6, absorbed, flags)
+    values = np.empty((2, 60), np.float32)
+    scales, of = random.uniform(0.5, 1.5, 40).astype(np.float32), random.integers(-1, 3, 40).astype(np.int32)
+    shapes = random.standard_normal((3, 9, 8)).astype(np.float32)
+    explain_events(counters, sites, spikes, of, scales, shapes, 3, values[0])
+    explain_events_reference(counters, sites, spikes, of, scales, shapes, 3, values[1])
+    np.testing.assert_allclose(values[0], values[1], atol=1e-5)
+    assert (values[0] != 0).sum() > 20
+    for a, b in zip(*got, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert 0 < got[0][0].sum() < 60
+
+
+def test_units_are_counted() -> None:
+    units = UnitStatistics()
+    table = SpikeTable.empty(6)
+    table.label[:] = [3, 0, 200, 3, 3, 0]
+    table.amplitude_uv[:] = [-10, -500, 40, -20, -30, -500]
+    table.site[:] = [1, 9, 4, 1, 2, 9]
+    table.x_um[:], table.y_um[:] = 5.0, [10, 0, 70, 20, 30, 0]
+    for _ in range(2):
+        units.add(table)
+    first, second = units.numbers()
+    assert (first.label, first.site, first.count, first.mean_abs_peak_uv, first.x_um, first.y_um) == (
+        3,
+        2,
+        6,
+        20,
+        5,
+        20,
+    )
+    assert (second.label, second.site, second.count, second.mean_abs_peak_uv) == (200, 4, 2, 40)
+    units.clear()
+    assert units.numbers() == []
 
 
 def test_the_ring_forgets_the_oldest() -> None:

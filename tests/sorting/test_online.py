@@ -16,12 +16,6 @@ from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.recordings.block import Block
 from ranvier.simulation import SimulatedRecording
 from ranvier.sorting.event_finder import FinderSettings, default_detect_params
-from ranvier.sorting.event_kernels import (
-    absorb_events,
-    absorb_events_reference,
-    explain_events,
-    explain_events_reference,
-)
 from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.linking import linked_labels
 from ranvier.sorting.online import OnlineSorter, StreamSites
@@ -233,18 +227,3 @@ def test_kernels_are_their_references() -> None:
     subtract_spikes_reference(two, rows, units, phases, amplitudes, near[:3], waveforms)
     np.testing.assert_allclose(one, two, atol=1e-5)
     assert (one != x).sum() > 50
-    counters, spikes = np.sort(random.integers(0, 300, 60)), np.sort(random.integers(0, 300, 40))
-    sites, at = random.integers(0, 8, 60).astype(np.int32), random.integers(0, 8, 40).astype(np.int32)
-    got = [(np.empty(60, np.uint8), np.zeros(40, np.uint8)) for _ in range(2)]
-    for function, (absorbed, flags) in zip((absorb_events, absorb_events_reference), got, strict=True):
-        function(counters, sites, spikes, at, near, 6, absorbed, flags)
-    values = np.empty((2, 60), np.float32)
-    scales, of = random.uniform(0.5, 1.5, 40).astype(np.float32), random.integers(-1, 3, 40).astype(np.int32)
-    shapes = random.standard_normal((3, 9, 8)).astype(np.float32)
-    explain_events(counters, sites, spikes, of, scales, shapes, 3, values[0])
-    explain_events_reference(counters, sites, spikes, of, scales, shapes, 3, values[1])
-    np.testing.assert_allclose(values[0], values[1], atol=1e-5)
-    assert (values[0] != 0).sum() > 20
-    for a, b in zip(*got, strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert 0 < got[0][0].sum() < 60

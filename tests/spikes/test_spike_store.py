@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -68,8 +71,9 @@ def test_segments_while_live_read_as_the_finished_file(tmp_path: Path, spikes: G
     for part in parts(spikes, 7):
         writer.append(**part)
         n += len(part["unit"])
-        assert store.refresh()
-        assert not store.refresh()
+        before, store = store, store.renewed()
+        assert store is not before
+        assert store.renewed() is store
         same(store, spikes, n)
         assert store.counts() == SpikeStore.open(writer.path).counts()
     assert any("not finished" in note for note in store.notes)
@@ -78,8 +82,9 @@ def test_segments_while_live_read_as_the_finished_file(tmp_path: Path, spikes: G
     writer.set_units([UnitRecord(5, site=5)])
     writer.log(event="trained", sites=[1, 2])
     writer.close()
-    assert store.refresh()
+    before, store = store, store.renewed()
     assert store.finished
+    same(before, spikes)
     assert store.sorter_log == [{"event": "trained", "sites": [1, 2]}]
     assert store.units[5].site == 5
     same(store, spikes)
@@ -117,7 +122,8 @@ def test_queries_equal_masks(tmp_path: Path, spikes: Given, info: StoreInfo, kin
         store = SpikeStore.open(writer.path)
     sample, unit, site = spikes["sample_index"], spikes["unit"], spikes["site"]
     everything: list[Any] = [None]
-    for start, stop in ((None, None), (50_000, 90_000), (0, 10), (301_001, None), (None, 20_000)):
+    edges = int(sample[1000]), int(sample[1500])  # spikes on both edges: [start, stop)
+    for start, stop in ((None, None), edges, (50_000, 90_000), (0, 10), (301_001, None), (None, 20_000)):
         inside = (sample >= (-1 if start is None else start)) & (sample < (10**9 if stop is None else stop))
         for units in [*everything, [1], [3, 2], [0], [0, 4]]:
             for sites in [*everything, [2], [5, 1], [77]]:
@@ -300,6 +306,32 @@ def test_snippets_are_kept(tmp_path: Path) -> None:
     path = write_store(tmp_path / "s", info, {"sample_index": samples, "snippets_uv": snippets})
     found = SpikeStore.open(path).select(columns=("snippets_uv",)).columns["snippets_uv"]
     np.testing.assert_array_equal(found, snippets[np.argsort(samples)])
+
+
+def test_what_belongs_elsewhere_is_refused(tmp_path: Path, info: StoreInfo) -> None:
+    from ranvier.recordings.memory import ArrayRecording
+    from ranvier.spikes import RecordingIdentity
+
+    recording = ArrayRecording(np.zeros((3000, 4), np.float32), FS)
+    file = tmp_path / "samples.bin"
+    file.write_bytes(b"abc")
+    own = replace(info, recording=RecordingIdentity.of(recording, [file], name="mine"))
+    assert StoreInfo.from_json(json.loads(json.dumps(own.to_json()))) == own
+    own.check_recording(recording, [file], tmp_path)
+    for other, why in (
+        (ArrayRecording(np.zeros((2000, 4), np.float32), FS), "reached to sample 3,000, this one to 2,000"),
+        (ArrayRecording(np.zeros((3000, 5), np.float32), FS), "4 amplifier channels, this one has 5"),
+        (ArrayRecording(np.zeros((3000, 4), np.float32), Fraction(20000)), "30000 Hz, this one at 20000 Hz"),
+    ):
+        with pytest.raises(DatasetError, match=why):
+            own.check_recording(other, [file], tmp_path)
+    file.write_bytes(b"abd")
+    with pytest.raises(DatasetError, match=r"'mine', and the content of samples\.bin changed"):
+        own.check_recording(recording, [file], tmp_path)
+    behind = replace(info, filters=({"kind": "highpass", "parameters": {"freq": 300.0}},))
+    behind.check_filters([{"parameters": {"freq": 300.0}, "kind": "highpass"}])
+    with pytest.raises(DatasetError, match="other filters: highpass, not none"):
+        behind.check_filters([])
 
 
 def test_a_newer_version_and_other_files_are_refused(tmp_path: Path, spikes: Given, info: StoreInfo) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,65 @@ def test_curation_is_seen_at_once(videre: VidereClient, ds: DatasetMetadata, tru
     assert made.id in videre.get_spikes_ids(ds)
     assert videre.merge_units(ds, [1, 2], spikes_id=made.id) == 7
     assert videre.merge_units(made, [3, 4]) == 8
+
+
+def test_spikes_go_where_their_recording_goes(videre: VidereClient, ds: DatasetMetadata, copy: Path) -> None:
+    videre.convert_spikes(ds, copy.with_name(copy.name + ".two"), spikes_id=ds.associated_spikes_ids[1])
+    neighbour = write_store(copy.with_name(copy.name + ".other"), StoreInfo(Fraction(30000)), {"sample_index": [1]})
+    videre.copy_data_source_file(copy, copy.parent / "sub" / "twin")
+    names = {p.name for p in (copy.parent / "sub").glob("*.spikes")}
+    assert names == {"twin.spikes", "twin.two.spikes"}
+    twin = videre.link_data_file(copy.parent / "sub" / "twin")
+    assert len(twin.associated_spikes_ids) == 3
+    assert [u.label for u in videre.get_units(twin)] == [1, 2, 3, 4, 5, 6]
+    videre.move_data_source_file(copy, copy.parent / "moved")
+    assert {p.name for p in copy.parent.glob("*.spikes")} == {"moved.spikes", "moved.two.spikes", neighbour.name}
+    moved = videre.link_data_file(copy.parent / "moved")
+    assert len(moved.associated_spikes_ids) == 3
+    with pytest.raises(OutputExistsError):
+        videre.copy_data_source_file(twin.base_path, copy.parent / "moved")
+    videre.remove_data_source_file(moved.base_path)
+    assert (copy.parent / "moved.spikes").is_file(), "what was sorted by hand is not removed with it"
+
+
+def test_spikes_around_events_are_those_beside_the_recording(videre: VidereClient, ds: DatasetMetadata) -> None:
+    new = videre.merge_units(ds, [1, 2])
+    found = videre.get_psth(ds, events=[11.5, 13.0])
+    assert found.units == (3, 4, 5, 6, new)
+    inside = videre.get_psth(ds, events=[11.5, 13.0], spike_train="ground_truth")
+    assert inside.units == (1, 2, 3, 4, 5, 6)
+    assert inside.counts[:2].sum() == found.counts[-1].sum()
+    by_id = videre.get_psth(ds, events=[11.5, 13.0], spike_train=ds.associated_spikes_ids[1])
+    assert by_id.units == inside.units
+    with pytest.raises(DatasetError, match="none is called 'nothing'"):
+        videre.get_psth(ds, events=[11.5], spike_train="nothing")
+
+
+def test_a_phy_folder_becomes_the_spikes_of_a_recording(
+    videre: VidereClient, ds: DatasetMetadata, truth: SpikeTrains, tmp_path: Path
+) -> None:
+    phy = tmp_path / "phy"
+    phy.mkdir()
+    first = round(ds.time_range.sec[0] * ds.sampling_rate)  # phy counts from the first sample of the file
+    np.save(phy / "spike_times.npy", truth.counter - first)
+    np.save(phy / "spike_clusters.npy", truth.unit)
+    np.save(phy / "channel_map.npy", np.arange(64))
+    (phy / "params.py").write_text("sample_rate = 30000.0\n")
+    made = videre.convert_spikes(phy, recording=ds, force=True)
+    assert made.base_name == ds.base_name
+    assert made.parent_dsource_id == ds.id
+    store = SpikeStore.open(ds.base_path.with_name(ds.base_name + ".spikes"))
+    np.testing.assert_array_equal(store.select().samples, truth.counter)
+    assert (store.info.start, store.info.stop) == (first, first + 180_000)
+    np.save(phy / "spike_times.npy", truth.counter)
+    (phy / "params.py").write_text("sample_rate = 30000.0\n\n")
+    other = VidereClient(address=f"embedded:{tmp_path / 'other'}", progress=False)
+    with pytest.raises(DatasetError, match="these are not its spikes"):
+        other.convert_spikes(phy, recording=ds.base_path, force=True)
+    (phy / "params.py").write_text("sample_rate = 20000.0\n")
+    another = VidereClient(address=f"embedded:{tmp_path / 'another'}", progress=False)
+    with pytest.raises(DatasetError, match="20000 Hz"):
+        another.convert_spikes(phy, recording=ds.base_path, force=True)
 
 
 def test_spikes_alone(videre: VidereClient, copy: Path, tmp_path: Path, truth: SpikeTrains) -> None:

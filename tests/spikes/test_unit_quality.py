@@ -148,6 +148,7 @@ def test_nothing_is_nan() -> None:
         quality.sliding_contamination(none, FS, 10.0),
         quality.drift_ptp_um(none, none, 0, FS),
     ]
+    found += [quality.contamination(np.arange(9), 1.0, 9.0), quality.sliding_contamination(np.arange(9), 1.0, 9.0)]
     assert all(map(math.isnan, found))
 
 

@@ -148,9 +148,10 @@ class AlignedClient(SignalsClient):
         bin_sec: float = 0.01,
         spike_train: str | None = None,
     ) -> PeriEventHistogram:
-        """Return spikes per second around events, ``(units, bins)``, and the raster, of spikes that the file holds.
+        """Return spikes per second around events, ``(units, bins)``, and the raster, of its spikes.
 
-        A bin begins at the event; the window grows to whole bins. ``spike_train`` names one of several sets of spikes.
+        A bin begins at the event; the window grows to whole bins. Spikes are those of a ``.spikes`` file beside the
+        recording, else its own; ``spike_train`` names one of several sets (a name in the file, or a spikes id).
         """
         query = event_query(events, source, line, state, pre_sec, post_sec, min_interval_sec)
         return self._hub.aligned.spikes(self._id(dataset), query, units, bin_sec=bin_sec, spike_train=spike_train)

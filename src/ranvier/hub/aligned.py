@@ -13,6 +13,7 @@ from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
 from ranvier.hub.signals import filtered, stream_events
+from ranvier.hub.spike_sets import SpikeSets
 from ranvier.models.aligned import (
     EventQuery,
     PeriEventHistogram,
@@ -35,10 +36,11 @@ REACH_SEC = {False: 1.0, True: 10.0}
 class Aligned:
     """Service ``HubAligned``."""
 
-    def __init__(self, datasets: Datasets, dsp: DspGroups, jobs: JobManager) -> None:
+    def __init__(self, datasets: Datasets, dsp: DspGroups, jobs: JobManager, sets: SpikeSets) -> None:
         self._datasets = datasets
         self._dsp = dsp
         self._jobs = jobs
+        self._sets = sets
 
     def average(
         self,
@@ -122,8 +124,22 @@ class Aligned:
     ) -> PeriEventHistogram:
         """Count spikes around events; see the Protocol."""
         linked = self._datasets.linked(dataset_id)
-        trains = _spikes_of(linked, spike_train)
+        trains = self._spikes_of(linked, spike_train)
         return histogram_result(linked.recording, stream_events(linked), query, trains, units, bin_sec)
+
+    def _spikes_of(self, linked: Linked, name: str | None) -> SpikeTrains:
+        """Return the spikes that a name means (of the recording's own, or an id), those beside it, or the only ones."""
+        own, ids = list(linked.session.spike_trains), self._sets.ids(linked.id)
+        beside = [i for i in ids if not i.startswith(f"{linked.id}_")]
+        if name is None and (beside or len(own) == 1):
+            name = beside[0] if beside else own[0]
+        if name in own:
+            return linked.session.spike_trains[name]
+        if name in ids:
+            return self._sets.get(linked.id, name).store.trains()
+        listing = ", ".join(repr(k) for k in (*beside, *own)) or "none"
+        wanted = "name one of them" if name is None else f"none is called {name!r}"
+        raise DatasetError(f"{linked.base_name} holds {len(beside) + len(own)} sets of spikes ({listing}); {wanted}")
 
     def _source(self, linked: Linked, apply_dsp: bool) -> Recording:
         return filtered(linked, self._dsp) if apply_dsp else linked.recording
@@ -133,15 +149,3 @@ class Aligned:
             return work(Watch(lambda done, total: job.progress(done / max(1, total)), job.cancelled))
 
         return self._jobs.run("aligned", f"{what}: {linked.base_name}", run, progress=progress)
-
-
-def _spikes_of(linked: Linked, name: str | None) -> SpikeTrains:
-    """Return the spikes that a name means, or the only ones."""
-    known = list(linked.session.spike_trains)
-    if name is None and len(known) == 1:
-        name = known[0]
-    if name in known:
-        return linked.session.spike_trains[name]
-    listing = ", ".join(repr(k) for k in known) or "none"
-    wanted = "name one of them" if name is None else f"none is called {name!r}"
-    raise DatasetError(f"{linked.base_name} holds {len(known)} sets of spikes ({listing}); {wanted}")

@@ -25,8 +25,9 @@ from ranvier.exceptions import (
 )
 from ranvier.hub.curation import Curation
 from ranvier.hub.datasets import Datasets
+from ranvier.hub.sidecars import spikes_to_take_along
 from ranvier.metrics.packet_store import delete_packets, packet_file
-from ranvier.models.dataset import FileInfo
+from ranvier.models.dataset import FileInfo, RadiensFileType
 from ranvier.models.output_options import OutputOptions
 from ranvier.recordings import Format, detect, open_session
 from ranvier.services.progress import Progress
@@ -71,24 +72,24 @@ class Files:
         ]
 
     def copy(self, src: Path, dst: Path, *, force: bool = False) -> None:
-        """Copy a recording to ``dir/base``; the format stays."""
+        """Copy a recording, and the spikes beside it, to ``dir/base``; the format stays."""
         _transfer(src, dst, force, _copy_file)
 
     def move(self, src: Path, dst: Path, *, force: bool = False) -> None:
-        """Move or rename a recording; a linked dataset at the old place is unlinked.
+        """Move or rename a recording, and the spikes beside it; a linked dataset at the old place is unlinked.
 
         The old names go only when every file stands, flushed to the disk, under its new name.
         """
         known, canonical = detect(src.expanduser().absolute())
         _refuse_growing(known, canonical, force)
-        files = [f for f in known.files(canonical) if f.exists()]
+        files = [f for f in (*known.files(canonical), *_spikes_of(known, canonical)) if f.exists()]
         streams, base = self._unlink(canonical), known.base_name(canonical)
         _transfer(src, dst, force, _link_or_copy)
         _delete(files, canonical)
         _delete_packets(canonical, base, streams)
 
     def remove(self, path: Path, *, force: bool = False) -> None:
-        """Delete every file of a recording; a linked dataset is unlinked first.
+        """Delete every file of a recording (not spikes that were sorted from it); a linked dataset is unlinked first.
 
         A recording that still grows is refused (DatasetError) unless ``force``.
         """
@@ -189,15 +190,22 @@ def _transfer(src: Path, dst: Path, force: bool, put: Callable[[Path, Path], Non
 
 def _new_names(known: Format, canonical: Path, target: Path) -> list[tuple[Path, Path]]:
     """Return each file of a recording and where it goes: a recording that is a folder keeps its names inside of it."""
-    files = [f for f in known.files(canonical) if f.exists()]
+    files, base = [f for f in known.files(canonical) if f.exists()], known.base_name(canonical)
+    beside = [(f, target.parent / (target.name + f.name[len(base) :])) for f in _spikes_of(known, canonical)]
     if canonical.is_dir() and files and all(canonical in f.parents for f in files):
-        return [(f, target / f.relative_to(canonical)) for f in files]
-    base = known.base_name(canonical)
+        return [*((f, target / f.relative_to(canonical)) for f in files), *beside]
     if any(f.parent != canonical.parent or not f.name.startswith(base) for f in files):
         raise CapabilityError(
             f"{canonical} is a {known.name} recording of many files in folders; copy or move its whole folder instead"
         )
-    return [(f, target.parent / (target.name + f.name[len(base) :])) for f in files]
+    return [*((f, target.parent / (target.name + f.name[len(base) :])) for f in files), *beside]
+
+
+def _spikes_of(known: Format, canonical: Path) -> list[Path]:
+    """Return the ``.spikes`` files that are copied and moved with a recording."""
+    if known.file_type == RadiensFileType.SPIKES:
+        return []
+    return spikes_to_take_along(canonical, known.base_name(canonical))
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -5,13 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ranvier.exceptions import RadiensError
 from ranvier.models.file_types import RadiensFileType
+from ranvier.spikes.file import SpikesFile
 from ranvier.spikes.info import RecordingIdentity, StoreInfo
 
 if TYPE_CHECKING:
     from ranvier.hub.datasets import Linked
 
 _SUFFIX = ".spikes"
+
+
+def spikes_named_after(canonical: Path, base: str) -> list[Path]:
+    """Return the files beside a recording that are named as its spikes: ``base.spikes``, ``base.NAME.spikes``."""
+    try:
+        found = [p for p in canonical.parent.iterdir() if _is_named_after(p.name, base) and p.is_file()]
+    except OSError:
+        return []
+    return sorted(found, key=lambda p: (len(p.name), p.name))
+
+
+def spikes_to_take_along(canonical: Path, base: str) -> list[Path]:
+    """Return the spikes that go where a recording goes: ``base.spikes``, and those that say they are of it."""
+    return [p for p in spikes_named_after(canonical, base) if p.name == base + _SUFFIX or _says_it_is_of(p, base)]
+
+
+def _says_it_is_of(path: Path, base: str) -> bool:
+    """Return whether spikes name a recording (``mouse.1.spikes`` may be those of ``mouse`` or of ``mouse.1``)."""
+    try:
+        info = SpikesFile(path).info
+    except RadiensError:
+        return False
+    return info is not None and info.recording is not None and info.recording.name == base
 
 
 def holds_spikes(linked: Linked) -> bool:
@@ -26,12 +51,8 @@ class SpikesBeside:
         self._compared: dict[tuple[object, ...], list[str]] = {}
 
     def paths(self, linked: Linked) -> list[Path]:
-        """Return the files beside a recording that are named as its spikes: ``base.spikes``, ``base.NAME.spikes``."""
-        try:
-            found = [p for p in linked.canonical.parent.iterdir() if _is_named_after(p.name, linked.base_name)]
-        except OSError:
-            return []
-        return sorted((p for p in found if p.is_file()), key=lambda p: (len(p.name), p.name))
+        """Return the files beside a recording that are named as its spikes."""
+        return spikes_named_after(linked.canonical, linked.base_name)
 
     def is_beside(self, spikes: Linked, recording: Linked) -> bool:
         """Return whether spikes are named after a recording, or were made from it."""

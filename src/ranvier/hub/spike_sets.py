@@ -5,22 +5,28 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.dsp import Chain, HighPass
 from ranvier.exceptions import CapabilityError, DatasetError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.models.dataset import TimeRangeSpec
+from ranvier.models.signals import SignalType
 from ranvier.recordings.signalless import NoSignals
 from ranvier.recordings.timing import resolve_counters
 from ranvier.spikes import SiteRecord, SpikeStore, UnitRecord, sites_of
+from ranvier.spikes.columns import SNIPPETS
 from ranvier.spikes.curation import NO_UNITS
 from ranvier.spikes.waveforms import WaveformReader
 
 #: Waveforms that tell a unit's size where the sorter did not.
 MEASURED_SPIKES = 100
+#: Corner of the filter for waveforms of spikes that came without saying which filters they were found behind.
+HIGHPASS_HZ = 300.0
 
 
 @dataclass
@@ -47,8 +53,11 @@ class SpikeSet:
     @property
     def sites(self) -> dict[int, SiteRecord]:
         """The sites on which spikes were detected, by NTV."""
-        given = self.store.info.sites or sites_of(self.recording.channels)
-        return {site.ntv: site for site in given}
+        if self.store.info.sites:
+            return {site.ntv: site for site in self.store.info.sites}
+        known = {site.ntv: site for site in sites_of(self.recording.channels)}
+        others = [n for n in self.store.site_ids() if n >= 0 and n not in known]  # of another stream of the session
+        return {**known, **{n: SiteRecord(n) for n in others}}
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -155,11 +164,8 @@ class SpikeSets:
     def _from_file(self, linked: Linked) -> SpikeStore:
         key = str(linked.canonical)
         store = self._stores.get(key)
-        if store is None:
-            store = self._stores[key] = SpikeStore.open(linked.canonical)
-        else:
-            store.refresh()
-        return store
+        self._stores[key] = SpikeStore.open(linked.canonical) if store is None else store.renewed()
+        return self._stores[key]
 
     def _from_trains(self, linked: Linked, name: str) -> SpikeStore:
         trains = linked.session.spike_trains[name]
@@ -167,8 +173,23 @@ class SpikeSets:
         if known is not None and known[0] == id(trains):
             return known[1]
         store = SpikeStore.from_trains(trains, linked.recording.fs, linked.canonical, name=name)
+        store.info = replace(store.info, filters=_usual_filters(linked))
         self._trains[f"{linked.id}_{name}"] = (id(trains), store)
         return store
+
+
+def _usual_filters(linked: Linked) -> tuple[dict[str, Any], ...]:
+    """Return what waveforms are read behind where nobody says what spikes were found behind."""
+    recording = linked.recording
+    if (
+        isinstance(recording, NoSignals)
+        or not recording.channels.count(SignalType.AMP)
+        or recording.fs <= 4 * HIGHPASS_HZ
+    ):
+        return ()
+    return tuple(
+        Chain.bind([HighPass(HIGHPASS_HZ, zero_phase=True)], recording.fs, recording.channels).describe_stages()
+    )
 
 
 def nearest_sites(spikes: SpikeSet, main: int, known: set[int], n: int) -> list[int]:
@@ -202,6 +223,8 @@ def measured(spikes: SpikeSet, units: dict[int, UnitRecord]) -> dict[int, UnitRe
             missing.append(unit)
     if not missing or spikes.store.info.waveforms == "none":
         return found
+    if spikes.store.info.waveforms == "stored":  # snippets tell no noise, so no SNR
+        return {u: _sized(spikes, r) if u in missing else r for u, r in found.items()}
     try:
         reader = spikes.reader()
         known = set(reader.ntv)
@@ -218,6 +241,14 @@ def measured(spikes: SpikeSet, units: dict[int, UnitRecord]) -> dict[int, UnitRe
             sd = float(noise_sd[found[unit].site])
             found[unit] = replace(found[unit], snr=size / sd if sd > 0 else None, mean_abs_peak_uv=peak)
     return found
+
+
+def _sized(spikes: SpikeSet, record: UnitRecord) -> UnitRecord:
+    """Return a unit with the mean of its snippets' largest absolute values."""
+    snippets = spikes.store.select(units=[record.unit], columns=(SNIPPETS,)).columns[SNIPPETS][:MEASURED_SPIKES]
+    if not snippets.size or not np.isfinite(snippets).any():
+        return record
+    return replace(record, mean_abs_peak_uv=float(np.nanmean(np.nanmax(np.abs(snippets), axis=(1, 2)))))
 
 
 def _few_waveforms(

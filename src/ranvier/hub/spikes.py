@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError
+from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, OutputError
 from ranvier.hub.datasets import Datasets, Linked
-from ranvier.hub.spike_sets import SpikeSet, SpikeSets, nearest_sites
+from ranvier.hub.spike_sets import SpikeSet, SpikeSets
 from ranvier.hub.unit_quality import quality_of
+from ranvier.hub.unit_waveforms import waveforms_of_spikes, waveforms_of_unit
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType, TimeRangeSpec
 from ranvier.models.spikes import (
     ChannelSpikeData,
@@ -28,13 +29,7 @@ from ranvier.recordings.provenance import new_record
 from ranvier.spikes import RecordingIdentity, SiteRecord, SpikeWriter, StoreInfo, UnitRecord, curation, recover
 from ranvier.spikes.columns import KNOWN, SNIPPETS
 from ranvier.spikes.correlograms import Binning, correlograms
-from ranvier.spikes.store import Spikes
 from ranvier.spikes.writer import SUFFIX
-
-#: Values of waveforms that are returned at once (800 MB).
-MOST_VALUES = 200_000_000
-#: Sites of a unit's waveforms unless others are named.
-NEAREST_SITES = 6
 
 
 class SpikesOf:
@@ -75,8 +70,9 @@ class SpikesOf:
         spikes = self.sets.get(dataset_id, spikes_id)
         wanted = spikes.on_channels(_listed(channels))
         start, stop = spikes.window(time_range)
-        found = spikes.store.select(start, stop, sites=wanted, columns=_columns(spikes, include_waveforms))
-        waveforms = _waveforms(spikes, found, found.sites) if include_waveforms else None
+        sites = None if channels is None else wanted
+        found = spikes.store.select(start, stop, sites=sites, columns=_columns(spikes, include_waveforms))
+        waveforms = waveforms_of_spikes(spikes, found, found.sites) if include_waveforms else None
         rows = _rows_by(found.sites)
         empty = np.empty(0, np.int64)
         return {
@@ -102,7 +98,7 @@ class SpikesOf:
         waveforms = None
         if include_waveforms:
             main = np.array([units[int(u)].site for u in found.units], np.int64)
-            waveforms = _waveforms(spikes, found, main)
+            waveforms = waveforms_of_spikes(spikes, found, main)
         rows = _rows_by(found.units)
         empty = np.empty(0, np.int64)
         return {
@@ -156,31 +152,8 @@ class SpikesOf:
         if most < 1:
             raise ConfigurationError(f"most={most}: ask for at least one waveform")
         spikes = self.sets.get(dataset_id, spikes_id)
-        store, record = spikes.store, spikes.store.units.get(unit)
-        store.need([unit])
         start, stop = spikes.window(time_range)
-        stored = store.info.waveforms == "stored"
-        every = store.select(start, stop, units=[unit], columns=(SNIPPETS,) if stored else ("sample_index",))
-        at = np.linspace(0, max(len(every) - 1, 0), min(len(every), most)).astype(np.int64)
-        samples = every.samples[at]
-        main = -1 if record is None else record.site
-        if stored:
-            found, source = every.columns[SNIPPETS][at], "stored"
-            sites = [main] if found.shape[1] == 1 else list(range(found.shape[1]))
-        else:
-            try:
-                reader = spikes.reader()
-            except CapabilityError:
-                return _from_template(spikes, unit, channels)
-            sites = _listed(channels) or nearest_sites(spikes, main, set(reader.ntv), NEAREST_SITES)
-            _refuse_too_many(len(samples) * len(sites) * (reader.before + reader.after))
-            found, source = reader.read(samples, sites), "recording"
-        mean, sd = _mean_and_sd(found)
-        ms = (np.arange(found.shape[2]) - store.info.before) / spikes.fs * 1e3
-        return UnitWaveforms(
-            unit=unit, label=store.units[unit].label, ms=ms, site_ntv_chan_idx=tuple(sites), mean_uv=mean, sd_uv=sd,
-            waveforms_uv=found, sec=samples / spikes.fs, source=source,
-        )  # fmt: skip
+        return waveforms_of_unit(spikes, unit, _listed(channels), start, stop, most)
 
     def quality(
         self, dataset_id: str, units: Sequence[int] | None = None, time_range: TimeRangeSpec | None = None, *,
@@ -257,14 +230,15 @@ class SpikesOf:
         """Write spikes as a ``.spikes`` file; see the Protocol."""
         spikes = self.sets.get(dataset_id, spikes_id)
         owner = spikes.recording if recording_id is None else self._datasets.linked(recording_id)
+        shift = 0 if recording_id is None else _shift(spikes, owner)
         target = output if output is not None else owner.canonical.parent / (owner.base_name + SUFFIX)
         target = target.expanduser().absolute()
         if target.with_name(target.name.removesuffix(SUFFIX) + SUFFIX) == spikes.store.path:
             raise OutputError(f"{spikes.store.path} cannot be written over itself; name another output")
-        with SpikeWriter(target, self._converted(spikes, owner), force=force) as writer:
+        with SpikeWriter(target, self._converted(spikes, owner, shift), force=force) as writer:
             names = tuple(KNOWN) + ((SNIPPETS,) if spikes.store.info.waveforms == "stored" else ())
             for columns in spikes.store.walk(columns=names):
-                writer.append(**columns)
+                writer.append(**{**columns, "sample_index": columns["sample_index"] + shift})
             units = self.sets.units(spikes)
             writer.set_units(list(units.values()))
             templates = spikes.store.templates
@@ -274,14 +248,16 @@ class SpikesOf:
                 writer.set_templates(list(units), templates.sites, np.stack(means), before=templates.before)
         return self._datasets.link(writer.path, RadiensFileType.SPIKES)
 
-    def _converted(self, spikes: SpikeSet, owner: Linked) -> StoreInfo:
+    def _converted(self, spikes: SpikeSet, owner: Linked, shift: int) -> StoreInfo:
         """Return what a converted file says about itself."""
         info, files = spikes.store.info, owner.format.files(owner.canonical)
         has_signals = owner.recording.stop > owner.recording.start and bool(owner.session.streams)
         identity = RecordingIdentity.of(
             owner.recording, files, name=owner.base_name, stream=owner.stream, dataset_id=owner.id
         )
-        start, stop = spikes.extent
+        start, stop = (counter + shift for counter in spikes.extent)
+        if has_signals and info.recording is None:  # nobody said what was looked at: all of it
+            start, stop = owner.recording.start, owner.recording.stop
         return replace(
             info,
             start=start,
@@ -311,6 +287,29 @@ class SpikesOf:
         return {u: record for u, record in units.items() if asked is None or record.site in asked}
 
 
+def _shift(spikes: SpikeSet, owner: Linked) -> int:
+    """Return what makes counters of spikes those of a recording: phy counts from its first sample.
+
+    DatasetError where the spikes cannot be of that recording.
+    """
+    recording, store = owner.recording, spikes.store
+    counts_from_first = spikes.recording.format.file_type == RadiensFileType.SPKS_PHY2
+    own_start = spikes.recording.recording.start
+    shift = recording.start - own_start if counts_from_first else 0
+    if store.info.fs != recording.fs:
+        raise DatasetError(
+            f"{store.path.name} counts at {float(store.info.fs):g} Hz and {owner.base_name} was sampled at "
+            f"{float(recording.fs):g} Hz: these are not its spikes"
+        )
+    first, last = store.first_sample + shift, store.last_sample + shift
+    if len(store) and not recording.start <= first <= last < recording.stop:
+        raise DatasetError(
+            f"the spikes of {store.path.name} lie from sample {first:,} to {last:,}, and {owner.base_name} holds "
+            f"[{recording.start:,}, {recording.stop:,}): these are not its spikes"
+        )
+    return shift
+
+
 def _listed(numbers: Sequence[int] | None) -> list[int] | None:
     return None if numbers is None else [int(n) for n in numbers]
 
@@ -325,58 +324,6 @@ def _rows_by(keys: npt.NDArray[np.int32]) -> dict[int, npt.NDArray[np.int64]]:
     order = np.argsort(keys, kind="stable")
     found, first = np.unique(keys[order], return_index=True)
     return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True)) if len(found) else {}
-
-
-def _waveforms(spikes: SpikeSet, found: Spikes, ntv: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-    """Return waveforms of spikes on one channel each, or the stored ones as they are."""
-    if SNIPPETS in found.columns:
-        stored: npt.NDArray[np.float32] = found.columns[SNIPPETS]
-        _refuse_too_many(stored.size)
-        return stored[:, 0] if stored.shape[1] == 1 else stored
-    reader = spikes.reader()
-    _refuse_too_many(len(found) * (reader.before + reader.after))
-    known = np.isin(ntv, reader.ntv)
-    out = np.full((len(found), reader.before + reader.after), np.nan, np.float32)
-    if known.any():
-        out[known] = reader.read_own(found.samples[known], np.asarray(ntv[known], np.int64))
-    return out
-
-
-def _refuse_too_many(values: int) -> None:
-    if values > MOST_VALUES:
-        raise ConfigurationError(
-            f"{values:,} values of waveforms are too many to return at once (at most {MOST_VALUES:,}); "
-            f"name channels, or a shorter time range"
-        )
-
-
-def _mean_and_sd(found: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return mean and SD over spikes, NaN where nothing is known."""
-    known = np.isfinite(found)
-    n = known.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, found, 0).sum(axis=0, dtype=np.float64) / n
-        var = np.where(known, (found - mean) ** 2, 0).sum(axis=0, dtype=np.float64) / n
-    return mean.astype(np.float32), np.sqrt(var).astype(np.float32)
-
-
-def _from_template(spikes: SpikeSet, unit: int, channels: Sequence[int] | None) -> UnitWaveforms:
-    """Return the sorter's mean where single waveforms cannot be had; CapabilityError where there is none either."""
-    template, templates = spikes.store.template(unit), spikes.store.templates
-    if template is None or templates is None:
-        spikes.reader()  # refuses, and says why
-        raise CapabilityError(f"unit {unit} has no waveforms")
-    record = spikes.store.units[unit]
-    known = set(templates.sites.tolist())
-    sites = _listed(channels) or nearest_sites(spikes, record.site, known, NEAREST_SITES)
-    rows = [int(np.flatnonzero(templates.sites == n)[0]) for n in sites if n in known]
-    points = template.shape[1]
-    return UnitWaveforms(
-        unit=unit, label=record.label, ms=(np.arange(points) - templates.before) / spikes.fs * 1e3,
-        site_ntv_chan_idx=tuple(n for n in sites if n in known), mean_uv=template[rows],
-        sd_uv=np.full((len(rows), points), np.nan, np.float32),
-        waveforms_uv=np.empty((0, len(rows), points), np.float32), sec=np.empty(0), source="template",
-    )  # fmt: skip
 
 
 def _site_spec(site: SiteRecord, sites: dict[int, SiteRecord], radius_um: float) -> SpikesSiteSpec:

@@ -32,6 +32,9 @@ class NoSignals(Recording):
             return
         self._start = 0
         trains = list(session.spike_trains.values())
+        if session.fs is None:
+            self.fs = next((t.fs for t in trains if t.fs is not None), self.fs)
+        trains = [t.counted_at(self.fs) for t in trains]
         events = list(session.events.values())
         counters = [*(t.counter for t in trains), *(e.counter for e in events)]
         self._stop = max((int(c[-1]) + 1 for c in counters if len(c)), default=0)

@@ -86,7 +86,9 @@ class HubAligned(Protocol):
         bin_sec: float = 0.01,
         spike_train: str | None = None,
     ) -> PeriEventHistogram:
-        """Count spikes of units (None = all) that the recording holds; ``spike_train`` names one of several sets.
+        """Count spikes of units (None = all): those beside the recording, else those that it holds.
+
+        ``spike_train`` names one of several sets: one that the recording holds, or an id of ``HubSpikes.ids``.
 
         Raises
         ------

@@ -6,9 +6,10 @@ Writing: :class:`SpikeWriter` (segments while spikes come, finished at the end) 
 
 from ranvier.spikes.columns import FLAG_ARTIFACT, FLAG_COLLISION, FLAG_RELABELLED
 from ranvier.spikes.file import Templates
+from ranvier.spikes.finishing import recover
 from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo, UnitRecord, sites_of
 from ranvier.spikes.store import Spikes, SpikeStore
-from ranvier.spikes.writer import SpikeWriter, recover, write_store
+from ranvier.spikes.writer import SpikeWriter, write_store
 
 __all__ = [
     "FLAG_ARTIFACT",

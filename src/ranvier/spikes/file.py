@@ -94,6 +94,7 @@ class SpikesFile:
     _data: mmap.mmap
     _end: int
     _torn: tuple[str, ...]
+    _seen: tuple[int, int]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -105,10 +106,10 @@ class SpikesFile:
             status = os.stat(self.path)
         except OSError:
             return False
-        if status.st_ino != self._inode:
+        if status.st_ino != self._inode or status.st_size < self._end:
             self._read_whole()
             return True
-        if status.st_size <= len(self._data):
+        if (status.st_size, status.st_mtime_ns) == self._seen:
             return False
         before = self._end
         self._data = self._map()
@@ -138,10 +139,6 @@ class SpikesFile:
             *(f"{c.body_bytes:,} bytes of {c.kind} at {c.body:,} are damaged" for c in bad),
         ]
 
-    def close(self) -> None:
-        """Forget the file; memory that arrays still show is let go with them."""
-        self.segments = []
-
     def _read_whole(self) -> None:
         self.info, self.units, self.templates = None, (), None
         self.log, self.edits, self.segments = [], [], []
@@ -160,7 +157,8 @@ class SpikesFile:
 
     def _map(self) -> mmap.mmap:
         with open(self.path, "rb") as handle:
-            self._inode = os.fstat(handle.fileno()).st_ino
+            status = os.fstat(handle.fileno())
+            self._inode, self._seen = status.st_ino, (status.st_size, status.st_mtime_ns)
             return container.map_file(handle, self.path)
 
     def _take(self, chunks: list[Chunk], *, trusted: bool = False) -> None:
@@ -170,7 +168,7 @@ class SpikesFile:
             LOG: self._take_log, INDEX: self._take_index, DONE: self._take_done, CURATION: self._take_edit,
         }  # fmt: skip
         for chunk in chunks:
-            if not (trusted and chunk.kind == SPIKES) and not container.body_is_whole(self._data, chunk):
+            if not (trusted and chunk.kind in (SPIKES, INDEX)) and not container.body_is_whole(self._data, chunk):
                 self._damage.append(
                     f"{chunk.body_bytes:,} damaged bytes of {chunk.kind} at {chunk.body:,} are left out"
                 )

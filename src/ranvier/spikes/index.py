@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.exceptions import RecordingError
+
 I64 = npt.NDArray[np.int64]
 #: Spikes that are sorted at a time.
 BLOCK = 1 << 20
@@ -30,11 +32,14 @@ class RowIndex:
     rows: npt.NDArray[Any]
 
     def of(self, key: int) -> npt.NDArray[Any]:
-        """Return the rows of one key; none where it does not occur."""
+        """Return the rows of one key; none where it does not occur; RecordingError where it is damaged."""
         at = int(np.searchsorted(self.keys, key))
         if at == len(self.keys) or int(self.keys[at]) != key:
             return self.rows[:0]
-        return self.rows[int(self.offsets[at]) : int(self.offsets[at + 1])]
+        found = self.rows[int(self.offsets[at]) : int(self.offsets[at + 1])]
+        if len(found) and not 0 <= int(found.min()) <= int(found.max()) < len(self.rows):
+            raise RecordingError(f"the index of {key} is damaged; write the spikes to a new file (convert_spikes)")
+        return found
 
     def counts(self) -> dict[int, int]:
         """Return how many rows each key has."""

@@ -50,6 +50,8 @@ def contamination(
     if n < 2 or duration_sec <= 0:
         return math.nan
     refractory, censored = round(refractory_sec * fs), round(censored_sec * fs)
+    if refractory <= censored:  # shorter than a sample
+        return math.nan
     pairs = pairs_within(samples, refractory)
     under = 1 - pairs * (duration_sec * fs - 2 * n * censored) / (n * n * (refractory - censored))
     return 1.0 if under < 0 else 1 - math.sqrt(under)
@@ -76,6 +78,8 @@ def sliding_contamination(samples: I64, fs: float, duration_sec: float) -> float
         return math.nan
     width = max(1, round(0.25e-3 * fs))
     bins = Binning(width, round(10e-3 * fs) // width)
+    if bins.half < 2:  # sampled too slowly
+        return math.nan
     found = correlograms(samples, np.ones(n, np.int32), [1], bins)[0, 0, bins.half :]
     ends = np.arange(1, bins.half + 1) * (width / fs)
     tested = np.arange(0.5, 35.5, 0.5)[:, None] / 100

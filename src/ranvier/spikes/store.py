@@ -127,22 +127,13 @@ class SpikeStore:
         ]
         return cls(path, info, [segment] if len(segment) else [], units)
 
-    def refresh(self) -> bool:
-        """Take in what was written since; return whether there was anything."""
-        if self._file is None or not self._file.refresh():
-            return False
-        self.info, self.templates = self._file.info or self.info, self._file.templates
-        self._segments, self._edits = list(self._file.segments), list(self._file.edits)
-        self._described = {u.unit: u for u in self._file.units}
-        for name in ("_curated", "units", "_lookup"):
-            self.__dict__.pop(name, None)
-        return True
+    def renewed(self) -> SpikeStore:
+        """Return these spikes with what was written since; itself where there is nothing. This one stays as it was."""
+        return SpikeStore._of(self._file) if self._file is not None and self._file.refresh() else self
 
     def close(self) -> None:
         """Let go of the file."""
         self._segments = []
-        if self._file is not None:
-            self._file.close()
 
     def __len__(self) -> int:
         return sum(map(len, self._segments))
@@ -271,11 +262,9 @@ class SpikeStore:
         names = {u.unit: f"{u.unit} {u.label}".strip() for u in self.units.values()}
         return SpikeTrains(found.samples, found.units, found.sites, None, names or None, self.info.fs)
 
-    def sites_of(self, unit: int) -> npt.NDArray[np.int32]:
-        """Return the sites on which a unit has spikes, those with most of them first."""
-        self.need([unit])
-        found, number = np.unique(self.select(units=[unit], columns=("site",)).sites, return_counts=True)
-        return found[np.argsort(-number, kind="stable")].astype(np.int32)
+    def site_ids(self) -> list[int]:
+        """Return the sites on which there are spikes (-1: unknown), ascending."""
+        return sorted({int(s) for segment in self._segments for s in segment.by_site.keys})
 
     def template(self, unit: int) -> npt.NDArray[np.float32] | None:
         """Return a unit's mean waveform ``(sites, points)`` uV: of a merged unit the mean, weighted by its spikes."""

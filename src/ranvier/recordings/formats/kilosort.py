@@ -84,7 +84,10 @@ def open_kilosort(path: Path) -> Session:
         raise RecordingError(f"{path}: neither {sidecar_of(path).name} nor a params.py beside it describes it")
     data = path if path != params else _named_by(params)
     if data is None:
-        raise RecordingError(f"{params} names {_data_paths(params)[0]}, which does not exist: correct its dat_path")
+        named = _data_paths(params)
+        if not named:
+            raise RecordingError(f"{params} names no file of samples: give it a dat_path")
+        raise RecordingError(f"{params} names {named[0]}, which does not exist: correct its dat_path")
     if _is_ours(data):
         return _open_ours(data)
     session = raw.session_of(data, shape_from_params(params_py(params), params))
