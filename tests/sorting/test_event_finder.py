@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from ranvier.metrics.event_levels import changed_params
+from ranvier.models.signals import SignalType
+from ranvier.models.simulation import SimulationSpec
 from ranvier.models.spikesorter import SpikeDetectParams
+from ranvier.recordings import plain_channels
 from ranvier.recordings.block import Block
+from ranvier.simulation import SimulatedRecording
 from ranvier.sorting.event_finder import EventFinder, FinderSettings, default_detect_params
 from ranvier.sorting.event_kernels import (
     absorb_events,
@@ -19,6 +23,7 @@ from ranvier.sorting.event_kernels import (
     peak_widths,
     peak_widths_reference,
 )
+from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.unit_statistics import UnitStatistics
 
@@ -196,6 +201,24 @@ def test_units_are_counted() -> None:
     assert (second.label, second.site, second.count, second.mean_abs_peak_uv) == (200, 4, 2, 40)
     units.clear()
     assert units.numbers() == []
+
+
+def test_near_sites_are_of_one_shank() -> None:
+    channels = SimulatedRecording(SimulationSpec(probe="a2x8_5mm100_200_177")).channels
+    sites = channels.take(channels.columns_of(SignalType.AMP))
+    geometry = geometry_of(sites, np.arange(16))
+    near = geometry.nearest(250.0, 4)
+    assert near.shape == (16, 4)
+    assert near[:, 0].tolist() == list(range(16))
+    places = [(c.shank, c.site.y_um) for c in sites if c.site is not None]
+    for k, row in enumerate(near):
+        others = [n for n in row[1:] if n >= 0]
+        assert len(others) >= 2
+        assert {places[n][0] for n in others} == {places[k][0]}
+        assert all(abs(places[n][1] - places[k][1]) <= 250 for n in others)
+    assert (geometry.nearest(250.0, 1) == np.arange(16)[:, None]).all()
+    alone = geometry_of(plain_channels(amp=5), np.arange(5)).nearest(9_000.0, 5)
+    assert (alone[:, 1:] == -1).all()
 
 
 def test_the_ring_forgets_the_oldest() -> None:

@@ -103,7 +103,7 @@ class LiveSorterClient(RigClient):
         self, spike_sorter_id: str, channels: Sequence[int] | None = None
     ) -> dict[int, SpikeDetectParams]:
         """Return how spikes are detected, by native channel index; all amplifier channels where None."""
-        found = {p.ntv_chan_idx: p for p in self._rig.sorter.detect_params(spike_sorter_id)}
+        found = {p.ntv_chan_idx: p for p in self._rig.sorter.params(spike_sorter_id)}
         known = {i: p for i, p in found.items() if i is not None}
         return known if channels is None else {i: known[i] for i in channels if i in known}
 
@@ -120,7 +120,7 @@ class LiveSorterClient(RigClient):
         ConfigurationError
             A threshold on the wrong side of 0, a time out of range.
         """
-        self._rig.sorter.set_detect_params(
+        self._rig.sorter.set_params(
             spike_sorter_id, [params.model_copy(update={"ntv_chan_idx": int(i)}) for i in channels]
         )
 
@@ -153,7 +153,7 @@ class LiveSorterClient(RigClient):
             Nothing was sorted (of this range).
         """
         spec = spec_of(time_range) or TimeRangeSpec.lookback(1.0)
-        return self._rig.sorter.spikes(
+        return self._rig.sorter.recent_spikes(
             spec,
             None if channels is None else list(channels),
             waveforms=include_waveforms,

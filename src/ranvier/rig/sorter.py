@@ -158,12 +158,12 @@ class LiveSorter:
             self._use(settings)
             self._sorting.rebase(settings)
 
-    def detect_params(self, sorter_id: str) -> list[SpikeDetectParams]:
+    def params(self, sorter_id: str) -> list[SpikeDetectParams]:
         """Return how spikes are detected; see the Protocol."""
         self._check(sorter_id)
         return self._changed_params([SpikeDetectParams()])
 
-    def set_detect_params(self, sorter_id: str, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
+    def set_params(self, sorter_id: str, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
         """Change how spikes are detected; see the Protocol."""
         self._check(sorter_id)
         with self._core.machine.control:
@@ -195,7 +195,7 @@ class LiveSorter:
 
     # --- spikes -------------------------------------------------------------------------------------------------
 
-    def spikes(
+    def recent_spikes(
         self,
         time_range: TimeRangeSpec,
         channels: Sequence[int] | None = None,

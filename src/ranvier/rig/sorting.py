@@ -59,6 +59,7 @@ class Sorting:
         self._consumer: QueueConsumer | None = None
         self._engine: OnlineSorter | None = None
         self._bound: tuple[object, ...] = ()
+        self._acquired: list[dict[str, Any]] = []
         self._training: threading.Thread | None = None
         self._stop_training = threading.Event()
         self._rounds = 0
@@ -194,6 +195,11 @@ class Sorting:
         core = self._core
         bound = (core.source.channels, core.source.fs, core.dsp.sorter, core.dsp.live)
         if len(self._bound) == len(bound) and all(a is b for a, b in zip(bound, self._bound, strict=True)):
+            return
+        same = self._bound[:3] and all(a is b for a, b in zip(bound[:3], self._bound[:3], strict=True))
+        described, self._acquired = self._acquired, core.dsp.describe()
+        if same and described == self._acquired:  # a new stream has a new chain of the same filters
+            self._bound = bound
             return
         if self._engine is not None:
             self.notes.append("filters or channels changed: spikes and units were forgotten, and are learned anew")

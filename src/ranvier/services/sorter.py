@@ -91,11 +91,11 @@ class RigSorter(Protocol):
         """
         ...
 
-    def detect_params(self, sorter_id: str) -> list[SpikeDetectParams]:
+    def params(self, sorter_id: str) -> list[SpikeDetectParams]:
         """Return how spikes are detected, per amplifier channel."""
         ...
 
-    def set_detect_params(self, sorter_id: str, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
+    def set_params(self, sorter_id: str, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
         """Change how spikes are detected, all or nothing, from the next block on; return the changed channels.
 
         A change without ``ntv_chan_idx`` is for all channels. Fields that are None, and elements that are NaN, stay. A
@@ -110,7 +110,7 @@ class RigSorter(Protocol):
         """
         ...
 
-    def spikes(
+    def recent_spikes(
         self,
         time_range: TimeRangeSpec,
         channels: Sequence[int] | None = None,
