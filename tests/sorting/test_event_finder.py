@@ -60,12 +60,13 @@ def found(x: np.ndarray, chosen: FinderSettings, sizes: list[int], start: int = 
     return SpikeTable.concatenate(parts), finder
 
 
-def test_packets_do_not_matter() -> None:
+@pytest.mark.parametrize("width", [None, [0.0001, 0.0009]])
+def test_packets_do_not_matter(width: list[float] | None) -> None:
     x = noise(2.6)
     random = np.random.default_rng(3)
     for at in random.integers(100, len(x) - 100, 800):
         put(x, int(at), int(random.integers(SITES)), -float(random.uniform(40, 120)))
-    chosen = settings(SpikeDetectParams(spike_width_sec=[0.0001, 0.0009]))
+    chosen = settings(SpikeDetectParams(spike_width_sec=width))
     whole, _ = found(x, chosen, [len(x)])
     assert len(whole) > 300
     for sizes in ([30_000], [150], [31, 1, 77, 600]):

@@ -53,12 +53,12 @@ def gated_pursuit_reference(
                 r = t - before
                 if not project(u, r) > _CLOSE * low:
                     continue
-                three = tuple(project(u, r + d) for d in (-1, 0, 1))
+                three = (project(u, r - 1), project(u, r), project(u, r + 1))
                 for _ in range(_STEPS):
                     if three[1] > three[0] and three[1] >= three[2]:
                         break
                     r += 1 if three[2] > three[0] else -1
-                    three = tuple(project(u, r + d) for d in (-1, 0, 1))
+                    three = (project(u, r - 1), project(u, r), project(u, r + 1))
                 left, here, right = three
                 if not (here > left and here >= right and here > low) or not first <= r <= last:
                     continue
