@@ -28,6 +28,7 @@ from ranvier.sorting.stream_kernels import (
     whiten_near,
     whiten_near_reference,
 )
+from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.stream_training import stop_when, train_on_tape
 from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.trained import TrainedUnits, load_units
@@ -130,6 +131,27 @@ def test_neurons_are_told_in_packets_of_any_length(recording: SimulatedRecording
     assert (whole.flags[whole.label > 0] & SpikeFlag.THRESHOLD > 0).mean() > 0.9
     near = whole.label[(whole.flags & SpikeFlag.THRESHOLD > 0) & (np.abs(whole.amplitude_uv) > 100)]
     assert (near > 0).mean() > 0.95  # no large event is told twice, as a spike and as an event without a label
+
+
+def test_what_was_told_is_subtracted(learned: TrainedUnits) -> None:
+    """A large spike that was told in one window must not pass for others in the next, nor hide them."""
+    unit = int(np.argmax(learned.peaks_uv))
+    waveform = learned.waveforms_uv[unit]
+    length = len(waveform)
+    x = np.zeros((40 * 300, waveform.shape[1]), np.float32)
+    begins = 100 + 303 * np.arange(38)  # at every place within a window
+    for at in begins:
+        x[at : at + length] += waveform
+    matcher = StreamMatcher(learned, 30_000.0)
+    told = SpikeTable.concatenate([matcher.process(Block(x, 0)), matcher.flush()])
+    assert told.label.tolist() == [int(learned.labels[unit])] * 38
+    assert np.abs(told.counter - begins - learned.window.before).max() <= 1
+    np.testing.assert_allclose(told.scale, 1.0, atol=0.05)
+    left = StreamMatcher(learned, 30_000.0)
+    for at in range(0, 6000, 150):
+        left.process(Block(x[at : at + 150].copy(), at))
+        decided = left._white[: max(0, len(left._white) - length - left._hop)]
+        assert np.abs(decided).max(initial=0.0) < 3.0
 
 
 def test_labels_stay_and_units_are_saved(learned: TrainedUnits, tmp_path: Path) -> None:

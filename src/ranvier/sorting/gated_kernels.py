@@ -46,7 +46,7 @@ def gated_pursuit_reference(
         for u, main in enumerate(mains):
             by_gain = np.sqrt((thresholds[u] + prior) * (norms[u] + prior)) - prior
             low = max(by_gain, amplitudes[0] * (norms[u] + prior) - prior, 0.0)
-            for t in range(max(1, first + before), min(last + before, len(white) - 2) + 1):
+            for t in range(max(1, first + before - _STEPS), min(last + before + _STEPS, len(white) - 2) + 1):
                 x = white[t, main]
                 if not (x < gate and x <= white[t - 1, main] and x < white[t + 1, main]):
                     continue
@@ -101,7 +101,7 @@ def _project(white, waveforms, sites, u, r):  # type: ignore[no-untyped-def]
             if sites[u, k] < 0:
                 break
             part += white[r + s, sites[u, k]] * waveforms[u, 0, s, k]
-        total += part
+        total += float(part)
     return total
 
 
@@ -196,7 +196,8 @@ def gated_pursuit(
     c_gain, c_three = np.empty(most), np.empty((most, 3))
     c_row, c_unit = np.empty(most, np.int64), np.empty(most, np.int64)
     count = 0
-    for t in range(max(1, first + before), min(last + before, white.shape[0] - 2) + 1):  # rows lie together in memory
+    t_first, t_last = max(1, first + before - _STEPS), min(last + before + _STEPS, white.shape[0] - 2)
+    for t in range(t_first, t_last + 1):  # row by row: they lie together in memory
         for u in range(count_units):
             if white[t, mains[u]] < gate:
                 count = _look(
@@ -260,7 +261,7 @@ def _again(  # type: ignore[no-untyped-def]
     dropped, c_gain, c_row, c_unit, c_three, count,
 ):  # fmt: skip
     """Look for a unit around a row again; candidates that were not dropped there are not added twice."""
-    low, high = max(first, r - reach) + before, min(last, r + reach) + before
+    low, high = max(first, r - reach) + before - _STEPS, min(last, r + reach) + before + _STEPS
     after = _look(
         white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v, low, high,
         c_gain, c_row, c_unit, c_three, count,
