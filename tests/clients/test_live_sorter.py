@@ -147,7 +147,7 @@ def test_parameters(allego: AllegoClient) -> None:
     assert allego.get_detect_params(sorter, [3])[3].thr_sd == [-4.5, 4.5]
 
 
-def test_what_is_refused(allego: AllegoClient) -> None:
+def test_what_is_refused(allego: AllegoClient, tmp_path: Path) -> None:
     sorter = allego.get_default_spike_sorter_id()
     with pytest.raises(TypeError, match="cmd"):
         allego.spike_sorter_command(sorter)
@@ -171,8 +171,14 @@ def test_what_is_refused(allego: AllegoClient) -> None:
     ):
         with pytest.raises(ConfigurationError, match=words):
             allego.spike_sorter_command(sorter, "rebase", **arguments)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="learned"):
+        allego.save_sorter_units(tmp_path / "units.npz")
+    (tmp_path / "other.npz").write_bytes(b"no units")
+    with pytest.raises(DatasetError, match=r"other\.npz"):
+        allego.load_sorter_units(tmp_path / "other.npz")
     assert issubclass(DatasetError, RadiensError)
     assert not allego.get_spike_sorter_state(sorter).is_on
+    assert allego.get_live_neurons().neurons_by_channel == {}
 
 
 @pytest.mark.parametrize("from_zero", [False, True])
@@ -213,3 +219,32 @@ def test_spikes_are_recorded_beside_the_samples(allego: AllegoClient, tmp_path: 
             assert offset > 30_000
         own = live.samples[(live.samples >= start + offset) & (live.samples < stop + offset)] - offset
         assert samples.tolist() == own.tolist()
+
+
+@pytest.mark.slow
+def test_neurons_are_learned_saved_and_known_again(allego: AllegoClient, tmp_path: Path) -> None:
+    sorter = allego.get_default_spike_sorter_id()
+    allego.spike_sorter_command(sorter, "init")
+    allego.spike_sorter_command(sorter, "on")
+    allego.start_streaming()
+    wait_for(lambda: allego.get_spike_sorter_state(sorter).phase == SpikeSorterPhase.SORTING, 60.0)
+    time.sleep(4.0)
+    neurons = allego.get_live_neurons().neurons_by_channel
+    assert sum(map(len, neurons.values())) >= 2
+    first = max((n for found in neurons.values() for n in found), key=lambda n: n.spike_count)
+    assert first.spike_count > 10
+    assert 2 < first.spike_rate < 60
+    assert first.snr > 3
+    assert first.site_ntv_chan_idx in neurons
+    labels = set(allego.get_live_spikes().labels)
+    assert labels - {0}
+    allego.save_sorter_units(tmp_path / "units.npz")
+    allego.spike_sorter_command(sorter, "rebase")
+    time.sleep(0.3)
+    assert allego.get_spike_sorter_state(sorter).phase == SpikeSorterPhase.DETECTING
+    allego.load_sorter_units(tmp_path / "units.npz")
+    time.sleep(1.5)
+    assert allego.get_spike_sorter_state(sorter).phase == SpikeSorterPhase.SORTING
+    assert set(allego.get_live_spikes().labels) - {0}
+    state = allego.get_spike_sorter_state(sorter)
+    assert (state.error_msg, state.warn_msg) == ("", "")

@@ -23,7 +23,7 @@ from ranvier.sorting.event_kernels import (
     peak_widths,
     peak_widths_reference,
 )
-from ranvier.sorting.online import near_sites
+from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.unit_statistics import UnitStatistics
 
@@ -207,7 +207,8 @@ def test_units_are_counted() -> None:
 def test_near_sites_are_of_one_shank() -> None:
     channels = SimulatedRecording(SimulationSpec(probe="a2x8_5mm100_200_177")).channels
     sites = channels.take(channels.columns_of(SignalType.AMP))
-    near = near_sites(sites, 250.0, 3)
+    geometry = geometry_of(sites, np.arange(16))
+    near = geometry.nearest(250.0, 4)
     assert near.shape == (16, 4)
     assert near[:, 0].tolist() == list(range(16))
     places = [(c.shank, c.site.y_um) for c in sites if c.site is not None]
@@ -216,8 +217,9 @@ def test_near_sites_are_of_one_shank() -> None:
         assert len(others) >= 2
         assert {places[n][0] for n in others} == {places[k][0]}
         assert all(abs(places[n][1] - places[k][1]) <= 250 for n in others)
-    assert (near_sites(sites, 250.0, 0) == np.arange(16)[:, None]).all()
-    assert (near_sites(plain_channels(amp=5), 10_000.0, 4)[:, 1:] == -1).all()
+    assert (geometry.nearest(250.0, 1) == np.arange(16)[:, None]).all()
+    alone = geometry_of(plain_channels(amp=5), np.arange(5)).nearest(9_000.0, 5)
+    assert (alone[:, 1:] == -1).all()
 
 
 def test_the_ring_forgets_the_oldest() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ranvier.clients._rig_base import RigClient
 from ranvier.clients._spectra import spec_of
 from ranvier.exceptions import RadiensError
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.flex import FlexTimeRange
-from ranvier.models.spikes import LiveSpikes
+from ranvier.models.spikes import LiveSpikes, NeuronsResult
 from ranvier.models.spikesorter import (
     DashElement,
     SpikeDetectParams,
@@ -26,7 +27,7 @@ from ranvier.models.spikesorter import (
 
 
 class LiveSorterClient(RigClient):
-    """Spikes of the stream: detected by threshold from the second second on; they are not given to neurons yet."""
+    """Spikes of the stream: detected by threshold from the second second on, then given to neurons."""
 
     def get_spike_sorter_ids(self) -> list[str]:
         """Return the id of the rig's sorter, whether or not it runs."""
@@ -158,3 +159,15 @@ class LiveSorterClient(RigClient):
             waveforms=include_waveforms,
             max_per_channel=max_per_channel,
         )
+
+    def get_live_neurons(self) -> NeuronsResult:
+        """Return the neurons that fired since spikes were last cleared (an addition)."""
+        return self._rig.sorter.neurons()
+
+    def save_sorter_units(self, path: str | Path) -> None:
+        """Save what the sorter has learned, on the rig's machine (an addition); see :meth:`load_sorter_units`."""
+        self._rig.sorter.save_units(Path(path))
+
+    def load_sorter_units(self, path: str | Path) -> None:
+        """Give spikes to saved neurons from now on (an addition): rate, channels and filters must be the same."""
+        self._rig.sorter.load_units(Path(path))

@@ -34,6 +34,8 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.sorting.peak_kernels",
     "ranvier.sorting.residual_kernels",
     "ranvier.sorting.event_kernels",
+    "ranvier.sorting.stream_kernels",
+    "ranvier.sorting.gated_kernels",
     "ranvier.clients._widen_kernels",
 )
 

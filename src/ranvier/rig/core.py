@@ -41,6 +41,8 @@ KERNELS = (
     "ranvier.metrics.packet_kernels",
     "ranvier.metrics.fold_kernels",
     "ranvier.sorting.event_kernels",
+    "ranvier.sorting.gated_kernels",
+    "ranvier.sorting.stream_kernels",
 )
 
 Listener = Callable[[], None]

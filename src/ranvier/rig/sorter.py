@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, S
 from ranvier.metrics.event_levels import changed_params
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.signals import SignalType
-from ranvier.models.spikes import LiveSpikes
+from ranvier.models.spikes import LiveSpikes, NeuronInfo, NeuronsResult
 from ranvier.models.spikesorter import (
     DashElement,
     SpikeDetectParams,
@@ -39,6 +40,7 @@ from ranvier.rig.view import CacheRecording
 from ranvier.sorting.event_finder import default_detect_params
 from ranvier.sorting.online import OnlineSorter, is_noise
 from ranvier.sorting.spike_table import SpikeTable
+from ranvier.sorting.trained import load_units
 
 #: Widest waveform window that spikes are given with.
 _MOST_POINTS = 2048
@@ -65,7 +67,12 @@ class LiveSorter:
         engine, phase, fraction = sorting.engine, SpikeSorterPhase.UNSPECIFIED, 0.0
         if sorting.is_on:
             phase, fraction = SpikeSorterPhase.DETECTING, 0.0
-        warnings = list(sorting.notes)
+            progress = sorting.progress
+            if progress is not None:
+                phase, fraction = SpikeSorterPhase.TRAINING, progress
+            elif engine is not None and engine.trained is not None:
+                phase, fraction = SpikeSorterPhase.SORTING, 1.0
+        warnings = [sorting.training_failure, *sorting.notes]
         if sorting.shed_samples:
             warnings.append(f"{sorting.shed_samples} samples were not sorted: this machine is too slow for them")
         on = SpikeSorterStateSystem.ON if sorting.is_on else SpikeSorterStateSystem.OFF
@@ -89,6 +96,34 @@ class LiveSorter:
             enabled_ports=list(ports) if DashElement.ENABLED_PORTS in elements else [],
             general=self._general() if DashElement.GENERAL in elements else None,
         )
+
+    def neurons(self) -> NeuronsResult:
+        """Return the units with spikes; see the Protocol."""
+        engine = self._sorting.engine
+        result: dict[int, list[NeuronInfo]] = {}
+        if engine is None:
+            return NeuronsResult(neurons_by_channel={})
+        since, now = engine.labelled_from, engine.next
+        seconds = 0.0 if since is None or now is None else float((now - since) / engine.sites.fs)
+        for unit in engine.units.numbers():
+            channel = engine.sites.channels[int(engine.sites.columns[unit.site])]
+            noise = float(engine.finder.noise.sd_uv[unit.site])
+            z = 0.0 if channel.site is None else channel.site.z_um
+            dx, dy, dz = (0.0, 0.0, 0.0) if channel.site is None else channel.site.scs_to_tcs_um
+            result.setdefault(channel.ntv, []).append(
+                NeuronInfo(
+                    neuron_id=f"{LIVE_ID}:{unit.label}",
+                    site_ntv_chan_idx=channel.ntv,
+                    spike_label=str(unit.label),
+                    spike_count=unit.count,
+                    spike_rate=unit.count / seconds if seconds > 0 else 0.0,
+                    mean_abs_peak_wfm=unit.mean_abs_peak_uv,
+                    snr=unit.mean_abs_peak_uv / noise if noise > 0 else math.nan,
+                    pos_probe=[unit.x_um, unit.y_um, z],
+                    pos_tissue=[unit.x_um + dx, unit.y_um + dy, z + dz],
+                )
+            )
+        return NeuronsResult(neurons_by_channel=result)
 
     # --- what changes -------------------------------------------------------------------------------------------
 
@@ -139,6 +174,24 @@ class LiveSorter:
             self._sorting.change(self._settings)
         touched = {c.ntv_chan_idx for c in changes}
         return [p for p in result if None in touched or p.ntv_chan_idx in touched]
+
+    def save_units(self, path: Path) -> None:
+        """Write the units to a file; see the Protocol."""
+        trained = self._sorting.trained
+        if trained is None:
+            raise ConfigurationError("no units were learned yet; the state tells when the sorter is SORTING")
+        try:
+            trained.save(Path(path))
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def load_units(self, path: Path) -> None:
+        """Take units from a file; see the Protocol."""
+        trained = load_units(Path(path))
+        with self._core.machine.control:
+            reason = self._sorting.put_in(trained)
+        if reason:
+            raise ConfigurationError(f"the units of {Path(path).name} cannot be used: {reason}")
 
     # --- spikes -------------------------------------------------------------------------------------------------
 
@@ -241,11 +294,14 @@ class LiveSorter:
     def _message(self, engine: OnlineSorter | None) -> str:
         if engine is None or engine.first is None:
             return "waits for the stream" if self._sorting.is_on else ""
-        return f"{engine.ring.total} spikes"
+        units = 0 if engine.trained is None else len(engine.trained)
+        return f"{engine.ring.total} spikes, {units} units"
 
     def _general(self) -> SpikeSorterDashboardGeneral:
         engine = self._sorting.engine
         enabled = len(self._enabled())
+        neurons = [] if engine is None else engine.units.numbers()
+        sites = len({n.site for n in neurons})
         fs = float(self._core.source.fs)
         total, labelled = (0, 0) if engine is None else (engine.ring.total, engine.ring.labelled)
         first = 0 if engine is None or engine.first is None else engine.first
@@ -259,9 +315,9 @@ class LiveSorter:
             num_total_sites=len(amplifier_ntv(self._core.source.channels)),
             num_enabled_sites=enabled,
             num_active_sites=0 if engine is None else int(np.count_nonzero(engine.ring.by_site)),
-            num_neurons=0,
-            probe_yield=0.0,
-            site_yield=0.0,
+            num_neurons=len(neurons),
+            probe_yield=len(neurons) / enabled if enabled else 0.0,
+            site_yield=sites / enabled if enabled else 0.0,
             num_spikes_processed=total,
             num_spikes_labeled=labelled,
             sort_efficiency=labelled / total if total else 0.0,

@@ -19,7 +19,9 @@ from ranvier.models.spikesorter import (
 )
 from ranvier.recordings.channels import ChannelTable
 from ranvier.sorting.event_finder import FinderSettings, default_detect_params
-from ranvier.sorting.online import StreamSites, near_sites
+from ranvier.sorting.geometry import geometry_of
+from ranvier.sorting.online import StreamSites
+from ranvier.sorting.parameters import SorterParameters
 from ranvier.store import Store
 
 _KEY = "sorter:live"
@@ -77,21 +79,23 @@ class SorterSettings:
             max_neighbors=self.max_neighbors if max_neighbors is None else max_neighbors,
             detect_only=sub_command == SpikeSorterSubCommand.DETECT_ONLY,
         )
-        changed._check()
+        changed.parameters()
         return changed
 
-    def _check(self) -> None:
-        """Refuse parameters of clusterer and features that cannot be meant."""
+    def parameters(self) -> SorterParameters:
+        """Return the parameters of training and matching."""
+        given: dict[str, Any] = {}
         clusterer, features = self.clusterer, self.features
         if clusterer is not None:
+            if clusterer.disabled:
+                given["clusterer"] = "disabled"
+            elif clusterer.eps is not None or clusterer.min_pts is not None:
+                given["clusterer"] = "dbscan"
+                given.update({k: v for k in ("eps", "min_pts") if (v := getattr(clusterer, k)) is not None})
             for name in ("pos_influence_frac", "wfm_shape_influence_frac"):
                 share = getattr(clusterer, name)
                 if share is not None and not 0 <= share <= 1:
                     raise ConfigurationError(f"{name} is 0 to 1, not {share}")
-            for name in ("eps", "min_pts"):
-                value = getattr(clusterer, name)
-                if value is not None and not value > 0:
-                    raise ConfigurationError(f"{name} must be positive, not {value}")
         if features is not None:
             if features.feature_type in (InputFeatureType.SPD, InputFeatureType.SPD_POS):
                 raise ConfigurationError(
@@ -99,14 +103,19 @@ class SorterSettings:
                 )
             if not 1 <= features.num_features <= 64:
                 raise ConfigurationError(f"num_features is 1 to 64, not {features.num_features}")
-            if features.latent_dim is not None and not 1 <= features.latent_dim <= 20:
-                raise ConfigurationError(f"latent_dim is 1 to 20, not {features.latent_dim}")
+            given["latent_dim"] = features.num_features
+            if features.latent_dim is not None:
+                if not 1 <= features.latent_dim <= 20:
+                    raise ConfigurationError(f"latent_dim is 1 to 20, not {features.latent_dim}")
+                given["components"] = features.latent_dim
+        return SorterParameters(**given)
 
     def finder(self, sites: StreamSites) -> FinderSettings:
         """Return how events of a stream are found."""
         ntv = sites.ntv
         params = {i: self.params.get(i) or default_detect_params(i) for i in ntv}
-        near = near_sites(sites.sites, self.neighbor_radius_um, self.max_neighbors)
+        geometry = geometry_of(sites.channels, sites.columns)
+        near = geometry.nearest(self.neighbor_radius_um, 1 + self.max_neighbors)
         ports = [sites.channels[int(c)].port for c in sites.columns]
         number = {port: n for n, port in enumerate(dict.fromkeys(ports))}
         port = np.array([number[p] for p in ports], np.int32)

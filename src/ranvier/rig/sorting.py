@@ -1,4 +1,4 @@
-"""The live sorter at work: a consumer of the stream."""
+"""The live sorter at work: a consumer of the stream, and a thread that learns the units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier import _platform
 from ranvier.dsp.chain import Chain
+from ranvier.exceptions import JobCancelledError
 from ranvier.models.signals import SignalType
 from ranvier.recordings import Block
 from ranvier.recordings.channels import ChannelTable
@@ -18,9 +20,17 @@ from ranvier.rig.core import Core
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.rig.spike_recording import SpikeRecording, describe
-from ranvier.sorting.online import OnlineSorter, StreamSites, default_filters
+from ranvier.sorting.online import OnlineSorter, StreamSites
+from ranvier.sorting.source import filters
 from ranvier.sorting.spike_table import SpikeTable
+from ranvier.sorting.stream_training import digest_of, stop_when, train_on_tape
+from ranvier.sorting.tape import TrainingTape
+from ranvier.sorting.trained import TrainedUnits
 
+#: Units are learned when so many seconds came since it began.
+TRAIN_AT_SEC = (10.0, 30.0, 60.0, 120.0)
+#: The tape takes this part of the machine's memory, and at most so much.
+TAPE_SHARE, TAPE_BYTES = 0.03, 512 << 20
 #: Blocks that may wait: two seconds of the usual 5 ms.
 QUEUE_BLOCKS = 400
 #: Spikes of so long ago are looked through for those of a recording that has just begun.
@@ -34,6 +44,8 @@ class Sorting:
     ----------
     is_on
         Whether it takes blocks.
+    progress
+        Of the training that runs, 0 to 1; None while none does.
     failure
         Why it takes no more, "" while it does.
     notes
@@ -48,8 +60,14 @@ class Sorting:
         self._engine: OnlineSorter | None = None
         self._bound: tuple[object, ...] = ()
         self._acquired: list[dict[str, Any]] = []
+        self._training: threading.Thread | None = None
+        self._stop_training = threading.Event()
+        self._rounds = 0
+        self._next_label = 1
         self._shed_before = 0
         self.settings = settings
+        self.progress: float | None = None
+        self.training_failure = ""
         self.notes: list[str] = []
         self.log: list[dict[str, Any]] = []
         self.spike_file: SpikeRecording | None = None
@@ -70,6 +88,11 @@ class Sorting:
         return self._engine
 
     @property
+    def trained(self) -> TrainedUnits | None:
+        """Units that spikes are given to."""
+        return None if self._engine is None else self._engine.trained
+
+    @property
     def shed_samples(self) -> int:
         """Samples that were not sorted for want of time."""
         return self._shed_before + (0 if self._consumer is None else self._consumer.status().shed_samples)
@@ -83,13 +106,14 @@ class Sorting:
         self._core.pump.add_consumer(self._consumer)
 
     def turn_off(self) -> None:
-        """Take no more blocks; spikes stay."""
+        """Take no more blocks; spikes and units stay."""
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return
         self._core.pump.remove_consumer(consumer)
         consumer.close()
         self._shed_before += consumer.status().shed_samples
+        self._end_training()
         with self._lock:
             if self._engine is not None:
                 self._engine.flush()
@@ -132,22 +156,42 @@ class Sorting:
         return file.error
 
     def rebase(self, settings: SorterSettings) -> None:
-        """Forget the spikes, and begin anew with other settings."""
+        """Forget spikes and units, and learn anew with other settings."""
+        self._end_training()
         with self._lock:
             self.settings = settings
             self._engine, self._bound = None, ()
+            self._rounds = 0
             self.notes.clear()
+
+    def put_in(self, trained: TrainedUnits) -> str:
+        """Give spikes to units that were learned before; return "" or why that cannot be."""
+        with self._lock:
+            self._bind()
+            engine = self._engine
+            if engine is None:
+                return "there are no amplifier channels"
+            if trained.digest != self._digest(engine):
+                return "they were learned on another signal: rate, channels and filters must be the same"
+            engine.use(trained)
+            self._next_label = max(self._next_label, int(trained.labels.max(initial=0)) + 1)
+            self._rounds = len(TRAIN_AT_SEC)
+            return ""
 
     # --- the consumer's thread --------------------------------------------------------------------------------
 
     def _work(self, block: Block) -> None:
         with self._lock:
             self._bind()
-            if self._engine is not None:
-                self._engine.process(block)
+            engine = self._engine
+            if engine is None:
+                return
+            engine.process(block)
+            if self._is_due(engine):
+                self._begin_training(engine)
 
     def _bind(self) -> None:
-        """Make the sorter anew where source or filters are other ones than before."""
+        """Make the sorter anew where source or filters are other ones than before; units do not fit then."""
         core = self._core
         bound = (core.source.channels, core.source.fs, core.dsp.sorter, core.dsp.live)
         if len(self._bound) == len(bound) and all(a is b for a, b in zip(bound, self._bound, strict=True)):
@@ -158,8 +202,10 @@ class Sorting:
             self._bound = bound
             return
         if self._engine is not None:
-            self.notes.append("filters or channels changed: the spikes were forgotten")
+            self.notes.append("filters or channels changed: spikes and units were forgotten, and are learned anew")
         self._bound = bound
+        self._rounds = 0
+        self._stop_training.set()
         self._engine = self._made(core.source.channels, Fraction(core.source.fs), core.dsp.sorter)
 
     def _made(self, channels: ChannelTable, fs: Fraction, chain: Chain | None) -> OnlineSorter | None:
@@ -167,11 +213,81 @@ class Sorting:
         if not len(columns):
             return None
         if chain is None:
-            chain = Chain.bind(default_filters(float(fs), len(columns)), fs, channels)
+            operations = filters(self.settings.parameters(), float(fs), len(columns))
+            chain = Chain.bind(operations, fs, channels)
         sites = StreamSites(fs, channels, columns)
-        return OnlineSorter(sites, chain, self.settings.finder(sites), sink=self._told)
+        return OnlineSorter(sites, chain, self.settings.finder(sites), tape=self._tape(fs, sites), sink=self._told)
 
     def _told(self, spikes: SpikeTable) -> None:
         file, engine = self.spike_file, self._engine
         if file is not None and engine is not None:
             file.take(spikes, engine)
+
+    def _tape(self, fs: Fraction, sites: StreamSites) -> TrainingTape | None:
+        if self.settings.detect_only:
+            return None
+        budget = min(TAPE_BYTES, int(TAPE_SHARE * _platform.memory_bytes()))
+        return TrainingTape(fs, sites.sites, budget, self._seed)
+
+    def _digest(self, engine: OnlineSorter) -> str:
+        return digest_of(float(engine.sites.fs), engine.sites.sites, self._filters(engine))
+
+    def _filters(self, engine: OnlineSorter) -> list[dict[str, object]]:
+        live = self._core.dsp.describe()
+        return [*live, *engine.describe_filters()]
+
+    # --- learning -----------------------------------------------------------------------------------------------
+
+    def _is_due(self, engine: OnlineSorter) -> bool:
+        if engine.tape is None or self._training is not None or self._rounds >= len(TRAIN_AT_SEC):
+            return False
+        return engine.tape.taken_sec >= TRAIN_AT_SEC[self._rounds]
+
+    def _begin_training(self, engine: OnlineSorter) -> None:
+        self._stop_training = threading.Event()
+        self.progress = 0.0
+        self._rounds += 1
+        self._training = threading.Thread(
+            target=self._train, args=(engine, self._stop_training), name="ranvier-sorter-training", daemon=True
+        )
+        self._training.start()
+
+    def _train(self, engine: OnlineSorter, stopping: threading.Event) -> None:
+        try:
+            if engine.tape is None:
+                return
+            trained, next_label = train_on_tape(
+                engine.tape.snapshot(),
+                self._filters(engine),
+                self.settings.parameters(),
+                engine.trained,
+                self._next_label,
+                seed=self._seed,
+                report=self._report,
+                check=stop_when(stopping.is_set),
+            )
+            with self._lock:
+                if self._engine is engine and not stopping.is_set():
+                    engine.use(trained)
+                    self._next_label = next_label
+                    if self._rounds >= len(TRAIN_AT_SEC):
+                        engine.tape = None  # nothing is learned any more
+                    self.log.append({"event": "learned", "units": len(trained), "from_sec": trained.learned_sec,
+                                     "in_force_from_sample": engine.next})  # fmt: skip
+            self.training_failure = ""
+        except JobCancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001  # detection goes on; the state says it
+            self.training_failure = f"units could not be learned: {type(error).__name__}: {error}"
+        finally:
+            self.progress = None
+            self._training = None
+
+    def _report(self, fraction: float) -> None:
+        self.progress = fraction
+
+    def _end_training(self) -> None:
+        self._stop_training.set()
+        thread = self._training
+        if thread is not None:
+            thread.join(30.0)

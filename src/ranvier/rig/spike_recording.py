@@ -14,7 +14,7 @@ from ranvier.rig.recording_file import RecordingFile
 from ranvier.sorting.online import OnlineSorter
 from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
 from ranvier.spikes.columns import FLAG_ARTIFACT, FLAG_COLLISION
-from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo
+from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo, UnitRecord
 from ranvier.spikes.writer import SpikeWriter
 
 #: How long the end of a recording waits for the sorter to come as far.
@@ -75,8 +75,7 @@ class SpikeRecording:
             try:
                 if engine is not None and not self.error:
                     self._write(engine)
-                    for entry in log:
-                        self._writer.log(**entry)
+                    self._describe(engine, log)
                 self._writer.close(self._identified())
             except RadiensError as error:
                 self.error = f"the spikes of {self._writer.path.name} are not finished: {error}"
@@ -109,6 +108,31 @@ class SpikeRecording:
             )
         except RadiensError as error:
             self.error = f"spikes are written no more: {error}"
+
+    def _describe(self, engine: OnlineSorter, log: list[dict[str, Any]]) -> None:
+        ntv = engine.sites.ntv
+        noise = engine.finder.noise.sd_uv
+        units = []
+        for unit in engine.units.numbers():
+            sd = float(noise[unit.site])
+            snr = unit.mean_abs_peak_uv / sd if sd > 0 else None
+            units.append(
+                UnitRecord(
+                    unit.label,
+                    site=ntv[unit.site],
+                    x_um=_number(unit.x_um),
+                    y_um=_number(unit.y_um),
+                    snr=snr,
+                    mean_abs_peak_uv=unit.mean_abs_peak_uv,
+                )
+            )
+        self._writer.set_units(units)
+        trained = engine.trained
+        if trained is not None and len(trained):
+            waveforms = np.ascontiguousarray(trained.waveforms_uv.transpose(0, 2, 1))
+            self._writer.set_templates(trained.labels, np.array(ntv), waveforms, before=trained.window.before)
+        for entry in log:
+            self._writer.log(**entry)
 
     def _identified(self) -> StoreInfo:
         """Return the description with the identity of the finished recording."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from ranvier.models.dataset import TimeRangeSpec
-from ranvier.models.spikes import LiveSpikes
+from ranvier.models.spikes import LiveSpikes, NeuronsResult
 from ranvier.models.spikesorter import (
     DashElement,
     SpikeDetectParams,
@@ -47,9 +48,9 @@ class RigSorter(Protocol):
     ) -> None:
         """Turn it on or off, or make it forget.
 
-        ON begins with the next sample, or with the next stream where none runs. OFF keeps the spikes. CLEAR_SORT
-        forgets the spikes, REBASE begins anew and takes the parameters of clusterer and features over, INIT all of it
-        and the detection parameters too, and turns it off; the neighbourhood is taken by INIT, REBASE and ON.
+        ON begins with the next sample, or with the next stream where none runs. OFF keeps spikes and units. CLEAR_SORT
+        forgets the spikes, REBASE spikes and units and takes the parameters of clusterer and features over, INIT all of
+        it and the detection parameters too, and turns it off; the neighbourhood is taken by INIT, REBASE and ON.
 
         Raises
         ------
@@ -62,6 +63,32 @@ class RigSorter(Protocol):
 
     def dashboard(self, sorter_id: str, elements: Sequence[DashElement]) -> SpikeSorterDashboard:
         """Return the elements that are asked for."""
+        ...
+
+    def neurons(self) -> NeuronsResult:
+        """Return the units with spikes since these were last cleared, by the channel with their largest peak."""
+        ...
+
+    def save_units(self, path: Path) -> None:
+        """Write the units to a file on the rig's machine, whole or not at all.
+
+        Raises
+        ------
+        ConfigurationError
+            Nothing was learned yet, or the file cannot be written.
+        """
+        ...
+
+    def load_units(self, path: Path) -> None:
+        """Give spikes to the units of such a file from the next block on; what is learned later does not replace them.
+
+        Raises
+        ------
+        DatasetError
+            No such file, another kind of file, a damaged one, one of a newer version.
+        ConfigurationError
+            The units were learned on another rate, other channels or other filters.
+        """
         ...
 
     def params(self, sorter_id: str) -> list[SpikeDetectParams]:

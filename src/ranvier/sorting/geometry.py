@@ -34,13 +34,18 @@ class Geometry:
     positions_um: F64
     group: I32
 
+    @property
+    def offset_um(self) -> F64:
+        """``(channels,)``: how far x was moved."""
+        return np.asarray(self.group * _SHANK_STEP_UM, np.float64)
+
     @cached_property
     def distance_um(self) -> F64:
         """``(channels, channels)``."""
         return np.asarray(cdist(self.positions_um, self.positions_um), np.float64)
 
     def nearest(self, radius_um: float, most: int) -> I32:
-        """Return for each site itself and its neighbours, nearest first, ``(channels, most)``; -1 where none is left."""
+        """Return for each site itself and its neighbours, nearest first: ``(channels, most)``, -1 for none."""
         count = len(self.positions_um)
         order = np.argsort(self.distance_um, axis=1, kind="stable")[:, :most]
         apart = np.take_along_axis(self.distance_um, order, axis=1)

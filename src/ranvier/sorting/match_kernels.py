@@ -9,6 +9,7 @@ near templates is subtracted at the exact fraction of a sample, and what that ch
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +124,7 @@ def pursue(
     phases = value.shape[1]
     reach = (value.shape[2] - 1) // 2
     blocked = np.zeros((count, samples), np.bool_)
-    heap: list[tuple[float, int, int]] = [(0.0, 0, 0)]
+    heap: Any = [(0.0, 0, 0)]
     heap.pop()
     low = np.empty(count, np.float32)  # projection that the threshold and the smallest amplitude ask for
     for u in range(count):
@@ -173,5 +174,6 @@ def pursue(
             for s in range(max(1, begin_row - 1), min(samples - 1, end_row + 1)):
                 x = projection[v, s]
                 if x > low[v] and x > projection[v, s - 1] and x >= projection[v, s + 1] and not blocked[v, s]:
-                    heapq.heappush(heap, (-((x + prior) ** 2 / (norms[v] + prior) - prior), s, v))
+                    again: Any = (-((x + prior) ** 2 / (norms[v] + prior) - prior), s, v)
+                    heapq.heappush(heap, again)
     return found

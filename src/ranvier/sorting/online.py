@@ -1,6 +1,8 @@
 """The sorter of a stream: packets in, spikes out, in bounded memory; nothing here has a thread.
 
-The stream is filtered with carried state, and threshold events are told by :class:`EventFinder`.
+The stream is filtered with carried state, threshold events are told by :class:`EventFinder`, spikes of known units by
+:class:`StreamMatcher`, and both are put together. What is learned from is kept on a tape; who learns, and when, is the
+business of the driver: it hands trained units in with :meth:`OnlineSorter.use`.
 """
 
 from __future__ import annotations
@@ -12,25 +14,27 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.distance import cdist
 
 from ranvier.dsp.chain import Chain, ChainState
-from ranvier.dsp.operations import BandPass, CommonAverageReference, Operation
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.sorting.event_finder import EventFinder, FinderSettings
+from ranvier.sorting.event_kernels import absorb_events, explain_events
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
+from ranvier.sorting.stream_matcher import StreamMatcher
+from ranvier.sorting.tape import TrainingTape
+from ranvier.sorting.trained import TrainedUnits
+from ranvier.sorting.unit_statistics import UnitStatistics
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 #: Spikes that are remembered.
 CAPACITY = 1_000_000
-#: Filters in front where none were set: a causal band pass, and a common reference from so many channels on.
-BAND_HZ, BAND_ORDER = (300.0, 6000.0), 3
-REFERENCE_CHANNELS = 16
-#: Sites of two shanks are no neighbours, wherever their probes say that they are.
-_SHANK_STEP_UM = 1e6
+#: A threshold event this near to a labelled spike, on the same or a neighbouring site, is that spike.
+SAME_SEC = 0.4e-3
+#: An event of which labelled spikes explain this share is a part of them.
+EXPLAINED_SHARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,8 @@ class OnlineSorter:
         Filters in front, bound to ``sites.channels``; None where the stream comes filtered.
     settings
         How threshold events are found.
+    tape
+        Takes the filtered signal for training; None: nothing is learned (detection only).
     sink
         Given every spike once, in order, as it is told.
     """
@@ -81,21 +87,29 @@ class OnlineSorter:
         chain: Chain | None,
         settings: FinderSettings,
         *,
+        tape: TrainingTape | None = None,
         capacity: int = CAPACITY,
         sink: Callable[[SpikeTable], None] | None = None,
     ) -> None:
         self.sites = sites
         self.finder = EventFinder(settings, float(sites.fs), len(sites.columns))
         self.ring = SpikeRing(capacity, len(sites.columns))
+        self.units = UnitStatistics()
         self.chain = chain
+        self.tape = tape
         self.first: int | None = None
         self.next: int | None = None
+        self.labelled_from: int | None = None
         self.gaps = 0
         self._sink = sink
         first, count = int(sites.columns[0]), len(sites.columns)
         in_a_row = np.array_equal(sites.columns, np.arange(first, first + count))
         self._chosen: slice | I64 = slice(first, first + count) if in_a_row else sites.columns
         self._state: ChainState | None = None
+        self._matcher: StreamMatcher | None = None
+        self._same = max(1, round(SAME_SEC * float(sites.fs)))
+        self._events: list[SpikeTable] = []
+        self._labelled: list[SpikeTable] = []
         self._told_before = _NEVER
 
     @property
@@ -103,9 +117,22 @@ class OnlineSorter:
         """Every spike before this counter was told."""
         return self._told_before
 
+    @property
+    def trained(self) -> TrainedUnits | None:
+        """The units that spikes are given to."""
+        return None if self._matcher is None else self._matcher.trained
+
     def describe_filters(self) -> list[dict[str, Any]]:
         """Return the filters in front as plain data."""
         return [] if self.chain is None else self.chain.describe_stages()
+
+    def use(self, trained: TrainedUnits | None) -> None:
+        """Give spikes to other units from the next block on; spikes that are told keep their labels."""
+        if self._matcher is not None:
+            self._labelled.append(self._matcher.flush())
+        if trained is not None and self._matcher is None:
+            self.labelled_from = self.next
+        self._matcher = None if trained is None else StreamMatcher(trained, float(self.sites.fs))
 
     def process(self, block: Block) -> SpikeTable:
         """Take the next block of the stream and return the spikes that can be told now.
@@ -120,20 +147,38 @@ class OnlineSorter:
                 self.clear()
         if self.first is None:
             self.first = block.start
+        if self.labelled_from is None and self._matcher is not None:
+            self.labelled_from = block.start
         self.next = block.stop
-        told += [self._tell(self.finder.process(filtered)) for filtered in self._filtered(block)]
-        self._told_before = block.stop - self.finder.settings.hold
+        for filtered in self._filtered(block):
+            self._events.append(self.finder.process(filtered))
+            if self.tape is not None:
+                self.tape.add(filtered.samples)
+            if self._matcher is not None:
+                self._labelled.append(self._matcher.process(filtered))
+        sure = block.stop - self.finder.settings.hold
+        if self._matcher is not None:
+            sure = min(sure, self._matcher.sure_before)
+        told.append(self._tell(sure - 2 * self._same))
         return SpikeTable.concatenate(told)
 
     def flush(self) -> SpikeTable:
         """Tell what waits for samples that never come: the end of the stream, or a gap."""
-        self._state, self._told_before = None, _NEVER
-        return self._tell(self.finder.flush())
+        self._events.append(self.finder.flush())
+        if self._matcher is not None:
+            self._labelled.append(self._matcher.flush())
+        if self.tape is not None:
+            self.tape.cut()
+        self._state = None
+        told = self._tell(_FOREVER)
+        self._events, self._labelled, self._told_before = [], [], _NEVER
+        return told
 
     def clear(self) -> None:
-        """Forget the spikes."""
+        """Forget the spikes; units stay."""
         self.ring.clear()
-        self.first = None
+        self.units.clear()
+        self.first = self.labelled_from = None
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -148,45 +193,62 @@ class OnlineSorter:
         chosen = self._chosen
         return [Block(np.ascontiguousarray(b.physical()[:, chosen], np.float32), b.start) for b in blocks if len(b)]
 
-    def _tell(self, spikes: SpikeTable) -> SpikeTable:
-        if len(spikes):
-            self.ring.add(spikes)
+    def _tell(self, before: int) -> SpikeTable:
+        """Put events and labelled spikes together, and tell those before a counter: all around them is known."""
+        events, spikes = (
+            SpikeTable.concatenate(self._events).ordered(),
+            SpikeTable.concatenate(self._labelled).ordered(),
+        )
+        near, same = self.finder.settings.near, self._same
+        judged = len(events) if before == _FOREVER else int(np.searchsorted(events.counter, before + same))
+        absorbed = np.zeros(len(events), np.uint8)
+        absorb_events(
+            events.counter[:judged],
+            events.site[:judged],
+            spikes.counter,
+            spikes.site,
+            near,
+            same,
+            absorbed,
+            spikes.flags,
+        )
+        absorbed[:judged] |= self._explained(events.take(slice(0, judged)), spikes)
+        now = (spikes.counter >= self._told_before) & (spikes.counter < before)
+        early = events.counter < before
+        told = SpikeTable.concatenate([events.take(early & (absorbed == 0)), spikes.take(now)]).ordered()
+        self._told_before = before
+        self._events = [events.take(~early)]
+        reach = same if self._matcher is None else max(same, self._matcher.trained.window.samples)
+        self._labelled = [spikes.take(spikes.counter >= before - reach)]  # later events may be parts of these spikes
+        if len(told):
+            self.ring.add(told)
+            self.units.add(told)
             if self._sink is not None:
-                self._sink(spikes)
-        return spikes
+                self._sink(told)
+        return told
+
+    def _explained(self, events: SpikeTable, spikes: SpikeTable) -> npt.NDArray[np.uint8]:
+        """Return which events are what known spikes look like there: their afterwaves, mostly."""
+        if self._matcher is None or not len(events) or not len(spikes):
+            return np.zeros(len(events), np.uint8)
+        trained = self._matcher.trained
+        rows = np.full(int(max(trained.labels.max(initial=0), spikes.label.max())) + 1, -1, np.int32)
+        rows[trained.labels] = np.arange(len(trained), dtype=np.int32)
+        values = np.empty(len(events), np.float32)
+        explain_events(
+            events.counter,
+            events.site,
+            spikes.counter,
+            rows[spikes.label],
+            spikes.scale,
+            trained.waveforms_uv,
+            trained.window.before,
+            values,
+        )
+        return (values / events.amplitude_uv >= EXPLAINED_SHARE).astype(np.uint8)
 
 
-_NEVER = np.iinfo(np.int64).min
-
-
-def default_filters(fs_hz: float, channels: int) -> list[Operation]:
-    """Return what stands in front of the sorter where nobody said."""
-    low, high = BAND_HZ
-    operations: list[Operation] = [BandPass(low, min(high, 0.45 * fs_hz), order=BAND_ORDER)]
-    if channels >= REFERENCE_CHANNELS:
-        operations.append(CommonAverageReference())
-    return operations
-
-
-def near_sites(sites: ChannelTable, radius_um: float, most: int) -> I32:
-    """Return each site and its neighbours on the same shank, nearest first: ``(sites, 1 + most)`` at most, -1 behind.
-
-    A site without a position has none.
-    """
-    shanks: dict[tuple[object, ...], int] = {}
-    places = np.zeros((len(sites), 2))
-    for k, channel in enumerate(sites):
-        key: tuple[object, ...] = (channel.port, channel.probe_id, channel.probe_idx, channel.shank)
-        if channel.site is None:
-            key = (*key, k)
-        else:
-            places[k] = channel.site.x_um, channel.site.y_um
-        places[k, 0] += _SHANK_STEP_UM * shanks.setdefault(key, len(shanks))
-    apart = cdist(places, places)
-    np.fill_diagonal(apart, -1.0)  # itself first, also where two sites lie in one place
-    order = np.argsort(apart, axis=1, kind="stable")[:, : 1 + most]
-    near = np.where(np.take_along_axis(apart, order, axis=1) <= radius_um, order, -1).astype(np.int32)
-    return np.ascontiguousarray(near)
+_FOREVER, _NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 
 
 def is_noise(table: SpikeTable) -> npt.NDArray[np.bool_]:

@@ -50,6 +50,8 @@ class SorterParameters:
         A cluster of fewer spikes is no unit.
     min_energy
         A unit whose template's energy (square of SD) is smaller is no unit: its spikes cannot be told from noise.
+    min_snr
+        Nor one whose mean trough is smaller, in SD of the noise on its site.
     match_threshold
         Energy (square of SD) that a spike must explain to be taken: half of its template's, within these limits.
     amplitude_sd
@@ -82,6 +84,7 @@ class SorterParameters:
     isocut_threshold: float = 1.5
     min_cluster: int = 30
     min_energy: float = 50.0
+    min_snr: float = 2.3
     match_threshold: tuple[float, float] = (30.0, 100.0)
     amplitude_sd: float = 0.15
     merge_difference: float = 0.40

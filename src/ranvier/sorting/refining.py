@@ -11,6 +11,7 @@ from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, Report, Window, is_unit, join_units
@@ -85,7 +86,8 @@ def refine(
     made, trains = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, split=split)
     learned_sec = len(blocks) * parameters.block_sec
     enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in trains], np.bool_)
-    kept = np.flatnonzero(enough & is_unit(made, parameters))
+    locked = shadows(trains, made.norms, made.positions_um, float(source.fs))
+    kept = np.flatnonzero(enough & ~locked & is_unit(made, source, parameters))
     return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
 
 

@@ -115,11 +115,16 @@ class SortSource:
         self.whitening = measure_noise((self.filtered(int(k))[inner] for k in chosen), self.geometry)
         return self.whitening
 
-    def white(self, block: int) -> F32:
-        """Return a block with margins in units of the noise, ``(rows + 2 margins, channels)``."""
+    @property
+    def noise(self) -> Whitening:
+        """What :meth:`learn_noise` measured."""
         if self.whitening is None:
             raise ConfigurationError("the noise must be measured first")
-        return self.filtered(block) @ self.whitening.matrix
+        return self.whitening
+
+    def white(self, block: int) -> F32:
+        """Return a block with margins in units of the noise, ``(rows + 2 margins, channels)``."""
+        return self.filtered(block) @ self.noise.matrix
 
 
 def filters(parameters: SorterParameters, fs_hz: float, channels: int) -> list[Operation]:

@@ -56,6 +56,8 @@ class Templates:
     @cached_property
     def sites(self) -> I32:
         """Site of the largest energy, ``(units,)``."""
+        if not len(self):
+            return np.empty(0, np.int32)
         return np.asarray((self.weights**2).sum(axis=2).argmax(axis=1), np.int32)
 
     @cached_property

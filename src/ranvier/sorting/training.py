@@ -17,6 +17,7 @@ from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.reservoir import Spikes, features_at, join, thin
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
+from ranvier.sorting.whitening import Whitening
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -27,6 +28,8 @@ Report = Callable[[float], None]
 #: Sites of a template, at most.
 MOST_SITES = 32
 _BASIS_BLOCKS = 20
+#: A unit's trough lies this near its place: others are afterwaves of the causal filter, found as spikes.
+MOST_OFF_SEC = 0.0002
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,35 @@ def first_templates(
             trains.append(np.sort(train))
     shape = (len(weights), source.channels, basis.components.shape[0])
     found = Templates(np.array(weights, np.float32).reshape(shape), basis, source.geometry)
-    kept = np.flatnonzero(is_unit(found, parameters))
+    kept = np.flatnonzero(is_unit(found, source, parameters))
     return join_units(found.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
 
 
-def is_unit(templates: Templates, parameters: SorterParameters) -> npt.NDArray[np.bool_]:
-    """Return which templates are large enough to be told from noise."""
-    return templates.norms >= parameters.min_energy
+def is_unit(templates: Templates, source: SortSource, parameters: SorterParameters) -> npt.NDArray[np.bool_]:
+    """Return which templates are large enough to be told from noise, and have their trough where it should be."""
+    if not len(templates):
+        return np.zeros(0, np.bool_)
+    waveforms, snr, best = in_microvolts(templates, source.noise)
+    own = waveforms[np.arange(len(templates)), :, best]
+    in_place = np.abs(own.argmin(axis=1) - templates.basis.before) <= MOST_OFF_SEC * float(source.fs)
+    fine = (templates.norms >= parameters.min_energy) & (snr >= parameters.min_snr) & in_place
+    return np.asarray(fine, np.bool_)
+
+
+def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64]:
+    """Return waveforms in uV ``(units, samples, channels)``, their SNR on the best site, and that site.
+
+    SNR is the depth of the template's trough by the SD of the noise there, both before whitening. Components and sites
+    that a template leaves out are missing: it is somewhat smaller than the mean spike.
+    """
+    if not len(templates):
+        nothing = np.empty(0)
+        return np.empty((0, templates.basis.samples, len(noise.noise_uv)), np.float32), nothing, np.empty(0, np.int64)
+    waveforms = templates.waveforms @ noise.inverse
+    with np.errstate(invalid="ignore"):
+        snr = np.nan_to_num(-waveforms.min(axis=1) / noise.noise_uv)
+    best = snr.argmax(axis=1)
+    return waveforms, np.asarray(snr[np.arange(len(templates)), best], np.float64), best
 
 
 def join_units(

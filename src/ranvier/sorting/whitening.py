@@ -2,7 +2,7 @@
 
 Stage S1. Signals are divided by the SD of their noise and whitened locally: each site's output is a weighted sum of
 itself and its nearest sites (ZCA of their covariance; Pachitariu et al. 2024, Nat. Methods 21:914), so that noise has
-unit SD everywhere and is not shared. Why the stream is whitened rather than every template: docs/decisions/0020.
+unit SD everywhere and is not shared. Why the stream is whitened rather than every template: docs/decisions/0023.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def noise_sd(sample: F32) -> F64:
     if finite.all():
         level = np.median(np.abs(sample), axis=0)
     else:
-        level = np.array([np.median(np.abs(c[f])) if f.any() else np.nan for c, f in zip(sample.T, finite.T, strict=True)])
+        level = np.array(
+            [np.median(np.abs(c[f])) if f.any() else np.nan for c, f in zip(sample.T, finite.T, strict=True)]
+        )
     return np.where(level > 0, level * _TO_SD, np.nan)
 
 

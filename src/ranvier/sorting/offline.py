@@ -1,0 +1,275 @@
+"""Sort a recording at rest: learn from it, then match all of it.
+
+Phases: noise and shapes, spikes to learn from, clusters, refinement, matching. Every phase works on blocks of a fixed
+grid whose results are taken in order, so that the outcome is the same to the last bit for any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.exceptions import DataProcessingError, JobCancelledError
+from ranvier.models.spikesorter import SpikeSorterPhase
+from ranvier.recordings.recording import Recording
+from ranvier.sorting.crew import Crew, crew
+from ranvier.sorting.matching import Matcher
+from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.refining import Block, match_block, refine
+from ranvier.sorting.source import SortSource, spread
+from ranvier.sorting.templates import Templates
+from ranvier.sorting.training import (
+    MOST_SITES,
+    Window,
+    first_templates,
+    gather,
+    join_units,
+    learn_shapes,
+)
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+#: ``progress(phase, fraction)``: how far the whole is, 0 to 1.
+Progress = Callable[[SpikeSorterPhase, float], None]
+
+#: A recording must be as long to be sorted.
+SHORTEST_SEC = 2.0
+_REFINEMENTS = 2
+#: Mean waveforms are taken from as many blocks.
+_WAVEFORM_BLOCKS = 40
+
+
+@dataclass(frozen=True)
+class SortedUnits:
+    """What a sort found.
+
+    Attributes
+    ----------
+    sample_index
+        ``(spikes,)``: counters of the troughs, in order.
+    unit
+        ``(spikes,)``: number of the unit, from 0.
+    amplitude
+        ``(spikes,)``: share of the unit's template.
+    energy
+        ``(spikes,)``: energy explained, in squares of the noise's SD.
+    site
+        ``(units,)``: column (of the recording) of each unit's largest template.
+    position_um
+        ``(units, 2)``: x and y on the probe, the centre of the template's energy.
+    snr
+        ``(units,)``: depth of the mean trough on its site by the SD of the noise there, without whitening.
+    templates_uv
+        ``(units, samples, channels)``: mean waveforms, filtered and referenced; trough at ``before``.
+    before
+        Samples of a template before its trough.
+    columns
+        Columns of the recording that were sorted, the channels of the templates.
+    parameters, seed, filters
+        What it was sorted with.
+    """
+
+    sample_index: I64
+    unit: I32
+    amplitude: F32
+    energy: F32
+    site: I64
+    position_um: F64
+    snr: F64
+    templates_uv: F32
+    before: int
+    columns: I64
+    parameters: SorterParameters
+    seed: int
+    filters: tuple[dict[str, object], ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.site)
+
+    def __repr__(self) -> str:
+        return f"<SortedUnits {len(self)} units, {len(self.unit)} spikes>"
+
+
+def sort_recording(
+    recording: Recording,
+    parameters: SorterParameters | None = None,
+    *,
+    columns: I64 | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    seed: int = 0,
+    workers: int = 2,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> SortedUnits:
+    """Sort the amplifier channels of a recording.
+
+    Parameters
+    ----------
+    recording
+        Not changed. Filters of a view (stage 2) come first; where they filter already, pass ``band_hz=None``.
+    columns
+        Amplifier columns; all where None.
+    start, stop
+        Sample counters.
+    seed
+        The same seed gives the same bits, for any number of workers.
+    workers
+        Threads.
+    progress, cancelled
+        Called in the calling thread between blocks.
+
+    Raises
+    ------
+    DataProcessingError
+        If the range is too short, or every channel is silent.
+    JobCancelledError
+        If ``cancelled()`` said so; nothing is left behind.
+    """
+    p = parameters or SorterParameters()
+    window = Window.of(p, float(recording.fs))
+    source = SortSource(recording, p, columns=columns, start=start, stop=stop, margin=2 * window.samples)
+    if source.duration_sec < SHORTEST_SEC:
+        raise DataProcessingError(
+            f"{recording.path.name}: {source.duration_sec:.3g} s are too short to sort; at least {SHORTEST_SEC:g} s"
+        )
+
+    def check() -> None:
+        if cancelled is not None and cancelled():
+            raise JobCancelledError(f"sorting of {recording.path.name} was cancelled; nothing was written")
+
+    def reporter(phase: SpikeSorterPhase, begin: float, share: float) -> Callable[[float], None]:
+        def report(fraction: float) -> None:
+            if progress is not None:
+                progress(phase, begin + share * fraction)
+
+        return report
+
+    with crew(workers, check) as team:
+        templates = _learn(source, p, window, seed, team, reporter)
+        blocks = _match_all(templates, source, p, window, team, reporter(SpikeSorterPhase.SORTING, 0.7, 0.3))
+        return _finish(templates, blocks, source, p, window, seed, team)
+
+
+Reporter = Callable[[SpikeSorterPhase, float, float], Callable[[float], None]]
+
+
+def _learn(
+    source: SortSource, p: SorterParameters, window: Window, seed: int, team: Crew, reporter: Reporter
+) -> Templates:
+    """Return the templates of the recording's units."""
+    noise = source.learn_noise()
+    if not np.isfinite(noise.noise_uv).any():
+        raise DataProcessingError("every channel to sort is silent (constant, or without finite samples)")
+    basis = learn_shapes(source, p, window, seed, team)
+    learned = [int(k) for k in spread(source.blocks, max(1, round(p.train_sec / p.block_sec)))]
+    spikes = gather(source, p, window, basis, learned, team, reporter(SpikeSorterPhase.DETECTING, 0.0, 0.25))
+    templates = first_templates(spikes, source, p, basis, seed, team, reporter(SpikeSorterPhase.TRAINING, 0.25, 0.05))
+    for round_ in range(_REFINEMENTS):
+        report = reporter(SpikeSorterPhase.TRAINING, 0.3 + 0.2 * round_, 0.2)
+        if not len(templates):
+            report(1.0)
+            continue
+        templates = refine(templates, source, p, window, learned, seed, team, report, split=round_ == 0)
+    return templates
+
+
+def _match_all(
+    templates: Templates,
+    source: SortSource,
+    p: SorterParameters,
+    window: Window,
+    team: Crew,
+    report: Callable[[float], None],
+) -> list[Block]:
+    if not len(templates):
+        report(1.0)
+        return []
+    near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
+    matcher = Matcher(templates, p, window.half)
+    done = []
+    for part in team.map(lambda block: match_block(matcher, source, window, near, block), range(source.blocks)):
+        done.append(part)
+        report(len(done) / source.blocks)
+    return done
+
+
+def average_waveforms(source: SortSource, window: Window, sample: I64, unit: I32, units: int, team: Crew) -> F32:
+    """Return mean waveforms in uV of filtered signals, ``(units, samples, channels)``, from blocks spread evenly.
+
+    A unit that fired in none of those blocks has NaN there.
+    """
+    offsets = np.arange(-window.before, window.after + 1)
+
+    def one(block: int) -> tuple[F64, I64]:
+        first, last = source.bounds(block)
+        low, high = np.searchsorted(sample, [first, last])
+        filtered = source.filtered(block)
+        sums, counts = np.zeros((units, len(offsets), source.channels)), np.zeros(units, np.int64)
+        for t, u in zip(sample[low:high] - first + source.margin, unit[low:high], strict=True):
+            sums[u] += filtered[t + offsets]
+            counts[u] += 1
+        return sums, counts
+
+    total, number = np.zeros((units, len(offsets), source.channels)), np.zeros(units, np.int64)
+    for sums, counts in team.map(one, [int(k) for k in spread(source.blocks, _WAVEFORM_BLOCKS)]):
+        total += sums
+        number += counts
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / number[:, None, None], np.float32)
+
+
+def _finish(
+    templates: Templates,
+    blocks: list[Block],
+    source: SortSource,
+    p: SorterParameters,
+    window: Window,
+    seed: int,
+    team: Crew,
+) -> SortedUnits:
+    """Merge once more with all spikes in view, number the units by depth, and describe them."""
+    count = len(templates)
+    sample = np.concatenate([b.sample for b in blocks]) if blocks else np.empty(0, np.int64)
+    unit = np.concatenate([b.unit for b in blocks]) if blocks else np.empty(0, np.int32)
+    amplitude = np.concatenate([b.amplitude for b in blocks]) if blocks else np.empty(0, np.float32)
+    energy = np.concatenate([b.gain for b in blocks]) if blocks else np.empty(0, np.float32)
+    trains = [np.sort(sample[unit == u]) for u in range(count)]
+    joined, kept_as, shift = join_units(templates, trains, p, float(source.fs)) if count else (templates, unit, unit)
+    if count:
+        sample, unit = sample + shift[unit], kept_as[unit].astype(np.int32)
+    fired = np.bincount(unit, minlength=len(joined)) > 0
+    order = np.lexsort((joined.positions_um[:, 0], joined.positions_um[:, 1]))
+    order = order[fired[order]]
+    number = np.full(len(joined), -1, np.int32)
+    number[order] = np.arange(len(order))
+    unit = number[unit]
+    by_time = np.lexsort((unit, sample))
+    final = joined.take(order)
+    waveforms = average_waveforms(source, window, sample[by_time], unit[by_time], len(final), team)
+    with np.errstate(invalid="ignore"):
+        snr = np.nan_to_num(-waveforms.min(axis=1) / source.noise.noise_uv)
+    best = snr.argmax(axis=1) if len(final) else np.empty(0, np.int64)
+    positions = final.positions_um.copy()
+    positions[:, 0] -= source.geometry.offset_um[final.sites]
+    return SortedUnits(
+        sample_index=sample[by_time],
+        unit=unit[by_time],
+        amplitude=amplitude[by_time],
+        energy=energy[by_time],
+        site=source.columns[best],
+        position_um=positions,
+        snr=np.asarray(snr[np.arange(len(final)), best], np.float64),
+        templates_uv=waveforms,
+        before=window.before,
+        columns=source.columns,
+        parameters=replace(p),
+        seed=seed,
+        filters=tuple(operation.describe() for operation in source.operations),
+    )

@@ -1,0 +1,183 @@
+"""Spikes of known units in a stream (stage S9 online).
+
+The whitened signal is worked through in windows of a fixed length that are counted from where the stream began, so that
+packets do not matter. A window ends half a millisecond behind the spikes that it decides on, for those that overlap
+them; decided spikes are subtracted, and what is left is what later windows see.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.recordings.block import Block
+from ranvier.sorting.gated_kernels import gated_pursuit
+from ranvier.sorting.matching import Matched, Matcher
+from ranvier.sorting.spike_table import SpikeTable
+from ranvier.sorting.stream_kernels import subtract_spikes, whiten_near
+from ranvier.sorting.templates import PHASES, fractional_shift
+from ranvier.sorting.trained import TrainedUnits
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+#: Length of the windows, and how far behind them overlapping spikes are looked for.
+WINDOW_SEC = 2.5e-3
+AHEAD_SEC = 0.5e-3
+#: A unit is looked for where its main site has a trough of so many SD of the whitened noise (docs/decisions/0022).
+GATE_SD = -2.0
+#: Spikes of one window, at most.
+_MOST = 2048
+#: Smallest and largest share of a template, as the offline matcher has them.
+_AMPLITUDES = np.array([0.4, 2.5])
+_NEVER = -(1 << 60)
+
+
+class StreamMatcher:
+    """Tells the spikes of trained units in consecutive blocks of the filtered signal.
+
+    Attributes
+    ----------
+    sure_before
+        Every spike that peaked before this counter has been told.
+    """
+
+    def __init__(self, trained: TrainedUnits, fs_hz: float) -> None:
+        self.trained = trained
+        self.sure_before = _NEVER
+        templates = trained.templates
+        self._thresholds = Matcher(templates, trained.parameters, trained.window.half).thresholds
+        self._norms = templates.norms
+        self._mains = np.ascontiguousarray(templates.waveforms.min(axis=1).argmin(axis=1), np.int32)
+        seen = (templates.weights != 0).any(axis=2).astype(np.float32)
+        self._share = np.ascontiguousarray((seen @ seen.T) > 0, np.uint8)
+        self._hop = max(1, round(WINDOW_SEC * fs_hz))
+        self._ahead = max(1, round(AHEAD_SEC * fs_hz))
+        self._need = trained.window.samples + self._hop + self._ahead + 1
+        self._near, self._weights = _sparse(trained.whitening.matrix)
+        self._sites, self._waveforms = _shifted(trained)
+        sites = trained.whitening.matrix.shape[0]
+        self._white = np.empty((0, sites), np.float32)  # what is left of the whitened signal
+        self._signal = np.empty((0, sites), np.float32)
+        self._start = 0
+        self._next: int | None = None
+        self._last = np.full(max(1, len(trained)), _NEVER, np.int64)
+
+    def process(self, block: Block) -> SpikeTable:
+        """Return the spikes that can be told now, in order."""
+        told = []
+        if self._next != block.start:
+            told.append(self.flush())
+            self._start = block.start
+            self._last[:] = _NEVER
+        x = block.samples
+        white = np.empty_like(x)
+        whiten_near(x, self._near, self._weights, white)
+        np.nan_to_num(white, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        self._white = np.concatenate([self._white, white])
+        self._signal = np.concatenate([self._signal, x])
+        self._next = block.stop
+        at = 0
+        while len(self._white) - at >= self._need:
+            told.append(self._window(at, self._need, self._hop))
+            at += self._hop
+        self._white, self._signal = self._white[at:], self._signal[at:]
+        self._start += at
+        self.sure_before = self._start + self.trained.window.before
+        return SpikeTable.concatenate(told)
+
+    def flush(self) -> SpikeTable:
+        """Return the spikes whose waveforms end with what there is, and forget that."""
+        told = SpikeTable.empty()
+        if len(self._white) > self.trained.window.samples + 2:
+            told = self._window(0, len(self._white), len(self._white))
+        self._white, self._signal, self._next = self._white[:0], self._signal[:0], None
+        return told
+
+    def _window(self, at: int, rows: int, decide: int) -> SpikeTable:
+        """Explain ``rows`` rows from ``at`` on; tell and subtract what begins in the rows ``[1, decide]`` of them."""
+        if not len(self.trained):
+            return SpikeTable.empty()
+        matched = self._matched(at, rows, decide)
+        chosen = matched.take(matched.row <= decide)
+        if not len(chosen):
+            return SpikeTable.empty()
+        step = np.floor(chosen.fraction * PHASES + 0.5).astype(np.int64)
+        begins = at + chosen.row + step // PHASES
+        subtract_spikes(
+            self._white, begins, chosen.unit, step % PHASES, chosen.amplitude, self._sites, self._waveforms
+        )  # fmt: skip
+        np.maximum.at(self._last, chosen.unit, self._start + at + chosen.row)
+        return self._table(chosen, at)
+
+    def _matched(self, at: int, rows: int, decide: int) -> Matched:
+        """Return what explains the window; what begins behind the decided rows is there to explain overlaps only."""
+        row, unit = np.empty(_MOST, np.int64), np.empty(_MOST, np.int32)
+        amplitude, fraction, gain = np.empty((3, _MOST), np.float32)
+        found = gated_pursuit(
+            self._white[at : at + rows].copy(),
+            self._waveforms,
+            self._sites,
+            self._mains,
+            self._share,
+            self._norms,
+            self._thresholds,
+            1.0 / self.trained.parameters.amplitude_sd**2,
+            _AMPLITUDES,
+            GATE_SD,
+            self.trained.window.before,
+            self.trained.window.half,
+            1,
+            min(decide + self._ahead, rows - self.trained.window.samples - 1),
+            self._last - (self._start + at),
+            row,
+            unit,
+            amplitude,
+            fraction,
+            gain,
+        )
+        order = np.lexsort((unit[:found], row[:found]))
+        return Matched(row[order], unit[order], amplitude[order], fraction[order], gain[order])
+
+    def _table(self, chosen: Matched, at: int) -> SpikeTable:
+        trained = self.trained
+        peak = at + chosen.row + trained.window.before + np.floor(chosen.fraction + 0.5).astype(np.int64)
+        table = SpikeTable.empty(len(chosen))
+        table.counter[:] = self._start + peak
+        table.site[:] = trained.sites[chosen.unit]
+        table.label[:] = trained.labels[chosen.unit]
+        table.scale[:] = chosen.amplitude
+        inside = np.clip(peak, 0, len(self._signal) - 1)
+        table.amplitude_uv[:] = self._signal[inside, table.site]
+        where = trained.positions_um[chosen.unit]
+        table.x_um[:], table.y_um[:] = where.T
+        return table.ordered()
+
+
+def _sparse(matrix: F32) -> tuple[I32, F32]:
+    """Return the nonzero entries of each column of a whitening matrix, ``(sites, K)`` each."""
+    used = matrix != 0
+    most = max(1, int(used.sum(axis=0).max(initial=0)))
+    near = np.full((matrix.shape[1], most), -1, np.int32)
+    weights = np.zeros((matrix.shape[1], most), np.float32)
+    for j in range(matrix.shape[1]):
+        rows = np.flatnonzero(used[:, j])
+        near[j, : len(rows)] = rows
+        weights[j, : len(rows)] = matrix[rows, j]
+    return near, weights
+
+
+def _shifted(trained: TrainedUnits) -> tuple[I32, F32]:
+    """Return the sites of each unit and its whitened waveforms there at every fraction of a sample."""
+    weights, components = trained.templates.weights, trained.templates.basis.components
+    seen = (weights != 0).any(axis=2)
+    most = max(1, int(seen.sum(axis=1).max(initial=0)))
+    sites = np.full((len(weights), most), -1, np.int32)
+    own = np.zeros((len(weights), most, weights.shape[2]), np.float32)
+    for u in range(len(weights)):
+        columns = np.flatnonzero(seen[u])
+        sites[u, : len(columns)] = columns
+        own[u, : len(columns)] = weights[u, columns]
+    shifted = np.stack([fractional_shift(components, f / PHASES) for f in range(PHASES)])
+    return sites, np.ascontiguousarray(np.einsum("ukp,fps->ufsk", own, shifted), np.float32)
