@@ -19,7 +19,7 @@ SEED = 1
 
 
 def main(folder: Path, out: Path, workers: int, options: dict[str, object]) -> None:
-    from ranvier.sorting import sort_recording  # the import and the compiled kernels' load are not timed: as for peers
+    from ranvier.sorting.offline import sort_recording  # neither imports nor loading kernels are timed: as for peers
 
     recording = open_recording(Truth.load(folder))
     began, cpu = time.perf_counter(), sum(os.times()[:4])
