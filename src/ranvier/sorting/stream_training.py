@@ -22,6 +22,8 @@ from ranvier.sorting.training import Window, first_templates, gather, learn_shap
 
 #: Rounds of matching and averaging behind the first clusters; those that may split clusters.
 _ROUNDS = (True, False)
+#: A tape is short: only clear spikes and clear units are learned from it.
+CLEAR_SD, CLEAR_SNR = 5.0, 3.5
 
 
 def train_on_tape(
@@ -50,7 +52,13 @@ def train_on_tape(
     check
         Raises to end the work.
     """
-    plain = replace(parameters, band_hz=None, reference=False)
+    plain = replace(
+        parameters,
+        band_hz=None,
+        reference=False,
+        detection_threshold=max(parameters.detection_threshold, CLEAR_SD),
+        min_snr=max(parameters.min_snr, CLEAR_SNR),
+    )
     fs = float(tape.fs)
     window = Window.of(plain, fs)
     source = SortSource(tape, plain, margin=2 * window.samples)

@@ -167,7 +167,10 @@ def is_unit(templates: Templates, source: SortSource, parameters: SorterParamete
         return np.zeros(0, np.bool_)
     waveforms, snr, best = in_microvolts(templates, source.noise)
     own = waveforms[np.arange(len(templates)), :, best]
-    in_place = np.abs(own.argmin(axis=1) - templates.basis.before) <= MOST_OFF_SEC * float(source.fs)
+    white = templates.waveforms[np.arange(len(templates)), :, templates.sites]
+    most = MOST_OFF_SEC * float(source.fs)
+    in_place = np.abs(own.argmin(axis=1) - templates.basis.before) <= most
+    in_place &= np.abs(white.argmin(axis=1) - templates.basis.before) <= most
     fine = (templates.norms >= parameters.min_energy) & (snr >= parameters.min_snr) & in_place
     return np.asarray(fine, np.bool_)
 
