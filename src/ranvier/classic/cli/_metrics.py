@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -46,7 +46,7 @@ class Target:
 class _OptionsAnywhere(TyperGroup):
     """A group whose own options, each with a value, may stand behind the command too."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Move the group's options to the front."""
         own = {name for param in self.params for name in param.opts if name != "--help"}
         front: list[str] = []
