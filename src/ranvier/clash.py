@@ -57,8 +57,9 @@ def refuse_beside_vendor(package: str) -> None:
     vendors = vendor_distributions()
     if vendors:
         raise ImportError(
-            f"{package} of {OWN_DISTRIBUTION} cannot share an environment with the vendor's {' and '.join(vendors)}, "
-            f"which owns that import name: uninstall one of them, or import ranvier instead"
+            f"{package} of {OWN_DISTRIBUTION} cannot share an environment with the vendor's {' and '.join(vendors)}: "
+            f"either 'pip uninstall {' '.join(vendors)}' and reinstall {OWN_DISTRIBUTION}, or "
+            f"'pip uninstall {OWN_DISTRIBUTION}' and start scripts with 'ranvier run script.py' (or import ranvier)"
         )
 
 

@@ -101,7 +101,17 @@ class SignalSelectionError(RadiensError, ValueError):
 
 
 class ServerCommunicationError(RadiensError, ConnectionError):
-    """An engine process that does not answer, or answered with a failure."""
+    """An engine process that does not answer, or answered with a failure.
+
+    Attributes
+    ----------
+    status_code
+        A gRPC status, where one is known; the message ends with it, as documented. None from this engine.
+    """
+
+    def __init__(self, message: str = "", status_code: int | None = None) -> None:
+        super().__init__(message if status_code is None else f"{message}. Error code: {status_code}")
+        self.status_code = status_code
 
 
 class ServerDiscoveryError(RadiensError, ConnectionError):

@@ -40,6 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     end_process("rig", folder)
 
 
+@pytest.mark.slow
 def test_batch_filter_and_convert(made: Path, tmp_path: Path) -> None:
     for file in made.parent.glob("rec_SIMULATED*"):
         if file.is_file() and file.suffix != ".kpi":
@@ -71,6 +72,7 @@ def test_link_and_plot(made: Path, tmp_path: Path) -> None:
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_evoked_average(tmp_path: Path) -> None:
     fs, onsets = 10_000, np.arange(1000, 20_000, 2000)
     signal = np.random.default_rng(1).standard_normal((20_000, 5)).astype(np.float32) * 20
@@ -91,6 +93,7 @@ def test_evoked_average(tmp_path: Path) -> None:
     assert (tmp_path / "evoked.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_threshold_and_stimulate(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANVIER_HOME", str(home))
     with AllegoClient() as rig:  # keeps the rig that the script joins, and looks at what it did
@@ -102,6 +105,7 @@ def test_threshold_and_stimulate(home: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert outputs.armed_by is None, "the end of the script disarmed"
 
 
+@pytest.mark.slow
 def test_poll_since_last_call(home: Path, tmp_path: Path) -> None:
     assert run("poll_since_last_call.py", tmp_path / "all.npz", home=home).splitlines() == [
         "20000.0 float32 True True True",

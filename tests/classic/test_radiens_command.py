@@ -117,7 +117,9 @@ def test_metrics_of_a_dataset(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert rows[2]["thr"] == [-40.0, 60.0]
     assert rows[3]["thr_activated"][0] is False
     assert rows[0]["shadow"] == pytest.approx(2.0)
-    assert "ntv_idx" in answer(capsys, *metrics, "params")
+    assert "ntv_idx" in answer(capsys, "videre", "metrics", "params", *metrics[2:])  # behind the command, too
+    told = answer(capsys, "videre", "metrics", "set", "shadow", f"--path={metrics[3]}", "-s", "2")
+    assert "shadow 2.0 ms" in told
     assert "2 packets of 16" in answer(capsys, *metrics, "plot", str(tmp_path / "m.png"), "-m", "noise_uv")
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
     answer(capsys, *metrics, "clear")
@@ -214,8 +216,27 @@ def test_help_teaches_and_wrong_calls_fail(capsys: pytest.CaptureFixture[str]) -
     assert "--sort" in answer(capsys, "filesys", "ls", "--help")
     for group in ("allego", "videre", "filesys", "system"):
         assert group in answer(capsys, "--help")
-    failure(capsys, "filesys", "ls", "--colour", status=2)
+    assert "--colour" in failure(capsys, "filesys", "ls", "--colour", status=2)
+    for wrong in (("videre", "bogus"), ("videre", "signals", "psd", "-dur", "x"), ("filesys", "rm")):
+        told = failure(capsys, *wrong, status=2)
+        assert told.startswith("radiens: ")
+        assert told.count("\n") == 1
+        assert f"see 'radiens {wrong[0]}" in told
     assert "known are 'default'" in failure(capsys, "videre", "link", "x.xdat", "-h", "nope")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C reaches a group of processes there")
+def test_ctrl_c_leaves_in_one_line() -> None:
+    program = (
+        "import os, signal\n"
+        "from ranvier.classic.cli import main as command\n"
+        "def ctrl_c():\n    os.kill(os.getpid(), signal.SIGINT)\n    signal.pause()\n"
+        "command.app.command('wait')(ctrl_c)\n"
+        "raise SystemExit(command.main(['wait']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr == "radiens: interrupted; nothing half-written was left under a final name\n"
 
 
 @pytest.mark.parametrize(

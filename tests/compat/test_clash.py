@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +37,7 @@ def test_ours_alone_imports_and_reports_nothing(install: Install) -> None:
     assert report_of(environment) == {"vendor": "[]", "overwritten": "[]"}
 
 
+@pytest.mark.slow
 def test_vendor_first_then_ours_refuses_in_one_sentence(install: Install) -> None:
     environment = install(["ranvier", "vendor", "compat"])
     done = environment.run("-c", "import radiens_core")
@@ -47,6 +50,26 @@ def test_vendor_first_then_ours_refuses_in_one_sentence(install: Install) -> Non
     assert "radiens-core" in report_of(environment)["vendor"]
 
 
+@pytest.mark.parametrize("imported", ["radiens", "radiens.allego_client", "radiens_core"])
+@pytest.mark.parametrize("vendor", ["radiens", "radiens-core"])
+def test_every_import_beside_either_vendor_distribution_names_the_way_out(
+    vendor: str, imported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / f"{vendor.replace('-', '_')}-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {vendor}\nVersion: 1.0\n", encoding="utf-8")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("radiens", "radiens_core")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError) as refused:
+        importlib.import_module(imported)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert f"'pip uninstall {vendor}' and reinstall ranvier-radiens" in message
+    assert "'ranvier run script.py'" in message
+
+
+@pytest.mark.slow
 def test_vendor_first_then_ours_leaves_ranvier_alone(install: Install) -> None:
     environment = install(["ranvier", "vendor", "compat"])
     done = environment.run("-c", "import ranvier; print(ranvier.__version__)")
@@ -68,6 +91,7 @@ def test_ours_first_then_vendor_reports_the_replaced_files(install: Install) -> 
     assert "radiens-core" in said
 
 
+@pytest.mark.slow
 def test_ranvier_and_the_vendor_live_side_by_side(install: Install) -> None:
     environment = install(["vendor", "ranvier"])
     done = environment.run("-c", "import ranvier, radiens_core; print(radiens_core.OWNER)")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ranvier.classic.allego_client import AllegoClient
 from ranvier.classic.cli import _options as options
@@ -41,9 +43,32 @@ class Target:
             yield client.signal_metrics(), options.dataset(client, row, dataset_id, path)
 
 
+class _OptionsAnywhere(TyperGroup):
+    """A group whose own options, each with a value, may stand behind the command too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move the group's options to the front."""
+        own = {name for param in self.params for name in param.opts if name != "--help"}
+        front: list[str] = []
+        rest: list[str] = []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                rest += [word, *words]
+            elif word in own:
+                front += [word, *islice(words, 1)]
+            else:
+                (front if word.partition("=")[0] in own else rest).append(word)
+        return super().parse_args(ctx, [*front, *rest])
+
+
 def dataset_group() -> typer.Typer:
-    """Return ``videre metrics``: the options before the command name the dataset."""
-    group = typer.Typer(name="metrics", help="Metrics of a dataset: radiens videre metrics -p rec.xdat status")
+    """Return ``videre metrics``: the options before or behind the command name the dataset."""
+    group = typer.Typer(
+        name="metrics",
+        help="Metrics of a dataset: radiens videre metrics status -p rec.xdat",
+        cls=_OptionsAnywhere,
+    )
 
     @group.callback()
     def which(

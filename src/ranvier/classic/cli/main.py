@@ -26,7 +26,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,6 +54,13 @@ for group in (filesys, system, _allego.app, _videre.app):
     app.add_typer(group)
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace what exists.")]
+
+#: What a wrong call raises: click's class, which newer typers carry themselves.
+_WRONG_CALL: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+#: The status of Ctrl-C, which newer typers return and older ones raise.
+_INTERRUPTED = 130
+_INTERRUPTED_TEXT = "interrupted; nothing half-written was left under a final name"
 
 #: How long a server stays without clients and jobs.
 _STAY_SEC = 24 * 3600.0
@@ -183,15 +190,28 @@ def stop() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 0, 1 for an error, 2 for a wrong call."""
+    """Run the command line; return its exit status: 0, 1 for an error, 2 for a wrong call, 130 for Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "--json" in words and words[:1] != ["os"]:
         words = ["--json", *(word for word in words if word != "--json")]
     try:
-        app(words, prog_name="radiens")
-    except SystemExit as leave:
-        return int(leave.code or 0)
+        status = app(words, prog_name="radiens", standalone_mode=False)
+        return _told(_INTERRUPTED_TEXT, _INTERRUPTED) if status == _INTERRUPTED else int(status or 0)
+    except typer.Exit as leave:
+        return _told(_INTERRUPTED_TEXT, _INTERRUPTED) if leave.exit_code == _INTERRUPTED else leave.exit_code
+    except _WRONG_CALL as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "radiens"
+        return _told(f"{error.format_message()} (see '{where} --help')", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _told(_INTERRUPTED_TEXT, _INTERRUPTED)
     except RadiensError as error:
-        print("radiens: " + " | ".join(str(error).split("\n")), file=sys.stderr)
-        return 1
-    return 0
+        return _told(str(error), 1)
+    except Exception as error:  # noqa: BLE001 - the process boundary: one line for the user
+        return _told(f"{type(error).__name__}: {error} (unexpected)", 1)
+
+
+def _told(message: str, status: int) -> int:
+    """Print an error in one line; return the status."""
+    print("radiens: " + " | ".join(message.split("\n")), file=sys.stderr)
+    return status

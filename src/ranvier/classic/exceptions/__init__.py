@@ -1,0 +1,1 @@
+"""``radiens.exceptions``: the documented kinds of error are names of our own."""
