@@ -160,6 +160,20 @@ def test_another_file_under_the_same_name(videre: VidereClient, dataset: Dataset
     assert videre.get_kpi_metrics(dataset, ["SD"], [0]).values[0, 0] == pytest.approx(15, rel=0.05)
 
 
+def test_another_data_file_under_an_untouched_json(tmp_path: Path) -> None:
+    """Packets are of all files of a recording: numbers of the old samples were given once."""
+    path = write(tmp_path, samples())
+    with VidereClient(progress=False) as videre:
+        before = videre.link_data_file(path)
+        videre.kpi_calculate(before)
+        assert videre.get_kpi_metrics(before, ["SD"], [0]).values[0, 0] == pytest.approx(5, rel=0.05)
+    data = tmp_path / "made_data.xdat"
+    np.multiply(np.fromfile(data, np.float32), np.float32(3)).tofile(data)
+    with VidereClient(progress=False) as videre:
+        after = videre.link_data_file(path)
+        assert videre.get_kpi_metrics(after, ["SD"], [0]).values[0, 0] == pytest.approx(15, rel=0.05)
+
+
 def test_filters_of_the_dataset_count(videre: VidereClient, dataset: DatasetMetadata) -> None:
     plain = videre.get_kpi_metrics(dataset, ["SD"], [0]).values[0, 0]
     videre.set_dsp_group(dataset, stage=FilterStage.STAGE2, params=[lowpass()])

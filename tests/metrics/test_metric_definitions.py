@@ -215,6 +215,28 @@ def test_store(maker: PacketMaker, tmp_path: Path) -> None:
     assert open_store(b"t" * 32).indices == []
 
 
+def test_a_store_begun_anew_by_another_program_leaves_the_first_one_whole(maker: PacketMaker, tmp_path: Path) -> None:
+    """The file was cut once while somebody had it mapped: their next read was a SIGBUS."""
+    path, parameters = tmp_path / "a.kpi", maker.levels.digest()
+    first = FilePackets(path, maker.grid, 4, parameters, b"s" * 32)
+    for i in range(3):
+        first.add(i, maker.make(i))
+    assert first.table(0, 3) is not None
+    other = FilePackets(path, maker.grid, 4, b"p" * 32, b"s" * 32)
+    held = first.table(0, 3)  # what it had mapped is still there
+    assert held is not None
+    np.testing.assert_array_equal(held.single[2], maker.make(2).single[0])
+    with pytest.raises(OSError, match="another program"):
+        first.add(3, maker.make(3))
+    assert other.indices == []
+    other.add(0, maker.make(0))
+    assert FilePackets(path, maker.grid, 4, b"p" * 32, b"s" * 32).indices == [0]
+    late = FilePackets(path, maker.grid, 4, parameters, b"s" * 32)
+    assert late.indices == []
+    assert other.table(0, 1) is None  # never mapped before: no records of another's are taken for its own
+    assert [file.name for file in tmp_path.iterdir()] == ["a.kpi"]
+
+
 def test_events_at_the_edge_of_a_packet_are_seen_from_both_sides(recording_of) -> None:
     x = np.random.default_rng(2).normal(0, 1, (30_000, 1)).astype(np.float32)
     x[9_998] = x[10_004] = -80.0  # the second crossing lies in the dead time of the first, in the next packet

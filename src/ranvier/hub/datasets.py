@@ -43,6 +43,7 @@ class Linked:
     stream: str
     channels: ChannelTable
     signature: tuple[int, int, int]
+    parts: tuple[tuple[int, int, int], ...] = ()  # signatures of all its files, when it was linked
 
     @property
     def base_name(self) -> str:
@@ -289,7 +290,9 @@ class Datasets:
         channels = recording.channels
         if channels.count(SignalType.AMP) and all(c.site is None for c in channels if c.type == SignalType.AMP):
             channels = assume_column(channels)
-        return Linked("", known, canonical, session, recording, "" if single else name, channels, _signature(canonical))
+        parts = tuple(_signature(file) for file in sorted(known.files(canonical)))
+        stream = "" if single else name
+        return Linked("", known, canonical, session, recording, stream, channels, _signature(canonical), parts)
 
     def _restore(self, linked: Linked) -> None:
         """Apply the probe, selection and groups that the store remembers."""

@@ -178,6 +178,7 @@ class DatasetPackets:
     def _identity(self, linked: Linked, columns: npt.NDArray[np.int64]) -> bytes:
         """Return what says whether a store belongs to this recording: file, stream, channels, filters."""
         filters = [p.model_dump_json() for p in self._dsp.get(linked.id).software_stage2]
-        # the signature is of the time of linking: a file that grows since then keeps its packets in this session
-        parts = (linked.id, linked.signature, linked.recording.start, columns.tolist(), filters, len(linked.channels))
+        # signatures are of the time of linking: a file that grows since then keeps its packets in this session
+        files = (linked.signature, linked.parts)
+        parts = (linked.id, files, linked.recording.start, columns.tolist(), filters, len(linked.channels))
         return hashlib.sha256(repr(parts).encode()).digest()

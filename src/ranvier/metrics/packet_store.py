@@ -23,6 +23,7 @@ A file with another header is replaced, not trusted.
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import zlib
@@ -33,6 +34,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier._platform import replace
 from ranvier.metrics.packet_columns import NUM_EXACT, NUM_SINGLE
 from ranvier.metrics.packets import PacketGrid, PacketTable
 
@@ -156,6 +158,8 @@ class FilePackets:
             if index in self._row_of:
                 return
             with self.path.open("r+b") as handle:
+                if handle.read(HEADER_BYTES) != self._header:
+                    raise OSError(f"{self.path.name} was begun anew by another program, for other parameters")
                 handle.seek(HEADER_BYTES + self._checked * self._dtype.itemsize)
                 handle.write(record.tobytes())
             self._row_of[index] = self._checked
@@ -167,7 +171,12 @@ class FilePackets:
             rows = [self._row_of.get(i, -1) for i in range(first, stop)]
             if min(rows, default=-1) < 0:
                 return None
-            held = self._mapped()
+            try:
+                held = self._mapped()
+            except OSError:  # another program began it anew: what was ours is gone
+                self._map, self._checked = None, 0
+                self._row_of.clear()
+                return None
         follow = rows == list(range(rows[0], rows[0] + len(rows)))
         part = held[rows[0] : rows[0] + len(rows)] if follow else held[np.array(rows)]
         if not np.array_equal(part["index"], np.arange(first, stop)):  # another process writes it too
@@ -201,19 +210,29 @@ class FilePackets:
 
     def _mapped(self) -> npt.NDArray[Any]:
         if self._map is None or len(self._map) < self._checked:
-            self._map = np.memmap(self.path, self._dtype, "r", HEADER_BYTES, (self._checked,))
+            with self.path.open("rb") as handle:
+                if handle.read(HEADER_BYTES) != self._header:
+                    raise OSError(f"{self.path.name} was begun anew by another program, for other parameters")
+                self._map = np.memmap(handle, self._dtype, "r", HEADER_BYTES, (self._checked,))
         return self._map
 
     def _open(self) -> None:
-        """Take the records of a file that is ours; begin a new file otherwise."""
+        """Take the records of a file that is ours; begin a new file otherwise.
+
+        The new one replaces the old one as a whole: who has the old one mapped keeps it (to cut it would kill them).
+        """
         with suppress(FileNotFoundError):
             with self.path.open("rb") as handle:
                 found = handle.read(HEADER_BYTES)
             if found == self._header:
                 self._index()
                 return
-        with self.path.open("wb") as handle:
-            handle.write(self._header)
+        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}-{id(self):x}.tmp")
+        try:
+            fresh.write_bytes(self._header)
+            replace(fresh, self.path)
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def _index(self) -> None:
         whole = (self.path.stat().st_size - HEADER_BYTES) // self._dtype.itemsize
