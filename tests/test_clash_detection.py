@@ -43,7 +43,7 @@ def test_radiens_core_refuses_to_import_beside_the_vendor(tmp_path: Path, vendor
     assert done.returncode == 1
     message = done.stderr.strip().splitlines()[-1]
     assert message.startswith("ImportError: radiens_core of ranvier-radiens cannot share an environment")
-    assert f"the vendor's {vendor}," in message
+    assert f"the vendor's {vendor}:" in message
 
 
 def test_overwritten_files_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,11 +271,18 @@ def test_a_killed_client_drops_its_lease(start: Starter) -> None:
     assert f"{record.pid} gone {client.pid}" in start.notes()
 
 
+def is_stopped(pid: int) -> bool:
+    """Return whether every thread of a process stands still (a signal takes a moment on a busy machine)."""
+    threads = list(Path(f"/proc/{pid}/task").glob("*/stat"))  # none where there is no /proc: nothing to wait for
+    return all(thread.read_text().rpartition(")")[2].split()[0] in "Tt" for thread in threads)
+
+
 @posix
 def test_a_process_that_hangs_is_not_doubled(start: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ranvier.transport.processes._ANSWER_SEC", 0.3)
     record = start()
     os.kill(record.pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(record.pid))
     try:
         with pytest.raises(ServerCommunicationError, match=f"process {record.pid}.*does not answer"):
             start()
