@@ -60,8 +60,6 @@ class SorterParameters:
         Templates that differ by more are never merged (see ``MergeLimits``).
     block_sec
         Length of the blocks that the recording is worked through in.
-    drift
-        Whether templates follow the tissue where the sites are near enough.
     """
 
     band_hz: tuple[float, float] | None = (300.0, 6000.0)
@@ -89,10 +87,9 @@ class SorterParameters:
     amplitude_sd: float = 0.15
     merge_difference: float = 0.40
     block_sec: float = 1.0
-    drift: bool = True
 
     def __post_init__(self) -> None:
-        other = {"band_hz", "reference", "clusterer", "drift", "match_threshold"}
+        other = {"band_hz", "reference", "clusterer", "match_threshold"}
         positive = {f.name for f in fields(self)} - other
         for name in sorted(positive):
             if not getattr(self, name) > 0:

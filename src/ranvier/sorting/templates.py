@@ -68,11 +68,6 @@ class Templates:
         total = np.maximum(energy.sum(axis=1, keepdims=True), 1e-12)
         return np.asarray(energy @ self.geometry.positions_um / total, np.float64)
 
-    @cached_property
-    def peaks(self) -> F64:
-        """Depth of the trough on the best site, in SD of the (whitened) noise, ``(units,)``."""
-        return np.asarray(-self.waveforms.min(axis=(1, 2)), np.float64)
-
     def take(self, chosen: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Templates:
         """Return some of them."""
         return Templates(np.ascontiguousarray(self.weights[chosen]), self.basis, self.geometry)
