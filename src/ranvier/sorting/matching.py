@@ -19,7 +19,8 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-_SMALLEST, _LARGEST = 0.4, 2.5
+#: Smallest and largest share of a template that a spike is.
+AMPLITUDES = (0.4, 2.5)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Matcher:
             self.templates.norms,
             self.thresholds,
             1.0 / self.parameters.amplitude_sd**2,
-            np.array([_SMALLEST, _LARGEST]),
+            np.array(AMPLITUDES),
             overlaps.first,
             overlaps.other,
             overlaps.value,

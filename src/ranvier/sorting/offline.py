@@ -7,7 +7,7 @@ grid whose results are taken in order, so that the outcome is the same to the la
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +16,13 @@ from ranvier.exceptions import DataProcessingError, JobCancelledError
 from ranvier.models.spikesorter import SpikeSorterPhase
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.crew import Crew, crew
+from ranvier.sorting.learning import learn_templates
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.refining import Block, match_block, refine
+from ranvier.sorting.refining import Block, match_block
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import (
-    MOST_SITES,
-    Window,
-    first_templates,
-    gather,
-    join_units,
-    learn_shapes,
-)
+from ranvier.sorting.training import MOST_SITES, Window, join_units
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -40,7 +34,13 @@ Progress = Callable[[SpikeSorterPhase, float], None]
 
 #: A recording must be as long to be sorted.
 SHORTEST_SEC = 2.0
-_REFINEMENTS = 2
+#: Phase, where in the whole it begins, and its share, of the stages of learning.
+_STAGES = (
+    (SpikeSorterPhase.DETECTING, 0.0, 0.25),
+    (SpikeSorterPhase.TRAINING, 0.25, 0.05),
+    (SpikeSorterPhase.TRAINING, 0.3, 0.2),
+    (SpikeSorterPhase.TRAINING, 0.5, 0.2),
+)
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
 
@@ -167,17 +167,8 @@ def _learn(
     noise = source.learn_noise()
     if not np.isfinite(noise.noise_uv).any():
         raise DataProcessingError("every channel to sort is silent (constant, or without finite samples)")
-    basis = learn_shapes(source, p, window, seed, team)
     learned = [int(k) for k in spread(source.blocks, max(1, round(p.train_sec / p.block_sec)))]
-    spikes = gather(source, p, window, basis, learned, team, reporter(SpikeSorterPhase.DETECTING, 0.0, 0.25))
-    templates = first_templates(spikes, source, p, basis, seed, team, reporter(SpikeSorterPhase.TRAINING, 0.25, 0.05))
-    for round_ in range(_REFINEMENTS):
-        report = reporter(SpikeSorterPhase.TRAINING, 0.3 + 0.2 * round_, 0.2)
-        if not len(templates):
-            report(1.0)
-            continue
-        templates = refine(templates, source, p, window, learned, seed, team, report, split=round_ == 0)
-    return templates
+    return learn_templates(source, p, window, learned, seed, team, lambda number: reporter(*_STAGES[number]))
 
 
 def _match_all(
@@ -269,7 +260,7 @@ def _finish(
         templates_uv=waveforms,
         before=window.before,
         columns=source.columns,
-        parameters=replace(p),
+        parameters=p,
         seed=seed,
         filters=tuple(operation.describe() for operation in source.operations),
     )

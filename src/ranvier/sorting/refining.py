@@ -13,7 +13,7 @@ from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource
-from ranvier.sorting.templates import Templates
+from ranvier.sorting.templates import Templates, on_sites
 from ranvier.sorting.training import MOST_SITES, Report, Window, is_unit, join_units
 
 F32 = npt.NDArray[np.float32]
@@ -33,28 +33,19 @@ class Block:
     unit: I32
     amplitude: F32
     gain: F32
-    sums: F32  # (units, K, P): sum of clean features, by the unit's own neighbours
     features: F32  # (spikes, K, P) where asked for, else empty
 
 
 def match_block(
-    matcher: Matcher, source: SortSource, window: Window, near: I32, block: int, *, want: str = "spikes"
+    matcher: Matcher, source: SortSource, window: Window, near: I32, block: int, *, features: bool = False
 ) -> Block:
-    """Match one block; ``want`` is ``spikes``, ``sums`` or ``features``."""
+    """Match one block; on request with the clean features of its spikes."""
     matched, projected = matcher.match(source.white(block))
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     inside = (sample >= first) & (sample < last)
-    units, k, p = len(matcher.templates), near.shape[1], projected.shape[1]
-    sums = np.zeros((units, k, p), np.float32) if want == "sums" else np.zeros((0, 0, 0), np.float32)
-    features = np.zeros((0, 0, 0), np.float32)
-    if want != "spikes":
-        clean = matcher.features(matched, projected, near)[inside]
-        if want == "sums":
-            np.add.at(sums, matched.unit[inside], clean)
-        else:
-            features = clean
-    return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], sums, features)
+    clean = matcher.features(matched, projected, near)[inside] if features else np.zeros((0, 0, 0), np.float32)
+    return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], clean)
 
 
 def refine(
@@ -75,7 +66,7 @@ def refine(
     parts: list[Block] = []
 
     def one(block: int) -> Block:
-        return match_block(matcher, source, window, near, block, want="features")
+        return match_block(matcher, source, window, near, block, features=True)
 
     for k, part in enumerate(crew.map(one, blocks)):
         parts.append(part)
@@ -125,13 +116,10 @@ def _averages(
                 made.append((site, features[members].mean(axis=0), sample[members]))
         return made
 
-    weights, trains = [], []
+    sites, means, trains = [], [], []
     for parts in crew.map(one, range(len(templates))):
         for site, mean, train in parts:
-            whole = np.zeros(templates.weights.shape[1:], np.float32)
-            columns = near[site]
-            whole[columns[columns >= 0]] = mean[columns >= 0]
-            weights.append(whole)
+            sites.append(site)
+            means.append(mean)
             trains.append(np.sort(train))
-    shape = (len(weights), *templates.weights.shape[1:])
-    return Templates(np.array(weights, np.float32).reshape(shape), templates.basis, templates.geometry), trains
+    return on_sites(sites, means, near, templates.basis, templates.geometry), trains

@@ -67,12 +67,17 @@ def features_at(projected: F32, rows: I64, sites: I32, near: I32) -> F32:
 
 def thin(spikes: Spikes, most: int, channels: int) -> Spikes:
     """Keep at most ``most`` spikes of each site, spread evenly over those there are."""
+    return spikes.take(thin_indices(spikes.site, most, channels))
+
+
+def thin_indices(site: I32, most: int, channels: int) -> I64:
+    """Return which spikes to keep so that no site has more than ``most``, in order."""
+    order = np.argsort(site, kind="stable")
+    bounds = np.searchsorted(site[order], np.arange(channels + 1))
     kept = []
-    order = np.argsort(spikes.site, kind="stable")
-    bounds = np.searchsorted(spikes.site[order], np.arange(channels + 1))
     for c in range(channels):
         own = order[bounds[c] : bounds[c + 1]]
         if len(own) > most:
             own = own[np.linspace(0, len(own) - 1, most).astype(np.int64)]
         kept.append(own)
-    return spikes.take(np.sort(np.concatenate(kept)))
+    return np.sort(np.concatenate(kept))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ranvier.recordings.block import Block
 from ranvier.sorting.gated_kernels import gated_pursuit
-from ranvier.sorting.matching import Matched, Matcher
+from ranvier.sorting.matching import AMPLITUDES, Matched, Matcher
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_kernels import subtract_spikes, whiten_near
 from ranvier.sorting.templates import PHASES, fractional_shift
@@ -29,8 +29,6 @@ AHEAD_SEC = 0.5e-3
 GATE_SD = -2.0
 #: Spikes of one window, at most.
 _MOST = 2048
-#: Smallest and largest share of a template, as the offline matcher has them.
-_AMPLITUDES = np.array([0.4, 2.5])
 _NEVER = -(1 << 60)
 
 
@@ -124,7 +122,7 @@ class StreamMatcher:
             self._norms,
             self._thresholds,
             1.0 / self.trained.parameters.amplitude_sd**2,
-            _AMPLITUDES,
+            np.array(AMPLITUDES),
             GATE_SD,
             self.trained.window.before,
             self.trained.window.half,

@@ -11,17 +11,15 @@ import numpy as np
 from ranvier.exceptions import JobCancelledError
 from ranvier.recordings.channels import ChannelTable
 from ranvier.sorting.crew import crew
+from ranvier.sorting.learning import STAGES, learn_templates
 from ranvier.sorting.linking import linked_labels
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.refining import refine
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.tape import TapeRecording
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.trained import TrainedUnits, signal_digest
-from ranvier.sorting.training import Window, first_templates, gather, learn_shapes
+from ranvier.sorting.training import Window
 
-#: Rounds of matching and averaging behind the first clusters; those that may split clusters.
-_ROUNDS = (True, False)
 #: A tape is short: only clear spikes and clear units are learned from it.
 CLEAR_SD, CLEAR_SNR = 5.0, 3.5
 
@@ -62,22 +60,14 @@ def train_on_tape(
     fs = float(tape.fs)
     window = Window.of(plain, fs)
     source = SortSource(tape, plain, margin=2 * window.samples)
-    steps = 2 + len(_ROUNDS)
 
     def stage(number: int) -> Callable[[float], None]:
-        return lambda fraction: report((number + fraction) / steps)
+        return lambda fraction: report((number + fraction) / STAGES)
 
     blocks = list(range(source.blocks))
     with crew(1, check) as alone:
         whitening = source.learn_noise()
-        basis = learn_shapes(source, plain, window, seed, alone)
-        spikes = gather(source, plain, window, basis, blocks, alone, stage(0))
-        templates = first_templates(spikes, source, plain, basis, seed, alone, stage(1))
-        for number, split in enumerate(_ROUNDS):
-            if len(templates):
-                templates = refine(
-                    templates, source, plain, window, blocks, seed + number, alone, stage(2 + number), split=split
-                )
+        templates = learn_templates(source, plain, window, blocks, seed, alone, stage)
     fresh = TrainedUnits(
         templates,
         whitening,

@@ -78,6 +78,23 @@ class Templates:
         return overlaps_of(self)
 
 
+def on_sites(sites: list[int], features: list[F32], near: I32, basis: Basis, geometry: Geometry) -> Templates:
+    """Return templates from mean features on the neighbours of each unit's site.
+
+    Parameters
+    ----------
+    features
+        ``(K, P)`` each, on the sites ``near[site]``.
+    near
+        ``(channels, K)``; -1: none.
+    """
+    weights = np.zeros((len(sites), len(near), len(basis.components)), np.float32)
+    for u, site in enumerate(sites):
+        used = near[site] >= 0
+        weights[u, near[site][used]] = features[u][used]
+    return Templates(weights, basis, geometry)
+
+
 @dataclass(frozen=True)
 class Overlaps:
     """Inner products of templates.

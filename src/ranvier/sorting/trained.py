@@ -68,8 +68,7 @@ class TrainedUnits:
     @cached_property
     def waveforms_uv(self) -> F32:
         """Templates in uV, ``(units, samples, sites)``."""
-        white = self.templates.waveforms
-        return np.ascontiguousarray(white.reshape(-1, white.shape[2]) @ self.whitening.inverse).reshape(white.shape)
+        return self.whitening.in_microvolts(self.templates.waveforms)
 
     @cached_property
     def peaks_uv(self) -> F32:

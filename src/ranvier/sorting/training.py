@@ -14,9 +14,9 @@ from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.merging import MergeLimits, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, features_at, join, thin
+from ranvier.sorting.reservoir import Spikes, features_at, join, thin, thin_indices
 from ranvier.sorting.source import SortSource, spread
-from ranvier.sorting.templates import Templates
+from ranvier.sorting.templates import Templates, on_sites
 from ranvier.sorting.whitening import Whitening
 
 F32 = npt.NDArray[np.float32]
@@ -91,8 +91,7 @@ def gather(
         first, last = source.bounds(block)
         low = source.margin - window.before
         rows, sites = finder.find(finder.score(white), noise, low, low + last - first)
-        found = Spikes(rows + (first - low), sites, np.empty((len(rows), 0, 0), np.float32))
-        kept = thin_indices(found.site, quota, source.channels)
+        kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
         return Spikes(rows + (first - low), sites, features_at(project(white, basis.components), rows, sites, near))
 
@@ -101,19 +100,6 @@ def gather(
         parts.append(part)
         report((k + 1) / len(blocks))
     return thin(join(parts), parameters.events_per_site, source.channels)
-
-
-def thin_indices(site: I32, most: int, channels: int) -> I64:
-    """Return which spikes to keep so that no site has more than ``most``."""
-    order = np.argsort(site, kind="stable")
-    bounds = np.searchsorted(site[order], np.arange(channels + 1))
-    kept = []
-    for c in range(channels):
-        own = order[bounds[c] : bounds[c + 1]]
-        if len(own) > most:
-            own = own[np.linspace(0, len(own) - 1, most).astype(np.int64)]
-        kept.append(own)
-    return np.sort(np.concatenate(kept))
 
 
 def first_templates(
@@ -146,17 +132,14 @@ def first_templates(
                 made.append((features[members].mean(axis=0), spikes.sample[own[members]]))
         return made
 
-    weights, trains = [], []
+    sites, means, trains = [], [], []
     for site, made in enumerate(crew.map(one, range(source.channels))):
         report((site + 1) / source.channels)
         for mean, train in made:
-            whole = np.zeros((source.channels, basis.components.shape[0]), np.float32)
-            columns = near[site]
-            whole[columns[columns >= 0]] = mean[columns >= 0]
-            weights.append(whole)
+            sites.append(site)
+            means.append(mean)
             trains.append(np.sort(train))
-    shape = (len(weights), source.channels, basis.components.shape[0])
-    found = Templates(np.array(weights, np.float32).reshape(shape), basis, source.geometry)
+    found = on_sites(sites, means, near, basis, source.geometry)
     kept = np.flatnonzero(is_unit(found, source, parameters))
     return join_units(found.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
 
@@ -184,7 +167,7 @@ def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64
     if not len(templates):
         nothing = np.empty(0)
         return np.empty((0, templates.basis.samples, len(noise.noise_uv)), np.float32), nothing, np.empty(0, np.int64)
-    waveforms = templates.waveforms @ noise.inverse
+    waveforms = noise.in_microvolts(templates.waveforms)
     with np.errstate(invalid="ignore"):
         snr = np.nan_to_num(-waveforms.min(axis=1) / noise.noise_uv)
     best = snr.argmax(axis=1)

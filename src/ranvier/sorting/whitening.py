@@ -46,6 +46,10 @@ class Whitening:
     matrix: F32
     inverse: F32
 
+    def in_microvolts(self, white: F32) -> F32:
+        """Return whitened waveforms ``(..., channels)`` in uV."""
+        return np.ascontiguousarray(white.reshape(-1, white.shape[-1]) @ self.inverse).reshape(white.shape)
+
 
 def measure_noise(blocks: Iterable[F32], geometry: Geometry) -> Whitening:
     """Measure SD and covariance on filtered pieces of the signal.
