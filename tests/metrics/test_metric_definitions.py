@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -235,6 +237,60 @@ def test_a_store_begun_anew_by_another_program_leaves_the_first_one_whole(maker:
     assert late.indices == []
     assert other.table(0, 1) is None  # never mapped before: no records of another's are taken for its own
     assert [file.name for file in tmp_path.iterdir()] == ["a.kpi"]
+
+
+def test_two_writers_of_one_store_keep_each_others_packets(maker: PacketMaker, tmp_path: Path) -> None:
+    """Each wrote at its own idea of the end once, over a packet that the other had handed out."""
+    path, parameters = tmp_path / "a.kpi", maker.levels.digest()
+    one, two = (FilePackets(path, maker.grid, 4, parameters, b"s" * 32) for _ in range(2))
+    one.add(0, maker.make(0))
+    held = one.table(0, 1)
+    assert held is not None
+    two.add(2, maker.make(2))
+    one.add(1, maker.make(1))
+    two.add(1, maker.make(1))  # it is there already: taken over, not written twice
+    np.testing.assert_array_equal(held.single[0], maker.make(0).single[0])
+    for store in (one, two, FilePackets(path, maker.grid, 4, parameters, b"s" * 32)):
+        assert store.indices == [0, 1, 2]
+        for i in range(3):
+            table = store.table(i, i + 1)
+            assert table is not None
+            np.testing.assert_array_equal(table.single[0], maker.make(i).single[0])
+
+
+WRITER = """
+import sys, numpy as np
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from ranvier.metrics.packet_columns import NUM_EXACT, NUM_SINGLE
+from ranvier.metrics.packet_store import FilePackets
+from ranvier.metrics.packets import PacketGrid, PacketTable
+grid = PacketGrid(Fraction(1000), Fraction(1))
+path = Path(sys.argv[1])
+store = FilePackets(path, grid, 3, b"p" * 32, b"s" * 32)
+path.with_name("ready" + sys.argv[2]).touch()
+while not path.with_name("ready" + str(1 - int(sys.argv[2]))).exists():
+    time.sleep(0.001)
+for i in range(int(sys.argv[2]), 400, 2):
+    store.add(i, PacketTable(np.array([0]), np.full((1, NUM_EXACT, 3), i, float), np.full((1, NUM_SINGLE, 3), i, "f4")))
+"""
+
+
+def test_two_processes_that_write_one_store_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.kpi"
+    grid = PacketGrid(Fraction(1000), Fraction(1))
+    FilePackets(path, grid, 3, b"p" * 32, b"s" * 32)
+    running = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(k)]) for k in range(2)]
+    assert [process.wait(60) for process in running] == [0, 0]
+    store = FilePackets(path, grid, 3, b"p" * 32, b"s" * 32)
+    assert store.indices == list(range(400))
+    for i in range(400):
+        table = store.table(i, i + 1)
+        assert table is not None
+        assert (table.single == i).all()
+        assert (table.exact == i).all()
 
 
 def test_events_at_the_edge_of_a_packet_are_seen_from_both_sides(recording_of) -> None:

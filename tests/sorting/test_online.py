@@ -249,3 +249,26 @@ def test_kernels_are_their_references() -> None:
     subtract_spikes_reference(two, rows, units, phases, amplitudes, near[:3], waveforms)
     np.testing.assert_allclose(one, two, atol=1e-5)
     assert (one != x).sum() > 50
+
+
+def test_spikes_told_after_a_clear_lie_in_what_was_sorted_since(
+    recording: SimulatedRecording, learned: TrainedUnits
+) -> None:
+    """A spike is told some milliseconds late: the first ones after a clear lay before the range that was served."""
+    start = recording.start + 30_000
+    stream = Stream(recording, tape=False)
+    stream.sorter.use(learned)
+    seen = 0
+    for packet in range(200):
+        at = start + 30_000 + 150 * packet
+        if packet == 0:
+            stream.play(start, at, 150)
+        stream.sorter.clear()
+        told = stream.play(at, at + 150, 150)
+        assert stream.sorter.first is not None
+        assert (told.counter >= stream.sorter.first).all()
+        seen += int((told.counter < at).sum())
+    assert seen > 5
+    stream.sorter.flush()
+    stream.sorter.clear()
+    assert stream.sorter.first is None

@@ -26,15 +26,16 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ranvier._platform import replace
+from ranvier._platform import replace, try_lock
 from ranvier.metrics.packet_columns import NUM_EXACT, NUM_SINGLE
 from ranvier.metrics.packets import PacketGrid, PacketTable
 
@@ -42,6 +43,11 @@ MAGIC = b"RANVKPI1"
 HEADER_BYTES = 256
 #: Raise it whenever a packet of the same samples and parameters would hold other numbers.
 DEFINITIONS_VERSION = 1
+
+
+#: Files of packets are opened one at a time in this process: to close one gives up its lock, whoever took it (POSIX).
+_FILES = threading.Lock()
+_LONGEST_WAIT_SEC = 2.0
 
 
 def packet_file(recording: Path, base_name: str, stream: str = "") -> Path:
@@ -150,16 +156,24 @@ class FilePackets:
         return HEADER_BYTES + self._checked * self._dtype.itemsize
 
     def add(self, index: int, table: PacketTable) -> None:
-        """Append a packet; OSError where the disk is full or the folder is gone (the file stays whole)."""
+        """Append a packet behind all whole ones, also those that others wrote meanwhile; they are taken over.
+
+        OSError where the disk is full, the folder is gone, or another program does not let go (the file stays whole).
+        """
         record = np.zeros(1, self._dtype)
         record["index"], record["exact"], record["single"] = index, table.exact, table.single
         record["crc"] = _crc(record)
         with self._lock:
             if index in self._row_of:
                 return
-            with self.path.open("r+b") as handle:
+            with _FILES, self.path.open("r+b") as handle:
+                _claim(handle)
+                handle.seek(0)
                 if handle.read(HEADER_BYTES) != self._header:
                     raise OSError(f"{self.path.name} was begun anew by another program, for other parameters")
+                self._index(os.fstat(handle.fileno()).st_size)
+                if index in self._row_of:
+                    return
                 handle.seek(HEADER_BYTES + self._checked * self._dtype.itemsize)
                 handle.write(record.tobytes())
             self._row_of[index] = self._checked
@@ -210,7 +224,7 @@ class FilePackets:
 
     def _mapped(self) -> npt.NDArray[Any]:
         if self._map is None or len(self._map) < self._checked:
-            with self.path.open("rb") as handle:
+            with _FILES, self.path.open("rb") as handle:
                 if handle.read(HEADER_BYTES) != self._header:
                     raise OSError(f"{self.path.name} was begun anew by another program, for other parameters")
                 self._map = np.memmap(handle, self._dtype, "r", HEADER_BYTES, (self._checked,))
@@ -221,11 +235,11 @@ class FilePackets:
 
         The new one replaces the old one as a whole: who has the old one mapped keeps it (to cut it would kill them).
         """
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), _FILES:
             with self.path.open("rb") as handle:
                 found = handle.read(HEADER_BYTES)
             if found == self._header:
-                self._index()
+                self._index(self.path.stat().st_size)
                 return
         fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}-{id(self):x}.tmp")
         try:
@@ -234,12 +248,13 @@ class FilePackets:
         finally:
             fresh.unlink(missing_ok=True)
 
-    def _index(self) -> None:
-        whole = (self.path.stat().st_size - HEADER_BYTES) // self._dtype.itemsize
-        if whole <= 0:
+    def _index(self, num_bytes: int) -> None:
+        """Take the whole records behind those that are known."""
+        whole = (num_bytes - HEADER_BYTES) // self._dtype.itemsize
+        if whole <= self._checked:
             return
         records = np.memmap(self.path, self._dtype, "r", HEADER_BYTES, (whole,))
-        for row in range(whole):
+        for row in range(self._checked, whole):
             if int(records[row]["crc"]) != _crc(records[row : row + 1]):
                 break  # torn by power loss: what follows is written anew
             self._row_of[int(records[row]["index"])] = row
@@ -253,6 +268,15 @@ class FilePackets:
             grid.dur.denominator, DEFINITIONS_VERSION, parameters, source,
         )  # fmt: skip
         return (head + struct.pack("<I", zlib.crc32(head))).ljust(HEADER_BYTES, b"\0")
+
+
+def _claim(handle: IO[bytes]) -> None:
+    """Wait until no other process writes the file; the claim ends when the file is closed."""
+    until = time.monotonic() + _LONGEST_WAIT_SEC
+    while not try_lock(handle):
+        if time.monotonic() > until:
+            raise OSError(f"{handle.name} is held by another program")
+        time.sleep(0.002)
 
 
 def _crc(record: npt.NDArray[Any]) -> int:

@@ -175,10 +175,12 @@ class OnlineSorter:
         return told
 
     def clear(self) -> None:
-        """Forget the spikes; units stay."""
+        """Forget the spikes; units stay. In mid-stream the next ones lie behind what was told already."""
         self.ring.clear()
         self.units.clear()
-        self.first = self.labelled_from = None
+        running = self.first is not None and self._told_before != _NEVER
+        self.first = max(self.first or 0, self._told_before) if running else None
+        self.labelled_from = None
 
     # --- inside -------------------------------------------------------------------------------------------------
 
