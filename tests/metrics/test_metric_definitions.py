@@ -259,9 +259,7 @@ def test_two_writers_of_one_store_keep_each_others_packets(maker: PacketMaker, t
 
 
 WRITER = """
-import sys, numpy as np
-import subprocess
-import sys
+import sys, time, numpy as np
 from fractions import Fraction
 from pathlib import Path
 from ranvier.metrics.packet_columns import NUM_EXACT, NUM_SINGLE
