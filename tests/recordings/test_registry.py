@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,15 @@ def test_errors_of_libraries_become_ours(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr("ranvier.recordings.formats.xdat._load_metadata", fail)
         with pytest.raises(RecordingError, match=r"set\.xdat\.json: cannot be read as XDAT .*inside"):
             open_session(path)
+
+
+def test_the_folder_where_one_stands_and_the_root_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotARecordingError, match=re.escape(str(tmp_path))):
+        detect(Path())
+    with pytest.raises(NotARecordingError, match="root"):
+        detect(Path(tmp_path.anchor))
+    with pytest.raises(NotARecordingError):
+        registry.detect_as(Path(), RadiensFileType.NWB)

@@ -96,6 +96,9 @@ def detect(path: Path) -> tuple[Format, Path]:
     CapabilityError
         It is of a type that nobody outside its maker can read; the message says what to do instead.
     """
+    path = path.absolute()  # "." has no name to put a suffix to
+    if not path.name:
+        raise NotARecordingError(f"{path} is the root of all folders, not a recording")
     if not path.exists() and not any(path.parent.glob(_escape(path.name) + "*")):
         raise NotARecordingError(f"{path} does not exist")
     for known in _one_by_one():
@@ -119,6 +122,7 @@ def detect_as(path: Path, file_type: RadiensFileType) -> tuple[Format, Path]:
     version knows no format of that type.
     """
     format_for_type(file_type)
+    path = path.absolute()
     candidates = [known for known in _one_by_one() if known.file_type == file_type]
     for known in candidates:
         for suffix in ("", *known.suffixes):
