@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.extending import register_jitable
 
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import STRIP, lowest_bit, reaching
+from ranvier.kernels.lanes import BITS, STRIP, lowest_bit, reaching, within
 
 #: Rows in which samples far from 0 are looked for before these are looked at.
 TILE_ROWS = 32
@@ -17,6 +20,12 @@ _NEVER = np.iinfo(np.int64).max
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def crosses(value: Any, before: Any, negative: Any, positive: Any) -> Any:
+    """Say whether a sample is at or beyond a threshold, and the one before it was not: what an event begins with."""
+    return (value <= negative and before > negative) or (value >= positive and before < positive)
 
 
 def threshold_events_reference(
@@ -42,9 +51,8 @@ def threshold_events_reference(
             return n, row
         for c in range(x.shape[1]):
             counter, value, before = start + row, x[row, c], previous[c]
-            down = value <= negative[c] and before > negative[c]
-            up = value >= positive[c] and before < positive[c]
-            if crossing[c] < 0 and (down or up) and counter >= dead_until[c]:
+            begins = crosses(value, before, negative[c], positive[c]) and counter >= dead_until[c]
+            if crossing[c] < 0 and begins:
                 crossing[c], peak_at[c], peak[c] = counter, counter, value
                 dead_until[c] = counter + 1 + max(shadow[c], window)
             elif crossing[c] >= 0 and (value < peak[c] if peak[c] <= negative[c] else value > peak[c]):
@@ -131,8 +139,7 @@ def _look(  # type: ignore[no-untyped-def]
             c = left + lowest_bit(bits)
             bits &= bits - np.uint64(1)
             counter, value, before = start + row, x[row, c], x[row - 1, c] if row > 0 else previous[c]
-            crosses = (value <= negative[c] and before > negative[c]) or (value >= positive[c] and before < positive[c])
-            if crosses and counter >= dead_until[c]:
+            if counter >= dead_until[c] and crosses(value, before, negative[c], positive[c]):
                 crossing[c], peak_at[c], peak[c] = counter, counter, value
                 dead_until[c] = counter + 1 + max(shadow[c], window)
                 queue[tail] = c
@@ -142,6 +149,30 @@ def _look(  # type: ignore[no-untyped-def]
         queue[: tail - head] = queue[head:tail]
         head, tail = 0, tail - head
     return n, head, tail
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def row_crossings(row: Any, negative: Any, positive: Any, dead: Any, out: Any) -> Any:
+    """Write where one channel crosses, as :func:`threshold_events` does with no window; return how often.
+
+    ``row`` is ``(1, n)``: a channel that lies in memory on its own. What lies within its thresholds is passed over.
+    """
+    n, ready, length = 0, 0, row.shape[1]
+    infinite = np.float32(np.inf)
+    for begin in range(0, length, BITS):
+        if begin + BITS <= length and (
+            within(row, 0, begin, -infinite, negative) | within(row, 0, begin, positive, infinite)
+        ) == np.uint64(0):
+            continue
+        before = row[0, begin - 1] if begin > 0 else np.float32(np.nan)
+        for i in range(begin, min(length, begin + BITS)):
+            x = row[0, i]
+            if i >= ready and crosses(x, before, negative, positive):
+                out[n] = i
+                n += 1
+                ready = i + 1 + dead
+            before = x
+    return n
 
 
 @kernel(
