@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
+from ranvier.sorting.drift import Drift
+from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.shadows import shadows
@@ -36,15 +38,33 @@ class Block:
     features: F32  # (spikes, K, P) where asked for, else empty
 
 
+class Still:
+    """One matcher for all blocks: the tissue stands still."""
+
+    def __init__(self, templates: Templates, parameters: SorterParameters, guard: int) -> None:
+        self._matcher = Matcher(templates, parameters, guard)
+
+    def matcher(self, block: int) -> Matcher:
+        """Return the matcher of a block."""
+        return self._matcher
+
+    def main_sites(self, block: int, unit: I32) -> I32:
+        """Return where spikes of units are seen in a block."""
+        return self._matcher.templates.sites[unit]
+
+
 def match_block(
-    matcher: Matcher, source: SortSource, window: Window, near: I32, block: int, *, features: bool = False
+    view: Still | Follower, source: SortSource, window: Window, near: I32, block: int, *, features: bool = False
 ) -> Block:
-    """Match one block; on request with the clean features of its spikes."""
+    """Match one block; on request with the clean features of its spikes, as they are seen in that block."""
+    matcher = view.matcher(block)
     matched, projected = matcher.match(source.white(block))
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     inside = (sample >= first) & (sample < last)
-    clean = matcher.features(matched, projected, near)[inside] if features else np.zeros((0, 0, 0), np.float32)
+    clean = np.zeros((0, 0, 0), np.float32)
+    if features:
+        clean = matcher.features(matched, projected, near[view.main_sites(block, matched.unit)])[inside]
     return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], clean)
 
 
@@ -59,14 +79,23 @@ def refine(
     report: Report,
     *,
     split: bool,
+    drift: Drift | None = None,
 ) -> Templates:
-    """Return better templates: matched on some blocks, averaged, split where two clouds show, merged."""
+    """Return better templates: matched on some blocks, averaged, split where two clouds show, merged.
+
+    Where the tissue moves, templates are those at its reference displacement.
+    """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    matcher = Matcher(templates, parameters, window.half)
+    view: Still | Follower = Still(templates, parameters, window.half)
+    if drift is not None:
+        view = Follower(moved_templates(templates, drift, near), parameters, window.half)
     parts: list[Block] = []
 
     def one(block: int) -> Block:
-        return match_block(matcher, source, window, near, block, features=True)
+        part = match_block(view, source, window, near, block, features=True)
+        if isinstance(view, Still):
+            return part
+        return replace(part, features=view.registered(block, part.unit, part.amplitude, part.features))
 
     for k, part in enumerate(crew.map(one, blocks)):
         parts.append(part)
@@ -80,6 +109,31 @@ def refine(
     locked = shadows(trains, made.norms, made.positions_um, float(source.fs))
     kept = np.flatnonzero(enough & ~locked & is_unit(made, source, parameters))
     return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
+
+
+def follow(
+    templates: Templates,
+    drift: Drift,
+    source: SortSource,
+    parameters: SorterParameters,
+    window: Window,
+    blocks: list[int],
+    crew: Crew,
+    report: Report,
+) -> MovingTemplates:
+    """Return templates at every displacement, measured on the spikes matched in some blocks."""
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+    rests = Rests(view.moving)
+
+    def one(block: int) -> Block:
+        part = match_block(view, source, window, near, block, features=True)
+        return replace(part, features=part.features - view.expected(block, part.unit))
+
+    for k, (block, part) in enumerate(zip(blocks, crew.map(one, blocks), strict=True)):
+        rests.add(block, part.unit, part.features)
+        report((k + 1) / len(blocks))
+    return rests.corrected()
 
 
 def _averages(

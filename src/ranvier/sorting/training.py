@@ -14,7 +14,7 @@ from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.merging import MergeLimits, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, features_at, join, thin, thin_indices
+from ranvier.sorting.reservoir import Spikes, features_at, join, thin_indices
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates, on_sites
 from ranvier.sorting.whitening import Whitening
@@ -78,7 +78,7 @@ def gather(
     crew: Crew,
     report: Report,
 ) -> Spikes:
-    """Return the spikes of some blocks that the sorter learns from."""
+    """Return the spikes of some blocks that the sorter may learn from (to be thinned)."""
     finder = CandidateFinder(
         basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half
     )
@@ -99,7 +99,7 @@ def gather(
     for k, part in enumerate(crew.map(one, blocks)):
         parts.append(part)
         report((k + 1) / len(blocks))
-    return thin(join(parts), parameters.events_per_site, source.channels)
+    return join(parts)
 
 
 def first_templates(
