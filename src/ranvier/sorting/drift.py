@@ -74,6 +74,15 @@ class Drift:
         """Return the steps of sites in a block."""
         return np.asarray(self.steps[block][self.geometry.group[site]], np.int64)
 
+    def at(self, sample: I64, site: I32, source: SortSource) -> I64:
+        """Return the steps of sites at counters."""
+        block = np.clip((sample - source.start) // source.rows, 0, len(self.steps) - 1)
+        return np.asarray(self.steps[block, self.geometry.group[site]], np.int64)
+
+    def shift_um(self, sample: I64, site: I32, source: SortSource) -> F64:
+        """Return the displacement of sites at counters."""
+        return np.asarray(self.at(sample, site, source) * self.step_um, np.float64)
+
     @cached_property
     def site_at(self) -> I32:
         """``(channels, bins)``: the site nearest to where each site's tissue is at each step."""
@@ -150,8 +159,7 @@ def registered(spikes: Spikes, drift: Drift, source: SortSource, near: I32) -> S
     A spike's site becomes that on which its registered waveform is largest.
     """
     geometry = drift.geometry
-    block = np.minimum((spikes.sample - source.start) // source.rows, len(drift.steps) - 1)
-    step = drift.steps[block, geometry.group[spikes.site]]
+    step = drift.at(spikes.sample, spikes.site, source)
     shift_um = -step * drift.step_um
     site = spikes.site.copy()
     for s in np.unique(step):

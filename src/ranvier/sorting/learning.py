@@ -46,7 +46,8 @@ def learn_templates(
     if drift is not None:
         spikes = registered(spikes, drift, source, near)
     spikes = thin(spikes, parameters.events_per_site, source.channels)
-    templates = first_templates(spikes, source, parameters, basis, seed, crew, stage(1))
+    shift_um = None if drift is None else drift.shift_um(spikes.sample, spikes.site, source)
+    templates = first_templates(spikes, source, parameters, basis, seed, crew, stage(1), shift_um)
     for number, split in enumerate(ROUNDS):
         report = stage(2 + number)
         if len(templates):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.clouds import Clouds, detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift
@@ -15,7 +16,7 @@ from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource
-from ranvier.sorting.templates import Templates, on_sites
+from ranvier.sorting.templates import Templates, component_overlaps, on_sites
 from ranvier.sorting.training import MOST_SITES, Report, Window, is_unit, join_units
 
 F32 = npt.NDArray[np.float32]
@@ -103,12 +104,21 @@ def refine(
     unit = np.concatenate([p.unit for p in parts])
     sample = np.concatenate([p.sample for p in parts])
     features = np.concatenate([p.features for p in parts])
-    made, trains = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, split=split)
+    shift_um = None if drift is None else drift.shift_um(sample, templates.sites[unit], source)
+    made, trains, members = _averages(
+        templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split
+    )
     learned_sec = len(blocks) * parameters.block_sec
     enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in trains], np.bool_)
     locked = shadows(trains, made.norms, made.positions_um, float(source.fs))
     kept = np.flatnonzero(enough & ~locked & is_unit(made, source, parameters))
-    return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
+    one_cloud = None
+    if shift_um is not None:
+        sites = [int(templates.sites[unit[m[0]]]) if len(m) else 0 for m in members]
+        correlated = component_overlaps(templates.basis.components)
+        clouds = Clouds(features, shift_um, members, sites, near, source.geometry, correlated, parameters)
+        one_cloud = clouds.take(kept).are_one
+    return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs), one_cloud)[0]
 
 
 def follow(
@@ -146,9 +156,10 @@ def _averages(
     features: F32,
     seed: int,
     crew: Crew,
+    shift_um: F64 | None,
     *,
     split: bool,
-) -> tuple[Templates, list[I64]]:
+) -> tuple[Templates, list[I64], list[I64]]:
     order = np.argsort(unit, kind="stable")
     bounds = np.searchsorted(unit[order], np.arange(len(templates) + 1))
     radius = parameters.neighbor_radius_um
@@ -162,18 +173,21 @@ def _averages(
         if split and len(own) >= 2 * parameters.min_cluster:
             inner = (near[site] >= 0) & (source.geometry.distance_um[site, near[site]] <= radius)
             flat = np.ascontiguousarray(features[own][:, inner].reshape(len(own), -1))
+            if shift_um is not None:
+                flat = detrended(flat, shift_um[own])
             labels = cluster_site(flat, parameters, np.random.SeedSequence(seed, spawn_key=(3, u)))
         made = []
         for label in range(int(labels.max()) + 1):
             members = own[labels == label]
             if len(members) >= parameters.min_cluster or label == 0:
-                made.append((site, features[members].mean(axis=0), sample[members]))
+                made.append((site, features[members].mean(axis=0), members))
         return made
 
-    sites, means, trains = [], [], []
+    sites, means, groups = [], [], []
     for parts in crew.map(one, range(len(templates))):
-        for site, mean, train in parts:
+        for site, mean, members in parts:
             sites.append(site)
             means.append(mean)
-            trains.append(np.sort(train))
-    return on_sites(sites, means, near, templates.basis, templates.geometry), trains
+            groups.append(members)
+    trains = [np.sort(sample[members]) for members in groups]
+    return on_sites(sites, means, near, templates.basis, templates.geometry), trains, groups
