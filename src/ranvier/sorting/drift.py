@@ -13,10 +13,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.basis import Basis
+from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.motion import Motion, MotionParameters, estimate_motion
 from ranvier.sorting.moving import Mover, can_move
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.peak_kernels import exclusive_peaks
 from ranvier.sorting.reservoir import Spikes
 from ranvier.sorting.source import SortSource
 
@@ -29,6 +32,9 @@ I64 = npt.NDArray[np.int64]
 _CLEAR_SD = 8.0
 #: Sites that a spike is placed by.
 _PLACING_SITES = 8
+#: Where the recording is not learned from, the troughs of spikes are looked for: SD, and the largest within so many um.
+_LOOK_SD, _LOOK_UM = 5.0, 50.0
+_SIGHTED = ("sample", "site", "size", "depth_um")
 #: Displacements that templates are held for, at most; larger motion, wider steps.
 STEP_UM = 2.0
 MOST_STEPS = 64
@@ -100,30 +106,79 @@ def nearest_site(places_um: F64, geometry: Geometry) -> I32:
     return np.asarray(apart.argmin(axis=1), np.int32)
 
 
-def find_drift(spikes: Spikes, source: SortSource, parameters: SorterParameters, near: I32) -> Drift | None:
+@dataclass(frozen=True)
+class Sightings:
+    """Where spikes were seen: counter, site, norm on it (SD of the noise), depth in um."""
+
+    sample: I64
+    site: I32
+    size: F64
+    depth_um: F64
+
+
+def find_drift(
+    spikes: Spikes,
+    source: SortSource,
+    parameters: SorterParameters,
+    basis: Basis,
+    near: I32,
+    blocks: list[int],
+    crew: Crew,
+) -> Drift | None:
     """Return the motion that the spikes of a recording show; None where every shank stands still.
+
+    Where the spikes of some blocks show motion, clear spikes of all blocks tell its course.
 
     Parameters
     ----------
     spikes
-        Features on the sites ``near``.
+        Of some blocks, with features on the sites ``near``.
     """
-    geometry = source.geometry
-    size, depth = placed(spikes, geometry, near)
-    clear = (size >= _CLEAR_SD) & np.isfinite(depth)
-    seconds = (spikes.sample - source.start) / float(source.fs)
-    settings = MotionParameters(bin_sec=parameters.motion_bin_sec)
-    motions = []
-    for group in range(int(geometry.group.max()) + 1):
-        chosen = clear & (geometry.group[spikes.site] == group)
-        own = geometry.positions_um[geometry.group == group]
-        if not can_move(own):
-            chosen[:] = False
-        found = estimate_motion(seconds[chosen], depth[chosen], size[chosen], source.duration_sec, settings)
-        motions.append(found)
+    seen = placed(spikes, source.geometry, near)
+    motions = motions_of(seen, source, parameters)
     if all(m.range_um < parameters.least_motion_um for m in motions):
         return None
+    others = sorted(set(range(source.blocks)) - set(blocks))
+    if others:
+        parts = [seen, *crew.map(lambda block: look(source, basis, near, block), others)]
+        seen = Sightings(*(np.concatenate([getattr(s, name) for s in parts]) for name in _SIGHTED))
+        motions = motions_of(seen, source, parameters)
     return as_drift(motions, source, parameters.least_motion_um)
+
+
+def motions_of(seen: Sightings, source: SortSource, parameters: SorterParameters) -> list[Motion]:
+    """Return the motion of each shank; that of shanks whose sites are too far apart is zero."""
+    geometry = source.geometry
+    clear = (seen.size >= _CLEAR_SD) & np.isfinite(seen.depth_um)
+    seconds = (seen.sample - source.start) / float(source.fs)
+    settings = MotionParameters(bin_sec=parameters.motion_bin_sec)
+    motions = []
+    for shank in range(int(geometry.group.max()) + 1):
+        chosen = clear & (geometry.group[seen.site] == shank)
+        if not can_move(geometry.positions_um[geometry.group == shank]):
+            chosen[:] = False
+        motions.append(
+            estimate_motion(seconds[chosen], seen.depth_um[chosen], seen.size[chosen], source.duration_sec, settings)
+        )
+    return motions
+
+
+def look(source: SortSource, basis: Basis, near: I32, block: int) -> Sightings:
+    """Return where the clear spikes of a block are."""
+    white = source.white(block)
+    first, last = source.bounds(block)
+    rows, sites = np.empty(100_000, np.int64), np.empty(100_000, np.int32)
+    threshold = np.full(white.shape[1], _LOOK_SD, np.float32)
+    begin, half = source.margin, max(1, source.margin // 4)
+    close = source.geometry.nearest(_LOOK_UM, 64)
+    found = exclusive_peaks(-white, close, threshold, half, begin, begin + last - first, rows, sites)
+    rows, sites = rows[: min(found, len(rows))], sites[: min(found, len(sites))]
+    columns = near[sites][:, :_PLACING_SITES]
+    offsets = np.arange(-basis.before, basis.samples - basis.before)
+    taken = white[rows[:, None, None] + offsets[None, None], np.maximum(columns, 0)[:, :, None]]
+    taken[columns < 0] = 0.0
+    features = np.asarray(taken @ basis.components.T, np.float32)
+    return placed(Spikes(rows - begin + first, sites, features), source.geometry, near)
 
 
 def as_drift(motions: list[Motion], source: SortSource, least_um: float) -> Drift:
@@ -142,15 +197,15 @@ def as_drift(motions: list[Motion], source: SortSource, least_um: float) -> Drif
     return Drift(tuple(against), steps, step_um, Mover(source.geometry, source.noise))
 
 
-def placed(spikes: Spikes, geometry: Geometry, near: I32) -> tuple[F64, F64]:
-    """Return the norm of each spike on its site and its depth: the centre of its energy above that of noise."""
+def placed(spikes: Spikes, geometry: Geometry, near: I32) -> Sightings:
+    """Return where spikes are: the centre of their energy, beyond that of noise, over their nearest sites."""
     few = min(_PLACING_SITES, near.shape[1])
     energy = (spikes.features[:, :few].astype(np.float64) ** 2).sum(axis=2)
     columns = near[spikes.site][:, :few]
     weight = np.where(columns >= 0, np.maximum(energy - spikes.features.shape[2], 0.0), 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         depth = (weight * geometry.positions_um[np.maximum(columns, 0), 1]).sum(axis=1) / weight.sum(axis=1)
-    return np.sqrt(energy[:, 0]), depth
+    return Sightings(spikes.sample, spikes.site, np.sqrt(energy[:, 0]), depth)
 
 
 def registered(spikes: Spikes, drift: Drift, source: SortSource, near: I32) -> Spikes:

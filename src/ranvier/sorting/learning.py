@@ -42,7 +42,7 @@ def learn_templates(
     basis = learn_shapes(source, parameters, window, seed, crew)
     spikes = gather(source, parameters, window, basis, blocks, crew, stage(0))
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    drift = find_drift(spikes, source, parameters, near) if motion else None
+    drift = find_drift(spikes, source, parameters, basis, near, blocks, crew) if motion else None
     if drift is not None:
         spikes = registered(spikes, drift, source, near)
     spikes = thin(spikes, parameters.events_per_site, source.channels)
