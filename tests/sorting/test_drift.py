@@ -242,8 +242,10 @@ def clouds(apart: float, shift_um: F64, trend: float) -> Clouds:
 def test_pieces_along_the_displacement_are_one_cloud_and_two_neurons_are_not() -> None:
     side_by_side = np.tile(np.arange(0.0, 20.0, 2.0), 60)
     one_behind_the_other = np.sort(side_by_side)
+    half_way = np.concatenate([np.tile(np.arange(low, low + 16.0, 2.0), 40) for low in (0.0, 6.0)])
     assert clouds(0.0, one_behind_the_other, 0.5).are_one([(0, 0)], [(1, 0)])
-    assert clouds(0.0, side_by_side, 0.5).are_one([(0, 0)], [(1, 0)])
-    assert not clouds(7.0, side_by_side, 0.5).are_one([(0, 0)], [(1, 0)])
+    assert clouds(0.0, half_way, 0.5).are_one([(0, 0)], [(1, 0)])
+    assert not clouds(9.0, half_way, 0.5).are_one([(0, 0)], [(1, 0)])
+    assert not clouds(0.0, side_by_side, 0.5).are_one([(0, 0)], [(1, 0)])
     flat = clouds(0.0, one_behind_the_other, 0.5).features.reshape(600, -1)
     assert np.abs(np.corrcoef(detrended(flat, one_behind_the_other)[:, 0], one_behind_the_other)[0, 1]) < 0.1

@@ -2,12 +2,14 @@
 
 A neuron that moves past the sites looks different at every displacement, and what kriging does not make good may be cut
 into clusters. Such pieces differ only as far as their displacements do: the mean of both together, as a smooth function
-of the displacement, is subtracted, and what is left is tested for two modes along the axis between them (ISO-CUT).
+of the displacement, is subtracted, and what is left where both fire is tested for two modes along the axis between them
+(ISO-CUT). Units that fire alike at all displacements are no such pieces.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,10 @@ I64 = npt.NDArray[np.int64]
 
 #: SD of the Gaussian that the mean is smoothed with over displacements.
 SMOOTH_UM = 3.0
+#: Units whose displacements have more in common are not pieces of one neuron along them.
+MOST_COMMON = 2.0 / 3.0
+#: Displacements are looked at where the rarer unit has this share of the spikes.
+LEAST_MIXED = 0.15
 #: Spikes of either side, at most.
 _MOST = 600
 
@@ -47,6 +53,35 @@ def detrended(features: F32, shift_um: F64) -> F32:
     n2 = n2 + 1e-6 * n0
     course = (n2 * s0 - n1 * s1) / (n2 * n0 - n1 * n1)
     return np.asarray(features - course[place], np.float32)
+
+
+class Together(NamedTuple):
+    """How two sets of displacements lie to each other.
+
+    Attributes
+    ----------
+    share
+        What their distributions have in common, 0 to 1.
+    first, second
+        Which of either set lie where both are frequent.
+    """
+
+    share: float
+    first: npt.NDArray[np.bool_]
+    second: npt.NDArray[np.bool_]
+
+
+def together(first_um: F64, second_um: F64) -> Together:
+    """Compare the displacements of two units' spikes."""
+    places, place = np.unique(np.concatenate([first_um, second_um]), return_inverse=True)
+    place = place.ravel()
+    a = np.bincount(place[: len(first_um)], minlength=len(places)).astype(np.float64)
+    b = np.bincount(place[len(first_um) :], minlength=len(places)).astype(np.float64)
+    share = float(np.minimum(a / max(len(first_um), 1), b / max(len(second_um), 1)).sum())
+    kernel = np.exp(-0.5 * ((places[:, None] - places[None]) / SMOOTH_UM) ** 2)
+    a, b = kernel @ a, kernel @ b
+    mixed = np.minimum(a, b) >= LEAST_MIXED * (a + b)
+    return Together(share, mixed[place[: len(first_um)]], mixed[place[len(first_um) :]])
 
 
 @dataclass(frozen=True)
@@ -99,6 +134,14 @@ class Clouds:
         if not len(sites):
             return False
         (a, at_a), (b, at_b) = self._gathered(first, sites), self._gathered(second, sites)
+        both = together(at_a, at_b)
+        if both.share > MOST_COMMON:
+            return False
+        a, at_a, b, at_b = a[both.first], at_a[both.first], b[both.second], at_b[both.second]
+        if (
+            min(len(a), len(b)) < self.parameters.min_cluster
+        ):  # hardly ever together: nothing but displacement parts them
+            return True
         few = 2 * min(len(a), len(b))
         a, at_a, b, at_b = *_fewer(a, at_a, few), *_fewer(b, at_b, few)
         rest = detrended(np.concatenate([a, b]), np.concatenate([at_a, at_b]))
