@@ -7,8 +7,8 @@ CPU type).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -104,6 +104,15 @@ class Branch:
         for branch in self.branches:
             yield from branch.all_outputs()
 
+    def without(self, names: Container[str]) -> Branch:
+        """Return it without outputs of these names, and without branches that then lead nowhere."""
+        pruned = (branch.without(names) for branch in self.branches)
+        return replace(
+            self,
+            branches=tuple(branch for branch in pruned if branch.branches or branch.outputs),
+            outputs=tuple(output for output in self.outputs if output.name not in names),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -120,3 +129,7 @@ class Task:
     def outputs(self) -> tuple[OutputRef, ...]:
         """Every output."""
         return tuple(self.root.all_outputs())
+
+    def without(self, names: Container[str]) -> Task:
+        """Return what is left to do where outputs of these names stand already."""
+        return replace(self, root=self.root.without(names))

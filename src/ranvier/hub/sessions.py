@@ -18,6 +18,7 @@ from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
 from ranvier.models.events import EventTable
+from ranvier.models.output_options import OutputOptions
 from ranvier.models.sessions import Barcodes, ClockAlignment, SessionPiece, SplitTimestamps
 from ranvier.recordings import Events, Session, format_for_type
 from ranvier.recordings.concatenate import MatchRule, Part, match_columns, place
@@ -47,6 +48,7 @@ class Sessions:
         match: str = "same",
         gap_sec: float = 0.0,
         by_walltime: bool = False,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> DatasetMetadata:
@@ -63,7 +65,15 @@ class Sessions:
         planned = Plan(None, whole.recording.start, whole.recording.stop, whole.channels, slices=record["stages"])
         label = f"concatenating {len(linked)} recordings into {destination.name}"
         paths = self._curation.write_planned(
-            whole, planned, destination, known, label=label, sources=record["sources"], force=force, progress=progress
+            whole,
+            planned,
+            destination,
+            known,
+            label=label,
+            sources=record["sources"],
+            options=options,
+            force=force,
+            progress=progress,
         )
         return self._datasets.link(paths[0])
 
@@ -88,6 +98,7 @@ class Sessions:
         folder: Path,
         *,
         suffix: str = ".xdat",
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> list[DatasetMetadata]:
@@ -109,6 +120,7 @@ class Sessions:
                 known,
                 label=f"splitting {linked.base_name}: {name}",
                 sources=[source_record(linked)],
+                options=options,
                 force=force,
                 progress=progress,
             )

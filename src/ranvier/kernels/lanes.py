@@ -233,6 +233,12 @@ def lowest_bit(typing: Any, bits: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def ones(typing: Any, bits: Any) -> Any:
+    """How many bits are set."""
+    return types.int64(types.uint64), lambda context, builder, signature, values: builder.ctpop(values[0])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def turn(typing: Any, source: Any, row: Any, column: Any, out: Any, out_row: Any, out_column: Any) -> Any:
     """``out[out_row + i, out_column + j] = source[row + j, column + i]`` for i, j < WIDTH; matrices of one type.
 
