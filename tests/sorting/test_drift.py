@@ -51,15 +51,15 @@ def course(time_sec: F64, range_um: float) -> F64:
     return range_um * (np.abs((time_sec / SECONDS * 2.0) % 2.0 - 1.0) - 0.5)
 
 
-def simulated(range_um: float, seed: int = 7) -> tuple[ArrayRecording, I64, I64]:
+def simulated(range_um: float, seed: int = 7, seconds: float = SECONDS) -> tuple[ArrayRecording, I64, I64]:
     """Return a simulated recording in white noise, its spikes and their units."""
     random = np.random.default_rng(seed)
-    samples, where = int(SECONDS * RATE), sites()
+    samples, where = int(seconds * RATE), sites()
     x = (7.0 * random.standard_normal((samples, len(where)))).astype(np.float32)
     time = np.arange(-14, 36, dtype=np.float64)
     times, units = [], []
     for u, (depth, beside, amplitude, width) in enumerate(UNITS):
-        train = (np.cumsum(0.004 + random.exponential(0.08, int(20 * SECONDS))) * RATE).astype(np.int64)
+        train = (np.cumsum(0.004 + random.exponential(0.08, int(20 * seconds))) * RATE).astype(np.int64)
         train = train[(train > 100) & (train < samples - 100)]
         shape = -np.exp(-0.5 * (time / width) ** 2) + 0.35 * np.exp(-0.5 * ((time / width - 3.0) / 2.0) ** 2)
         seen_at = depth + course(train / RATE, range_um)
@@ -115,6 +115,7 @@ def test_the_motion_is_told_with_the_result(followed: SortedUnits) -> None:
     assert np.abs(motion.shift_um).min() < 2.0  # it counts from a displacement of the recording
 
 
+@pytest.mark.slow
 def test_templates_that_stand_still_lose_moving_units(moving: tuple[ArrayRecording, I64, I64]) -> None:
     recording, times, units = moving
     still = sort_recording(recording, SorterParameters(motion=False))
@@ -147,7 +148,7 @@ def test_progress_rises_and_it_can_be_cancelled_while_templates_are_measured(
 
 
 def test_tissue_that_stands_still_is_sorted_as_if_nobody_looked() -> None:
-    recording, times, units = simulated(0.0)
+    recording, times, units = simulated(0.0, seconds=16.0)
     looked, blind = sort_recording(recording), sort_recording(recording, SorterParameters(motion=False))
     assert looked.motion == ()
     for name in ("sample_index", "unit", "amplitude", "energy", "templates_uv"):
