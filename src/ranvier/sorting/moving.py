@@ -24,13 +24,20 @@ SIGMA_UM = 20.0
 RIDGE = 0.01
 #: Sites whose nearest neighbour is farther away than this cannot be interpolated between.
 LARGEST_PITCH_UM = 45.0
+#: A shank of fewer sites, or of a shorter range of depths, is not followed.
+FEWEST_SITES = 8
+SHORTEST_UM = 100.0
 #: Matrices that a mover holds, at most.
 _HELD_BYTES = 64 << 20
 
 
 def can_move(positions_um: F64) -> bool:
-    """Return whether sites are near enough to interpolate between them (the median nearest distance decides)."""
-    if len(positions_um) < 4:
+    """Return whether motion along sites can be followed.
+
+    They must be near enough to interpolate between them (the median nearest distance decides), and reach far enough
+    along the shank to tell motion from other spikes: a tetrode does not.
+    """
+    if len(positions_um) < FEWEST_SITES or np.ptp(positions_um[:, 1]) < SHORTEST_UM:
         return False
     apart = cdist(positions_um, positions_um)
     np.fill_diagonal(apart, np.inf)
