@@ -194,7 +194,7 @@ class _Run:
         """Let a chain that cannot be divided, and that everything waits for, share its columns among the threads."""
         chains = [node.chain for node in self.root.all() if node.chain is not None]
         trunk = self.root.children[0].chain if len(self.root.children) == 1 else None
-        if self.workers > 1 and trunk is not None and not trunk.divisible:
+        if self.workers > 1 and trunk is not None and (trunk.independent or not trunk.divisible):
             trunk.use(Team(self.workers))
         return chains
 
