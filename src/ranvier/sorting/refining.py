@@ -40,11 +40,12 @@ def match_block(
     matcher: Matcher, source: SortSource, window: Window, near: I32, block: int, *, features: bool = False
 ) -> Block:
     """Match one block; on request with the clean features of its spikes."""
-    matched, projected = matcher.match(source.white(block))
+    white = source.white(block)
+    matched = matcher.match(white)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     inside = (sample >= first) & (sample < last)
-    clean = matcher.features(matched, projected, near)[inside] if features else np.zeros((0, 0, 0), np.float32)
+    clean = matcher.features(matched, white, near)[inside] if features else np.zeros((0, 0, 0), np.float32)
     return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], clean)
 
 
