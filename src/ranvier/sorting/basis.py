@@ -88,7 +88,7 @@ def project(signal: F32, shapes: F32, every: int = 1) -> F32:
     windows = np.lib.stride_tricks.as_strided(
         signal, (stretches, reach, channels), (step * row, row, column), writeable=False
     )
-    out = np.matmul(toeplitz.reshape(per_stretch * count, reach), windows)
+    out: F32 = np.matmul(toeplitz.reshape(per_stretch * count, reach), windows)
     return out.reshape(stretches * per_stretch, count, channels)[:wanted]
 
 

@@ -124,16 +124,16 @@ class Matcher:
                 out[group.units, first:stop] = parts.sum(axis=0)
         return out
 
-    def features(self, matched: Matched, white: F32, near: I32) -> F32:
+    def features(self, matched: Matched, white: F32, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
 
         Parameters
         ----------
-        near
-            ``(channels, K)``: the sites that are looked at, by the site of a spike's template.
+        columns
+            ``(n, K)``: the sites that are looked at; -1: none.
         """
         components = self.templates.basis.components
-        columns = np.ascontiguousarray(near[self.templates.sites[matched.unit]])
+        columns = np.ascontiguousarray(columns)
         out = np.empty((len(matched), columns.shape[1], len(components)), np.float32)
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
         if len(matched):
