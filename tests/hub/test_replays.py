@@ -82,8 +82,11 @@ def test_every_format_says_and_repeats(curate, source, tmp_path: Path, suffix: s
     check(curate.replay(out))
 
 
-def test_a_simulation_is_made_again_from_its_seed(curate, source) -> None:
-    check(curate.replay(source), source.time_range.n)
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_a_simulation_is_made_again_from_its_seed(curate, tmp_path: Path, suffix: str) -> None:
+    spec = SimulationSpec(duration_sec=0.3, num_units=2, seed=5)
+    made = curate.simulate_recording(spec, tmp_path / f"raw_SIMULATED{suffix}")
+    check(curate.replay(made), made.time_range.n)
 
 
 def test_a_kept_repetition_is_a_recording(curate, source, tmp_path: Path) -> None:
