@@ -131,7 +131,7 @@ def run_on(
 
     def open_sink(output: OutputRef) -> Sink:
         destination = to_path(output.uri)
-        sink = writable(output.file_type, destination).sink
+        sink = writable(output.file_type, destination, output.format).sink
         if sink is None:
             raise CapabilityError(f"{output.file_type.name} files cannot be written")
         made = sink(destination, replace(output.header, provenance=records[output.name]), force=output.force)
