@@ -174,6 +174,21 @@ def test_another_data_file_under_an_untouched_json(tmp_path: Path) -> None:
         assert videre.get_kpi_metrics(after, ["SD"], [0]).values[0, 0] == pytest.approx(15, rel=0.05)
 
 
+def test_a_data_file_that_is_changed_while_it_is_linked(
+    videre: VidereClient, dataset: DatasetMetadata, tmp_path: Path
+) -> None:
+    """Stored packets were of the old samples, and were given, until it was linked again."""
+    videre.kpi_calculate(dataset)
+    before = videre.get_kpi_metrics(dataset, ["SD", "NOISE_UV"]).values
+    data = np.memmap(tmp_path / "made_data.xdat", np.float32, "r+")
+    data *= np.float32(3)
+    data.flush()
+    del data
+    after = videre.get_kpi_metrics(dataset, ["SD", "NOISE_UV"]).values
+    np.testing.assert_allclose(after, 3 * before, rtol=1e-5)
+    assert videre.get_kpi_status(dataset).num_packets == 9
+
+
 def test_filters_of_the_dataset_count(videre: VidereClient, dataset: DatasetMetadata) -> None:
     plain = videre.get_kpi_metrics(dataset, ["SD"], [0]).values[0, 0]
     videre.set_dsp_group(dataset, stage=FilterStage.STAGE2, params=[lowpass()])

@@ -213,7 +213,9 @@ def test_store(maker: PacketMaker, tmp_path: Path) -> None:
     torn.add(2, maker.make(2))
     assert path.read_bytes() == content
     path.write_bytes(content[:-100] + b"x" + content[-99:])
-    assert open_store().indices == [0, 1]
+    changed = open_store()
+    assert changed.table(2, 3) is None
+    assert changed.indices == [0, 1]
     assert open_store(b"t" * 32).indices == []
 
 
