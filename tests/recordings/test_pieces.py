@@ -101,13 +101,13 @@ class Growing(ArrayRecording):
 
 def test_files_that_continue_each_other_grow_at_the_end() -> None:
     first = ArrayRecording(np.arange(100, dtype=np.int16)[:, None], 1000, plain_channels(amp=1), start=7)
-    last = Growing(np.arange(1000, 1120, dtype=np.int16)[:, None], 0, start=157)
+    last = Growing(np.arange(1000, 1120, dtype=np.int16)[:, None], 1, start=157)
     whole = ContinuedRecording([first, last], Path("run"))
-    assert (whole.start, whole.stop, whole.notes) == (7, 107, ())
-    assert whole.refresh() == 207
-    assert whole.segments.runs() == [(7, 100), (157, 50)]
+    assert (whole.start, whole.stop) == (7, 158)
+    assert whole.refresh() == 208
+    assert whole.segments.runs() == [(7, 100), (157, 51)]
     assert whole.notes == ("1 gap between files, 50 samples not stored",)
-    assert whole.refresh() == 257
+    assert whole.refresh() == 258
     assert whole.refresh() == 277
     np.testing.assert_array_equal(whole.read_counts(157, 277).samples[:, 0], np.arange(1000, 1120))
     np.testing.assert_array_equal(whole.read(100, 107).samples[:, 0], np.arange(93, 100))
