@@ -71,6 +71,8 @@ class SortedUnits:
         Samples of a template before its trough.
     columns
         Columns of the recording that were sorted, the channels of the templates.
+    noise_uv
+        ``(channels,)``: SD of the noise of each column behind the filters; NaN where it is silent.
     parameters, seed, filters
         What it was sorted with.
     """
@@ -85,6 +87,7 @@ class SortedUnits:
     templates_uv: F32
     before: int
     columns: I64
+    noise_uv: F64
     parameters: SorterParameters
     seed: int
     filters: tuple[dict[str, object], ...] = field(default=())
@@ -260,6 +263,7 @@ def _finish(
         templates_uv=waveforms,
         before=window.before,
         columns=source.columns,
+        noise_uv=source.noise.noise_uv,
         parameters=p,
         seed=seed,
         filters=tuple(operation.describe() for operation in source.operations),
