@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.recording import Recording
-from ranvier.sorting.event_finder import FinderSettings
+from ranvier.sorting.event_finder import EventFinder, FinderSettings
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.spike_table import SpikeTable
 
@@ -28,7 +28,7 @@ def detect_recording(
     stop: int | None = None,
     progress: Callable[[float], None] | None = None,
     check: Callable[[], None] | None = None,
-) -> npt.NDArray[np.float64]:
+) -> EventFinder:
     """Find threshold events, in order, the same for any size of the blocks.
 
     Thresholds in SD hold from the first sample on: the noise of the first second is measured beforehand, and is
@@ -51,8 +51,8 @@ def detect_recording(
 
     Returns
     -------
-    noise_uv
-        ``(columns,)``: SD of the noise at the end; NaN for silent ones.
+    finder
+        Tells noise and thresholds as they were at the end.
     """
     first, last = recording.clip(recording.start if start is None else start, recording.stop if stop is None else stop)
     sites = StreamSites(recording.fs, recording.channels.take(columns), np.arange(len(columns), dtype=np.int64))
@@ -67,4 +67,4 @@ def detect_recording(
         if progress is not None:
             progress((block.stop - first) / (last - first))
     sorter.flush()
-    return np.asarray(noise.sd_uv, np.float64)
+    return sorter.finder

@@ -41,6 +41,8 @@ _STAGES = (
     (SpikeSorterPhase.TRAINING, 0.3, 0.2),
     (SpikeSorterPhase.TRAINING, 0.5, 0.2),
 )
+#: Of matching.
+_MATCHING = (SpikeSorterPhase.SORTING, 0.7, 0.3)
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
 
@@ -156,8 +158,15 @@ def sort_recording(
 
     with crew(workers, check) as team:
         templates = _learn(source, p, window, seed, team, reporter)
-        blocks = _match_all(templates, source, p, window, team, reporter(SpikeSorterPhase.SORTING, 0.7, 0.3))
+        blocks = _match_all(templates, source, p, window, team, reporter(*_MATCHING))
         return _finish(templates, blocks, source, p, window, seed, team)
+
+
+def phase_fraction(phase: SpikeSorterPhase, fraction: float) -> float:
+    """Return how far a phase is, 0 to 1, where the whole is as far as a sort reports."""
+    spans = [(begin, begin + share) for of, begin, share in (*_STAGES, _MATCHING) if of == phase]
+    begin, end = min(b for b, _ in spans), max(e for _, e in spans)
+    return min(1.0, max(0.0, (fraction - begin) / (end - begin)))
 
 
 Reporter = Callable[[SpikeSorterPhase, float, float], Callable[[float], None]]
