@@ -73,7 +73,7 @@ def test_sort_look_and_sort_again(recording: Path) -> None:
         other = SpikeSorterLaunchParams(
             dsource_id=str(recording),
             sink_dsrc_id="dbscan",
-            clusterer_params=SpikeSorterClustererParams(eps=3.0),
+            clusterer_params=SpikeSorterClustererParams(eps=10.0),
             seed=1,
         )
         sorter = videre.spike_sorter_launch(other).spike_sorter_id
