@@ -132,7 +132,7 @@ class SortPlan:
         signal, sorted_columns = raw, columns
         if self.stage2 is not None:
             signal, filters_ = FilteredRecording(raw, self.stage2), self.stage2.describe_stages()
-        elif len(columns) < len(raw.channels):
+        elif len(columns) < raw.channels.count(SignalType.AMP):
             signal, sorted_columns = _only(raw, columns), np.arange(len(columns), dtype=np.int64)
             filters_ = [describe_slice(raw.channels, signal.channels)]
         operations = filters(self.parameters, float(raw.fs), len(columns))

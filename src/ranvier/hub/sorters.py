@@ -110,6 +110,7 @@ class Sorters:
         try:
             return job.result(watch)
         except BaseException:
+            self._end(sorter)
             self._forget(sorter)
             raise
 
