@@ -20,9 +20,9 @@ from ranvier import classic
 CLIENTS = json.loads((Path(__file__).parents[2] / "docs" / "contract" / "clients.json").read_text(encoding="utf-8"))
 
 #: Documented clients that this version does not have yet.
-LATER_CLASSIC = ("SpikeSorterClient", "SpikesClient")
+LATER_CLASSIC = ("SpikeSorterClient",)
 #: Those that are there and raise CapabilityError until then.
-REFUSING = {"classic": ("spike_sorter", "spikes", "dashboard"), "typed": ()}
+REFUSING = {"classic": ("spike_sorter", "dashboard"), "typed": ()}
 
 
 @dataclass(frozen=True)

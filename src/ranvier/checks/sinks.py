@@ -334,8 +334,12 @@ def spike_trains_come_back(case: SinkCase) -> None:
                 sink.write_spike_trains("sorter", trains)
             return
         sink.write_spike_trains("sorter", trains)
+        sink.write_spike_trains("silent", trains.between(case.start, case.start))
         path = sink.commit()
     with open_session(path) as session:
+        assert len(session.spike_trains["silent"]) == 0, (
+            "trains without a spike are trains too (a slice may leave none)"
+        )
         got = session.spike_trains["sorter"]
         assert np.array_equal(got.counter, trains.counter)
         assert np.array_equal(got.unit, trains.unit)

@@ -18,7 +18,7 @@ from ranvier.models.spikesorter import SpikeSorterPhase
 from ranvier.recordings.provenance import new_record
 from ranvier.sorting.detecting import detect_recording
 from ranvier.sorting.geometry import geometry_of
-from ranvier.sorting.offline import SortedUnits, phase_fraction, sort_recording
+from ranvier.sorting.offline import SortedUnits, phase_end, sort_recording
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.requested import finder_settings
 from ranvier.sorting.spike_table import SpikeTable
@@ -117,8 +117,14 @@ class SortRun:
         return replace(plan, columns=plan.columns[np.isin(view.columns, usable.columns)])
 
     def _sort(self, plan: SortPlan, view: SortView, job: JobContext, writers: list[SpikeWriter], workers: int) -> Sites:
+        begun, before = SpikeSorterPhase.DETECTING, 0.0
+
         def report(phase: SpikeSorterPhase, whole: float) -> None:
-            self._at(job, phase, phase_fraction(phase, whole), _SORTING_SHARE * whole)
+            nonlocal begun, before
+            if phase != begun:
+                begun, before = phase, whole
+            left = phase_end(phase) - before
+            self._at(job, phase, min(1.0, (whole - before) / left) if left > 0 else 1.0, _SORTING_SHARE * whole)
 
         found = sort_recording(
             view.signal,

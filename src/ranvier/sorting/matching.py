@@ -116,15 +116,15 @@ class Matcher:
         order = np.lexsort((unit[:found], row[:found]))
         return Matched(row[order], unit[order], amplitude[order], fraction[order], gain[order]), projected
 
-    def features(self, matched: Matched, projected: F32, near: I32) -> F32:
+    def features(self, matched: Matched, projected: F32, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
 
         Parameters
         ----------
-        near
-            ``(channels, K)``: the sites that are looked at, by the site of a spike's template.
+        columns
+            ``(n, K)``: the sites that are looked at; -1: none.
         """
-        columns = np.ascontiguousarray(near[self.templates.sites[matched.unit]])
+        columns = np.ascontiguousarray(columns)
         out = np.empty((len(matched), columns.shape[1], projected.shape[1]), np.float32)
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
         if len(matched):

@@ -108,6 +108,13 @@ def write_units(
             for k in range(len(found))
         ]
     )
+    for shank, motion in enumerate(found.motion):
+        writer.log(
+            event="motion",
+            shank=shank,
+            time_sec=np.round(motion.time_sec, 3).tolist(),
+            shift_um=np.round(motion.shift_um, 2).tolist(),
+        )
     if len(found):
         templates = np.ascontiguousarray(found.templates_uv.transpose(0, 2, 1))
         writer.set_templates(np.arange(1, len(found) + 1), ntv, templates, before=found.before)

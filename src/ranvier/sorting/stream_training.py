@@ -67,7 +67,7 @@ def train_on_tape(
     blocks = list(range(source.blocks))
     with crew(1, check) as alone:
         whitening = source.learn_noise()
-        templates = learn_templates(source, plain, window, blocks, seed, alone, stage)
+        templates, _ = learn_templates(source, plain, window, blocks, seed, alone, stage, motion=False)
     fresh = TrainedUnits(
         templates,
         whitening,

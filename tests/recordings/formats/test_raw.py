@@ -174,16 +174,26 @@ class TestRefused:
             open_raw(tmp_path / "rec.dat", **{"fs": 1000.0, "num_channels": 5, **wrong})
 
 
-def test_damaged_sidecars(tmp_path: Path) -> None:
-    content = np.zeros((50, 5), "<i2").tobytes()
+def damaged_sidecars(folder: Path, examples: int) -> None:
     files = {
-        "rec.dat": content,
+        "rec.dat": np.zeros((50, 5), "<i2").tobytes(),
         "rec.dat.yaml": b"fs: 25000\nnum_channels: 5\ngain_uv: 0.5\nchannel_names: [a, b, c, d, e]\n",
     }
-    fuzz_reader(files, lambda folder: open_session(folder / "rec.dat"), tmp_path)
+    fuzz_reader(files, lambda where: open_session(where / "rec.dat"), folder, examples=examples)
 
 
-def test_damaged_params_py(tmp_path: Path) -> None:
-    content = np.zeros((50, 5), "<i2").tobytes()
+def damaged_params(folder: Path, examples: int) -> None:
     params = b"dat_path = 'rec.dat'\nn_channels_dat = 5\ndtype = 'int16'\noffset = 0\nsample_rate = 25000.\n"
-    fuzz_reader({"rec.dat": content, "params.py": params}, lambda folder: open_session(folder / "rec.dat"), tmp_path)
+    files = {"rec.dat": np.zeros((50, 5), "<i2").tobytes(), "params.py": params}
+    fuzz_reader(files, lambda where: open_session(where / "rec.dat"), folder, examples=examples)
+
+
+@pytest.mark.parametrize("damaged", [damaged_sidecars, damaged_params])
+def test_damaged(tmp_path: Path, damaged) -> None:
+    damaged(tmp_path, 40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damaged", [damaged_sidecars, damaged_params])
+def test_damaged_at_length(tmp_path: Path, damaged) -> None:
+    damaged(tmp_path, 300)
