@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.curation.plan import chain_of
+from ranvier.curation.groups import chain_of
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.slicing import describe_slice
 from ranvier.dsp.view import FilteredRecording
