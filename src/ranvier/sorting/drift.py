@@ -21,6 +21,7 @@ from ranvier.sorting.moving import Mover, can_move
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.peak_kernels import exclusive_peaks
 from ranvier.sorting.reservoir import Spikes
+from ranvier.sorting.residual_kernels import features_at
 from ranvier.sorting.source import SortSource
 
 F32 = npt.NDArray[np.float32]
@@ -173,11 +174,9 @@ def look(source: SortSource, basis: Basis, near: I32, block: int) -> Sightings:
     close = source.geometry.nearest(_LOOK_UM, 64)
     found = exclusive_peaks(-white, close, threshold, half, begin, begin + last - first, rows, sites)
     rows, sites = rows[: min(found, len(rows))], sites[: min(found, len(sites))]
-    columns = near[sites][:, :_PLACING_SITES]
-    offsets = np.arange(-basis.before, basis.samples - basis.before)
-    taken = white[rows[:, None, None] + offsets[None, None], np.maximum(columns, 0)[:, :, None]]
-    taken[columns < 0] = 0.0
-    features = np.asarray(taken @ basis.components.T, np.float32)
+    columns = np.ascontiguousarray(near[sites][:, :_PLACING_SITES])
+    features = np.empty((*columns.shape, len(basis.components)), np.float32)
+    features_at(white, rows - basis.before, columns, basis.components, features)
     return placed(Spikes(rows - begin + first, sites, features), source.geometry, near)
 
 

@@ -174,7 +174,7 @@ def _learn(
     source: SortSource, p: SorterParameters, window: Window, seed: int, team: Crew, reporter: Reporter
 ) -> Templates | MovingTemplates:
     """Return the templates of the recording's units, moving ones where the tissue moves."""
-    noise = source.learn_noise()
+    noise = source.learn_noise(team)
     if not np.isfinite(noise.noise_uv).any():
         raise DataProcessingError("every channel to sort is silent (constant, or without finite samples)")
     learned = [int(k) for k in spread(source.blocks, max(1, round(p.train_sec / p.block_sec)))]
@@ -297,9 +297,9 @@ def _finish(
         site=source.columns[best],
         position_um=positions,
         snr=np.asarray(snr[np.arange(len(final)), best], np.float64),
-        templates_uv=waveforms,
+        templates_uv=np.ascontiguousarray(waveforms[:, :, source.as_asked]),
         before=window.before,
-        columns=source.columns,
+        columns=source.columns[source.as_asked],
         parameters=p,
         seed=seed,
         filters=tuple(operation.describe() for operation in source.operations),

@@ -59,13 +59,14 @@ def match_block(
 ) -> Block:
     """Match one block; on request with the clean features of its spikes, as they are seen in that block."""
     matcher = view.matcher(block)
-    matched, projected = matcher.match(source.white(block))
+    white = source.white(block)
+    matched = matcher.match(white)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     inside = (sample >= first) & (sample < last)
     clean = np.zeros((0, 0, 0), np.float32)
     if features:
-        clean = matcher.features(matched, projected, near[view.main_sites(block, matched.unit)])[inside]
+        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[inside]
     return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], clean)
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, project
+from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.merging import MergeLimits, OneCloud, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, features_at, join, thin_indices
+from ranvier.sorting.reservoir import Spikes, join, thin_indices
+from ranvier.sorting.residual_kernels import features_at
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates, component_overlaps, on_sites
 from ranvier.sorting.whitening import Whitening
@@ -94,7 +95,10 @@ def gather(
         rows, sites = finder.find(finder.score(white), noise, low, low + last - first)
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
-        return Spikes(rows + (first - low), sites, features_at(project(white, basis.components), rows, sites, near))
+        columns = np.ascontiguousarray(near[sites])
+        features = np.empty((*columns.shape, len(basis.components)), np.float32)
+        features_at(white, rows, columns, basis.components, features)
+        return Spikes(rows + (first - low), sites, features)
 
     parts = []
     for k, part in enumerate(crew.map(one, blocks)):
