@@ -45,7 +45,7 @@ class StreamMatcher:
         self.trained = trained
         self.sure_before = _NEVER
         templates = trained.templates
-        self._thresholds = Matcher(templates, trained.parameters, trained.window.half).thresholds
+        self._thresholds = Matcher(templates, trained.parameters, trained.window).thresholds
         self._norms = templates.norms
         self._mains = np.ascontiguousarray(templates.waveforms.min(axis=1).argmin(axis=1), np.int32)
         seen = (templates.weights != 0).any(axis=2).astype(np.float32)
