@@ -203,6 +203,9 @@ class OnlineSorter:
         )
         near, same = self.finder.settings.near, self._same
         judged = len(events) if before == _FOREVER else int(np.searchsorted(events.counter, before + same))
+        if not len(events) and not len(spikes):
+            self._told_before, self._events, self._labelled = before, [], []
+            return events
         absorbed = np.zeros(len(events), np.uint8)
         absorb_events(
             events.counter[:judged],
