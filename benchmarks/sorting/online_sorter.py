@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.source import filters
 from ranvier.sorting.stream_training import train_on_tape
 from ranvier.sorting.tape import TrainingTape
+from ranvier.sorting.trained import TrainedUnits, load_units
 
 I64 = npt.NDArray[np.int64]
 PARAMETERS = SorterParameters()
@@ -30,8 +32,21 @@ def live_sorter(fs: Fraction, channels: ChannelTable, tape: TrainingTape | None 
     return OnlineSorter(sites, chain, SorterSettings().finder(sites), tape=tape), chain
 
 
-def trained_on(recording: Recording, seconds: float) -> OnlineSorter:
+def trained_on(recording: Recording, seconds: float, kept: Path | None = None) -> OnlineSorter:
     """Return a sorter that was trained on the first seconds of a recording, as fast as they can be read."""
+    sorter, _ = live_sorter(recording.fs, recording.channels)
+    if kept is None or not kept.exists():
+        units = learned(recording, seconds)
+        if kept is not None:
+            units.save(kept)
+    else:
+        units = load_units(kept)
+    sorter.use(units)
+    return sorter
+
+
+def learned(recording: Recording, seconds: float) -> TrainedUnits:
+    """Return what is learned from the first seconds of a recording."""
     tape = TrainingTape(recording.fs, recording.channels, TAPE_BYTES, 1)
     teacher, chain = live_sorter(recording.fs, recording.channels, tape)
     stop = recording.start + int(seconds * recording.fs)
@@ -47,9 +62,7 @@ def trained_on(recording: Recording, seconds: float) -> OnlineSorter:
         report=lambda fraction: None,
         check=lambda: None,
     )
-    sorter, _ = live_sorter(recording.fs, recording.channels)
-    sorter.use(units)
-    return sorter
+    return units
 
 
 @dataclass

@@ -23,6 +23,8 @@ U8 = npt.NDArray[np.uint8]
 _CLOSE = 0.6
 #: How far from a trough's place the best projection is looked for, in samples.
 _STEPS = 3
+#: Share of a unit's energy on its main site that a trough there must have, in its place, to be looked at at all.
+_MAIN = 0.2
 _LANES = 16
 
 
@@ -53,6 +55,9 @@ def gated_pursuit_reference(
                 if not (x < gate and x <= white[main, t - 1] and x < white[main, t + 1]):
                     continue
                 r = t - before
+                own = waveforms[u, 0, np.flatnonzero(sites[u] == main)[0]].astype(np.float64)
+                if r < 0 or r + length > samples or not white[main, r : r + length] @ own > _MAIN * (own @ own):
+                    continue
                 if not project(u, r) > _CLOSE * low:
                     continue
                 three = (project(u, r - 1), project(u, r), project(u, r + 1))
@@ -128,11 +133,26 @@ def _look(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Add the candidates of a unit whose trough lies in rows ``[t_first, t_last]``."""
     main, low = mains[u], _least(norms[u], thresholds[u], prior, amplitudes[0])
+    length, k_main = waveforms.shape[3], 0
+    while sites[u, k_main] != main:
+        k_main += 1
+    own = waveforms[u, 0, k_main]
+    least = np.float32(0.0)
+    for s in range(length):
+        least += own[s] * own[s]
+    least *= np.float32(_MAIN)
     for t in range(max(1, t_first), min(t_last, white.shape[1] - 2) + 1):
         x = white[main, t]
         if not (x < gate and x <= white[main, t - 1] and x < white[main, t + 1]):
             continue
         r = t - before
+        if r < 0 or r + length > white.shape[1]:
+            continue
+        part = np.float32(0.0)
+        for s in range(length):
+            part += white[main, r + s] * own[s]
+        if not part > least:
+            continue
         here = _project(white, waveforms, sites, u, r, lanes)
         if not here > _CLOSE * low:
             continue

@@ -159,7 +159,8 @@ class OnlineSorter:
         sure = block.stop - self.finder.settings.hold
         if self._matcher is not None:
             sure = min(sure, self._matcher.sure_before)
-        told.append(self._tell(sure - 2 * self._same))
+        if (before := sure - 2 * self._same) > self._told_before:
+            told.append(self._tell(before))
         return SpikeTable.concatenate(told)
 
     def flush(self) -> SpikeTable:

@@ -23,7 +23,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 #: Length of the windows, and how far behind them overlapping spikes are looked for.
-WINDOW_SEC = 2.5e-3
+WINDOW_SEC = 1.25e-3
 AHEAD_SEC = 0.5e-3
 #: A unit is looked for where its main site has a trough of so many SD of the whitened noise (docs/decisions/0022).
 GATE_SD = -2.0
