@@ -7,8 +7,8 @@ Software latency with a simulated source. The source is an open loop: it release
 waits for the sorter, so queueing shows. The sorter is trained on the beginning of the recording (as fast as it can be
 read; ``--units FILE`` keeps what was learned) and labels what follows; ``--offline`` sorts the recording at rest too,
 for comparison on the same spikes. ``L_sw`` counts from the arrival of the packet with the last sample a label needs
-(0.5 ms after the trough) to the label; ``L_label`` from the time the trough was sampled. Without a sorter the labels are
-those of the truth, handed back as soon as their samples are there: the harness's own floor.
+(0.5 ms after the trough) to the label; ``L_label`` from the time the trough was sampled. Without a sorter the labels
+are those of the truth, handed back as soon as their samples are there: the harness's own floor.
 """
 
 from __future__ import annotations
