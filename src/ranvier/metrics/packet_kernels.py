@@ -322,21 +322,22 @@ def _between(
     """Fill what lies outside event windows: the packet less what lies in them."""
     row, mean = samples[0], exact[MEAN, c]
     inside, first, second = 0, 0.0, 0.0
-    least, most = np.inf, -np.inf
+    lowest, highest = _INF, -_INF
     cursor = a
-    for e in range(events + 1):
-        begin = min(b, max(a, crossings[e] - pre)) if e < events else b
-        end = min(b, crossings[e] + post + 1) if e < events else b
-        if begin > cursor:
-            _, bottom, top = extent(samples, cursor, begin)
-            least, most = min(least, bottom), max(most, top)
-        for i in range(max(cursor, begin), end):
-            if not np.isnan(row[i]):
-                x = np.float64(row[i]) - mean
+    for e in range(events):
+        end = min(b, crossings[e] + post + 1)
+        for i in range(max(cursor, min(b, crossings[e] - pre)), end):
+            value = row[i]
+            if not np.isnan(value):
+                x = np.float64(value) - mean
                 inside += 1
                 first += x
                 second += x * x
+                lowest, highest = min(lowest, value), max(highest, value)
         cursor = max(cursor, end)
+    least, most = single[MIN, c], single[MAX, c]
+    if least == lowest or most == highest:  # else they do not lie in windows
+        least, most = _extent_between(samples, a, b, crossings, events, pre, post)
     n = np.int64(single[N, c]) - inside
     single[ISI_N, c], single[ISI_MIN, c], single[ISI_MAX, c] = n, least, most
     if n == 0:
@@ -346,6 +347,19 @@ def _between(
     if inside > 0 and squares < 1e-3 * exact[M2, c]:  # too little is left of a difference of large numbers
         shift, squares = _between_directly(row, a, b, crossings, events, pre, post, mean, n)
     exact[ISI_MEAN, c], exact[ISI_M2, c] = mean + shift, squares
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _extent_between(samples: Any, a: Any, b: Any, crossings: Any, events: Any, pre: Any, post: Any) -> Any:
+    least, most = np.float64(np.inf), np.float64(-np.inf)
+    cursor = a
+    for e in range(events + 1):
+        begin = min(b, crossings[e] - pre) if e < events else b
+        if begin > cursor:
+            _, bottom, top = extent(samples, cursor, begin)
+            least, most = min(least, bottom), max(most, top)
+        cursor = max(cursor, min(b, crossings[e] + post + 1)) if e < events else b
+    return np.float32(least), np.float32(most)
 
 
 @register_jitable  # type: ignore[untyped-decorator]
