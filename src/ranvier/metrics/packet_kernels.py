@@ -12,7 +12,6 @@ from numba.extending import register_jitable
 from ranvier.detect.kernels import row_crossings
 from ranvier.detect.threshold import ThresholdDetector
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import WIDTH, prefetch, turn
 from ranvier.metrics.packet_columns import (
     AT_MAX,
     AT_MIN,
@@ -47,6 +46,8 @@ from ranvier.metrics.packet_columns import (
 )  # fmt: skip
 from ranvier.metrics.row_kernels import (
     DRAWN,
+    GROUP,
+    columns_to_rows,
     extent,
     first_of,
     mark_missing,
@@ -63,10 +64,6 @@ I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
-#: Columns that are turned into rows together: a cache line of int16 counts, two of float32.
-GROUP = 32
-#: Rows that are asked for before they are turned.
-AHEAD = 32
 
 _EMPTY = np.array(EMPTY_SINGLE, dtype=np.float32)
 _NAN = np.float32(np.nan)
@@ -194,7 +191,7 @@ def packet_rows(
     crossings = np.empty(n, np.int64)
     for group in range(left, right, GROUP):
         width = min(GROUP, right - group)
-        _turn(samples, group, width, turned)
+        columns_to_rows(samples, group, width, turned)
         for k in range(width):
             c = group + k
             _scale(turned[k], gain[c], offset[c], row[0])
@@ -202,22 +199,6 @@ def packet_rows(
                 row, first, stop, a, b, origin, levels[c], in_sd[c], wings[c], near, away, drawn, crossings,
                 exact, single, c,
             )  # fmt: skip
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _turn(samples: Any, left: Any, width: Any, turned: Any) -> Any:
-    """Turn columns into rows: each line of the cache is read once (columns of a power of two share cache sets)."""
-    n = samples.shape[0]
-    inner, across = n // WIDTH * WIDTH, width // WIDTH * WIDTH
-    for i in range(0, inner, WIDTH):
-        for k in range(i + AHEAD, i + AHEAD + WIDTH):
-            prefetch(samples, k, left)
-            prefetch(samples, k, left + GROUP // 2)
-        for k in range(0, across, WIDTH):
-            turn(samples, i, left + k, turned, k, i)
-    for i in range(n):
-        for k in range(across if i < inner else 0, width):
-            turned[k, i] = samples[i, left + k]
 
 
 @register_jitable  # type: ignore[untyped-decorator]
