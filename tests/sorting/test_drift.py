@@ -23,6 +23,7 @@ from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.templates import Templates, component_overlaps
 from ranvier.sorting.whitening import Whitening
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -133,6 +134,16 @@ def test_moving_templates_give_the_same_bits_for_any_number_of_workers(
             np.testing.assert_array_equal(getattr(again, name), getattr(followed, name))
 
 
+@pytest.mark.slow
+def test_motion_is_told_from_all_blocks_where_half_of_them_are_learned_from(
+    moving: tuple[ArrayRecording, I64, I64], followed: SortedUnits
+) -> None:
+    recording, times, units = moving
+    found = sort_recording(recording, SorterParameters(train_sec=SECONDS / 2))
+    assert min(accuracies(found, times, units)) > 0.9
+    np.testing.assert_allclose(found.motion[0].shift_um, followed.motion[0].shift_um, atol=5.0)
+
+
 def test_progress_rises_and_it_can_be_cancelled_while_templates_are_measured(
     moving: tuple[ArrayRecording, I64, I64],
 ) -> None:
@@ -214,7 +225,7 @@ def test_what_spikes_show_corrects_moved_templates_where_they_were_seen() -> Non
 def test_features_come_home_and_matchers_are_held_in_bounds() -> None:
     drift, templates = drifting()
     near = drift.geometry.nearest(500.0, 64)
-    follower = Follower(moved_templates(templates, drift, near), SorterParameters(), 5)
+    follower = Follower(moved_templates(templates, drift, near), SorterParameters(), Window(21, 39, 5))
     unit = np.array([0, 1, 0], np.int32)
     for block in range(11):
         seen = np.float32(0.9) * follower.expected(block, unit)
