@@ -162,7 +162,9 @@ def test_the_same_seed_gives_the_same_spikes_with_less_workers_and_a_small_budge
     assert "memory" in videre.get_spike_sorter_state(sorter.spike_sorter_id).warn_msg
     with SpikeStore.open(folder / "rec_SIMULATED.small.spikes") as store:
         assert store.info.parameters["block_sec"] < 0.25
-        assert abs(len(store) - len(expected[0])) < 0.1 * len(expected[0])
+        again = store.select().samples
+    apart = np.abs(expected[0][:, None] - again).min(axis=1)
+    assert np.mean(apart <= 15) > 0.95  # the same spikes, within 0.5 ms
 
 
 def test_a_part_of_time_and_channels(videre: VidereClient, ds: DatasetMetadata, folder: Path) -> None:
