@@ -92,9 +92,9 @@ def test_parts_of_one_neuron_become_one_unit_and_their_times_agree() -> None:
     one, other = train(3), train(4)
     early, late = split(one)
     templates = np.stack([wave(60.0), wave(62.0, 92.0, centre=33), wave(66.0, 95.0)])
-    merged = merge_units(templates, [late, early + 3, other], np.array([[0, 60.0], [0, 62.0], [0, 66.0]]), RATE)
+    merged = merge_units(templates, [late, early - 3, other], np.array([[0, 60.0], [0, 62.0], [0, 66.0]]), RATE)
     assert merged.kept_as.tolist() == [0, 0, 2]
-    assert merged.shift.tolist() == [0, -3, 0]
+    assert merged.shift.tolist() == [0, 3, 0]
     [decision] = merged.decisions
     assert (decision.kept, decision.absorbed) == (0, 1)
 
@@ -109,18 +109,22 @@ def test_units_far_apart_unlike_or_empty_stay() -> None:
     assert unlike.kept_as.tolist() == [0, 1]
 
 
-def test_two_clouds_veto_a_merge() -> None:
-    early, late = split(train(3))
-    templates = np.stack([wave(20.0), wave(20.0)])
+def test_where_too_few_pairs_can_judge_the_spikes_are_asked() -> None:
+    early, late = (half[::40] for half in split(train(3)))
+    templates = np.stack([wave(20.0), wave(32.0, centre=31)])
     asked = []
 
-    def unimodal(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-        asked.append((a, b))
-        return False
+    def one_cloud(a: int, b: int, shift: int) -> bool:
+        asked.append((a, b, shift))
+        return answer
 
-    kept = merge_units(templates, [early, late], np.zeros((2, 2)), RATE, unimodal=unimodal)
-    assert kept.kept_as.tolist() == [0, 1]
-    assert asked == [((1,), (0,))]
+    for answer in (False, True):
+        kept = merge_units(templates, [early, late], np.zeros((2, 2)), RATE, one_cloud=one_cloud)
+        assert len(set(kept.kept_as.tolist())) == (1 if answer else 2)
+    first = int(len(late) > len(early))
+    assert asked == [(first, 1 - first, -1 if first else 1)] * 2
+    alone = merge_units(templates, [early, late], np.zeros((2, 2)), RATE)
+    assert alone.kept_as.tolist() == [0, 1]
 
 
 def test_a_chain_of_parts_becomes_one_unit_with_shifts_to_the_largest() -> None:
@@ -129,9 +133,9 @@ def test_a_chain_of_parts_becomes_one_unit_with_shifts_to_the_largest() -> None:
     parts[0] = np.sort(np.concatenate([parts[0], parts[1][::2]]))
     parts[1] = parts[1][1::2]
     templates = np.stack([wave(50.0, centre=30), wave(50.0, centre=32), wave(50.0, centre=27)])
-    moved = [parts[0], parts[1] + 2, parts[2] - 3]
+    moved = [parts[0], parts[1] - 2, parts[2] + 3]
     merged = merge_units(templates, moved, np.zeros((3, 2)), RATE)
     assert merged.kept_as.tolist() == [0, 0, 0]
-    assert merged.shift.tolist() == [0, -2, 3]
+    assert merged.shift.tolist() == [0, 2, -3]
     joined = np.sort(np.concatenate([moved[u] + merged.shift[u] for u in range(3)]))
     np.testing.assert_array_equal(joined, whole)

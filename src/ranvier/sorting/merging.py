@@ -1,10 +1,10 @@
 """Which units are parts of one neuron: alike in shape, near each other, and never firing within a refractory period.
 
 Stage S8. Pairs are taken from the most alike to the least; a merged unit takes part in what follows with its summed
-template and joined train. Three proofs are asked for: the templates differ by little at the best lag (normalised
+template and joined train. Two proofs are asked for: the templates differ by little at the best lag (normalised
 absolute difference, as the ``l1`` distance of SpikeInterface's auto-merge, Garcia et al. 2026), the cross-correlogram
-is refractory (see :mod:`ranvier.sorting.correlograms`), and, where features are given, their projection on the axis
-between the two clusters has a single mode (ISO-CUT).
+is refractory (see :mod:`ranvier.sorting.correlograms`). Where there are too few pairs to say, the spikes themselves are
+asked (:mod:`ranvier.sorting.clouds`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-#: ``unimodal(units_a, units_b) -> bool``: whether the spikes of two groups of units form one cloud.
-Unimodal = Callable[[tuple[int, ...], tuple[int, ...]], bool]
+#: ``one_cloud(a, b, shift) -> bool``: whether the spikes of a and those of b, moved by ``shift``, form one cloud.
+OneCloud = Callable[[int, int, int], bool]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def template_difference(a: F32, b: F32, most_lag: int) -> tuple[float, int]:
         ``sum |a - b| / (sum |a| + sum |b|)`` over the samples that both have at that lag: 0 for equal ones, 1 for
         ones that share no channel.
     lag
-        ``b[t]`` is compared with ``a[t + lag]``: adding the lag to the times of b's spikes aligns them with a's.
+        ``b[t]`` is compared with ``a[t + lag]``: the same spike begins ``lag`` samples later in b's waveform than in
+        a's, so b's times less the lag agree with a's.
     """
     best, best_lag = np.inf, 0
     samples = len(a)
@@ -119,7 +120,7 @@ def merge_units(
     sampling_rate_hz: float,
     limits: MergeLimits | None = None,
     *,
-    unimodal: Unimodal | None = None,
+    one_cloud: OneCloud | None = None,
 ) -> Merged:
     """Decide which units are parts of one neuron.
 
@@ -133,10 +134,10 @@ def merge_units(
         ``(units, 2)``.
     sampling_rate_hz
         Of templates and trains.
-    unimodal
-        Asked last, with the units that either side consists of.
+    one_cloud
+        Asked where a correlogram has too few pairs to judge, with the unit of the most spikes of either side.
     """
-    state = _Merging(templates, trains, positions_um, sampling_rate_hz, limits or MergeLimits(), unimodal)
+    state = _Merging(templates, trains, positions_um, sampling_rate_hz, limits or MergeLimits(), one_cloud)
     state.run()
     return state.merged
 
@@ -149,13 +150,14 @@ class _Merging:
         positions_um: F64,
         rate: float,
         limits: MergeLimits,
-        unimodal: Unimodal | None,
+        one_cloud: OneCloud | None,
     ) -> None:
         self.templates = templates.copy()
         self.trains = list(trains)
         self.positions = np.array(positions_um, np.float64)
-        self.weights = np.array([len(train) for train in trains], np.float64)
-        self.rate, self.limits, self.unimodal = rate, limits, unimodal
+        self.counts = [len(train) for train in trains]
+        self.weights = np.array(self.counts, np.float64)
+        self.rate, self.limits, self.one_cloud = rate, limits, one_cloud
         self.most_lag = round(limits.lag_ms * 1e-3 * rate)
         self.parts: list[tuple[int, ...]] = [(u,) for u in range(len(trains))]
         count = len(trains)
@@ -190,16 +192,24 @@ class _Merging:
                 self.open[(a, b)] = found
 
     def _judge(self, a: int, b: int, difference: float, lag: int) -> None:
-        first, second, shift = (a, b, lag) if self.weights[a] >= self.weights[b] else (b, a, -lag)
+        first, second, shift = (a, b, -lag) if self.weights[a] >= self.weights[b] else (b, a, lag)
         limits = self.limits
         tested = cross_refractory(self.trains[first], self.trains[second] + shift, self.rate)
         proven = tested.ratio <= limits.ratio and tested.p_value <= limits.p_value
-        if not proven and (tested.is_independent(limits.ratio) or difference > limits.difference_without_proof):
-            return
-        if self.unimodal is not None and not self.unimodal(self.parts[first], self.parts[second]):
-            return
+        if not proven:
+            if tested.is_independent(limits.ratio):
+                return
+            if difference > limits.difference_without_proof and not self._is_one_cloud(first, second, shift):
+                return
         self.merged.decisions.append(Merge(first, second, shift, difference, tested.ratio, tested.expected))
         self._join(first, second, shift)
+
+    def _is_one_cloud(self, a: int, b: int, shift: int) -> bool:
+        if self.one_cloud is None:
+            return False
+        first, second = (max(self.parts[u], key=lambda v: (self.counts[v], -v)) for u in (a, b))
+        moved = shift + self.merged.shift[second] - self.merged.shift[first]
+        return self.one_cloud(first, second, int(moved))
 
     def _join(self, kept: int, absorbed: int, shift: int) -> None:
         members = list(self.parts[absorbed])
@@ -209,7 +219,7 @@ class _Merging:
         self.trains[kept] = np.sort(np.concatenate([self.trains[kept], self.trains[absorbed] + shift]))
         self.trains[absorbed] = self.trains[absorbed][:0]
         share = self.weights[absorbed] / (self.weights[kept] + self.weights[absorbed])
-        moved = _shifted(self.templates[absorbed], shift)
+        moved = _shifted(self.templates[absorbed], -shift)
         self.templates[kept] += np.float32(share) * (moved - self.templates[kept])
         self.positions[kept] += share * (self.positions[absorbed] - self.positions[kept])
         self.weights[kept] += self.weights[absorbed]

@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, project
 from ranvier.sorting.candidates import CandidateFinder
+from ranvier.sorting.clouds import Averages, CloudTest, Cluster, averages_of
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
-from ranvier.sorting.merging import MergeLimits, merge_units
+from ranvier.sorting.leftovers import clear_of_larger
+from ranvier.sorting.merging import MergeLimits, OneCloud, merge_units
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.reservoir import Spikes, features_at, join, thin, thin_indices
 from ranvier.sorting.source import SortSource, spread
-from ranvier.sorting.templates import Templates, on_sites
+from ranvier.sorting.templates import Templates
 from ranvier.sorting.whitening import Whitening
 
 F32 = npt.NDArray[np.float32]
@@ -69,31 +71,48 @@ def learn_shapes(source: SortSource, parameters: SorterParameters, window: Windo
     )
 
 
+def candidate_finder(
+    source: SortSource, parameters: SorterParameters, window: Window, basis: Basis, blocks: list[int]
+) -> tuple[CandidateFinder, F32]:
+    """Return the matched filter for spikes to learn from, and centre and SD of its output on noise."""
+    finder = CandidateFinder(
+        basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half
+    )
+    return finder, finder.noise_of(finder.score(source.white(blocks[len(blocks) // 2])))
+
+
+def quota_of(parameters: SorterParameters, blocks: list[int]) -> int:
+    """Return how many spikes of one site are taken from one block, at most."""
+    return max(4, -(-2 * parameters.events_per_site // len(blocks)))
+
+
 def gather(
     source: SortSource,
     parameters: SorterParameters,
     window: Window,
-    basis: Basis,
+    finder: CandidateFinder,
+    noise: F32,
     blocks: list[int],
     crew: Crew,
     report: Report,
 ) -> Spikes:
-    """Return the spikes of some blocks that the sorter learns from."""
-    finder = CandidateFinder(
-        basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half
-    )
-    noise = finder.noise_of(finder.score(source.white(blocks[len(blocks) // 2])))
+    """Return the spikes of some blocks that the sorter learns from first: those that no larger one covers."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    quota = max(4, -(-2 * parameters.events_per_site // len(blocks)))
+    quota = quota_of(parameters, blocks)
+    same = source.geometry.distance_um <= parameters.template_radius_um
 
     def one(block: int) -> Spikes:
         white = source.white(block)
         first, last = source.bounds(block)
         low = source.margin - window.before
-        rows, sites = finder.find(finder.score(white), noise, low, low + last - first)
+        score = finder.score(white)
+        rows, sites = finder.find(score, noise, low, low + last - first)
+        clear = clear_of_larger(rows, sites, score[rows, sites], same, window.samples)
+        rows, sites = rows[clear], sites[clear]
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
-        return Spikes(rows + (first - low), sites, features_at(project(white, basis.components), rows, sites, near))
+        projected = project(white, finder.basis.components)
+        return Spikes(rows + (first - low), sites, features_at(projected, rows, sites, near))
 
     parts = []
     for k, part in enumerate(crew.map(one, blocks)):
@@ -112,36 +131,48 @@ def first_templates(
     report: Report,
 ) -> Templates:
     """Cluster each site's spikes, average the clusters, join what is one neuron seen from two sites."""
+    found = cluster_averages(
+        spikes, source, parameters, basis, np.random.SeedSequence(seed, spawn_key=(2,)), crew, report
+    )
+    kept = np.flatnonzero(is_unit(found.templates, source, parameters))
+    return join_averages(found.take(kept), source, parameters)[0]
+
+
+def cluster_averages(
+    spikes: Spikes,
+    source: SortSource,
+    parameters: SorterParameters,
+    basis: Basis,
+    seed: np.random.SeedSequence,
+    crew: Crew,
+    report: Report,
+) -> Averages:
+    """Cluster each site's spikes; return the averages of the clusters."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     inner = source.geometry.distance_um[np.arange(source.channels)[:, None], near] <= parameters.neighbor_radius_um
     inner &= near >= 0
     order = np.argsort(spikes.site, kind="stable")
     bounds = np.searchsorted(spikes.site[order], np.arange(source.channels + 1))
 
-    def one(site: int) -> list[tuple[F32, I64]]:
+    def one(site: int) -> list[Cluster]:
         own = order[bounds[site] : bounds[site + 1]]
         if len(own) < parameters.min_cluster:
             return []
         features = spikes.features[own]
         flat = np.ascontiguousarray(features[:, inner[site]].reshape(len(own), -1))
-        labels = cluster_site(flat, parameters, np.random.SeedSequence(seed, spawn_key=(2, site)))
+        labels = cluster_site(flat, parameters, np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, site)))
         made = []
         for label in range(int(labels.max()) + 1):
             members = labels == label
             if members.sum() >= parameters.min_cluster:
-                made.append((features[members].mean(axis=0), spikes.sample[own[members]]))
+                made.append(Cluster.of(site, features[members], spikes.sample[own[members]]))
         return made
 
-    sites, means, trains = [], [], []
+    found: list[Cluster] = []
     for site, made in enumerate(crew.map(one, range(source.channels))):
         report((site + 1) / source.channels)
-        for mean, train in made:
-            sites.append(site)
-            means.append(mean)
-            trains.append(np.sort(train))
-    found = on_sites(sites, means, near, basis, source.geometry)
-    kept = np.flatnonzero(is_unit(found, source, parameters))
-    return join_units(found.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
+        found += made
+    return averages_of(found, near, basis, source.geometry)
 
 
 def is_unit(templates: Templates, source: SortSource, parameters: SorterParameters) -> npt.NDArray[np.bool_]:
@@ -174,10 +205,31 @@ def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64
     return waveforms, np.asarray(snr[np.arange(len(templates)), best], np.float64), best
 
 
+def join_averages(averages: Averages, source: SortSource, parameters: SorterParameters) -> tuple[Templates, I64]:
+    """Merge the averages that are one neuron; return the templates that remain, and the spikes of each."""
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    test = CloudTest(averages, near, parameters.neighbor_radius_um, parameters.latent_dim, parameters.isocut_threshold)
+    joined, kept_as, _ = join_units(
+        averages.templates, averages.trains, parameters, float(source.fs), one_cloud=test.one_cloud
+    )
+    counts = np.array([len(train) for train in averages.trains], np.float64)
+    return joined, np.bincount(kept_as, counts, minlength=len(joined)).astype(np.int64)
+
+
 def join_units(
-    templates: Templates, trains: list[I64], parameters: SorterParameters, fs_hz: float
+    templates: Templates,
+    trains: list[I64],
+    parameters: SorterParameters,
+    fs_hz: float,
+    *,
+    one_cloud: OneCloud | None = None,
 ) -> tuple[Templates, I64, I64]:
     """Merge the units that are one neuron.
+
+    Parameters
+    ----------
+    one_cloud
+        See :func:`ranvier.sorting.merging.merge_units`.
 
     Returns
     -------
@@ -194,6 +246,7 @@ def join_units(
         templates.positions_um,
         fs_hz,
         MergeLimits(difference=parameters.merge_difference),
+        one_cloud=one_cloud,
     )
     remaining = np.unique(merged.kept_as)
     counts = np.array([len(train) for train in trains], np.float64)
