@@ -231,9 +231,9 @@ def test_a_train_that_follows_another_is_its_shadow_and_independent_ones_are_not
     trains = [train, follower, other]
     assert shadows(trains, np.array([900.0, 100.0, 50.0]), np.zeros((3, 2)), RATE).tolist() == [False, True, False]
     assert not shadows(trains, np.array([900.0, 100.0, 50.0]), np.array([[0, 0], [0, 900], [0, 0.0]]), RATE).any()
-    halves = [train[::2], np.sort(other[::3])]
-    behind = np.sort(np.concatenate([halves[0] + 40, halves[1] + 21]))  # of two larger ones, by lags of their own
-    both = [train[::2], other[::3], behind, other + 4000]
+    loose = random.integers(0, 600 * RATE, 700)
+    behind = np.sort(np.concatenate([train[::3] + 40, other[::2] + 21, loose]))  # of two larger ones, by own lags
+    both = [train, other, behind, other + 4000]
     assert shadows(both, np.array([900.0, 800.0, 50.0, 60.0]), np.zeros((4, 2)), RATE).tolist() == [0, 0, 1, 0]
     assert locked_share(other, train, RATE) < 0.05
     assert locked_share(follower, np.array([10**9]), RATE) == 0.0
