@@ -126,7 +126,7 @@ class CloudTest:
     @cached_property
     def _moved(self) -> F32:
         """``(lags, P, P)``: features of a spike seen ``lag - samples + 1`` samples later."""
-        return component_overlaps(self.averages.templates.basis.components)[0]
+        return np.ascontiguousarray(component_overlaps(self.averages.templates.basis.components)[0])
 
     def one_cloud(self, a: int, b: int, shift: int) -> bool:
         """Return whether b, its times moved by ``shift``, and a are parts of one cloud."""
