@@ -37,6 +37,7 @@ def test_development_and_evaluation_seeds_never_meet() -> None:
         recipes.RECIPES["tetrode"].seed("test", 0)
 
 
+@pytest.mark.slow
 def test_a_seed_makes_one_recording_and_another_seed_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = our_generate.make("tetrode", 5)
     monkeypatch.setenv("RANVIER_BENCH_DATA", str(tmp_path / "again"))
@@ -75,6 +76,7 @@ def test_blocks_are_the_same_whatever_their_size() -> None:
     np.testing.assert_array_equal(whole(20_000), whole(3_000))
 
 
+@pytest.mark.slow
 def test_pairs_fire_together_and_are_of_all_similarities() -> None:
     truth = our_generate.make("ours_64ch_collisions", 5)
     for unit in range(0, 8, 2):

@@ -1,4 +1,4 @@
-"""Every documented method of the classic clients, but those of sorting."""
+"""Every documented method of the classic clients, but those of the sorter."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.lib.fsys import COLUMNS, FileSysResponse
 from ranvier.classic.lib.sig_metrics import SignalMetrics, SignalMetricsStatus
 from ranvier.classic.lib.signals_snapshot import PSD, Signals
+from ranvier.classic.lib.spikes import SpikesMetadata, SpikesSet
 from ranvier.classic.lib.summa import SummaAnalysis, SummaStatus
 from ranvier.classic.metrics_client import MetricsClient
 from ranvier.classic.signals_client import SignalsClient
+from ranvier.classic.spikes_client import NEURON_COLUMNS, SpikesClient
 from ranvier.classic.utils.enums import ClientType, SystemMode
 from ranvier.classic.utils.util import make_signal_selector
 from ranvier.classic.workspace_client import COLUMNS as WORKSPACE_COLUMNS
 from ranvier.classic.workspace_client import WorkspaceClient
 from ranvier.exceptions import CapabilityError
+from ranvier.recordings import open_session
 
 FS = 30_000
 
@@ -96,8 +99,8 @@ def allego_clients(e: Engine) -> None:
     client = e.classic_allego()
     assert isinstance(client.workspace(), WorkspaceClient)
     assert isinstance(client.signal_metrics(), MetricsClient)
+    assert isinstance(client.spikes(), SpikesClient)
     client.refuses(CapabilityError, "spike_sorter")  # documented to come with sorting
-    client.refuses(CapabilityError, "spikes")
 
 
 @classics("WorkspaceClient", "__init__", "hubs", "id", "workspace_save", "workspace_switch", "workspace_delete",
@@ -173,7 +176,8 @@ def videre_itself(e: Engine) -> None:
     assert set(client.hubs["default"]) == {"ip_address", "ports"}
     assert isinstance(client.signal_metrics(), MetricsClient)
     assert isinstance(client.signals(), SignalsClient)
-    for later in ("spike_sorter", "spikes", "dashboard"):
+    assert isinstance(client.spikes(), SpikesClient)
+    for later in ("spike_sorter", "dashboard"):
         client.refuses(CapabilityError, later)  # documented to come with their capabilities
 
 
@@ -211,6 +215,74 @@ def videre_summa(e: Engine) -> None:
     assert list(each.datasource_stats) == [dataset.id]
     assert client.summa_clear_sessions() is None
     assert client.summa_list_sessions() == {}
+
+
+@classics("SpikesClient", "__init__", "get_spikes_metadata", "get_spike_rasters", "get_spike_waveforms",
+          "get_spike_timestamps", "get_neuron_timestamps", "get_neurons", "convert_kilosort_output")  # fmt: skip
+def spikes_of_a_dataset(e: Engine) -> None:
+    videre, typed = e.classic_hub("VidereClient"), e.videre()
+    typed.convert_spikes(e.recording)
+    dataset = videre.link_data_file(e.recording, calc_metrics=False)
+    client = e.sub(videre.spikes())
+    truth = open_session(e.recording).spike_trains["ground_truth"]
+    found = client.get_spike_timestamps(dataset.id, [3.5, 4.5])
+    inside = (truth.counter >= 3.5 * FS) & (truth.counter < 4.5 * FS)
+    assert found["timestamps"].tolist() == truth.counter[inside].tolist()  # sample counters
+    assert found["labels"].tolist() == truth.unit[inside].tolist()
+    assert (found["timestamps"].dtype, found["labels"].dtype) == (np.float64, np.int32)
+    site = int(truth.site[0])
+    by_neuron = client.get_neuron_timestamps(dataset.id, [3.0, 5.0], [site])
+    assert sum(map(len, by_neuron.values())) == (truth.site == site).sum()
+    raster = client.get_spike_rasters(dataset.id)
+    assert isinstance(raster, pd.DataFrame)
+    assert raster["timestamps"].tolist() == truth.counter.tolist()
+    assert raster.attrs["time_range"] == [3.0, 5.0]  # s
+    waveforms = client.get_spike_waveforms(dataset.id, [3.5, 4.5])
+    assert (waveforms.dtype, len(waveforms)) == (np.float32, int(inside.sum()))
+    assert 10 < np.abs(waveforms).max() < 1000  # uV
+    neurons = client.get_neurons(dataset.id)
+    assert tuple(neurons.columns) == NEURON_COLUMNS
+    assert neurons["spike_count"].sum() == len(truth)
+    about = client.get_spikes_metadata(dataset.id)
+    assert isinstance(about, SpikesMetadata)
+    assert len(about.neurons) == len(neurons)
+    phy = e.folder / "phy"
+    phy.mkdir()
+    np.save(phy / "spike_times.npy", truth.counter - 3 * FS)
+    np.save(phy / "spike_clusters.npy", truth.unit)
+    assert client.convert_kilosort_output(e.folder, "phy", e.folder, "rec_SIMULATED", e.folder, "ks.spikes") is None
+    assert client.get_spike_timestamps(videre.link_data_file(e.folder / "ks.spikes").id)["labels"].size == len(truth)
+
+
+@classics("SpikesClient", "get_spikes_metadata", "get_spike_rasters", "get_recent_spikes", "get_spike_waveforms",
+          "get_spike_timestamps", "get_neurons", "convert_kilosort_output")  # fmt: skip
+def spikes_of_the_stream(e: Engine) -> None:
+    client, allego = e.classic_allego(), e.allego()
+    spikes = e.sub(client.spikes())
+    spikes.refuses(RuntimeError, "get_spike_waveforms", "Live Signals")  # documented for Videre
+    spikes.refuses(RuntimeError, "get_spike_timestamps", "Live Signals")
+    spikes.refuses(RuntimeError, "convert_kilosort_output", e.folder)
+    allego.spike_sorter_command(cmd="on")
+    client.set_streaming("on")
+
+    def some() -> bool:
+        try:
+            return spikes.get_recent_spikes(10.0).num_spikes_total > 20
+        except ValueError:  # nothing was sorted yet
+            return False
+
+    wait_until(some)
+    found = spikes.get_recent_spikes(10.0, max_spikes_per_chan=5)
+    assert isinstance(found, SpikesSet)
+    assert max(one["num_spikes"] for one in found.channels().values()) <= 5
+    raster = spikes.get_spike_rasters()
+    assert len(raster) > 20
+    assert (np.diff(raster["timestamps"]) >= 0).all()
+    about = spikes.get_spikes_metadata()
+    assert sum(count[0] for count in about.sites["spike_count"]) >= len(raster)
+    assert tuple(spikes.get_neurons().columns) == NEURON_COLUMNS
+    allego.spike_sorter_command(cmd="off")
+    client.set_streaming("off")
 
 
 @classics("SignalsClient", "__init__", "get_signals", "get_psd")
@@ -270,7 +342,7 @@ def curate_itself(e: Engine) -> None:
     assert (client.id, client.type) == ("", ClientType.CURATE)
     assert "default" in client.hubs
     assert isinstance(client.signal_metrics(), MetricsClient)
-    client.refuses(CapabilityError, "spikes")  # documented to come with sorting
+    assert isinstance(client.spikes(), SpikesClient)
 
 
 @classics("FileSystemClient", "__init__", "hubs", "id", "ls", "list_dir", "cp", "copy_files", "rm", "delete_files",

@@ -21,9 +21,9 @@ CLIENTS = json.loads((Path(__file__).parents[2] / "docs" / "contract" / "clients
 
 #: Documented methods (typed ones: of VidereClient) that this version does not have yet, by what they come with.
 LATER_TYPED = ("spike_sort", "detect_params")
-LATER_CLASSIC = ("SpikeSorterClient", "SpikesClient")
+LATER_CLASSIC = ("SpikeSorterClient",)
 #: Those that are there and raise CapabilityError until then.
-REFUSING = {"classic": ("spike_sorter", "spikes", "dashboard"), "typed": ()}
+REFUSING = {"classic": ("spike_sorter", "dashboard"), "typed": ()}
 
 
 @dataclass(frozen=True)

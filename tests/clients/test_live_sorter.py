@@ -181,7 +181,7 @@ def test_what_is_refused(allego: AllegoClient, tmp_path: Path) -> None:
     assert allego.get_live_neurons().neurons_by_channel == {}
 
 
-@pytest.mark.parametrize("from_zero", [False, True])
+@pytest.mark.parametrize("from_zero", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_spikes_are_recorded_beside_the_samples(allego: AllegoClient, tmp_path: Path, from_zero: bool) -> None:
     allego.spike_sorter_command(cmd="init")
     allego.spike_sorter_command(cmd="on", sub_cmd="detect_only")

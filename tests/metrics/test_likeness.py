@@ -26,7 +26,7 @@ def judged(recording: ArrayRecording) -> ChannelQualityTable:
     return quality_table("x", stats, recording.channels, alike=alike)
 
 
-@pytest.mark.parametrize("seed", [201, 202, 203, 204, 205, 206])
+@pytest.mark.parametrize("seed", [201, 202, *(pytest.param(s, marks=pytest.mark.slow) for s in (203, 204, 205, 206))])
 def test_verdicts_on_broken_probes(seed: int) -> None:
     """One or two mistakes in a probe happen; ``benchmarks/bench_quality.py`` counts them over many."""
     probe = broken_probe(seed, seconds=2.0, channels=48)

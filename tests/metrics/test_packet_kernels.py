@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 
 from ranvier.detect import ThresholdDetector
+from ranvier.detect.kernels import row_crossings
 from ranvier.metrics import packet_columns as k
 from ranvier.metrics.fold_kernels import fold_moments, fold_moments_reference, median_columns, median_columns_reference
-from ranvier.metrics.packet_kernels import _crossings_reference, packet_rows, packet_rows_reference
+from ranvier.metrics.packet_kernels import packet_rows, packet_rows_reference
 from ranvier.recordings import Block
 
 
@@ -120,15 +122,26 @@ def test_medians_of_awkward_values() -> None:
     np.testing.assert_array_equal(*results)
 
 
-def test_crossings_are_those_of_the_detector() -> None:
+@numba.njit
+def crossings_of(x: np.ndarray, negative: float, positive: float, dead: int, out: np.ndarray) -> int:
+    n: int = row_crossings(x, negative, positive, dead, out)
+    return n
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.05])
+@pytest.mark.parametrize("levels", [(-25, 28), (-25, np.inf), (3, 9), (-np.inf, 20)])
+@pytest.mark.parametrize("dead", [0, 30])
+def test_crossings_are_those_of_the_detector(levels: tuple[float, float], missing: float, dead: int) -> None:
     rng = np.random.default_rng(0)
-    x = rng.normal(0, 10, (20_000, 4)).astype(np.float32)
-    detector = ThresholdDetector(-25.0, 28.0, 30, num_channels=4)
+    x = rng.normal(0, 10, (20_003, 3)).astype(np.float32)
+    x[rng.random(x.shape) < missing] = np.nan
+    detector = ThresholdDetector(*levels, dead, num_channels=3)
     found = detector.process(Block(x, 0), detector.start())
-    for c in range(4):
-        ours = _crossings_reference(x[:, c], np.float32(-25), np.float32(28), 30)
-        assert ours == sorted(found.crossings[found.channels == c].tolist())
-        assert len(ours) > 50
+    out = np.empty(len(x), np.int64)
+    for c in range(3):
+        n = crossings_of(np.ascontiguousarray(x[:, c])[None], *np.float32(levels), dead, out)
+        assert out[:n].tolist() == found.crossings[found.channels == c].tolist()
+        assert n > 30
 
 
 def test_folds() -> None:

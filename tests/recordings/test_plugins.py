@@ -83,10 +83,11 @@ def test_the_example_in_the_clients(toy: type, tmp_path: Path) -> None:
         assert [i.base_name for i in curate.list_directory(tmp_path)] == ["b", "d"]
 
 
-def test_the_example_with_damaged_files(toy: type, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_the_example_with_damaged_files(toy: type, tmp_path: Path, examples: int) -> None:
     path = SinkCase(toy, tmp_path / "in").write("a", SinkCase(toy, tmp_path / "in").samples(100))
     content = {p.name: p.read_bytes() for p in path.parent.iterdir()}
-    fuzz_reader(content, lambda folder: open_session(folder / "a.toy"), tmp_path, examples=30)
+    fuzz_reader(content, lambda folder: open_session(folder / "a.toy"), tmp_path, examples=examples)
 
 
 @pytest.mark.parametrize(

@@ -109,22 +109,25 @@ def test_units_far_apart_unlike_or_empty_stay() -> None:
     assert unlike.kept_as.tolist() == [0, 1]
 
 
-def test_where_too_few_pairs_can_judge_the_spikes_are_asked() -> None:
-    early, late = (half[::40] for half in split(train(3)))
-    templates = np.stack([wave(20.0), wave(32.0, centre=31)])
+def test_where_the_correlogram_cannot_judge_one_cloud_is_asked_for() -> None:
+    early, late = train(3)[:40], train(4)[1500:1540]  # never at the same time
+    templates = np.stack([wave(20.0), wave(28.0, centre=33)])
     asked = []
 
-    def one_cloud(a: int, b: int, shift: int) -> bool:
-        asked.append((a, b, shift))
-        return answer
+    def answer(said: bool) -> list[int]:
+        def one_cloud(a: list[tuple[int, int]], b: list[tuple[int, int]]) -> bool:
+            asked.append((a, b))
+            return said
 
-    for answer in (False, True):
-        kept = merge_units(templates, [early, late], np.zeros((2, 2)), RATE, one_cloud=one_cloud)
-        assert len(set(kept.kept_as.tolist())) == (1 if answer else 2)
-    first = int(len(late) > len(early))
-    assert asked == [(first, 1 - first, -1 if first else 1)] * 2
-    alone = merge_units(templates, [early, late], np.zeros((2, 2)), RATE)
-    assert alone.kept_as.tolist() == [0, 1]
+        merged = merge_units(templates, [early, late], np.zeros((2, 2)), RATE, one_cloud=one_cloud)
+        return [int(u) for u in merged.kept_as]
+
+    assert merge_units(templates, [early, late], np.zeros((2, 2)), RATE).kept_as.tolist() == [0, 1]
+    assert answer(True) == [0, 0]
+    assert answer(False) == [0, 1]
+    assert asked == [([(0, 0)], [(1, 3)])] * 2
+    asked.clear()
+    merge_units(templates[[0, 0]], [train(3), train(4)], np.zeros((2, 2)), RATE, one_cloud=lambda a, b: 1 / 0)
 
 
 def test_a_chain_of_parts_becomes_one_unit_with_shifts_to_the_largest() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ranvier.sorting.averages import Averages, Cluster, StillClouds, averages_of
 from ranvier.sorting.basis import Basis, learn_basis, textbook_shapes
 from ranvier.sorting.candidates import CandidateFinder
-from ranvier.sorting.clouds import CloudTest, Cluster, averages_of
 from ranvier.sorting.composites import composites
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.leftovers import Leftovers, clear_of_larger
@@ -20,6 +20,7 @@ from ranvier.sorting.templates import Templates, fractional_shift
 
 F32 = npt.NDArray[np.float32]
 SAMPLES, BEFORE, CHANNELS = 61, 21, 8
+NEAR = np.tile(np.arange(CHANNELS, dtype=np.int32), (CHANNELS, 1))
 
 
 @cache
@@ -61,15 +62,15 @@ def test_a_sum_at_a_lag_is_found_too() -> None:
     assert composites(known, np.array([900, 800, 60]), 0.15).tolist() == [False, False, True]
 
 
-def cloud(mean: F32, count: int, seed: int) -> Cluster:
+def cloud(mean: F32, count: int, seed: int) -> Averages:
     random = np.random.default_rng(seed)
-    features = mean[None] + random.standard_normal((count, *mean.shape)).astype(np.float32)
-    return Cluster.of(3, features.astype(np.float32), np.arange(count, dtype=np.int64))
+    features = (mean[None] + random.standard_normal((count, *mean.shape))).astype(np.float32)
+    members = np.arange(count, dtype=np.int64)
+    return averages_of([Cluster.of(3, features, members)], members, NEAR, basis(), geometry())
 
 
-def judge(*clusters: Cluster) -> CloudTest:
-    near = np.tile(np.arange(CHANNELS, dtype=np.int32), (CHANNELS, 1))
-    return CloudTest(averages_of(list(clusters), near, basis(), geometry()), near, 60.0, 6, 1.5)
+def judge(first: Averages, second: Averages) -> StillClouds:
+    return StillClouds(first.and_also(second), NEAR, 60.0, 6, 1.5)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -114,7 +115,7 @@ def test_a_small_spike_behind_a_large_known_one_is_left_and_nothing_of_the_large
         white[row : row + SAMPLES] += (small @ basis().components).T
     p = SorterParameters(detection_threshold=7.0)
     matcher = Matcher(known, p, 15)
-    matched, _ = matcher.match(white)
+    matched = matcher.match(white)
     assert len(matched) == 3
     finder = CandidateFinder(basis(), geometry(), p.detection_threshold, p.exclusive_um, 15)
     noise = np.stack([np.zeros(CHANNELS), np.ones(CHANNELS)]).astype(np.float32)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ranvier.classic._errors import ArgumentTypeError, NoDatasetError
 from ranvier.classic._measured import DatasetMeasured, Measured
+from ranvier.classic._spiking import DatasetSpikes, Spiking
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID, DEFAULT_IP
 from ranvier.classic.utils.enums import RadiensService
@@ -59,6 +60,13 @@ class HubClient:
     def _measured(self, dataset_metadata: DatasetMetadata | None, hub_name: str = DEFAULT_HUB_ID) -> Measured:
         """Return the metrics of a dataset."""
         return DatasetMeasured(self._hub(hub_name), given_dataset(dataset_metadata))
+
+    def _spiking(self, dataset_id: str | None, hub_name: str = DEFAULT_HUB_ID) -> Spiking:
+        """Return the spikes of a dataset."""
+        return DatasetSpikes(self._on(hub_name), dataset_id)
+
+    def _typed_hub(self, hub_name: str = DEFAULT_HUB_ID) -> VidereClient | None:
+        return self._on(hub_name)
 
     def _name(self, hub_name: str) -> str:
         return self._hub_name if hub_name == DEFAULT_HUB_ID else hub_name

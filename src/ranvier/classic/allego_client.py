@@ -8,15 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.classic._measured import Measured, StreamMeasured
+from ranvier.classic._spiking import Spiking, StreamSpikes
 from ranvier.classic._stimulation import DEFAULTS, MissingKeyError, from_dict, to_dict
 from ranvier.classic.lib.allego_lib import AllegoState
 from ranvier.classic.lib.channel_metadata import ChannelMetadata
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.metrics_client import MetricsClient
+from ranvier.classic.spikes_client import SpikesClient
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, Port, RecordMode, StreamMode, SystemMode
 from ranvier.classic.workspace_client import WorkspaceClient
 from ranvier.clients.allego import AllegoClient as TypedClient
+from ranvier.clients.videre import VidereClient as TypedHub
 from ranvier.exceptions import CapabilityError, ConfigurationError
 from ranvier.models.status import BackboneMode
 
@@ -62,9 +65,9 @@ class AllegoClient:
         """Come with spike sorting: raises CapabilityError."""
         raise CapabilityError("spike_sorter() comes with spike sorting, which this version does not have yet")
 
-    def spikes(self) -> NoReturn:
-        """Come with spike sorting: raises CapabilityError."""
-        raise CapabilityError("spikes() comes with spike sorting, which this version does not have yet")
+    def spikes(self) -> SpikesClient:
+        """Return the client of the spikes of the live stream."""
+        return SpikesClient(self)
 
     def signal_metrics(self) -> MetricsClient:
         """Return the client of the metrics of the live stream."""
@@ -72,6 +75,12 @@ class AllegoClient:
 
     def _measured(self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID) -> Measured:
         return StreamMeasured(self._typed._rig)
+
+    def _spiking(self, dataset_id: str | None = None, hub_name: str = DEFAULT_HUB_ID) -> Spiking:
+        return StreamSpikes(self._typed)
+
+    def _typed_hub(self, hub_name: str = DEFAULT_HUB_ID) -> TypedHub | None:
+        return None
 
     # --- state ---------------------------------------------------------------------------------------------------
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
 
 from ranvier.classic._errors import UnknownStreamError
 from ranvier.classic._hubs import HubClient
 from ranvier.classic._streams import Entry, Stream, new_id
 from ranvier.classic.metrics_client import MetricsClient
+from ranvier.classic.spikes_client import SpikesClient
 from ranvier.classic.utils.constants import CONVERTIBLE_RADIENS_FILE_TYPES, DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
-from ranvier.exceptions import CapabilityError, ConfigurationError, SignalSelectionError
+from ranvier.exceptions import ConfigurationError, SignalSelectionError
 from ranvier.models.dataset import DatasetMetadata, ProtocolGraph, TransformEdge, TransformNode
 from ranvier.models.dataset import RadiensFileType as OurFileType
 from ranvier.services import Hub
@@ -69,9 +69,9 @@ class CurateClient(HubClient):
         """Metrics of datasets."""
         return MetricsClient(self)
 
-    def spikes(self) -> NoReturn:
-        """Come with spike sorting: raises CapabilityError."""
-        raise CapabilityError("spikes() comes with spike sorting, which this version does not have yet")
+    def spikes(self) -> SpikesClient:
+        """Return the client of the spikes of datasets."""
+        return SpikesClient(self)
 
     def dsp_clean_up(self) -> None:
         """Forget the streams that have ended."""

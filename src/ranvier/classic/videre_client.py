@@ -11,6 +11,7 @@ from ranvier.classic._summa import SummaClient
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.metrics_client import MetricsClient
 from ranvier.classic.signals_client import SignalsClient
+from ranvier.classic.spikes_client import SpikesClient
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
 from ranvier.exceptions import CapabilityError, DatasetError
@@ -51,9 +52,9 @@ class VidereClient(SummaClient):
         """Come with spike sorting: raises CapabilityError."""
         raise CapabilityError("spike_sorter() comes with spike sorting, which this version does not have yet")
 
-    def spikes(self) -> NoReturn:
-        """Come with spike sorting: raises CapabilityError."""
-        raise CapabilityError("spikes() comes with spike sorting, which this version does not have yet")
+    def spikes(self) -> SpikesClient:
+        """Return the client of the spikes of datasets."""
+        return SpikesClient(self)
 
     def dashboard(self, close: bool = False, hub_name: str = DEFAULT_HUB_ID) -> NoReturn:
         """Come with the dashboard: raises CapabilityError."""

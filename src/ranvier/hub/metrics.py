@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier._platform import worker_count
-from ranvier.curation.plan import chain_of
+from ranvier.curation.groups import chain_of
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, SignalSelectionError
 from ranvier.hub.datasets import Datasets, Linked

@@ -337,6 +337,7 @@ def _site_spec(site: SiteRecord, sites: dict[int, SiteRecord], radius_um: float)
         neighbor_ntv_chan_idx=neighbors,
         neighbor_distance_um=[_apart(site, sites[n]) for n in neighbors],
         neighbor_radius_um=radius_um,
+        noise_sd_uv=site.noise_sd_uv,
     )
 
 

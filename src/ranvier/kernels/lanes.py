@@ -24,7 +24,7 @@ from numba.extending import intrinsic, models, overload, register_model
 WIDTH = 8
 #: Values that :func:`within` looks at.
 BITS = 64
-#: Columns that :func:`beyond` looks at.
+#: Columns that :func:`reaching` looks at.
 STRIP = 16
 
 _INDEX = ir.IntType(32)
@@ -196,32 +196,29 @@ def within(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) 
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def beyond(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) -> Any:
-    """Say which of STRIP columns of a float32 row are at or beyond their limits, ``low[column:]``, ``high[column:]``.
+def reaching(typing: Any, array: Any, row: Any, column: Any, least: Any) -> Any:
+    """Say which of STRIP columns of a float32 row are as far from 0 as ``least[column:]``, or farther.
 
-    Bit i tells of ``array[row, column + i]``.
+    Bit i tells of ``array[row, column + i]``; NaN reaches nothing.
     """
     if not _is_matrix(array) or array.dtype != types.float32:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array, row, column, low, high = values
+        *where, limits = values
         kind, align = ir.VectorType(ir.FloatType(), STRIP), _item_bytes(signature.args[0])
+        whole = ir.VectorType(ir.IntType(32), STRIP)
 
         def held(place: Any) -> Any:
             return builder.load(builder.bitcast(place, kind.as_pointer()), align=align)
 
-        def limits(kind: Any, vector: Any) -> Any:
-            header = context.make_array(kind)(context, builder, vector)
-            return held(builder.gep(header.data, [column]))
+        bits = builder.bitcast(held(_place(context, builder, signature.args[0], *where)), whole)
+        away = builder.bitcast(builder.and_(bits, ir.Constant(whole, [0x7FFFFFFF] * STRIP)), kind)  # without its sign
+        header = context.make_array(signature.args[3])(context, builder, limits)
+        found = builder.fcmp_ordered(">=", away, held(builder.gep(header.data, [where[2]])))
+        return builder.zext(builder.bitcast(found, ir.IntType(STRIP)), ir.IntType(64))
 
-        x = held(_place(context, builder, signature.args[0], array, row, column))
-        below = builder.fcmp_ordered("<=", x, limits(signature.args[3], low))
-        above = builder.fcmp_ordered(">=", x, limits(signature.args[4], high))
-        return builder.zext(builder.bitcast(builder.or_(below, above), ir.IntType(STRIP)), ir.IntType(64))
-
-    vector = types.Array(types.float32, 1, "C")
-    return types.uint64(array, types.intp, types.intp, vector, vector), generate
+    return types.uint64(array, types.intp, types.intp, types.Array(types.float32, 1, "C")), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -230,6 +227,12 @@ def lowest_bit(typing: Any, bits: Any) -> Any:
     return types.int64(types.uint64), lambda context, builder, signature, values: builder.cttz(
         values[0], ir.Constant(ir.IntType(1), 1)
     )
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def ones(typing: Any, bits: Any) -> Any:
+    """How many bits are set."""
+    return types.int64(types.uint64), lambda context, builder, signature, values: builder.ctpop(values[0])
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -25,6 +25,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.metrics.fold_kernels",
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
+    "ranvier.dsp.median_kernels",
     "ranvier.dsp.fir_kernels",
     "ranvier.detect.kernels",
     "ranvier.spikes.kernels",

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
-from ranvier.metrics.packet_kernels import _INF, DRAWN, _middle
+from ranvier.metrics.row_kernels import DRAWN, median
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -82,4 +82,6 @@ def median_columns(values: F32, out: F64) -> None:
         for k in range(width):
             out[left + k] = np.nan
             if filled[k] > 0:
-                out[left + k] = _middle(held[k : k + 1], 0, filled[k], _INF, -_INF, near, drawn)
+                out[left + k] = median(
+                    held[k : k + 1], 0, filled[k], np.float32(np.inf), np.float32(-np.inf), near, drawn
+                )

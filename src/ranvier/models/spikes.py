@@ -165,7 +165,8 @@ class NeuronSpikeData(ArrayModel):
 class SpikesSiteSpec(Model):
     """How spikes were detected on one channel; thresholds in uV and in standard deviations of the noise, None = off.
 
-    Neighbours are channels, with their distances in um, within ``neighbor_radius_um``.
+    Neighbours are channels, with their distances in um, within ``neighbor_radius_um``. ``noise_sd_uv`` (an addition) is
+    None where nobody measured it.
     """
 
     ntv_chan_idx: int
@@ -176,6 +177,7 @@ class SpikesSiteSpec(Model):
     neighbor_ntv_chan_idx: list[int] = Field(default_factory=list)
     neighbor_distance_um: list[float] = Field(default_factory=list)
     neighbor_radius_um: float = 0.0
+    noise_sd_uv: float | None = None
 
 
 class SpikesSpec(Model):

@@ -1,171 +1,188 @@
-"""Whether the spikes of two units form one cloud: what merging asks where the correlogram has too few pairs to say.
+"""Whether the spikes of two units form one cloud once the displacement of the tissue is taken out of them.
 
-The mean features of two parts of one neuron differ by little, whatever their number of spikes; and projected on the
-axis between them, both together have one mode (ISO-CUT). Parts that were aligned a sample or so apart are compared at
-one alignment. A basis that is cut off loses a little of what is moved, so both sides are moved by as much.
+A neuron that moves past the sites looks different at every displacement, and what kriging does not make good may be cut
+into clusters. Such pieces differ only as far as their displacements do: the mean of both together, as a smooth function
+of the displacement, is subtracted, and what is left where both fire is tested for two modes along the axis between them
+(ISO-CUT). Units that fire alike at all displacements are no such pieces.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.basis import Basis
 from ranvier.sorting.clusters import principal
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.isocut import isocut
-from ranvier.sorting.templates import Templates, component_overlaps, on_sites
+from ranvier.sorting.merging import Part
+from ranvier.sorting.parameters import SorterParameters
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: Spikes of a unit that stand for it, at most.
-MOST = 400
-#: Squared distance of two means that may be one unit's: a share of the smaller energy, and what averages of few spikes
-#: leave (squares of SD).
-SHARE = 0.06
-FEW = 15.0
-#: Share of a unit's energy that may lie on sites that the other is not seen on.
-_OUTSIDE = 0.15
-_RIDGE = 1e-3
+#: SD of the Gaussian that the mean is smoothed with over displacements.
+SMOOTH_UM = 3.0
+#: Units whose displacements have more in common are not pieces of one neuron along them.
+MOST_COMMON = 2.0 / 3.0
+#: Displacements are looked at where the rarer unit has this share of the spikes.
+LEAST_MIXED = 0.15
+#: Spikes of either side, at most.
+_MOST = 600
 
 
-@dataclass(frozen=True)
-class Averages:
-    """Means of spikes, with the spikes that they are the means of.
+def detrended(features: F32, shift_um: F64) -> F32:
+    """Return features ``(n, D)`` without the smooth course of their mean over the displacements ``(n,)``.
+
+    The course is a local line at each displacement (Gaussian weights), whose ends are not biased as those of a local
+    mean are.
+    """
+    places, place = np.unique(shift_um, return_inverse=True)
+    place = place.ravel()
+    sums = np.zeros((len(places), features.shape[1]))
+    np.add.at(sums, place, features)
+    counts = np.bincount(place, minlength=len(places)).astype(np.float64)
+    apart = (places[None] - places[:, None]) / SMOOTH_UM
+    kernel = np.exp(-0.5 * apart**2)
+    n0, n1, n2 = (((kernel * apart**k) @ counts)[:, None] for k in range(3))
+    s0, s1 = kernel @ sums, (kernel * apart) @ sums
+    n2 = n2 + 1e-6 * n0
+    course = (n2 * s0 - n1 * s1) / (n2 * n0 - n1 * n1)
+    return np.asarray(features - course[place], np.float32)
+
+
+class Together(NamedTuple):
+    """How two sets of displacements lie to each other.
 
     Attributes
     ----------
-    templates
-        The means.
-    trains
-        Sorted sample counters of each one's spikes.
-    clouds
-        ``(n, K, P)`` each: features of some of them, on the sites ``near[site]``.
-    at
-        ``(units,)``: the site that features were taken around.
+    share
+        What their distributions have in common, 0 to 1.
+    first, second
+        Which of either set lie where both are frequent.
     """
 
-    templates: Templates
-    trains: list[I64]
-    clouds: list[F32]
-    at: I64
+    share: float
+    first: npt.NDArray[np.bool_]
+    second: npt.NDArray[np.bool_]
 
-    def __len__(self) -> int:
-        return len(self.trains)
 
-    def take(self, chosen: I64) -> Averages:
-        """Return some of them."""
-        return Averages(
-            self.templates.take(chosen),
-            [self.trains[k] for k in chosen],
-            [self.clouds[k] for k in chosen],
-            self.at[chosen],
-        )
-
-    def and_also(self, others: Averages) -> Averages:
-        """Return these, then others."""
-        return Averages(
-            self.templates.and_also(others.templates),
-            self.trains + others.trains,
-            self.clouds + others.clouds,
-            np.concatenate([self.at, others.at]),
-        )
+def together(first_um: F64, second_um: F64) -> Together:
+    """Compare the displacements of two units' spikes."""
+    places, place = np.unique(np.concatenate([first_um, second_um]), return_inverse=True)
+    place = place.ravel()
+    a = np.bincount(place[: len(first_um)], minlength=len(places)).astype(np.float64)
+    b = np.bincount(place[len(first_um) :], minlength=len(places)).astype(np.float64)
+    share = float(np.minimum(a / max(len(first_um), 1), b / max(len(second_um), 1)).sum())
+    kernel = np.exp(-0.5 * ((places[:, None] - places[None]) / SMOOTH_UM) ** 2)
+    a, b = kernel @ a, kernel @ b
+    mixed = np.minimum(a, b) >= LEAST_MIXED * (a + b)
+    return Together(share, mixed[place[: len(first_um)]], mixed[place[len(first_um) :]])
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """Spikes that lie together: the site they were seen from, their mean, their counters, and some of them."""
-
-    site: int
-    mean: F32
-    train: I64
-    cloud: F32
-
-    @classmethod
-    def of(cls, site: int, features: F32, sample: I64) -> Cluster:
-        """Return the cluster of some spikes, ``(n, K, P)``."""
-        cloud = features
-        if len(features) > MOST:
-            cloud = features[np.linspace(0, len(features) - 1, MOST).astype(np.int64)]
-        return cls(site, features.mean(axis=0), np.sort(sample), np.ascontiguousarray(cloud))
-
-
-def averages_of(clusters: list[Cluster], near: I32, basis: Basis, geometry: Geometry) -> Averages:
-    """Return the averages of clusters; ``near`` as in :class:`CloudTest`."""
-    sites = [c.site for c in clusters]
-    templates = on_sites(sites, [c.mean for c in clusters], near, basis, geometry)
-    return Averages(templates, [c.train for c in clusters], [c.cloud for c in clusters], np.array(sites, np.int64))
-
-
-@dataclass(frozen=True)
-class CloudTest:
-    """Compares units by their spikes.
+class Clouds:
+    """Features of units' spikes, at the reference.
 
     Attributes
     ----------
-    near
-        ``(channels, K)``: sites of the features, by the site of a unit.
-    radius_um
-        Sites whose features are projected.
-    isocut_threshold
-        A smaller score is one mode.
+    features
+        ``(n, K, P)``, on ``near[site]`` of the spike's unit.
+    shift_um
+        ``(n,)``: displacement of the tissue with each spike.
+    members
+        Of each unit: which of the spikes.
+    sites
+        Of each unit.
+    near, geometry
+        See there.
+    correlated
+        Products of components with shifted ones (``component_overlaps``).
+    parameters
+        The radius of the sites that count, and the threshold of the cut.
     """
 
-    averages: Averages
+    features: F32
+    shift_um: F64
+    members: list[I64]
+    sites: list[int]
     near: I32
-    radius_um: float
-    dimensions: int
-    isocut_threshold: float
+    geometry: Geometry
+    correlated: F32
+    parameters: SorterParameters
 
-    @cached_property
-    def _moved(self) -> F32:
-        """``(lags, P, P)``: features of a spike seen ``lag - samples + 1`` samples later."""
-        return np.ascontiguousarray(component_overlaps(self.averages.templates.basis.components)[0])
+    def take(self, chosen: I64) -> Clouds:
+        """Return those of some units."""
+        return Clouds(
+            self.features,
+            self.shift_um,
+            [self.members[k] for k in chosen],
+            [self.sites[k] for k in chosen],
+            self.near,
+            self.geometry,
+            self.correlated,
+            self.parameters,
+        )
 
-    def one_cloud(self, a: int, b: int, shift: int) -> bool:
-        """Return whether b, its times moved by ``shift``, and a are parts of one cloud."""
-        sites, of_a, of_b = self._common(a, b)
+    def are_one(self, first: list[Part], second: list[Part]) -> bool:
+        """Return whether the spikes of two groups of units, each unit's times moved by a shift, are one cloud."""
+        sites = self._common([unit for unit, _ in first + second])
         if not len(sites):
             return False
-        first, second = self._aligned(self.averages.clouds[a][:, of_a], self.averages.clouds[b][:, of_b], shift)
-        mean_a, mean_b = first.mean(axis=0, dtype=np.float64), second.mean(axis=0, dtype=np.float64)
-        energy = min(float((mean_a**2).sum()), float((mean_b**2).sum()))
-        norms = self.averages.templates.norms
-        seen = (self.averages.templates.weights[[a, b]][:, sites].astype(np.float64) ** 2).sum(axis=(1, 2))
-        if (seen < (1.0 - _OUTSIDE) * norms[[a, b]]).any():
+        (a, at_a), (b, at_b) = self._gathered(first, sites), self._gathered(second, sites)
+        both = together(at_a, at_b)
+        if both.share > MOST_COMMON:
             return False
-        if float(((mean_a - mean_b) ** 2).sum()) > SHARE * energy + FEW:
-            return False
-        return self._one_mode(first, second, sites, a, b)
+        a, at_a, b, at_b = a[both.first], at_a[both.first], b[both.second], at_b[both.second]
+        if (
+            min(len(a), len(b)) < self.parameters.min_cluster
+        ):  # hardly ever together: nothing but displacement parts them
+            return True
+        few = 2 * min(len(a), len(b))
+        a, at_a, b, at_b = *_fewer(a, at_a, few), *_fewer(b, at_b, few)
+        rest = detrended(np.concatenate([a, b]), np.concatenate([at_a, at_b]))
+        reduced = principal(rest, self.parameters.latent_dim).astype(np.float64)
+        own, other = reduced[: len(a)], reduced[len(a) :]
+        within = np.atleast_2d(np.cov(own.T) * len(own) + np.cov(other.T) * len(other)) / len(reduced)
+        within += 1e-3 * np.trace(within) / len(within) * np.eye(len(within))
+        axis = np.linalg.solve(within, own.mean(axis=0) - other.mean(axis=0))
+        return bool(isocut(reduced @ axis).score < self.parameters.isocut_threshold)
 
-    def _common(self, a: int, b: int) -> tuple[I64, I64, I64]:
-        """Return the sites that the features of both units have, and where they are among either's."""
-        first, second = self.near[self.averages.at[a]], self.near[self.averages.at[b]]
-        sites, of_a, of_b = np.intersect1d(first, second, return_indices=True)
-        real = sites >= 0
-        return sites[real].astype(np.int64), of_a[real], of_b[real]
+    def _common(self, units: list[int]) -> I32:
+        """Return the sites that all units are held on, near each of them."""
+        radius = self.parameters.neighbor_radius_um
+        counts = np.zeros(len(self.near), np.int64)
+        close = np.zeros(len(self.near), np.bool_)
+        for site in {self.sites[u] for u in units}:
+            held = self.near[site][self.near[site] >= 0]
+            counts[held] += 1
+            close[held[self.geometry.distance_um[site, held] <= radius]] = True
+        return np.flatnonzero((counts == counts.max()) & (counts > 0) & close).astype(np.int32)
 
-    def _aligned(self, a: F32, b: F32, shift: int) -> tuple[F32, F32]:
-        if shift == 0:
-            return a, b
-        middle = (len(self._moved) - 1) // 2
-        later, earlier = self._moved[middle + shift], self._moved[middle - shift]
-        return a @ (earlier @ later), b @ later
+    def _gathered(self, parts: list[Part], sites: I32) -> tuple[F32, F64]:
+        taken, at = [], []
+        length = (self.correlated.shape[1] + 1) // 2
+        for unit, shift in parts:
+            held = self.near[self.sites[unit]]
+            column = np.array([int(np.flatnonzero(held == s)[0]) for s in sites if s in held], np.int64)
+            if len(column) < len(sites):
+                continue
+            own = self.members[unit]
+            own = own[np.linspace(0, len(own) - 1, min(len(own), _MOST)).astype(np.int64)]
+            found = self.features[own][:, column]
+            if shift and abs(shift) < length:
+                found = found @ self.correlated[0, length - 1 + shift]
+            taken.append(found.reshape(len(own), -1))
+            at.append(self.shift_um[own])
+        return np.concatenate(taken), np.concatenate(at)
 
-    def _one_mode(self, first: F32, second: F32, sites: I64, a: int, b: int) -> bool:
-        apart = self.averages.templates.geometry.distance_um
-        inner = np.minimum(apart[self.averages.at[a], sites], apart[self.averages.at[b], sites]) <= self.radius_um
-        both = np.concatenate([first[:, inner], second[:, inner]])
-        reduced = principal(np.ascontiguousarray(both.reshape(len(both), -1)), self.dimensions).astype(np.float64)
-        one, two = reduced[: len(first)], reduced[len(first) :]
-        within = (len(one) * np.cov(one.T, bias=True) + len(two) * np.cov(two.T, bias=True)) / len(both)
-        within = np.atleast_2d(within)
-        within[np.diag_indices(len(within))] += _RIDGE * np.trace(within) / len(within) + 1e-12
-        axis = np.linalg.solve(within, two.mean(axis=0) - one.mean(axis=0))
-        return isocut(reduced @ axis).score < self.isocut_threshold
+
+def _fewer(features: F32, shift_um: F64, most: int) -> tuple[F32, F64]:
+    if len(features) <= most:
+        return features, shift_um
+    kept = np.linspace(0, len(features) - 1, most).astype(np.int64)
+    return features[kept], shift_um[kept]

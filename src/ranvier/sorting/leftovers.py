@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.basis import project
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.matching import Matched, Matcher
-from ranvier.sorting.reservoir import Spikes, features_at, thin_indices
+from ranvier.sorting.reservoir import Spikes, thin_indices
+from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.stream_kernels import subtract_spikes
 from ranvier.sorting.templates import PHASES, shifted_waveforms
 
@@ -101,7 +101,7 @@ class Leftovers:
         rows, columns = rows[real], columns[real]
         kept = thin_indices(columns, self.quota, white.shape[1])
         rows, columns = rows[kept], columns[kept]
-        return Spikes(rows - first, columns, features_at(project(white, basis.components), rows, columns, self.near))
+        return Spikes(rows - first, columns, features_of(white, rows, self.near[columns], basis.components))
 
 
 def _pairs(rows: I64, others: I64, reach: int) -> tuple[I64, I64]:

@@ -3,8 +3,7 @@
 Stage S8. Pairs are taken from the most alike to the least; a merged unit takes part in what follows with its summed
 template and joined train. Two proofs are asked for: the templates differ by little at the best lag (normalised
 absolute difference, as the ``l1`` distance of SpikeInterface's auto-merge, Garcia et al. 2026), the cross-correlogram
-is refractory (see :mod:`ranvier.sorting.correlograms`). Where there are too few pairs to say, the spikes themselves are
-asked (:mod:`ranvier.sorting.clouds`).
+is refractory (see :mod:`ranvier.sorting.correlograms`); where it has too few pairs to judge, other evidence counts.
 """
 
 from __future__ import annotations
@@ -22,8 +21,10 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-#: ``one_cloud(a, b, shift) -> bool``: whether the spikes of a and those of b, moved by ``shift``, form one cloud.
-OneCloud = Callable[[int, int, int], bool]
+#: A unit, and the samples that its times are moved by.
+Part = tuple[int, int]
+#: ``one_cloud(parts_a, parts_b) -> bool``: whether the spikes of two groups of units form one cloud.
+OneCloud = Callable[[list[Part], list[Part]], bool]
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def merge_units(
     sampling_rate_hz
         Of templates and trains.
     one_cloud
-        Asked where a correlogram has too few pairs to judge, with the unit of the most spikes of either side.
+        Asked where a correlogram has too few pairs to judge, with the units that either side consists of; without it
+        such units stay apart.
     """
     state = _Merging(templates, trains, positions_um, sampling_rate_hz, limits or MergeLimits(), one_cloud)
     state.run()
@@ -155,8 +157,7 @@ class _Merging:
         self.templates = templates.copy()
         self.trains = list(trains)
         self.positions = np.array(positions_um, np.float64)
-        self.counts = [len(train) for train in trains]
-        self.weights = np.array(self.counts, np.float64)
+        self.weights = np.array([len(train) for train in trains], np.float64)
         self.rate, self.limits, self.one_cloud = rate, limits, one_cloud
         self.most_lag = round(limits.lag_ms * 1e-3 * rate)
         self.parts: list[tuple[int, ...]] = [(u,) for u in range(len(trains))]
@@ -199,17 +200,14 @@ class _Merging:
         if not proven:
             if tested.is_independent(limits.ratio):
                 return
-            if difference > limits.difference_without_proof and not self._is_one_cloud(first, second, shift):
+            alike = difference <= limits.difference_without_proof
+            if not alike and not (self.one_cloud and self.one_cloud(self._parts(first), self._parts(second, shift))):
                 return
         self.merged.decisions.append(Merge(first, second, shift, difference, tested.ratio, tested.expected))
         self._join(first, second, shift)
 
-    def _is_one_cloud(self, a: int, b: int, shift: int) -> bool:
-        if self.one_cloud is None:
-            return False
-        first, second = (max(self.parts[u], key=lambda v: (self.counts[v], -v)) for u in (a, b))
-        moved = shift + self.merged.shift[second] - self.merged.shift[first]
-        return self.one_cloud(first, second, int(moved))
+    def _parts(self, unit: int, shift: int = 0) -> list[Part]:
+        return [(u, int(self.merged.shift[u]) + shift) for u in self.parts[unit]]
 
     def _join(self, kept: int, absorbed: int, shift: int) -> None:
         members = list(self.parts[absorbed])

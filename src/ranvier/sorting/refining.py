@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.averages import Averages, Cluster, averages_of
 from ranvier.sorting.candidates import CandidateFinder
-from ranvier.sorting.clouds import Averages, Cluster, averages_of
+from ranvier.sorting.clouds import detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.composites import composites
 from ranvier.sorting.crew import Crew
+from ranvier.sorting.drift import Drift
+from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
 from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
@@ -39,11 +42,26 @@ class Block:
     amplitude: F32
     gain: F32
     features: F32  # (spikes, K, P) where asked for, else empty
-    left: Spikes | None = None
+    left: Spikes | None = None  # candidates that the matched spikes leave, where asked for
+
+
+class Still:
+    """One matcher for all blocks: the tissue stands still."""
+
+    def __init__(self, templates: Templates, parameters: SorterParameters, guard: int) -> None:
+        self._matcher = Matcher(templates, parameters, guard)
+
+    def matcher(self, block: int) -> Matcher:
+        """Return the matcher of a block."""
+        return self._matcher
+
+    def main_sites(self, block: int, unit: I32) -> I32:
+        """Return where spikes of units are seen in a block."""
+        return self._matcher.templates.sites[unit]
 
 
 def match_block(
-    matcher: Matcher,
+    view: Still | Follower,
     source: SortSource,
     window: Window,
     near: I32,
@@ -52,13 +70,18 @@ def match_block(
     features: bool = False,
     leftovers: Leftovers | None = None,
 ) -> Block:
-    """Match one block; on request with the clean features of its spikes, and with what they leave to learn from."""
+    """Match one block; on request with the clean features of its spikes, as they are seen in that block, and with what
+    they leave to learn from.
+    """
+    matcher = view.matcher(block)
     white = source.white(block)
-    matched, projected = matcher.match(white)
+    matched = matcher.match(white)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     inside = (sample >= first) & (sample < last)
-    clean = matcher.features(matched, projected, near)[inside] if features else np.zeros((0, 0, 0), np.float32)
+    clean = np.zeros((0, 0, 0), np.float32)
+    if features:
+        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[inside]
     left = None
     if leftovers is not None:
         low = source.margin - window.before
@@ -78,25 +101,33 @@ def refine(
     report: Report,
     *,
     split: bool,
+    drift: Drift | None = None,
     finder: CandidateFinder | None = None,
     noise: F32 | None = None,
 ) -> Templates:
     """Return better templates: matched on some blocks, averaged, split where two clouds show, merged.
 
+    Where the tissue moves, templates are those at its reference displacement.
+
     Parameters
     ----------
     finder, noise
-        Where given, further units are learned from what the matched spikes leave unexplained.
+        Where given, and the tissue stands still, further units are learned from what the matched spikes leave.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    matcher = Matcher(templates, parameters, window.half)
+    view: Still | Follower = Still(templates, parameters, window.half)
+    if drift is not None:
+        view = Follower(moved_templates(templates, drift, near), parameters, window.half)
     behind = None
-    if finder is not None and noise is not None:
-        behind = Leftovers(matcher, finder, noise, near, quota_of(parameters, blocks))
+    if finder is not None and noise is not None and isinstance(view, Still):
+        behind = Leftovers(view.matcher(0), finder, noise, near, quota_of(parameters, blocks))
     parts: list[Block] = []
 
     def one(block: int) -> Block:
-        return match_block(matcher, source, window, near, block, features=True, leftovers=behind)
+        part = match_block(view, source, window, near, block, features=True, leftovers=behind)
+        if isinstance(view, Still):
+            return part
+        return replace(part, features=view.registered(block, part.unit, part.amplitude, part.features))
 
     for k, part in enumerate(crew.map(one, blocks)):
         parts.append(part)
@@ -104,28 +135,50 @@ def refine(
     unit = np.concatenate([p.unit for p in parts])
     sample = np.concatenate([p.sample for p in parts])
     features = np.concatenate([p.features for p in parts])
-    made = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, split=split)
+    shift_um = None if drift is None else drift.shift_um(sample, templates.sites[unit], source)
+    made = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split)
     left = [p.left for p in parts if p.left is not None]
     if left:
         spikes = thin(join(left), parameters.events_per_site, source.channels)
-        fresh = cluster_averages(
-            spikes, source, parameters, templates.basis, np.random.SeedSequence(seed, spawn_key=(4,)), crew, _silent
+        second = np.random.SeedSequence(seed, spawn_key=(4,))
+        made = made.and_also(
+            cluster_averages(spikes, source, parameters, templates.basis, second, crew, lambda fraction: None)
         )
-        made = made.and_also(fresh)
-    return _units(made, source, parameters, len(blocks) * parameters.block_sec)
+    made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec))
+    joined, counts = join_averages(made, features, shift_um, source, parameters)
+    return joined.take(~composites(joined, counts, parameters.amplitude_sd))
 
 
-def _silent(fraction: float) -> None:
-    """Take a report that nobody waits for."""
-
-
-def _units(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float) -> Templates:
-    """Return the units among averages, those that are one neuron joined."""
+def _real(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float) -> I64:
+    """Return which averages may be units: of enough spikes, told from noise, and no shadows of others."""
     enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in made.trains], np.bool_)
     locked = shadows(made.trains, made.templates.norms, made.templates.positions_um, float(source.fs))
-    kept = np.flatnonzero(enough & ~locked & is_unit(made.templates, source, parameters))
-    joined, counts = join_averages(made.take(kept), source, parameters)
-    return joined.take(~composites(joined, counts, parameters.amplitude_sd))
+    return np.flatnonzero(enough & ~locked & is_unit(made.templates, source, parameters))
+
+
+def follow(
+    templates: Templates,
+    drift: Drift,
+    source: SortSource,
+    parameters: SorterParameters,
+    window: Window,
+    blocks: list[int],
+    crew: Crew,
+    report: Report,
+) -> MovingTemplates:
+    """Return templates at every displacement, measured on the spikes matched in some blocks."""
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+    rests = Rests(view.moving)
+
+    def one(block: int) -> Block:
+        part = match_block(view, source, window, near, block, features=True)
+        return replace(part, features=part.features - view.expected(block, part.unit))
+
+    for k, (block, part) in enumerate(zip(blocks, crew.map(one, blocks), strict=True)):
+        rests.add(block, part.unit, part.features)
+        report((k + 1) / len(blocks))
+    return rests.corrected()
 
 
 def _averages(
@@ -138,6 +191,7 @@ def _averages(
     features: F32,
     seed: int,
     crew: Crew,
+    shift_um: F64 | None,
     *,
     split: bool,
 ) -> Averages:
@@ -154,15 +208,17 @@ def _averages(
         if split and len(own) >= 2 * parameters.min_cluster:
             inner = (near[site] >= 0) & (source.geometry.distance_um[site, near[site]] <= radius)
             flat = np.ascontiguousarray(features[own][:, inner].reshape(len(own), -1))
+            if shift_um is not None:
+                flat = detrended(flat, shift_um[own])
             labels = cluster_site(flat, parameters, np.random.SeedSequence(seed, spawn_key=(3, u)))
         made = []
         for label in range(int(labels.max()) + 1):
             members = own[labels == label]
             if len(members) >= parameters.min_cluster or label == 0:
-                made.append(Cluster.of(site, features[members], sample[members]))
+                made.append(Cluster.of(site, features, members))
         return made
 
     found: list[Cluster] = []
     for parts in crew.map(one, range(len(templates))):
         found += parts
-    return averages_of(found, near, templates.basis, templates.geometry)
+    return averages_of(found, sample, near, templates.basis, templates.geometry)

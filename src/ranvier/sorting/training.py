@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, project
+from ranvier.sorting.averages import Averages, Cluster, StillClouds, averages_of
+from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
 from ranvier.sorting.candidates import CandidateFinder
-from ranvier.sorting.clouds import Averages, CloudTest, Cluster, averages_of
+from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, features_at, join, thin, thin_indices
+from ranvier.sorting.reservoir import Spikes, join, thin_indices
+from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.source import SortSource, spread
-from ranvier.sorting.templates import Templates
+from ranvier.sorting.templates import Templates, component_overlaps
 from ranvier.sorting.whitening import Whitening
 
 F32 = npt.NDArray[np.float32]
@@ -96,7 +98,7 @@ def gather(
     crew: Crew,
     report: Report,
 ) -> Spikes:
-    """Return the spikes of some blocks that the sorter learns from first: those that no larger one covers."""
+    """Return the spikes of some blocks that the sorter may learn from (to be thinned): those no larger one covers."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     quota = quota_of(parameters, blocks)
     same = source.geometry.distance_um <= parameters.template_radius_um
@@ -111,14 +113,13 @@ def gather(
         rows, sites = rows[clear], sites[clear]
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
-        projected = project(white, finder.basis.components)
-        return Spikes(rows + (first - low), sites, features_at(projected, rows, sites, near))
+        return Spikes(rows + (first - low), sites, features_of(white, rows, near[sites], finder.basis.components))
 
     parts = []
     for k, part in enumerate(crew.map(one, blocks)):
         parts.append(part)
         report((k + 1) / len(blocks))
-    return thin(join(parts), parameters.events_per_site, source.channels)
+    return join(parts)
 
 
 def first_templates(
@@ -129,13 +130,19 @@ def first_templates(
     seed: int,
     crew: Crew,
     report: Report,
+    shift_um: F64 | None = None,
 ) -> Templates:
-    """Cluster each site's spikes, average the clusters, join what is one neuron seen from two sites."""
-    found = cluster_averages(
-        spikes, source, parameters, basis, np.random.SeedSequence(seed, spawn_key=(2,)), crew, report
-    )
-    kept = np.flatnonzero(is_unit(found.templates, source, parameters))
-    return join_averages(found.take(kept), source, parameters)[0]
+    """Cluster each site's spikes, average the clusters, join what is one neuron seen from two sites.
+
+    Parameters
+    ----------
+    shift_um
+        ``(spikes,)``: displacement of the tissue that was made good in each spike; None where it stood still.
+    """
+    first = np.random.SeedSequence(seed, spawn_key=(2,))
+    found = cluster_averages(spikes, source, parameters, basis, first, crew, report)
+    found = found.take(np.flatnonzero(is_unit(found.templates, source, parameters)))
+    return join_averages(found, spikes.features, shift_um, source, parameters)[0]
 
 
 def cluster_averages(
@@ -165,14 +172,14 @@ def cluster_averages(
         for label in range(int(labels.max()) + 1):
             members = labels == label
             if members.sum() >= parameters.min_cluster:
-                made.append(Cluster.of(site, features[members], spikes.sample[own[members]]))
+                made.append(Cluster.of(site, spikes.features, own[members]))
         return made
 
     found: list[Cluster] = []
     for site, made in enumerate(crew.map(one, range(source.channels))):
         report((site + 1) / source.channels)
         found += made
-    return averages_of(found, near, basis, source.geometry)
+    return averages_of(found, spikes.sample, near, basis, source.geometry)
 
 
 def is_unit(templates: Templates, source: SortSource, parameters: SorterParameters) -> npt.NDArray[np.bool_]:
@@ -205,13 +212,33 @@ def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64
     return waveforms, np.asarray(snr[np.arange(len(templates)), best], np.float64), best
 
 
-def join_averages(averages: Averages, source: SortSource, parameters: SorterParameters) -> tuple[Templates, I64]:
-    """Merge the averages that are one neuron; return the templates that remain, and the spikes of each."""
+def join_averages(
+    averages: Averages, features: F32, shift_um: F64 | None, source: SortSource, parameters: SorterParameters
+) -> tuple[Templates, I64]:
+    """Merge the averages that are one neuron.
+
+    Parameters
+    ----------
+    features, shift_um
+        Of the spikes that the averages' members are among; ``shift_um`` is None where the tissue stands still.
+
+    Returns
+    -------
+    templates, counts
+        Of the units that remain: their templates, and how many spikes each has.
+    """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    test = CloudTest(averages, near, parameters.neighbor_radius_um, parameters.latent_dim, parameters.isocut_threshold)
-    joined, kept_as, _ = join_units(
-        averages.templates, averages.trains, parameters, float(source.fs), one_cloud=test.one_cloud
-    )
+    if shift_um is None:
+        one_cloud = StillClouds(
+            averages, near, parameters.neighbor_radius_um, parameters.latent_dim, parameters.isocut_threshold
+        ).are_one
+    else:
+        correlated = component_overlaps(averages.templates.basis.components)
+        sites = [int(site) for site in averages.at]
+        one_cloud = Clouds(
+            features, shift_um, averages.members, sites, near, source.geometry, correlated, parameters
+        ).are_one
+    joined, kept_as, _ = join_units(averages.templates, averages.trains, parameters, float(source.fs), one_cloud)
     counts = np.array([len(train) for train in averages.trains], np.float64)
     return joined, np.bincount(kept_as, counts, minlength=len(joined)).astype(np.int64)
 
@@ -221,15 +248,9 @@ def join_units(
     trains: list[I64],
     parameters: SorterParameters,
     fs_hz: float,
-    *,
     one_cloud: OneCloud | None = None,
 ) -> tuple[Templates, I64, I64]:
     """Merge the units that are one neuron.
-
-    Parameters
-    ----------
-    one_cloud
-        See :func:`ranvier.sorting.merging.merge_units`.
 
     Returns
     -------

@@ -1,0 +1,3 @@
+"""The documented module ``radiens.lib.spikes``."""
+
+from ranvier.classic.lib.spikes import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The documented module ``radiens.spikes_client``."""
+
+from ranvier.classic.spikes_client import *  # noqa: F403
