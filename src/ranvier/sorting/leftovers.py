@@ -80,11 +80,11 @@ class Leftovers:
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
         sites, waveforms = self._shapes
         subtract_spikes(
-            white, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
+            white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
         )
         score = self.finder.score(white)
         rows, columns = self.finder.find(score, self.noise, first, last)
-        above = (score[rows, columns] - self.noise[0, columns]) / self.noise[1, columns]
+        above = (self.finder.at(score, rows, columns) - self.noise[0, columns]) / self.noise[1, columns]
         expected = MISFIT * self.matcher.energy_beside(rows, columns, matched)
         real = np.flatnonzero(above.astype(np.float64) ** 2 > self.finder.threshold**2 + expected)
         rows, columns = rows[real], columns[real]

@@ -22,7 +22,8 @@ from ranvier.sorting.reservoir import Spikes, join, thin
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import MOST_SITES, Report, Window, cluster_averages, is_unit, join_averages, quota_of
+from ranvier.sorting.training import MOST_SITES, Report, cluster_averages, is_unit, join_averages, quota_of
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -49,8 +50,8 @@ class Block:
 class Still:
     """One matcher for all blocks: the tissue stands still."""
 
-    def __init__(self, templates: Templates, parameters: SorterParameters, guard: int) -> None:
-        self._matcher = Matcher(templates, parameters, guard)
+    def __init__(self, templates: Templates, parameters: SorterParameters, window: Window) -> None:
+        self._matcher = Matcher(templates, parameters, window)
 
     def matcher(self, block: int) -> Matcher:
         """Return the matcher of a block."""
@@ -120,9 +121,9 @@ def refine(
         Where given, and the tissue stands still, further units are learned from what the matched spikes leave.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    view: Still | Follower = Still(templates, parameters, window.half)
+    view: Still | Follower = Still(templates, parameters, window)
     if drift is not None:
-        view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+        view = Follower(moved_templates(templates, drift, near), parameters, window)
     behind = None
     if finder is not None and noise is not None and isinstance(view, Still):
         behind = Leftovers(view.matcher(0), finder, noise, near, quota_of(parameters, blocks))
@@ -173,7 +174,7 @@ def follow(
 ) -> MovingTemplates:
     """Return templates at every displacement, measured on the spikes matched in some blocks."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+    view = Follower(moved_templates(templates, drift, near), parameters, window)
     rests = Rests(view.moving)
 
     def one(block: int) -> Block:
