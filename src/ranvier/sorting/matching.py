@@ -141,18 +141,10 @@ class Matcher:
         near = self.templates.geometry.distance_um <= self.parameters.exclusive_um
         return np.asarray(own @ near, np.float64)
 
-    def energy_beside(self, rows: I64, sites: I32, matched: Matched, *, own: bool = False) -> F64:
-        """Return the energy of the matched spikes within half a waveform of some rows near some sites, ``(rows,)``.
-
-        Parameters
-        ----------
-        own
-            The rows are those of the matched spikes themselves: each counts for the others only.
-        """
+    def energy_beside(self, rows: I64, sites: I32, matched: Matched) -> F64:
+        """Return the energy of the matched spikes within half a waveform of some rows near some sites, ``(rows,)``."""
         which, spike = pairs_within(rows, matched.row, self.templates.basis.samples // 2)
         energy = matched.amplitude[spike].astype(np.float64) ** 2 * self._around[matched.unit[spike], sites[which]]
-        if own:
-            energy[which == spike] = 0.0
         return np.asarray(np.bincount(which, energy, minlength=len(rows)), np.float64)
 
     def features(self, matched: Matched, white: F32, columns: I32) -> F32:

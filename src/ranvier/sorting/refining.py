@@ -15,7 +15,7 @@ from ranvier.sorting.composites import composites
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift
 from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
-from ranvier.sorting.leftovers import MISFIT, Leftovers
+from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.reservoir import Spikes, join, thin
@@ -29,10 +29,6 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-
-#: A spike must explain this share of the energy of the spikes beside it beyond its threshold: templates do not fit to
-#: the last bit.
-FAINT = 0.01
 
 
 @dataclass(frozen=True)
@@ -78,16 +74,12 @@ def match_block(
     matcher = view.matcher(block)
     white = source.white(block)
     matched = matcher.match(white)
-    sites = view.main_sites(block, matched.unit)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
-    beside = matcher.energy_beside(matched.row, sites, matched, own=True)
     kept = (sample >= first) & (sample < last)
-    kept &= matched.gain > matcher.thresholds[matched.unit] + FAINT * beside
     clean = np.zeros((0, 0, 0), np.float32)
-    if features:  # to learn from: what the spikes beside it leave may not be the better part of it
-        kept &= matched.gain > MISFIT * beside
-        clean = matcher.features(matched, white, near[sites])[kept]
+    if features:
+        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
     left = None
     if leftovers is not None:
         low = source.margin - window.before
