@@ -162,7 +162,9 @@ def test_the_same_seed_gives_the_same_spikes_with_less_workers_and_a_small_budge
     assert "memory" in videre.get_spike_sorter_state(sorter.spike_sorter_id).warn_msg
     with SpikeStore.open(folder / "rec_SIMULATED.small.spikes") as store:
         assert store.info.parameters["block_sec"] < 0.25
-        assert abs(len(store) - len(expected[0])) < 0.1 * len(expected[0])
+        again = store.select().samples
+    apart = np.abs(expected[0][:, None] - again).min(axis=1)
+    assert np.mean(apart <= 15) > 0.95  # the same spikes, within 0.5 ms
 
 
 def test_a_part_of_time_and_channels(videre: VidereClient, ds: DatasetMetadata, folder: Path) -> None:
@@ -192,7 +194,7 @@ def test_sorted_jointly_units_have_one_number_in_all_recordings(
     one, two = (
         videre.slice_time(ds, a, b, folder / name) for a, b, name in ((3.0, 6.0, "one.xdat"), (6.0, 9.0, "two.xdat"))
     )
-    first = videre.spike_sort([one, two])
+    first = videre.spike_sort(one, jointly=[two])
     assert first in videre.get_spikes_ids(one)
     units = [{u.label: u for u in videre.get_units(each)} for each in (one, two)]
     assert set(units[0]) == set(units[1])
@@ -205,11 +207,9 @@ def test_sorted_jointly_units_have_one_number_in_all_recordings(
         assert start <= spec.spike_time_range[0] < spec.spike_time_range[1] <= stop
         assert len(videre.get_provenance(videre.get_spikes_ids(each)[0]).details["sources"]) == 2
     with pytest.raises(ConfigurationError, match="time range is of one recording"):
-        videre.spike_sort([one, two], time_range=[3.0, 5.0])
+        videre.spike_sort(one, jointly=[two], time_range=[3.0, 5.0])
     with pytest.raises(ConfigurationError, match="a file each"):
-        videre.spike_sort([one, two], output_path=folder / "x.spikes")
-    with pytest.raises(ConfigurationError, match="name a dataset"):
-        videre.spike_sort([])
+        videre.spike_sort(one, jointly=[two], output_path=folder / "x.spikes")
 
 
 def test_detect_only_tells_threshold_events_by_the_parameters_of_the_dataset(
@@ -459,11 +459,11 @@ def test_spikes_are_no_recording(made: Path, videre: VidereClient) -> None:
 def test_recordings_of_another_kind_do_not_go_together(videre: VidereClient, ds: DatasetMetadata, folder: Path) -> None:
     slow = videre.downsample(ds, 2, folder / "slow.xdat")
     with pytest.raises(ConfigurationError, match="cannot be concatenated"):
-        videre.spike_sort([ds, slow])
+        videre.spike_sort(ds, jointly=[slow])
     videre.set_dsp_group(ds, stage="stage2", params=[DSPParams(type=DSPType.HIGHPASS, stage=1, freq=300.0)])
     part = videre.slice_time(ds, 3.0, 6.0, folder / "part.xdat")
     with pytest.raises(ConfigurationError, match="same stage-2 filters"):
-        videre.spike_sort([ds, part])
+        videre.spike_sort(ds, jointly=[part])
     very_slow = videre.downsample(slow, 4, folder / "very_slow.xdat")
     with pytest.raises(ConfigurationError, match="cannot be seen below"):
         videre.spike_sort(very_slow)

@@ -17,6 +17,7 @@ from ranvier.sorting.leftovers import Leftovers, clear_of_larger
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.templates import Templates, fractional_shift
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 SAMPLES, BEFORE, CHANNELS = 61, 21, 8
@@ -114,10 +115,10 @@ def test_a_small_spike_behind_a_large_known_one_is_left_and_nothing_of_the_large
     for row in (700, 1045):
         white[row : row + SAMPLES] += (small @ basis().components).T
     p = SorterParameters(detection_threshold=7.0)
-    matcher = Matcher(known, p, 15)
+    matcher = Matcher(known, p, Window(BEFORE, SAMPLES - BEFORE - 1, 15, 2))
     matched = matcher.match(white)
     assert len(matched) == 3
-    finder = CandidateFinder(basis(), geometry(), p.detection_threshold, p.exclusive_um, 15)
+    finder = CandidateFinder(basis(), geometry(), p.detection_threshold, p.exclusive_um, 15, 2)
     noise = np.stack([np.zeros(CHANNELS), np.ones(CHANNELS)]).astype(np.float32)
     near = geometry().nearest(p.template_radius_um, 32)
     left = Leftovers(matcher, finder, noise, near, 100).find(white, matched, 100, 2900)

@@ -1,7 +1,7 @@
 """Units that are sums of others: spikes that often come together, or once, at one lag, and were clustered as one.
 
 Each template is explained by the others as a piece of signal is (matching pursuit). Where two or more of them, each
-near its own size, leave nothing that would be a unit, and each fires more often than the sum, it is no unit.
+near its own size, leave nothing that would be a unit, and each also fires alone, it is no unit.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _LEAST_SHARE = 0.08
 #: What may be left of a sum, as a share of its energy.
 LEFT = 0.15
 _MOST_PARTS = 3
+#: A part fires alone at least this often, as a share of how often the sum is there: pairs may mostly fire together.
+_RARER = 0.5
 
 
 def composites(templates: Templates, counts: I64, amplitude_sd: float) -> npt.NDArray[np.bool_]:
@@ -38,7 +40,7 @@ def composites(templates: Templates, counts: I64, amplitude_sd: float) -> npt.ND
     found = np.zeros(len(templates), np.bool_)
     for u in np.argsort(counts, kind="stable"):
         near = overlaps.other[overlaps.first[u] : overlaps.first[u + 1]].astype(np.int64)
-        able = (near != u) & (counts[near] > counts[u]) & (norms[near] < norms[u]) & ~found[near]
+        able = (near != u) & (counts[near] > _RARER * counts[u]) & (norms[near] < norms[u]) & ~found[near]
         if np.count_nonzero(able) < 2:
             continue
         values = overlaps.value[overlaps.first[u] : overlaps.first[u + 1], 0][able]

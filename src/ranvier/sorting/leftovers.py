@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.candidates import CandidateFinder
-from ranvier.sorting.matching import Matched, Matcher
+from ranvier.sorting.matching import Matched, Matcher, pairs_within
 from ranvier.sorting.reservoir import Spikes, thin_indices
 from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.stream_kernels import subtract_spikes
 from ranvier.sorting.templates import PHASES, shifted_waveforms
 
 F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -42,7 +41,7 @@ def clear_of_larger(rows: I64, sites: I32, scores: F32, near: npt.NDArray[np.boo
     near
         ``(channels, channels)``: whether two sites see the same spikes.
     """
-    which, other = _pairs(rows, rows, reach)
+    which, other = pairs_within(rows, rows, reach)
     beside = near[sites[which], sites[other]] & (scores[other] >= np.float32(LARGER) * scores[which])
     covered = np.bincount(which[beside], minlength=len(rows)) > 0
     return np.flatnonzero(~covered)
@@ -72,14 +71,6 @@ class Leftovers:
     def _shapes(self) -> tuple[I32, F32]:
         return shifted_waveforms(self.matcher.templates)
 
-    @cached_property
-    def _energy(self) -> F64:
-        """``(units, channels)``: energy of each template around each site."""
-        templates = self.matcher.templates
-        own = (templates.weights.astype(np.float64) ** 2).sum(axis=2)
-        around = templates.geometry.distance_um <= self.finder.exclusive_um
-        return np.asarray(own @ around, np.float64)
-
     def find(self, white: F32, matched: Matched, first: int, last: int) -> Spikes:
         """Return the candidates in rows ``[first, last)`` of what matched spikes leave of a block.
 
@@ -89,24 +80,14 @@ class Leftovers:
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
         sites, waveforms = self._shapes
         subtract_spikes(
-            white, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
+            white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
         )
         score = self.finder.score(white)
         rows, columns = self.finder.find(score, self.noise, first, last)
-        above = (score[rows, columns] - self.noise[0, columns]) / self.noise[1, columns]
-        which, spike = _pairs(rows, matched.row, basis.samples // 2)
-        misfit = matched.amplitude[spike].astype(np.float64) ** 2 * self._energy[matched.unit[spike], columns[which]]
-        expected = MISFIT * np.bincount(which, misfit, minlength=len(rows))
+        above = (self.finder.at(score, rows, columns) - self.noise[0, columns]) / self.noise[1, columns]
+        expected = MISFIT * self.matcher.energy_beside(rows, columns, matched)
         real = np.flatnonzero(above.astype(np.float64) ** 2 > self.finder.threshold**2 + expected)
         rows, columns = rows[real], columns[real]
         kept = thin_indices(columns, self.quota, white.shape[1])
         rows, columns = rows[kept], columns[kept]
         return Spikes(rows - first, columns, features_of(white, rows, self.near[columns], basis.components))
-
-
-def _pairs(rows: I64, others: I64, reach: int) -> tuple[I64, I64]:
-    """Return all pairs of a row and another (rising) that are at most ``reach`` apart, as two lists of indices."""
-    low = np.searchsorted(others, rows - reach, side="left")
-    count = np.searchsorted(others, rows + reach, side="right") - low
-    which = np.repeat(np.arange(len(rows)), count)
-    return which, np.arange(len(which)) - np.repeat(np.cumsum(count) - count - low, count)

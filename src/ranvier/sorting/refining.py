@@ -22,15 +22,13 @@ from ranvier.sorting.reservoir import Spikes, join, thin
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import MOST_SITES, Report, Window, cluster_averages, is_unit, join_averages, quota_of
+from ranvier.sorting.training import MOST_SITES, Report, cluster_averages, is_unit, join_averages, quota_of
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-
-#: Spikes of a unit that a split is judged by, at most.
-_SPLIT_SPIKES = 1000
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,8 @@ class Block:
 class Still:
     """One matcher for all blocks: the tissue stands still."""
 
-    def __init__(self, templates: Templates, parameters: SorterParameters, guard: int) -> None:
-        self._matcher = Matcher(templates, parameters, guard)
+    def __init__(self, templates: Templates, parameters: SorterParameters, window: Window) -> None:
+        self._matcher = Matcher(templates, parameters, window)
 
     def matcher(self, block: int) -> Matcher:
         """Return the matcher of a block."""
@@ -80,16 +78,16 @@ def match_block(
     matched = matcher.match(white)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
-    inside = (sample >= first) & (sample < last)
+    kept = (sample >= first) & (sample < last)
     clean = np.zeros((0, 0, 0), np.float32)
     if features:
-        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[inside]
+        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
     left = None
     if leftovers is not None:
         low = source.margin - window.before
         left = leftovers.find(white, matched, low, low + last - first)
         left = replace(left, sample=left.sample + first)
-    return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], clean, left)
+    return Block(sample[kept], matched.unit[kept], matched.amplitude[kept], matched.gain[kept], clean, left)
 
 
 def refine(
@@ -117,9 +115,9 @@ def refine(
         Where given, further units are learned from what the matched spikes leave.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    view: Still | Follower = Still(templates, parameters, window.half)
+    view: Still | Follower = Still(templates, parameters, window)
     if drift is not None:
-        view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+        view = Follower(moved_templates(templates, drift, near), parameters, window)
     behind = None
     if finder is not None and noise is not None:
         behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks))
@@ -176,7 +174,7 @@ def follow(
 ) -> MovingTemplates:
     """Return templates at every displacement, measured on the spikes matched in some blocks."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+    view = Follower(moved_templates(templates, drift, near), parameters, window)
     rests = Rests(view.moving)
 
     def one(block: int) -> Block:

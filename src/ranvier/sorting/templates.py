@@ -122,6 +122,20 @@ class Overlaps:
     other: I32
     value: F32
 
+    def at_one_shift_in(self, every: int) -> Overlaps:
+        """Return the same for projections on one shift in ``every``: lags and phases in units of those shifts."""
+        if every == 1:
+            return self
+        phases, lags = self.value.shape[1:]
+        most = lags // 2
+        reach = -(-(most + every - 1) // every)
+        value = np.zeros((len(self.other), every * phases, 2 * reach + 1), np.float32)
+        for whole in range(every):
+            lag = every * np.arange(-reach, reach + 1) - whole
+            held = np.abs(lag) <= most
+            value[:, whole * phases : (whole + 1) * phases, held] = self.value[:, :, most + lag[held]]
+        return Overlaps(self.first, self.other, value)
+
 
 def overlaps_of(templates: Templates) -> Overlaps:
     """Compute the overlaps of all templates that share a site."""
@@ -179,7 +193,7 @@ def shifted_waveforms(templates: Templates) -> tuple[I32, F32]:
     sites
         ``(units, K)``; -1 behind the last.
     waveforms
-        ``(units, PHASES, samples, K)``.
+        ``(units, PHASES, K, samples)``.
     """
     weights, components = templates.weights, templates.basis.components
     seen = (weights != 0).any(axis=2)
@@ -191,4 +205,4 @@ def shifted_waveforms(templates: Templates) -> tuple[I32, F32]:
         sites[u, : len(columns)] = columns
         own[u, : len(columns)] = weights[u, columns]
     shifted = np.stack([fractional_shift(components, f / PHASES) for f in range(PHASES)])
-    return sites, np.ascontiguousarray(np.einsum("ukp,fps->ufsk", own, shifted), np.float32)
+    return sites, np.ascontiguousarray(np.einsum("ukp,fps->ufks", own, shifted), np.float32)
