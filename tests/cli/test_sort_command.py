@@ -75,6 +75,7 @@ def test_the_documented_sorter_commands(folder: Path, capsys: pytest.CaptureFixt
     assert "COMPLETE" in said("sort", "on", "--replace", "yes")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
 def test_an_interrupted_sort_leaves_nothing_half(

@@ -179,6 +179,7 @@ def test_a_part_of_time_and_channels(videre: VidereClient, ds: DatasetMetadata, 
     assert videre.get_unit_waveforms(ds, unit, most=5, spikes_id=spikes).source == "recording"
 
 
+@pytest.mark.slow
 def test_filters_of_stage_2_come_first_and_are_not_done_twice(videre: VidereClient, ds: DatasetMetadata) -> None:
     videre.set_dsp_group(ds, stage="stage2", params=[{"type": "highpass", "freq": 300.0, "port": "A"}])
     spikes = videre.spike_sort(ds, time_range=[3.0, 7.0])
@@ -247,7 +248,7 @@ def test_a_sorter_that_waits_is_begun_changed_and_begun_again(
 ) -> None:
     before = names(folder)
     launched = videre.spike_sorter_launch(
-        SpikeSorterLaunchParams(dsource_id=ds.id, is_auto_on=False, seed=1), force=True
+        SpikeSorterLaunchParams(dsource_id=ds.id, is_auto_on=False, seed=1), time_range=[3.0, 7.0], force=True
     )
     sorter = launched.spike_sorter_id
     assert launched.sorter_type == SpikeSorterType.VEX_FILE
@@ -257,7 +258,7 @@ def test_a_sorter_that_waits_is_begun_changed_and_begun_again(
     board = videre.get_spike_sorter_dashboard(sorter, ["general", "ENABLED_PORTS"])
     assert board.general is not None
     assert (board.general.num_total_sites, board.general.num_neurons) == (16, 0)
-    assert board.general.time_range == (3.0, 9.0)
+    assert board.general.time_range == (3.0, 7.0)
     assert board.enabled_ports == [Port.A]
     assert names(folder) == before
 
@@ -309,7 +310,9 @@ def test_another_engine_knows_a_sort_by_its_file(made: Path, videre: VidereClien
         videre.spike_sorter_command(sorter, "on")
 
 
-@pytest.mark.parametrize("phase", ["detecting", "training", "sorting", "finalizing"])
+@pytest.mark.parametrize(
+    "phase", ["detecting", pytest.param("training", marks=pytest.mark.slow), "sorting", "finalizing"]
+)
 def test_a_sort_that_is_cancelled_in_any_phase_leaves_nothing(folder: Path, phase: str) -> None:
     before = names(folder)
     seen: list[str] = []
@@ -435,6 +438,7 @@ def test_arguments_that_cannot_be_meant(videre: VidereClient, ds: DatasetMetadat
         videre.spike_sort(ds)
 
 
+@pytest.mark.slow
 def test_neighbours_in_either_spelling_reach_the_sorter(videre: VidereClient, ds: DatasetMetadata) -> None:
     def parameters(**named: object) -> dict[str, object]:
         launch = SpikeSorterLaunchParams.model_validate({"dsource_id": ds.id, **named})
@@ -456,6 +460,7 @@ def test_spikes_are_no_recording(made: Path, videre: VidereClient) -> None:
         videre.spike_sort(spikes)
 
 
+@pytest.mark.slow
 def test_recordings_of_another_kind_do_not_go_together(videre: VidereClient, ds: DatasetMetadata, folder: Path) -> None:
     slow = videre.downsample(ds, 2, folder / "slow.xdat")
     with pytest.raises(ConfigurationError, match="cannot be concatenated"):
