@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.clients._output_options import MetadataInput, output_options
 from ranvier.clients._signals import SignalsClient
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
@@ -242,6 +243,50 @@ class SpikesClient(SignalsClient):
         )
         self._mine[found.id] = None
         return found
+
+    def export_spikes(
+        self,
+        dataset: FlexDataset,
+        output_path: str | Path,
+        file_format: str = "phy",
+        *,
+        recording: FlexDataset | None = None,
+        spikes_id: str | None = None,
+        signals: bool = False,
+        metadata: MetadataInput = None,
+        force: bool = False,
+    ) -> Path:
+        """Write units for another program (an addition); return what that is to open.
+
+        Parameters
+        ----------
+        file_format
+            ``"phy"``: a folder for phy, phylib and SpikeInterface; ``"nwb"``: an NWB file of units, for archives;
+            ``"unitmatch"``: a folder for UnitMatch.
+        recording
+            The one they belong to, where the spikes are a dataset of their own.
+        signals
+            Copy the amplifier channels into phy's folder, which then needs nothing else.
+        metadata
+            Subject and session of NWB: a SessionMetadata, a dict, or the path of a YAML file.
+
+        Raises
+        ------
+        OutputExistsError
+            It exists already, and ``force`` was not given.
+        CapabilityError
+            There are no units with spikes, or no waveforms: the sorter left none, and the recording is not there.
+        """
+        return self._hub.spikes.export(
+            self._id(dataset),
+            Path(output_path),
+            file_format,
+            recording_id=None if recording is None else self._id(recording),
+            spikes_id=spikes_id,
+            signals=signals,
+            options=output_options(metadata),
+            force=force,
+        )
 
 
 def _asked(
