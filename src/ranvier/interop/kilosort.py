@@ -192,7 +192,7 @@ def _by_cluster(shapes: _Shapes, own: I64, template_of: I64, columns: Columns, n
     clusters = np.unique(own)
     means = np.full((len(clusters), len(ntv), shapes.uv.shape[1]), np.nan, np.float32)
     _, extreme = _extremes(shapes.uv)
-    told = columns.get("amplitude_uv")
+    told = None if shapes.amplitudes_are_uv else columns.get("amplitude_uv")  # in uV, a template is the mean itself
     share = np.ones(len(own))
     if told is not None:
         valid = template_of < len(extreme)
