@@ -73,6 +73,29 @@ def test_phy_and_back(curated: Curated) -> None:
     assert back.parent_dsource_id == curated.recording.id
 
 
+def test_halves_of_a_unit_have_waveforms_of_their_own(curated: Curated) -> None:
+    """Every merged unit's spikes are of two neurons here: split apart again, each looks like itself, not like both."""
+    store = store_of(curated)
+    samples = store.unit_samples(curated.merged)
+    curated.videre.undo_curation(curated.recording)  # the label, the other label, the merge
+    curated.videre.undo_curation(curated.recording)
+    curated.videre.undo_curation(curated.recording)
+    first = store_of(curated).unit_samples(1)
+    merged = curated.videre.merge_units(curated.recording, [1, 2])
+    assert merged > curated.merged  # the number that was undone is not given again
+    halves = curated.videre.split_unit(curated.recording, merged, np.isin(samples, first))
+    assert len(halves) == 2
+    waves = [curated.videre.get_unit_waveforms(curated.recording, h, list(range(16)), most=200) for h in halves]
+    sizes = {u.label: u for u in curated.videre.get_units(curated.recording)}
+    assert all(sizes[h].snr > 0 for h in halves)
+    params = curated.videre.export_spikes(curated.recording, curated.folder / "halves", signals=True)
+    templates, clusters = np.load(params.parent / "templates.npy"), np.load(params.parent / "spike_clusters.npy")
+    rows = {int(unit): k for k, unit in enumerate(np.unique(clusters))}
+    for half, wave in zip(halves, waves, strict=True):
+        np.testing.assert_allclose(templates[rows[half]].T * 0.195, wave.mean_uv, atol=0.2)
+    assert len(store) == len(store_of(curated))
+
+
 def test_unitmatch_has_two_halves_of_every_unit(curated: Curated) -> None:
     folder = curated.videre.export_spikes(curated.recording, curated.folder / "um", "unitmatch")
     rows = [line.split("\t") for line in (folder / "cluster_group.tsv").read_text().splitlines()]

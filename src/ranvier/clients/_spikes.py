@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from ranvier.clients._output_options import MetadataInput, output_options
 from ranvier.clients._signals import SignalsClient
 from ranvier.models.channels import ChannelMetadata
-from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
+from ranvier.models.dataset import DatasetMetadata, RadiensFileType, TimeRangeSpec
 from ranvier.models.flex import (
     FlexDataset,
     FlexSignalSpec,
@@ -19,6 +20,7 @@ from ranvier.models.flex import (
     coerce_signal_spec,
     coerce_time_range,
 )
+from ranvier.models.signals import SignalType
 from ranvier.models.spikes import ChannelSpikeData, NeuronSpikeData, NeuronsResult, SpikesSpec, Unit
 from ranvier.models.units import CurationEntry, SpikeRaster, UnitCorrelograms, UnitQualityTable, UnitWaveforms
 
@@ -287,6 +289,36 @@ class SpikesClient(SignalsClient):
             options=output_options(metadata),
             force=force,
         )
+
+    def to_spikeinterface(self, dataset: FlexDataset, *, spikes_id: str | None = None) -> tuple[Any, Any]:
+        """Return units as a SpikeInterface sorting, and the recording they are of (an addition).
+
+        The sorting has the properties ``snr``, ``main_channel_id`` and ``location``; units labelled noise, bad or
+        delete are left out, as are spikes without a unit. The recording (uV) is read here, so that its files must be on
+        this machine; None for spikes that are alone. CapabilityError where SpikeInterface is not installed.
+        """
+        from ranvier.interop import spikeinterface as interop
+
+        found = self._metadata(dataset)
+        neurons = self.get_neurons(found, spikes_id=spikes_id).neurons_by_channel.values()
+        known = {int(n.spike_label): n for some in neurons for n in some if n.spike_count}
+        raster = self.get_spike_raster(found, list(known), spikes_id=spikes_id)
+        fs = found.time_range.fs
+        signals = found.channel_metadata.num_channels.get(SignalType.AMP) and found.file_type != RadiensFileType.SPIKES
+        recording = interop.read_recording(found.base_path) if signals else None
+        sorting = interop.sorting_of(
+            np.rint(raster.sec * fs).astype(np.int64) - found.time_range.timestamp[0],
+            raster.unit,
+            fs,
+            {
+                "snr": {unit: n.snr for unit, n in known.items()},
+                "main_channel_id": {unit: str(n.site_ntv_chan_idx) for unit, n in known.items()},
+                "location": {unit: n.pos_probe[:2] for unit, n in known.items()},
+            },
+        )
+        if recording is not None:
+            sorting.register_recording(recording)
+        return sorting, recording
 
 
 def _asked(

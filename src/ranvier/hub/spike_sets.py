@@ -217,7 +217,8 @@ def measured(spikes: SpikeSet, units: dict[int, UnitRecord]) -> dict[int, UnitRe
     for unit, record in units.items():
         if record.snr is not None and record.mean_abs_peak_uv is not None:
             continue
-        template, templates = spikes.store.template(unit), spikes.store.templates
+        templates = spikes.store.templates
+        template = None if spikes.store.is_divided(unit) else spikes.store.template(unit)
         if template is not None and templates is not None and record.site in templates.sites:
             row = int(np.flatnonzero(templates.sites == record.site)[0])
             peak = float(np.nanmax(np.abs(template[row]))) if np.isfinite(template[row]).any() else None

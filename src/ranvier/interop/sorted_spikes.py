@@ -105,23 +105,26 @@ class SortedSpikes:
         return WaveformReader(self.recording, replace(info, filters=()) if raw else info)
 
     def means(self, units: list[int]) -> UnitMeans:
-        """Return mean waveforms of units on all amplifier channels: the sorter's, else from at most 200 spikes each.
+        """Return mean waveforms of units on all amplifier channels.
+
+        The sorter's; where it left none of a unit, or a split divided one, those of at most 200 spikes of each.
 
         Raises
         ------
         CapabilityError
-            The sorter left none, and the recording is not there.
+            The sorter left none of a unit, and the recording is not there.
         """
         templates = self.store.templates
         known = {} if templates is None else {u: t for u in units if (t := self.store.template(u)) is not None}
-        if templates is not None and len(known) == len(units):
-            out = np.full((len(units), len(self.ntv), templates.templates_uv.shape[2]), np.nan, np.float32)
-            column = {int(n): k for k, n in enumerate(templates.sites)}
-            rows = [k for k, n in enumerate(self.ntv) if n in column]
-            for k, unit in enumerate(units):
-                out[k, rows] = known[unit][[column[self.ntv[row]] for row in rows]]
-            return UnitMeans(tuple(units), tuple(self.ntv), out, templates.before)
-        return self._measured(units)
+        whole = all(not self.store.is_divided(u) for u in known) or self.recording is None
+        if templates is None or len(known) < len(units) or not whole:
+            return self._measured(units)
+        out = np.full((len(units), len(self.ntv), templates.templates_uv.shape[2]), np.nan, np.float32)
+        column = {int(n): k for k, n in enumerate(templates.sites)}
+        rows = [k for k, n in enumerate(self.ntv) if n in column]
+        for k, unit in enumerate(units):
+            out[k, rows] = known[unit][[column[self.ntv[row]] for row in rows]]
+        return UnitMeans(tuple(units), tuple(self.ntv), out, templates.before)
 
     def _measured(self, units: list[int]) -> UnitMeans:
         reader = self.reader()
