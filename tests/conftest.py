@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ranvier import connect
 
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
+
 
 @pytest.fixture(scope="session")
-def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Name a folder for one test's engine store, again and again (mktemp looks at all folders before it names one)."""
-    root = tmp_path_factory.mktemp("homes")
-    return (root / f"home{number}" for number in itertools.count())
+def _folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Name folders that are not there yet; pytest's own way looks through all folders before it names one."""
+    root = tmp_path_factory.mktemp("all")
+    return (root / f"{number:05d}" for number in itertools.count())
+
+
+@pytest.fixture
+def tmp_path(_folders: Iterator[Path], request: pytest.FixtureRequest) -> Path:
+    """Return an empty folder of this test's own."""
+    folder = next(_folders) / re.sub(r"\W", "_", request.node.name)[:30]
+    folder.mkdir(parents=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def _own_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_home(_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give every test an engine store of its own."""
-    home = next(_homes)
+    home = next(_folders)
     home.mkdir()
     monkeypatch.setenv("RANVIER_HOME", str(home))
     yield

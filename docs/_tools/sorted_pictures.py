@@ -25,7 +25,7 @@ def locust(videre: VidereClient, source: Path, folder: Path) -> None:
     shutil.copy(source, copy)
     copy.with_name(copy.name + ".yaml").write_text("fs: 15000\nnum_channels: 4\n", "utf-8")
     ds = videre.set_probe(videre.link_data_file(copy), _tetrode(folder / "tetrode.json"))
-    videre.spike_sort(ds, seed=0)
+    videre.spike_sort(ds)
     units = {unit.label: unit for unit in videre.get_units(ds)}
     figure = Figure(figsize=(13, 9.5), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.7])

@@ -186,6 +186,9 @@ class TestDamage:
         assert Damage("repeat", 0.0, length=2).apply(content) == b"\0\1" + content
         assert Damage("drop", 0.0, length=4).apply(content) == content[4:]
         assert Damage("truncate", 0.5).apply(b"") == b""
+        assert Damage("lie", 0.3, b"-1").apply(b"n: 7, rate: 30000.5 Hz") == b"n: 7, rate: -1 Hz"
+        assert Damage("lie", 0.9, b"-1").apply(b"n: 7") == b"n: -1"
+        assert Damage("lie", 0.5, b"-1").apply(b"none") == b"none"
 
     def test_our_errors_are_fine_others_are_not(self) -> None:
         def ours() -> Session:

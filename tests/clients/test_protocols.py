@@ -332,7 +332,44 @@ def test_one_failing_source_does_not_lose_the_others(curate, tmp_path: Path, mon
     written = {name for name in names(tmp_path / "out") if name.endswith(".xdat.json")}
     assert written == {"r0_SIMULATED_x.xdat.json", "r2_SIMULATED_x.xdat.json"}
     job = next(job for job in curate.jobs() if job.kind == "protocol")
-    assert job.state == JobState.DONE
+    assert job.state == JobState.FAILED
+    assert "r1_SIMULATED_x.xdat: " in str(job.error)
+    assert "2 other outputs are whole" in str(job.error)
+
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()}
+    monkeypatch.setattr(XdatSink, "write", write)
+    again = curate.retry_job(job.id)
+    assert (again.state, again.retry_of, again.repeatable) == (JobState.DONE, job.id, True)
+    for i in range(3):
+        expected = curate.slice_time(datasets[i], 10.1, 10.2, tmp_path / "single" / str(i))
+        made = amp(curate, tmp_path / "out" / f"r{i}_SIMULATED_x.xdat")
+        np.testing.assert_array_equal(made, curate.get_signals(expected).amp)
+    for name, when in before.items():
+        assert (tmp_path / "out" / name).stat().st_mtime_ns == when, f"{name} was whole and is not made again"
+
+
+def test_a_cancelled_bulk_run_keeps_what_is_whole_and_goes_on(curate, tmp_path: Path, monkeypatch) -> None:
+    """Cancelled in the second of three recordings; a retry makes the second and the third."""
+    datasets = simulated(curate, tmp_path, 3)
+    write = XdatSink.write
+
+    def cancel(self, block) -> None:
+        if self.destination.name.startswith("r1"):
+            curate.cancel_job(next(job for job in curate.jobs() if job.state == JobState.RUNNING).id)
+        write(self, block)
+
+    monkeypatch.setattr(XdatSink, "write", cancel)
+    with pytest.raises(JobCancelledError, match=r"whole, and kept: .*r0_SIMULATED_x\.xdat; nothing"):
+        curate.bulk_notch(datasets, 50, 2, tmp_path / "out", "x")
+    assert {name for name in names(tmp_path / "out") if name.endswith(".json")} == {"r0_SIMULATED_x.xdat.json"}
+    assert not any("writing" in name for name in names(tmp_path / "out"))
+    monkeypatch.setattr(XdatSink, "write", write)
+    job = next(job for job in curate.jobs() if job.kind == "protocol")
+    assert job.state == JobState.CANCELLED
+    assert curate.retry_job(job.id).state == JobState.DONE
+    assert {name for name in names(tmp_path / "out") if name.endswith(".json")} == {
+        f"r{i}_SIMULATED_x.xdat.json" for i in range(3)
+    }
 
 
 def test_bulk_branches(curate, tmp_path: Path) -> None:

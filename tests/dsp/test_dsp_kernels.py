@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from ranvier.dsp import fir_kernels, kernels, reference_kernels, references
+from ranvier.dsp import fir_kernels, kernels, median_kernels, reference_kernels, references
 from ranvier.dsp.design import butterworth
 from ranvier.kernels import all_kernels
 
@@ -122,7 +122,7 @@ def test_row_statistics(columns: int, nan: bool) -> None:
     x[7, :columns] = np.nan if nan else 1
     for function, reference, exact in (
         (reference_kernels.row_mean, references.row_mean, False),
-        (reference_kernels.row_median, references.row_median, True),
+        (median_kernels.row_median, references.row_median, True),
     ):
         out, expected = np.empty(300, np.float32), np.empty(300, np.float32)
         function(x, columns, out)
@@ -142,7 +142,7 @@ def test_median_of_equal_values_and_of_extreme_ones(columns: int) -> None:
     x[RNG.random(x.shape) < 0.1] = np.nan
     x[RNG.random(x.shape) < 0.05] = -np.inf
     got, expected = np.empty(400, np.float32), np.empty(400, np.float32)
-    reference_kernels.row_median(x, columns, got)
+    median_kernels.row_median(x, columns, got)
     references.row_median(x, columns, expected)
     np.testing.assert_array_equal(got, expected)
 
@@ -159,6 +159,16 @@ def test_subtract_and_its_forms() -> None:
     references.subtract(x, ref, 18, expected)
     for got in (one, two, three):
         np.testing.assert_array_equal(got, expected)
+    median_kernels.row_median(x, 18, ref)
+    one, two, three = np.empty_like(x), np.empty_like(x), x.copy()
+    reference_kernels.subtract(x, ref, 18, one)
+    median_kernels.subtract_median(x, 18, two)
+    median_kernels.subtract_median_in_place(three, 18)
+    references.subtract_median(x, 18, expected)
+    for got in (one, two, three):
+        np.testing.assert_array_equal(got, expected)
+    three = x.copy()
+    reference_kernels.subtract_mean_in_place(three, 18)
     in_numpy = x.copy()
     references.subtract_mean_in_place(in_numpy, 18)
     np.testing.assert_allclose(in_numpy, three, rtol=1e-5, atol=1e-4)
@@ -184,7 +194,9 @@ def test_decimate(columns: int, factor: int, taps: int, low: int) -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 8, 33, 64, 129, 384])
-@pytest.mark.parametrize("kind", ["noise", "steps", "few values", "holes", "huge"])
+@pytest.mark.parametrize(
+    "kind", ["noise", "steps", "few values", "silence", "two values", "neighbours", "holes", "huge", "largest"]
+)
 def test_row_median_is_exact_whatever_came_before(columns: int, kind: str) -> None:
     """Near the last row's or far from it, ties, holes, infinities: always the median; the cut never matters."""
     x = _signal(400, columns, nan=kind == "holes")
@@ -195,16 +207,24 @@ def test_row_median_is_exact_whatever_came_before(columns: int, kind: str) -> No
     elif kind == "huge":
         x *= np.float32(3e35)
         x[::7, 0] = -np.inf
+    elif kind == "silence":
+        x[:, 3:] = 0.0
+    elif kind == "two values":  # which of them, and the mean of both where they are as many
+        x = np.where(RNG.random(x.shape) < 0.5, 7.0, -1e-40)
+    elif kind == "neighbours":  # no float lies between them, and their mean rounds to the larger
+        x = np.where(RNG.random(x.shape) < RNG.random((400, 1)), 2.0, np.nextafter(np.float32(2), np.float32(0)))
+    elif kind == "largest":
+        x = np.where(RNG.random(x.shape) < RNG.random((400, 1)), 1, -1) * np.finfo(np.float32).max
     x = x.astype(np.float32)
     out = np.empty(400, np.float32)
-    reference_kernels.row_median(x, columns, out)
+    median_kernels.row_median(x, columns, out)
     expected = np.empty(400, np.float32)
     references.row_median(x, columns, expected)
     np.testing.assert_array_equal(out, expected)
     parts = np.empty(400, np.float32)
     for a in range(0, 400, 37):
         part = np.empty(len(x[a : a + 37]), np.float32)
-        reference_kernels.row_median(x[a : a + 37].copy(), columns, part)
+        median_kernels.row_median(x[a : a + 37].copy(), columns, part)
         parts[a : a + 37] = part
     assert parts.tobytes() == out.tobytes()
 

@@ -7,6 +7,7 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -54,6 +55,11 @@ def source(curate: CurateClient, tmp_path: Path):
     return curate.simulate_recording(spec, tmp_path / "raw_SIMULATED")
 
 
+@pytest.fixture
+def short(curate: CurateClient, tmp_path: Path):
+    return curate.simulate_recording(SimulationSpec(duration_sec=0.2, num_units=1), tmp_path / "raw_SIMULATED")
+
+
 def check(report, samples: int | None = None) -> None:
     assert report.same, report.verdict
     assert report.identical
@@ -81,8 +87,11 @@ def test_every_format_says_and_repeats(curate, source, tmp_path: Path, suffix: s
     check(curate.replay(out))
 
 
-def test_a_simulation_is_made_again_from_its_seed(curate, source) -> None:
-    check(curate.replay(source), source.time_range.n)
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_a_simulation_is_made_again_from_its_seed(curate, tmp_path: Path, suffix: str) -> None:
+    spec = SimulationSpec(duration_sec=0.1, num_units=2, seed=5)
+    made = curate.simulate_recording(spec, tmp_path / f"raw_SIMULATED{suffix}")
+    check(curate.replay(made), made.time_range.n)
 
 
 def test_a_kept_repetition_is_a_recording(curate, source, tmp_path: Path) -> None:
@@ -96,6 +105,45 @@ def test_a_kept_repetition_is_a_recording(curate, source, tmp_path: Path) -> Non
         curate.replay(out, output_path=tmp_path / "again_SIMULATED")
     with pytest.raises(CapabilityError, match="written as XDAT"):
         curate.replay(out, output_path=tmp_path / "again_SIMULATED.nwb")
+
+
+def on_the_command_line(path: str, capsys) -> dict:
+    """Return what ``ranvier provenance`` says of a file that ``ranvier replay`` repeats to the last bit."""
+    assert main(["replay", path]) == 0, capsys.readouterr()
+    assert "identical to the last bit" in capsys.readouterr().out
+    assert main(["provenance", path, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+OPTIONS = {"metadata": {"subject": {"subject_id": "m12"}, "lab": "ours"}, "compression": "gzip"}
+
+
+def packed(path: Path) -> bool:
+    """Return whether the samples of an HDF5 file are compressed, and NWB names the animal."""
+    with h5py.File(path) as file:
+        if path.suffix == ".nwb":
+            assert file["general/subject/subject_id"][()] == b"m12"
+        found: list[str | None] = []
+        file.visititems(
+            lambda _, o: found.append(o.compression) if isinstance(o, h5py.Dataset) and o.ndim == 2 else None
+        )
+        return "gzip" in found
+
+
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_concatenated_and_split_in_every_format(curate, short, tmp_path: Path, suffix: str, capsys) -> None:
+    two = curate.simulate_recording(SimulationSpec(duration_sec=0.1, num_units=2, seed=9), tmp_path / "two_SIMULATED")
+    whole = curate.concatenate([short, two], tmp_path / f"all_SIMULATED{suffix}", gap_sec=0.1, **OPTIONS)
+    check(curate.replay(whole), short.time_range.n + two.time_range.n)
+    parts = curate.split_recording(whole, tmp_path / "parts", suffix=suffix, **OPTIONS)
+    assert [p.time_range.n for p in parts] == [short.time_range.n, two.time_range.n]
+    for path in (Path(made.path) / f"{made.base_name}{suffix}" for made in (whole, *parts)):
+        said = on_the_command_line(str(path), capsys)
+        kinds = [stage["kind"] for stage in said["details"]["stages"]]
+        assert kinds == (["concatenate"] if path.parent == tmp_path else ["split"])
+        assert said["details"]["options"]["compression"] == "gzip"
+        if suffix in (".nwb", ".h5"):
+            assert packed(path)
 
 
 def test_concatenated_and_split_repeat(curate, source, tmp_path: Path) -> None:
@@ -225,6 +273,31 @@ def test_command_line(curate, source, tmp_path: Path, capsys) -> None:
     data.flush()
     assert main(["replay", moved, "--source", f"{tmp_path}={folder}", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["same"] is False
+
+
+def test_a_protocol_into_every_format_repeats(curate, short, tmp_path: Path, capsys) -> None:
+    """One pass, a shared filter, a branch at a lower rate; every format behind both, and behind none."""
+    raw, high = TransformNode.source(short), TransformNode.highpass(300)
+    car, down = TransformNode.car(), TransformNode.downsample(10)
+    nodes, pairs = [raw, high, car, down], [(raw, high), (high, car), (raw, down)]
+    expected = {"copy": [], "clean": ["filter", "filter"], "slow": ["decimate"]}
+    kinds = {f.file_type: f.sink.suffixes[0] for f in all_formats() if f.sink is not None}
+    for name, behind in (("copy", raw), ("clean", car), ("slow", down)):
+        for kind in kinds:
+            sink = TransformNode.sink(f"{name}_SIMULATED", str(tmp_path / "out"), kind, compression="lzf")
+            nodes.append(sink)
+            pairs.append((behind, sink))
+    spec = curate.set_protocol(nodes, [TransformEdge(source=a.id, target=b.id) for a, b in pairs])
+    curate.apply_protocol(spec.id)
+    for name, wanted in expected.items():
+        for suffix in kinds.values():
+            path = tmp_path / "out" / f"{name}_SIMULATED{suffix}"
+            check(curate.replay(path))
+            ops = [op.kind.value for op in curate.get_provenance(path).record.ops]
+            assert ops[-len(wanted) - 1 :] == [*wanted, "write"], (path, ops)
+    for suffix in kinds.values():
+        said = on_the_command_line(str(tmp_path / "out" / f"clean_SIMULATED{suffix}"), capsys)
+        assert [stage["kind"] for stage in said["details"]["stages"]] == ["highpass", "car"]
 
 
 def test_outputs_of_a_protocol_repeat(curate, source, tmp_path: Path) -> None:

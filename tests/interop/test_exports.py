@@ -161,6 +161,7 @@ def test_the_command(curated: Curated, capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.interop
 def test_phylib_opens_phy(curated: Curated, peer: Callable[[str], str]) -> None:
     params = curated.videre.export_spikes(curated.recording, curated.folder / "phy", signals=True)
     script = f"""
@@ -185,6 +186,7 @@ print(json.dumps(dict(
 
 
 @pytest.mark.slow
+@pytest.mark.interop
 def test_spikeinterface_reads_phy_and_nwb(curated: Curated, peer: Callable[[str], str]) -> None:
     curated.videre.export_spikes(curated.recording, curated.folder / "phy")
     path = curated.videre.export_spikes(curated.recording, curated.folder / "units", "nwb", metadata=METADATA)
@@ -207,6 +209,7 @@ print(json.dumps(out))
 
 
 @pytest.mark.slow
+@pytest.mark.interop
 def test_nwbinspector_has_nothing_to_say(curated: Curated, peer: Callable[[str], str]) -> None:
     path = curated.videre.export_spikes(curated.recording, curated.folder / "units", "nwb", metadata=METADATA)
     script = f"""

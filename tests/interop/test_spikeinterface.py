@@ -26,6 +26,7 @@ def test_without_spikeinterface_it_says_what_to_install(curated: Curated) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.interop
 def test_our_files_as_spikeinterface_objects(curated: Curated, peer: Callable[[str], str]) -> None:
     script = f"""
 import json, os
@@ -74,6 +75,7 @@ print(json.dumps(dict(
 
 
 @pytest.mark.slow
+@pytest.mark.interop
 def test_a_spikeinterface_sorting_as_a_file(curated: Curated, peer: Callable[[str], str]) -> None:
     """From memory with text ids, and of a recording that Ranvier reads: the file then belongs to it."""
     truth = SpikeStore.open(curated.folder / "rec_SIMULATED.spikes").select(units=[3, 5])
@@ -113,6 +115,7 @@ print(write_spikes(units, {str(curated.folder / "theirs")!r}, recording=recordin
 
 
 @pytest.mark.slow
+@pytest.mark.interop
 def test_run_sorter_runs_ranvier(tmp_path: Path, peer: Callable[[str], str]) -> None:
     """The sorter by name, on SpikeInterface's own recording, whose truth it knows."""
     script = f"""

@@ -91,11 +91,7 @@ def test_read_size_is_invisible(recording_of: Callable, monkeypatch: pytest.Monk
 
 def test_packets_are_counted_from_counter_0() -> None:
     meter = ChannelMeter(Fraction(1000, 3), np.arange(1))
-    assert [meter._packet_start(i) for i in range(4)] == [0, 334, 667, 1000]
-    for i in range(4):
-        first = meter._packet_start(i)
-        assert meter._packet_of(first) == i
-        assert first == 0 or meter._packet_of(first - 1) == i - 1
+    assert [meter._grid.start_of(i) for i in range(4)] == [0, 334, 667, 1000]
     # the same samples, but 700 counters later: packets of 300, 1000 and 700 samples, of which the first is ignored
     x = noise(2000, 1)
     x[:300] *= 100

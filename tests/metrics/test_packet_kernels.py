@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 
 from ranvier.detect import ThresholdDetector
+from ranvier.detect.kernels import row_crossings
 from ranvier.metrics import packet_columns as k
-from ranvier.metrics.fold_kernels import fold_moments, fold_moments_reference, median_columns, median_columns_reference
-from ranvier.metrics.packet_kernels import _crossings_reference, packet_rows, packet_rows_reference
+from ranvier.metrics.fold_kernels import (
+    fold_moments,
+    fold_moments_reference,
+    fold_sums,
+    fold_sums_reference,
+    median_columns,
+    median_columns_reference,
+)
+from ranvier.metrics.packet_kernels import packet_rows, packet_rows_reference
 from ranvier.recordings import Block
 
 
@@ -120,15 +129,26 @@ def test_medians_of_awkward_values() -> None:
     np.testing.assert_array_equal(*results)
 
 
-def test_crossings_are_those_of_the_detector() -> None:
+@numba.njit
+def crossings_of(x: np.ndarray, negative: float, positive: float, dead: int, out: np.ndarray) -> int:
+    n: int = row_crossings(x, negative, positive, dead, out)
+    return n
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.05])
+@pytest.mark.parametrize("levels", [(-25, 28), (-25, np.inf), (3, 9), (-np.inf, 20)])
+@pytest.mark.parametrize("dead", [0, 30])
+def test_crossings_are_those_of_the_detector(levels: tuple[float, float], missing: float, dead: int) -> None:
     rng = np.random.default_rng(0)
-    x = rng.normal(0, 10, (20_000, 4)).astype(np.float32)
-    detector = ThresholdDetector(-25.0, 28.0, 30, num_channels=4)
+    x = rng.normal(0, 10, (20_003, 3)).astype(np.float32)
+    x[rng.random(x.shape) < missing] = np.nan
+    detector = ThresholdDetector(*levels, dead, num_channels=3)
     found = detector.process(Block(x, 0), detector.start())
-    for c in range(4):
-        ours = _crossings_reference(x[:, c], np.float32(-25), np.float32(28), 30)
-        assert ours == sorted(found.crossings[found.channels == c].tolist())
-        assert len(ours) > 50
+    out = np.empty(len(x), np.int64)
+    for c in range(3):
+        n = crossings_of(np.ascontiguousarray(x[:, c])[None], *np.float32(levels), dead, out)
+        assert out[:n].tolist() == found.crossings[found.channels == c].tolist()
+        assert n > 30
 
 
 def test_folds() -> None:
@@ -140,9 +160,16 @@ def test_folds() -> None:
     single[:, k.MAD][rng.random((packets, channels)) < 0.3] = np.nan
     single[:, k.MAD, 4] = np.nan
     got, wanted = np.empty((3, channels)), np.empty((3, channels))
-    fold_moments(single, exact, k.N, k.MEAN, k.M2, got)
-    fold_moments_reference(single, exact, k.N, k.MEAN, k.M2, wanted)
-    np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
+    exact[single[:, [k.N] * k.NUM_EXACT] == 0] = 0.0
+    given = single[:, k.N], exact[:, k.MEAN], exact[:, k.M2]
+    fold_moments(*given, got)
+    fold_moments_reference(*given, wanted)
+    np.testing.assert_array_equal(got, wanted)
+    for values in (single[:, k.SEEN], np.ascontiguousarray(single[:, k.SEEN, :3])):
+        sums = np.empty((2, 1, values.shape[1]))
+        fold_sums(values, sums[0])
+        fold_sums_reference(values, sums[1])
+        np.testing.assert_allclose(sums[0], sums[1], rtol=1e-13, atol=1e-13)
     got, wanted = np.empty(channels), np.empty(channels)
     mads = np.ascontiguousarray(single[:, k.MAD])
     mads.flags.writeable = False  # as a mapped packet file is

@@ -8,10 +8,12 @@ memory. ``fuzz_reader`` lets hypothesis damage a valid recording in many ways (`
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +40,30 @@ _EXTREMES: tuple[bytes, ...] = (
 )
 
 
+#: What a header of text may claim instead of a number that it states.
+_LIES: tuple[bytes, ...] = (
+    b"0",
+    b"-1",
+    b"-32768",
+    b"4294967296",
+    b"9223372036854775807",
+    b"1e308",
+    b"nan",
+    b"0.0",
+    b"",
+)
+
+_NUMBER = re.compile(rb"[-+]?\d+(?:\.\d+)?")
+
+
 @dataclass(frozen=True)
 class Damage:
-    """One way to damage a file, at a place given as a fraction of its length."""
+    """One way to damage a file, at a place given as a fraction of its length.
 
-    kind: str  # truncate, flip, zero, overwrite, repeat, drop
+    ``lie`` puts a value in the place of the first number written as text at or behind the place.
+    """
+
+    kind: str  # truncate, flip, zero, overwrite, repeat, drop, lie
     place: float
     value: bytes = b""
     length: int = 1
@@ -59,6 +80,8 @@ class Damage:
             return before + bytes(min(self.length, len(after))) + after[self.length :]
         if self.kind == "overwrite":
             return before + self.value + after[len(self.value) :]
+        if self.kind == "lie":
+            return before + _NUMBER.sub(self.value, after, count=1)
         if self.kind == "repeat":
             return before + after[: self.length] + after
         return before + after[self.length :]  # drop
@@ -81,6 +104,7 @@ def damages(header_fraction: float = 1.0) -> SearchStrategy[Damage]:
         st.builds(Damage, st.sampled_from(["zero", "repeat", "drop"]), places, st.just(b""), st.integers(1, 5000)),
         st.builds(Damage, st.just("overwrite"), places, st.sampled_from(_EXTREMES)),
         st.builds(Damage, st.just("overwrite"), places, st.binary(min_size=1, max_size=8)),
+        st.builds(Damage, st.just("lie"), places, st.sampled_from(_LIES)),
     )
 
 
@@ -137,6 +161,7 @@ def fuzz_reader(
     *,
     examples: int = 60,
     header_fraction: float = 1.0,
+    damaging: Collection[str] | None = None,
 ) -> None:
     """Damage the files of one valid recording in many ways and check what its reader does.
 
@@ -150,6 +175,8 @@ def fuzz_reader(
         An empty folder to work in.
     header_fraction
         See ``damages``.
+    damaging
+        Names of the files to damage; all where not given.
     """
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
@@ -168,7 +195,7 @@ def fuzz_reader(
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(
-        name=st.sampled_from(sorted(files)),
+        name=st.sampled_from(sorted(files if damaging is None else damaging)),
         hits=st.lists(damages(header_fraction), min_size=1, max_size=3),
         gone=st.booleans(),
         only=st.integers(0, 9),
@@ -178,7 +205,9 @@ def fuzz_reader(
         for other, content in files.items():
             if other != name:
                 _place(work / other, content)
-        if not (gone and only == 0):  # one example in twenty loses the file altogether
+        if gone and only < len(_SIBLINGS):  # one example in seven has no such file, but nothing or something else
+            _SIBLINGS[only](work / name)
+        else:
             content = files[name]
             for hit in hits:
                 content = hit.apply(content)
@@ -196,3 +225,17 @@ def _few_rows(recording: Recording) -> int:
 def _place(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
+
+
+def _cycle(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a system that allows no links: then it is missing
+        path.symlink_to(path.name)
+
+
+#: What may be in the place of a file: nothing, a link to itself, a folder.
+_SIBLINGS: tuple[Callable[[Path], object], ...] = (
+    lambda path: path.parent.mkdir(parents=True, exist_ok=True),
+    _cycle,
+    lambda path: path.mkdir(parents=True, exist_ok=True),
+)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.clients._output_options import OutputKeywords, output_options
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
 from ranvier.models.dataset import DatasetMetadata
@@ -21,7 +23,7 @@ class SessionsClient(SignalsClient):
 
     def concatenate(
         self, datasets: Sequence[FlexDataset], output_path: str | Path, *, match: str = "same", gap_sec: float = 0.0,
-        by_walltime: bool = False, force: bool = False,
+        by_walltime: bool = False, force: bool = False, **options: Unpack[OutputKeywords],
     ) -> DatasetMetadata:  # fmt: skip
         """Put recordings one after the other, in the order given, and link the result.
 
@@ -38,17 +40,20 @@ class SessionsClient(SignalsClient):
             (0), they run on.
         by_walltime
             Take the gaps from the wall times of the recordings.
+        metadata, compression
+            As for ``convert``; a ``.session.json`` holds no samples and has no place for them.
 
         Raises
         ------
         ConfigurationError
             The recordings do not fit; the message names everything that does not, of every recording.
         """
+        stated = output_options(**options)
         ids = [self._id(d) for d in datasets]
         with shown(self._progress, f"concatenating {len(ids)} recordings") as progress:
             found = self._hub.sessions.concatenate(
-                ids, Path(output_path), match=match, gap_sec=gap_sec, by_walltime=by_walltime, force=force,
-                progress=progress,
+                ids, Path(output_path), match=match, gap_sec=gap_sec, by_walltime=by_walltime, options=stated,
+                force=force, progress=progress,
             )  # fmt: skip
         self._mine[found.id] = None
         return found
@@ -58,12 +63,19 @@ class SessionsClient(SignalsClient):
         return self._hub.sessions.pieces(self._id(dataset))
 
     def split_recording(
-        self, dataset: FlexDataset, output_dir: str | Path, *, suffix: str = ".xdat", force: bool = False
-    ) -> list[DatasetMetadata]:
-        """Write each piece of a concatenated recording, named and counted like its source, and link it."""
+        self, dataset: FlexDataset, output_dir: str | Path, *, suffix: str = ".xdat", force: bool = False,
+        **options: Unpack[OutputKeywords],
+    ) -> list[DatasetMetadata]:  # fmt: skip
+        """Write each piece of a concatenated recording, named and counted like its source, and link it.
+
+        ``metadata`` and ``compression`` as for ``convert``.
+        """
+        stated = output_options(**options)
         source = self._metadata(dataset)
         with shown(self._progress, f"splitting {source.base_name}") as progress:
-            found = self._hub.sessions.split(source.id, Path(output_dir), suffix=suffix, force=force, progress=progress)
+            found = self._hub.sessions.split(
+                source.id, Path(output_dir), suffix=suffix, options=stated, force=force, progress=progress
+            )
         self._mine.update(dict.fromkeys((ds.id for ds in found), None))
         return found
 

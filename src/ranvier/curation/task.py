@@ -7,8 +7,8 @@ CPU type).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -71,6 +71,10 @@ class OutputRef:
         What reports call it: its path with the suffix.
     start, stop
         Counters that it will span, at its own rate.
+    events
+        Counters of the source ``[first, last)`` whose events, and spikes, it takes over.
+    format
+        Name of the format, where several share the type.
     """
 
     node: str
@@ -80,7 +84,14 @@ class OutputRef:
     header: Header
     start: int
     stop: int
+    events: tuple[int, int]
     force: bool = False
+    format: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other output."""
+        return self.uri + self.file_type.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,15 @@ class Branch:
         for branch in self.branches:
             yield from branch.all_outputs()
 
+    def without(self, names: Container[str]) -> Branch:
+        """Return it without outputs of these names, and without branches that then lead nowhere."""
+        pruned = (branch.without(names) for branch in self.branches)
+        return replace(
+            self,
+            branches=tuple(branch for branch in pruned if branch.branches or branch.outputs),
+            outputs=tuple(output for output in self.outputs if output.name not in names),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -120,3 +140,7 @@ class Task:
     def outputs(self) -> tuple[OutputRef, ...]:
         """Every output."""
         return tuple(self.root.all_outputs())
+
+    def without(self, names: Container[str]) -> Task:
+        """Return what is left to do where outputs of these names stand already."""
+        return replace(self, root=self.root.without(names))

@@ -16,7 +16,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 # Events that fit at least into a detector's buffer, beyond what one tile can give.
-_SPARE_EVENTS = 4096
+_SPARE_EVENTS = 16384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,12 +208,7 @@ class ThresholdDetector:
             )
             done += rows
             if n:
-                parts.append(_ordered(events[:n], channels[:n], values[:n]))
+                parts.append(
+                    Detections(events[:n, 0].copy(), events[:n, 1].copy(), channels[:n].copy(), values[:n].copy())
+                )
         return parts[0] if len(parts) == 1 else Detections.concatenate(parts)
-
-
-def _ordered(events: I64, channels: I32, values: F32) -> Detections:
-    """Copy a kernel's output in the order of crossings."""
-    crossings = events[:, 1]
-    order = np.argsort((crossings - crossings.min()) * (int(channels.max()) + 1) + channels)
-    return Detections(events[order, 0], events[order, 1], channels[order], values[order])

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp import reference_kernels
+from ranvier.dsp import median_kernels, reference_kernels
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.operations import ReferenceOperator
-from ranvier.dsp.stage import Stage, stage_input
+from ranvier.dsp.stage import Rest, Stage, stage_input
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
@@ -28,6 +28,7 @@ class _Memoryless(Stage):
     """A stage whose output row depends on its input row alone; its state is None."""
 
     fresh_output = True
+    independent = True
 
     def __init__(self, fs: Fraction, channels: ChannelTable, description: dict[str, Any]) -> None:
         self.in_fs = self.out_fs = fs
@@ -45,6 +46,10 @@ class _Memoryless(Stage):
         out = aligned_empty(x.shape)
         self._by_rows(len(x), lambda a, b: self._rows(x[a:b], out[a:b]))
         return [Block(out, block.start)]
+
+    def begin(self, block: Block, state: None) -> list[Rest]:
+        """Leave all of it for later."""
+        return [lambda: self.process(block, state)]
 
     def describe(self) -> dict[str, Any]:
         return dict(self._description)
@@ -95,20 +100,23 @@ class CommonReference(Reference):
         if self.operator == "mean":
             reference_kernels.row_mean(x, self.amplifiers, ref)
         else:
-            reference_kernels.row_median(x, self.amplifiers, ref)
+            median_kernels.row_median(x, self.amplifiers, ref)
 
     def _rows(self, x: F32, out: F32) -> None:
         if self.operator == "mean":
             reference_kernels.subtract_mean(x, self.amplifiers, out)
         else:
-            super()._rows(x, out)
+            median_kernels.subtract_median(x, self.amplifiers, out)
 
     def process_in_place(self, block: Block) -> list[Block]:
         """Do the same in the memory of a block that nothing else refers to."""
-        if self.operator != "mean":
-            return self.process(block, None)
         x = stage_input(block, self.in_channels)
-        self._by_rows(len(x), lambda a, b: reference_kernels.subtract_mean_in_place(x[a:b], self.amplifiers))
+        subtract = (
+            reference_kernels.subtract_mean_in_place
+            if self.operator == "mean"
+            else median_kernels.subtract_median_in_place
+        )
+        self._by_rows(len(x), lambda a, b: subtract(x[a:b], self.amplifiers))
         return [Block(x, block.start)]
 
 
@@ -136,7 +144,7 @@ class GroupReference(_Memoryless):
     def _rows(self, x: F32, out: F32) -> None:
         out[:, self.amplifiers :] = x[:, self.amplifiers :]
         ref = np.empty(len(x), dtype=np.float32)
-        statistic = reference_kernels.row_mean if self.operator == "mean" else reference_kernels.row_median
+        statistic = reference_kernels.row_mean if self.operator == "mean" else median_kernels.row_median
         for columns in self.groups:
             part = np.ascontiguousarray(x[:, columns])
             statistic(part, len(columns), ref)

@@ -77,13 +77,6 @@ def row_median(x: F32, columns: int, out: F32) -> None:
         out[t] = np.median(finite) if len(finite) else 0.0
 
 
-def row_median_of_bits(
-    bits: npt.NDArray[np.int32], columns: int, pair: npt.NDArray[np.int32], as_float: F32, out: F32
-) -> None:
-    """``row_median``, of float32 bits."""
-    row_median(bits.view(np.float32), columns, out)
-
-
 def subtract(x: F32, ref: F32, columns: int, out: F32) -> None:
     """Subtract one value per row from the first columns; copy the others."""
     out[:, :columns] = x[:, :columns] - ref[:, None]
@@ -100,6 +93,18 @@ def subtract_mean(x: F32, columns: int, out: F32) -> None:
 def subtract_mean_in_place(x: F32, columns: int) -> None:
     """``subtract_mean`` in the memory of ``x``."""
     subtract_mean(x.copy(), columns, x)
+
+
+def subtract_median(x: F32, columns: int, out: F32) -> None:
+    """``row_median`` and ``subtract`` in one."""
+    ref = np.empty(len(x), np.float32)
+    row_median(x, columns, ref)
+    subtract(x, ref, columns, out)
+
+
+def subtract_median_in_place(x: F32, columns: int) -> None:
+    """``subtract_median`` in the memory of ``x``."""
+    subtract_median(x.copy(), columns, x)
 
 
 def _one_row(v: F64, gain: float, coef: F64, state: F64) -> F64:

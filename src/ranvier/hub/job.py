@@ -179,10 +179,17 @@ class Job(Generic[T]):
     """A job of this process: ask for its state, wait for its result, cancel it."""
 
     def __init__(
-        self, manager: JobManager, info: JobInfo, work: Callable[[JobContext], T], need: Need, retries: Retries
+        self,
+        manager: JobManager,
+        info: JobInfo,
+        work: Callable[[JobContext], T],
+        need: Need,
+        retries: Retries,
+        request: Any = None,
     ) -> None:
         self.id = info.id
         self.need = need
+        self.request = request
         self.context = JobContext(info.id, info.label, lambda tokens: manager._note_staged(info.id, tokens))
         self._retries = retries
         self._manager = manager

@@ -177,7 +177,7 @@ class JobManager:
             retry_of=_RETRY_OF.get(),
             repeatable=request is not None,
         )
-        job = Job(self, info, work, need or Need(), retries or self._retries)
+        job = Job(self, info, work, need or Need(), retries or self._retries, request)
         with self._lock:
             if self._closed:
                 raise DataProcessingError("this engine was closed; open a new client")
@@ -414,7 +414,7 @@ class JobManager:
     def _keep_for_retry(self, job: Job[Any], work: Callable[[JobContext], Any]) -> None:
         """Keep the work of the last jobs that failed or were cancelled."""
         info = job._info
-        options = {"outputs": info.outputs, "need": job.need, "retries": job._retries}
+        options = {"outputs": info.outputs, "need": job.need, "retries": job._retries, "request": job.request}
         with self._lock:
             self._again[job.id] = _Again((info.kind, info.label, work), options)
             while len(self._again) > KEPT_WORK:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -256,34 +256,47 @@ class Protocols:
 
     def _run(self, planned: _Plan, label: str, progress: Progress | None) -> Sequence[Path]:
         names = [output.name for task in planned.tasks for output in task.outputs]
+        made: dict[str, str] = {}  # by name; what an earlier try of the same job made is not made again
 
-        def work(job: JobContext) -> list[TaskResult]:
+        def work(job: JobContext) -> list[str]:
+            left = [rest for task in planned.tasks if (rest := task.without(made)).outputs]
             executor = self._executor or ThreadExecutor(workers=job.granted.workers)
+            failures: dict[str, str] = {}
             try:
-                return _run_all(executor, planned.tasks, job)
+                for result in _run_all(executor, left, job):
+                    made.update(result.outputs)
+                    failures.update(result.failures)
+                    for name, path in result.outputs.items():
+                        self._store.provenance.put(path, result.records[name])
+            except JobCancelledError as error:
+                if not made:
+                    raise
+                raise JobCancelledError(
+                    f"cancelled; whole, and kept: {', '.join(made)}; nothing is left of the others"
+                ) from error
             finally:
                 if self._executor is None:
                     executor.close()
+            if failures:
+                raise PartialFailureError.of(failures, list(made.values()))
+            return list(made.values())
 
-        results = self._jobs.run(
-            "protocol",
-            label,
-            work,
-            outputs=names,
-            need=_need(planned.tasks),
-            request={"outputs": [_request(output) for task in planned.tasks for output in task.outputs]},
-            progress=progress,
-        )
         failures = dict(planned.failures)
-        outputs: list[Path] = []
-        for result in results:
-            failures.update(result.failures)
-            for name, path in result.outputs.items():
-                self._store.provenance.put(path, result.records[name])
-                outputs.append(Path(path))
+        try:
+            outputs = self._jobs.run(
+                "protocol",
+                label,
+                work,
+                outputs=names,
+                need=_need(planned.tasks),
+                request={"outputs": [_request(output) for task in planned.tasks for output in task.outputs]},
+                progress=progress,
+            )
+        except PartialFailureError as error:
+            outputs, failures = list(error.outputs), {**failures, **error.failures}
         if failures:
-            raise PartialFailureError.of(failures, [str(path) for path in outputs])
-        return outputs
+            raise PartialFailureError.of(failures, outputs)
+        return [Path(path) for path in outputs]
 
 
 def _request(output: OutputRef) -> dict[str, Any]:
@@ -297,18 +310,16 @@ def _need(tasks: Sequence[Task]) -> Need:
     return Need(max((tree_bytes(len(t.source.channels), t.root) for t in tasks), default=1), workers=RUN_WORKERS)
 
 
-def _run_all(executor: Executor, tasks: Sequence[Task], job: JobContext) -> list[TaskResult]:
+def _run_all(executor: Executor, tasks: Sequence[Task], job: JobContext) -> Iterator[TaskResult]:
     """Run tasks one after the other; a cancel stops the one under way and all that follow."""
     board = _Board(tasks, job)
-    results = []
     for i, task in enumerate(tasks):
-        if job.cancelled():
-            raise JobCancelledError("cancelled; outputs of earlier recordings are whole and stay")
-        results.append(
-            executor.submit(task, progress=board.reporter(i), cancelled=job.cancelled, staged=job.add_staged).result()
-        )
-        board.finished(i, results[-1])
-    return results
+        job.check()
+        result = executor.submit(
+            task, progress=board.reporter(i), cancelled=job.cancelled, staged=job.add_staged
+        ).result()
+        board.finished(i, result)
+        yield result
 
 
 class _Board:

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.curation.output import resolve_output
-from ranvier.curation.plan import Plan
+from ranvier.curation.plan import Line, Plan
 from ranvier.exceptions import ConfigurationError, DatasetError
 from ranvier.hub.curation import Curation, source_record
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
 from ranvier.models.events import EventTable
+from ranvier.models.output_options import OutputOptions
 from ranvier.models.sessions import Barcodes, ClockAlignment, SessionPiece, SplitTimestamps
 from ranvier.recordings import Events, Session, format_for_type
 from ranvier.recordings.concatenate import MatchRule, Part, match_columns, place
@@ -47,6 +48,7 @@ class Sessions:
         match: str = "same",
         gap_sec: float = 0.0,
         by_walltime: bool = False,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> DatasetMetadata:
@@ -60,10 +62,18 @@ class Sessions:
             path = write_joined(base, table, columns, whole.channels, file_types=kinds, provenance=record, force=force)
             return self._datasets.link(path)
         destination, known = resolve_output(output)
-        planned = Plan(None, whole.recording.start, whole.recording.stop, whole.channels, slices=record["stages"])
+        planned = Line(whole.recording, whole.channels, record["stages"]).plan()
         label = f"concatenating {len(linked)} recordings into {destination.name}"
         paths = self._curation.write_planned(
-            whole, planned, destination, known, label=label, sources=record["sources"], force=force, progress=progress
+            whole,
+            planned,
+            destination,
+            known,
+            label=label,
+            sources=record["sources"],
+            options=options,
+            force=force,
+            progress=progress,
         )
         return self._datasets.link(paths[0])
 
@@ -88,6 +98,7 @@ class Sessions:
         folder: Path,
         *,
         suffix: str = ".xdat",
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> list[DatasetMetadata]:
@@ -109,6 +120,7 @@ class Sessions:
                 known,
                 label=f"splitting {linked.base_name}: {name}",
                 sources=[source_record(linked)],
+                options=options,
                 force=force,
                 progress=progress,
             )
@@ -253,9 +265,7 @@ def part_of(linked: Linked, table: PieceTable, k: int) -> tuple[Linked, Plan] | 
         "kind": "split",
         "parameters": {"piece": k, "source": [part.start, part.stop], "output": [start, stop], "path": piece.path},
     }
-    return replace(linked, session=session, recording=part, stream=""), Plan(
-        None, part.start, part.stop, linked.channels, slices=[stage]
-    )
+    return replace(linked, session=session, recording=part, stream=""), Line(part, linked.channels, [stage]).plan()
 
 
 def _base_names(table: PieceTable) -> list[str]:

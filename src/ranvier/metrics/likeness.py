@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.metrics.statistics import MAD_OF_NORMAL
+from ranvier.metrics.packet_columns import MAD_OF_NORMAL
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.recording import Recording
 

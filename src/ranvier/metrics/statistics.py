@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from ranvier.exceptions import DataProcessingError
 from ranvier.metrics import kernels as k
+from ranvier.metrics.packet_columns import MAD_OF_NORMAL
+from ranvier.metrics.packets import PacketGrid
 from ranvier.recordings.block import Block
 
 Floats = npt.NDArray[np.float64]
 
-#: Median absolute deviation of a normal distribution, in standard deviations (Quiroga et al. 2004 divide by it).
-MAD_OF_NORMAL = 0.6745
 #: Packets whose noise is kept; longer recordings keep every second, fourth, ... one (memory is bounded).
 KEPT_PACKETS = 4096
 #: An extreme value is a clipping level where it occurs this many times as often as the value next to it ...
@@ -101,6 +101,7 @@ class ChannelMeter:
         workers: int = 1,
     ) -> None:
         self.fs = fs
+        self._grid = PacketGrid(fs, Fraction(1))
         self.columns = np.asarray(columns, dtype=np.int64)
         channels = len(self.columns)
         self._low, self._high = _near_rails(channels, low_uv, high_uv)
@@ -125,11 +126,11 @@ class ChannelMeter:
         samples = block.physical()
         at = block.start
         while at < block.stop:
-            index = self._packet_of(at)
+            index = self._grid.index_of(at)
             if index != self._index:
                 self._reduce()
                 self._index = index
-            first, last = self._packet_start(index), self._packet_start(index + 1)
+            first, last = self._grid.start_of(index), self._grid.start_of(index + 1)
             upto = min(block.stop, last)
             self._packet[:, at - first : upto - first] = samples[at - block.start : upto - block.start].T
             at = upto
@@ -162,12 +163,6 @@ class ChannelMeter:
             flat_fraction=flat,
             packets=self._packets,
         )
-
-    def _packet_of(self, counter: int) -> int:
-        return int(counter // self.fs)
-
-    def _packet_start(self, index: int) -> int:
-        return int(-(-index * self.fs // 1))  # the first counter whose time is not below ``index`` seconds
 
     def _reduce(self) -> None:
         """Reduce the packet in memory into the totals."""

@@ -12,8 +12,8 @@ import numpy as np
 from ranvier.exceptions import RadiensError
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.sorting.online import OnlineSorter
-from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
-from ranvier.spikes.columns import FLAG_ARTIFACT, FLAG_COLLISION
+from ranvier.sorting.spike_table import SpikeTable
+from ranvier.sorting.stored import event_columns
 from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo, UnitRecord
 from ranvier.spikes.writer import SpikeWriter
 
@@ -92,20 +92,9 @@ class SpikeRecording:
         table = SpikeTable.concatenate(self._waiting)
         self._waiting = [table.take(table.counter >= stop)]
         table = table.take((table.counter >= start) & (table.counter < stop))
-        ntv = np.array(engine.sites.ntv, np.int32)
-        flags = np.where(table.flags & np.uint8(SpikeFlag.NOISE), FLAG_ARTIFACT, 0)
-        flags |= np.where(table.flags & np.uint8(SpikeFlag.COLLISION), FLAG_COLLISION, 0)
+        columns = event_columns(table, np.array(engine.sites.ntv, np.int32))
         try:
-            self._writer.append(
-                sample_index=table.counter - offset,
-                unit=table.label,
-                site=ntv[table.site],
-                amplitude_uv=table.amplitude_uv,
-                margin=table.margin,
-                x_um=table.x_um,
-                y_um=table.y_um,
-                flags=flags.astype(np.uint32),
-            )
+            self._writer.append(**{**columns, "sample_index": table.counter - offset})
         except RadiensError as error:
             self.error = f"spikes are written no more: {error}"
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.events import EventTable
+from ranvier.models.output_options import OutputOptions
 from ranvier.models.sessions import Barcodes, ClockAlignment, SessionPiece, SplitTimestamps
 from ranvier.services.progress import Progress
 
@@ -26,6 +27,7 @@ class HubSessions(Protocol):
         match: str = "same",
         gap_sec: float = 0.0,
         by_walltime: bool = False,
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> DatasetMetadata:
@@ -44,6 +46,8 @@ class HubSessions(Protocol):
             recordings that stand back to back (0) they do not.
         by_walltime
             As far apart as their wall times say, instead.
+        options
+            As for transforms; a ``.session.json`` has no place for any.
 
         Raises
         ------
@@ -67,6 +71,7 @@ class HubSessions(Protocol):
         folder: Path,
         *,
         suffix: str = ".xdat",
+        options: OutputOptions | None = None,
         force: bool = False,
         progress: Progress | None = None,
     ) -> list[DatasetMetadata]:

@@ -132,11 +132,17 @@ def test_selection_decides_what_is_connected(tmp_path: Path) -> None:
     assert np.load(tmp_path / "x_kilosort" / "channel_map.npy").tolist() == [0, 1, 3, 4]
 
 
-def test_damaged_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [30, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("described_by", ["x.bin.json", "params.py"])
+def test_damaged_files(tmp_path: Path, described_by: str, examples: int) -> None:
     case = SinkCase(KilosortSink, tmp_path / "source", kept=(0, 1, 2, 3, 4, 5))
     path = case.write("x", case.samples(200))
-    files = {p.name: p.read_bytes() for p in (path, path.with_name("x.bin.json"))}
-    fuzz_reader(files, lambda folder: open_session(folder / "x.bin"), tmp_path, examples=80)
+    made = {"x.bin": path, "x.bin.json": path.with_name("x.bin.json")}
+    if described_by == "params.py":  # the folder as Kilosort gets it, without our own description
+        folder = tmp_path / "source" / "x_kilosort"
+        made = {"x.bin": path, **{f"x_kilosort/{p.name}": p for p in folder.iterdir()}}
+    files = {name: p.read_bytes() for name, p in made.items()}
+    fuzz_reader(files, lambda where: open_session(where / "x.bin"), tmp_path / "fuzz", examples=examples)
 
 
 def test_counts_of_its_own_step_pass_as_they_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import partial
@@ -177,7 +178,10 @@ def _lazy_units(
 ) -> tuple[LazyDict[SpikeTrains], dict[str, float]]:
     """Spike trains in the counters of the first stream; without one in those of their own rate, which is returned."""
     given = {str(v): str(k) for k, v in _dict(own, "spike_trains").items()}
-    makers, rates = {}, {}
+    makers: dict[str, Callable[[], SpikeTrains]] = {
+        str(name): _no_spikes for name, place in _dict(own, "spike_trains").items() if place == ""
+    }
+    rates: dict[str, float] = {}
     for name in units:
         label = given.get(f"/{name}", name.rsplit("/", 1)[-1])
         to_counters: ToCounters
@@ -208,6 +212,10 @@ def _stream_events(path: Path, names: list[str], stream: NwbRecording) -> Events
 def _units(path: Path, name: str, to_counters: ToCounters) -> SpikeTrains:
     with opened(path) as file:
         return read_units(file[name], to_counters)
+
+
+def _no_spikes() -> SpikeTrains:
+    return SpikeTrains(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
 
 
 def _walltime(file: Any, own: dict[str, Any], stream: NwbRecording) -> datetime | None:

@@ -227,7 +227,10 @@ def _add_series(file: Any, table: ChannelTable, region: Any) -> None:
 
 
 def append_tables(path: Path, header: Header, events: Events | None, trains: dict[str, SpikeTrains]) -> dict[str, str]:
-    """Add events and units to a finished file; return where each of the spike trains lies."""
+    """Add events and units to a finished file; return where each of the spike trains lies.
+
+    Trains without a spike (of a slice) have no table, which NWB could not type, but a name in our own record: "".
+    """
     from pynwb import NWBHDF5IO
 
     places: dict[str, str] = {}
@@ -235,7 +238,8 @@ def append_tables(path: Path, header: Header, events: Events | None, trains: dic
         file = io.read()
         if events is not None and len(events):
             file.add_acquisition(_events_table(events, header))
-        for i, (name, train) in enumerate(trains.items()):
+        places |= dict.fromkeys((name for name, train in trains.items() if not len(train)), "")
+        for i, (name, train) in enumerate((name, train) for name, train in trains.items() if len(train)):
             table_name = "units" if i == 0 else f"units_{i + 1}"
             table = _units_table(table_name, name, train, header)
             if i == 0:
