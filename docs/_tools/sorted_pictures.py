@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier import VidereClient
+from ranvier.models import SpikeSorterLaunchParams
 
 IMAGES = Path(__file__).parents[1] / "images"
 
@@ -24,8 +25,8 @@ def locust(videre: VidereClient, source: Path, folder: Path) -> None:
     copy = folder / "locust_trial_01.raw"
     shutil.copy(source, copy)
     copy.with_name(copy.name + ".yaml").write_text("fs: 15000\nnum_channels: 4\n", "utf-8")
-    ds = videre.set_probe(videre.link_data_file(copy), _tetrode(folder / "tetrode.json"))
-    videre.spike_sort(ds)
+    ds = videre.link_data_file(copy)  # how the wires lay is not known: no probe
+    videre.spike_sort(SpikeSorterLaunchParams(dsource_id=ds.id, seed=0))
     units = {unit.label: unit for unit in videre.get_units(ds)}
     figure = Figure(figsize=(13, 9.5), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.7])
@@ -42,16 +43,6 @@ def locust(videre: VidereClient, source: Path, folder: Path) -> None:
         found.plot(lower, units=(number, number))
         lower.set(title="", xlabel="lag, ms" if number == 1 else "", ylabel="spikes/s" if number == 1 else "")
     figure.savefig(IMAGES / "locust.png", dpi=90)
-
-
-def _tetrode(path: Path) -> Path:
-    """Write a tetrode of 25 um: how the wires lay is not known."""
-    from probeinterface import generate_tetrode, write_probeinterface
-
-    tetrode = generate_tetrode(25.0)
-    tetrode.set_device_channel_indices(range(4))
-    write_probeinterface(path, tetrode)
-    return path
 
 
 def _traces(videre: VidereClient, ds: Any, ax: Any, window: tuple[float, float]) -> None:
