@@ -14,10 +14,13 @@ from ranvier.models.spikesorter import (
     InputFeatureType,
     SpikeDetectParams,
     SpikeSorterClustererParams,
+    SpikeSorterDynamicConfig,
     SpikeSorterFeatureParams,
     SpikeSorterSubCommand,
 )
 from ranvier.recordings.channels import ChannelTable
+from ranvier.sorting.criteria import CRITERIA
+from ranvier.sorting.dynamics import Dynamics
 from ranvier.sorting.event_finder import FinderSettings, default_detect_params
 from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.online import StreamSites
@@ -47,6 +50,8 @@ class SorterSettings:
         Sites that an event is compared with; 0 neighbours: every site for itself.
     detect_only
         Whether nothing is learned, and no spike gets a label.
+    dynamics
+        How it adapts by itself, and how strict it is.
     """
 
     params: dict[int, SpikeDetectParams] = field(default_factory=dict)
@@ -55,6 +60,19 @@ class SorterSettings:
     neighbor_radius_um: float = NEIGHBOR_RADIUS_UM
     max_neighbors: int = MAX_NEIGHBORS
     detect_only: bool = False
+    dynamics: Dynamics = field(default_factory=Dynamics)
+
+    def default_params(self, ntv: int) -> SpikeDetectParams:
+        """Return the parameters of a site for which nothing was set, at the level of detection."""
+        sd = CRITERIA[self.dynamics.level["detect"]].threshold_sd
+        return default_detect_params(ntv).model_copy(update={"thr_sd": [-sd, sd]})
+
+    def of_site(self, ntv: int) -> SpikeDetectParams:
+        """Return the parameters of a site."""
+        given = self.params.get(ntv)
+        if given is None or repr(given) == repr(default_detect_params(ntv)):
+            return self.default_params(ntv)
+        return given
 
     def take(
         self,
@@ -113,7 +131,7 @@ class SorterSettings:
     def finder(self, sites: StreamSites) -> FinderSettings:
         """Return how events of a stream are found."""
         ntv = sites.ntv
-        params = {i: self.params.get(i) or default_detect_params(i) for i in ntv}
+        params = {i: self.of_site(i) for i in ntv}
         geometry = geometry_of(sites.channels, sites.columns)
         near = geometry.nearest(self.neighbor_radius_um, 1 + self.max_neighbors)
         ports = [sites.channels[int(c)].port for c in sites.columns]
@@ -133,6 +151,8 @@ class SorterSettings:
             made.clusterer = SpikeSorterClustererParams.model_validate(saved["clusterer"])
         if saved.get("features"):
             made.features = SpikeSorterFeatureParams.model_validate(saved["features"])
+        if saved.get("dynamics"):
+            made.dynamics = made.dynamics.take(SpikeSorterDynamicConfig.model_validate(saved["dynamics"]))
         made.neighbor_radius_um = float(saved.get("neighbor_radius_um", made.neighbor_radius_um))
         made.max_neighbors = int(saved.get("max_neighbors", made.max_neighbors))
         return made
@@ -145,6 +165,7 @@ class SorterSettings:
                 "params": [p.model_dump(mode="json") for p in self.params.values()],
                 "clusterer": None if self.clusterer is None else self.clusterer.model_dump(mode="json"),
                 "features": None if self.features is None else self.features.model_dump(mode="json"),
+                "dynamics": self.dynamics.config().model_dump(mode="json"),
                 "neighbor_radius_um": self.neighbor_radius_um,
                 "max_neighbors": self.max_neighbors,
             },
