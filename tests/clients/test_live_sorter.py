@@ -14,6 +14,7 @@ from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, S
 from ranvier.models import (
     DashElement,
     DataRecordingType,
+    SignalType,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterCommand,
@@ -26,6 +27,7 @@ from ranvier.models import (
     SpikeSorterSubCommand,
 )
 from ranvier.models import SpikeSorterCriterionLevel as Level
+from ranvier.spikes.columns import SNIPPETS
 from ranvier.spikes.store import SpikeStore
 
 
@@ -269,6 +271,39 @@ def test_adapting_and_the_board(allego: AllegoClient) -> None:
     rounds = allego.get_spike_sorter_dynamics(sorter).tasks["detect"].rounds
     time.sleep(1.3)
     assert allego.get_spike_sorter_dynamics(sorter).tasks["detect"].rounds == rounds
+
+
+def test_spikes_are_recorded_alone(allego: AllegoClient, tmp_path: Path) -> None:
+    allego.spike_sorter_command(cmd="init")
+    allego.spike_sorter_command(cmd="on", sub_cmd="detect_only")
+    config = allego.get_recording_config()
+    allego.update_recording_config(config.model_copy(update={"recording_type": DataRecordingType.SPIKES}))
+    allego.start_streaming()
+    time.sleep(1.6)
+    allego.start_recording()
+    time.sleep(1.5)
+    allego.stop_recording()
+    live = allego.get_live_spikes([0, 100])
+    (metadata,) = tmp_path.glob("*.xdat.json")
+    with VidereClient(address=f"embedded:{tmp_path / 'home'}") as videre:
+        linked = videre.link_data_file(metadata)
+        assert len(linked.channel_metadata.index(SignalType.AMP).ntv) == 0
+        assert len(linked.channel_metadata.index(SignalType.DIN).ntv) > 0
+        (spikes,) = linked.associated_spikes_ids
+        channel = int(live.ntv_chan_idx[np.argmax(np.bincount(live.ntv_chan_idx)[live.ntv_chan_idx])])
+        found = videre.get_spikes_by_channel(linked, [channel], include_waveforms=True, spikes_id=spikes)[channel]
+    assert found.waveforms is not None
+    assert len(found.waveforms) == len(found.timestamps) > 0
+    (path,) = tmp_path.glob("*.spikes")
+    with SpikeStore.open(path) as store:
+        assert store.info.waveforms == "stored"
+        assert store.info.recording is not None
+        stored = store.select(columns=("site", "amplitude_uv", SNIPPETS))
+    assert len(stored.samples) > 10
+    snippets = stored.columns[SNIPPETS]
+    assert snippets.shape[1:] == (1, store.info.before + store.info.after)
+    np.testing.assert_array_equal(snippets[:-1, 0, store.info.before], stored.columns["amplitude_uv"][:-1])
+    assert np.isfinite(snippets[:-1]).all()
 
 
 @pytest.mark.slow

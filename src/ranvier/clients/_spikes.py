@@ -18,6 +18,7 @@ from ranvier.models.flex import (
     coerce_signal_spec,
     coerce_time_range,
 )
+from ranvier.models.signals import SignalType
 from ranvier.models.spikes import ChannelSpikeData, NeuronSpikeData, NeuronsResult, SpikesSpec, Unit
 from ranvier.models.units import CurationEntry, SpikeRaster, UnitCorrelograms, UnitQualityTable, UnitWaveforms
 
@@ -251,4 +252,8 @@ def _asked(
     spec = None if time_range is None else coerce_time_range(time_range)
     if channels is None:
         return None, spec
-    return [int(n) for n in coerce_signal_spec(channels).to_sig_select(metadata).amp], spec
+    asked = coerce_signal_spec(channels)
+    if not metadata.index(SignalType.AMP).ntv:  # spikes that were recorded without their signals: they know their sites
+        given = asked.by_type.get(SignalType.AMP, ())
+        return None if isinstance(given, str) else [int(n) for n in given], spec
+    return [int(n) for n in asked.to_sig_select(metadata).amp], spec

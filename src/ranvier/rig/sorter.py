@@ -261,9 +261,9 @@ class LiveSorter:
             points_before=before,
         )
 
-    def recording_began(self, file: RecordingFile, simulated: bool) -> None:
+    def recording_began(self, file: RecordingFile, simulated: bool, *, waveforms: bool) -> None:
         """Write spikes beside a recording."""
-        self._sorting.record(file, simulated=simulated)
+        self._sorting.record(file, simulated=simulated, waveforms=waveforms)
 
     def recording_ended(self) -> str:
         """Finish them; return "" or what went wrong."""

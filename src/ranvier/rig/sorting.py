@@ -151,7 +151,7 @@ class Sorting:
             if self._engine is not None:
                 self._engine.clear()
 
-    def record(self, file: RecordingFile, *, simulated: bool) -> None:
+    def record(self, file: RecordingFile, *, simulated: bool, waveforms: bool = False) -> None:
         """Write spikes beside a recording from now on, turning the sorter on where it is off."""
         self.turn_on()
         with self._lock:
@@ -159,7 +159,8 @@ class Sorting:
             engine = self._engine
             if engine is None:
                 return
-            made = SpikeRecording(file, describe(engine, simulated=simulated, seed=self._seed))
+            made = SpikeRecording(file, describe(engine, simulated=simulated, seed=self._seed, waveforms=waveforms))
+            engine.tail = made.tail
             if engine.next is not None:  # the recording may have begun meanwhile: what was told since belongs to it
                 made.take(engine.ring.read(engine.next - int(_BACK_SEC * engine.sites.fs)), engine)
             self.spike_file = made
@@ -171,6 +172,8 @@ class Sorting:
             return ""
         file.end(self._engine, self.log, wait=self.is_on and not self.failure)
         self.spike_file = None
+        if self._engine is not None:
+            self._engine.tail = None
         if file.error:
             self.notes.append(file.error)
         return file.error

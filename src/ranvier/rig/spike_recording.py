@@ -8,18 +8,25 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ranvier.exceptions import RadiensError
+from ranvier.models.signals import SignalType
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.sorting.online import OnlineSorter
+from ranvier.sorting.snippets import SignalTail
 from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
-from ranvier.spikes.columns import FLAG_ARTIFACT, FLAG_COLLISION
+from ranvier.spikes.columns import FLAG_ARTIFACT, FLAG_COLLISION, SNIPPETS
 from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo, UnitRecord
 from ranvier.spikes.writer import SpikeWriter
 
 #: How long the end of a recording waits for the sorter to come as far.
 WAIT_SEC = 2.0
+#: Spikes are told some ten milliseconds after they came: so far back their waveforms must be there.
+TAIL_SEC = 0.25
 SORTER = "ranvier live"
+
+F32 = npt.NDArray[np.float32]
 
 
 class SpikeRecording:
@@ -36,12 +43,16 @@ class SpikeRecording:
     ----------
     error
         Why spikes are missing, "" while none are.
+    tail
+        Where waveforms are stored with the spikes: the signal they are cut from, fed by the sorter.
     """
 
     def __init__(self, file: RecordingFile, info: StoreInfo) -> None:
         self._file = file
         self._writer = SpikeWriter(file.files.folder / file.files.base, info, live=True)
-        self._waiting: list[SpikeTable] = []
+        self._uncut: list[SpikeTable] = []
+        self._waiting: list[tuple[SpikeTable, F32]] = []
+        self.tail = SignalTail(round(TAIL_SEC * float(info.fs))) if info.waveforms == "stored" else None
         self._lock = threading.Lock()
         self._ended = False
         self.error = ""
@@ -56,7 +67,8 @@ class SpikeRecording:
         with self._lock:
             if self._ended or self.error:
                 return
-            self._waiting.append(spikes)
+            self._uncut.append(spikes)
+            self._cut(None if self.tail is None or self.tail.stop is None else self.tail.stop - self._writer.info.after)
             self._write(engine)
 
     def end(self, engine: OnlineSorter | None, log: list[dict[str, Any]], *, wait: bool) -> None:
@@ -74,6 +86,7 @@ class SpikeRecording:
             self._ended = True
             try:
                 if engine is not None and not self.error:
+                    self._cut(None)
                     self._write(engine)
                     self._describe(engine, log)
                 self._writer.close(self._identified())
@@ -82,6 +95,18 @@ class SpikeRecording:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    def _cut(self, before: int | None) -> None:
+        """Let spikes before a counter (None: all) have their waveforms, where these are stored."""
+        table = SpikeTable.concatenate(self._uncut)
+        ready = np.ones(len(table), np.bool_) if before is None else table.counter < before
+        self._uncut = [table.take(~ready)]
+        table = table.take(ready)
+        if not len(table):
+            return
+        info, none = self._writer.info, np.empty((len(table), 0), np.float32)
+        cut = none if self.tail is None else self.tail.cut(table.counter, table.site, info.before, info.after)
+        self._waiting.append((table, cut))
+
     def _write(self, engine: OnlineSorter) -> None:
         """Append what lies within the recording as far as it is written."""
         file = self._file
@@ -89,9 +114,12 @@ class SpikeRecording:
             return
         offset = file.counter_offset or 0
         start, stop = file.header.start + offset, file.segments.stop + offset
-        table = SpikeTable.concatenate(self._waiting)
-        self._waiting = [table.take(table.counter >= stop)]
-        table = table.take((table.counter >= start) & (table.counter < stop))
+        table = SpikeTable.concatenate([t for t, _ in self._waiting])
+        cut = np.concatenate([c for _, c in self._waiting])
+        later, now = table.counter >= stop, (table.counter >= start) & (table.counter < stop)
+        self._waiting = [(table.take(later), cut[later])] if later.any() else []
+        table = table.take(now)
+        snippets = {} if self.tail is None else {SNIPPETS: cut[now][:, None]}
         ntv = np.array(engine.sites.ntv, np.int32)
         flags = np.where(table.flags & np.uint8(SpikeFlag.NOISE), FLAG_ARTIFACT, 0)
         flags |= np.where(table.flags & np.uint8(SpikeFlag.COLLISION), FLAG_COLLISION, 0)
@@ -105,6 +133,7 @@ class SpikeRecording:
                 x_um=table.x_um,
                 y_um=table.y_um,
                 flags=flags.astype(np.uint32),
+                **snippets,
             )
         except RadiensError as error:
             self.error = f"spikes are written no more: {error}"
@@ -142,15 +171,15 @@ class SpikeRecording:
         identity = RecordingIdentity(
             name=file.files.base,
             fs=file.header.fs,
-            channels=len(info.sites),
+            channels=file.header.channels.count(SignalType.AMP),
             start=file.header.start,
             stop=file.segments.stop,
         )
         return replace(info, start=identity.start, stop=identity.stop, recording=identity)
 
 
-def describe(engine: OnlineSorter, *, simulated: bool, seed: int) -> StoreInfo:
-    """Return what the spikes of a stream are."""
+def describe(engine: OnlineSorter, *, simulated: bool, seed: int, waveforms: bool) -> StoreInfo:
+    """Return what the spikes of a stream are; with ``waveforms`` these are stored with them."""
     levels = engine.finder.settings.levels
     low, high = engine.finder.thresholds()
     sites = []
@@ -174,6 +203,7 @@ def describe(engine: OnlineSorter, *, simulated: bool, seed: int) -> StoreInfo:
         sites=tuple(sites),
         sorter=SORTER,
         seed=seed,
+        waveforms="stored" if waveforms else "recording",
         filters=tuple(engine.describe_filters()),
         before=max(1, int(levels.wings[:, 0].max(initial=0))),
         after=max(1, int(levels.wings[:, 1].max(initial=0))),

@@ -21,6 +21,7 @@ from ranvier.recordings.channels import ChannelTable
 from ranvier.sorting.event_finder import EventFinder, FinderSettings
 from ranvier.sorting.event_kernels import absorb_events, explain_events
 from ranvier.sorting.following import Follower
+from ranvier.sorting.snippets import SignalTail
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.tape import TrainingTape
@@ -68,6 +69,8 @@ class StreamSites:
 class OnlineSorter:
     """Sorts one stream.
 
+    ``tail`` keeps the newest filtered samples for whoever wants waveforms and sets it; None otherwise.
+
     Parameters
     ----------
     sites
@@ -98,6 +101,7 @@ class OnlineSorter:
         self.units = UnitStatistics(float(sites.fs))
         self.chain = chain
         self.tape = tape
+        self.tail: SignalTail | None = None
         self.first: int | None = None
         self.next: int | None = None
         self.labelled_from: int | None = None
@@ -167,6 +171,8 @@ class OnlineSorter:
             self._events.append(self.finder.process(filtered))
             if self.tape is not None:
                 self.tape.add(filtered.samples)
+            if self.tail is not None:
+                self.tail.add(filtered)
             if self._matcher is not None:
                 self._labelled.append(self._matcher.process(filtered))
         sure = block.stop - self.finder.settings.hold
