@@ -56,12 +56,12 @@ peers: $(PEERS)/.ready  ## the programs that benchmarks and interop tests compar
 $(PEERS)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(PEERS)/bin/python -m pip install --quiet --editable . spikeinterface==0.105.3 nex5file==0.1.3 pyedflib edfio nwbinspector pytest \
-		pytest-timeout hypothesis
+	$(PEERS)/bin/python -m pip install --quiet --editable . spikeinterface==0.105.3 nex5file==0.1.3 pyedflib edfio nwbinspector \
+		MEArec==1.11.0 pytest pytest-timeout hypothesis
 	@touch $@
 
-interop: $(PEERS)/.ready  ## what other programs read of what we write
-	$(PEERS)/bin/python -m pytest -m slow -k "spikeinterface or neo or pynwb or nex5file" --timeout 900
+interop: $(PEERS)/.ready  ## other programs read what we write, and write what we read
+	RANVIER_PEERS=$(abspath $(PEERS))/bin/python $(PEERS)/bin/python -m pytest -m interop --timeout 900
 
 bench-peers: $(PEERS)/.ready  ## the benchmarks against peers
 	RANVIER_PEERS=$(abspath $(PEERS))/bin/python $(PEERS)/bin/python benchmarks/run.py --peers

@@ -123,7 +123,7 @@ def test_neither_tiles_nor_spans_change_a_bit(
 
 
 def test_filters_and_decimation_are_the_same_for_any_tile() -> None:
-    from ranvier.curation.plan import chain_of
+    from ranvier.curation.groups import chain_of
 
     r = recording(20_000)
     params = DSPParams(type=DSPType.HIGHPASS, stage=FilterStage.STAGE2, freq=40.0)

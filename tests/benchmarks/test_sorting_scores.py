@@ -92,6 +92,7 @@ def test_the_interval_holds_the_median() -> None:
     assert low < high
 
 
+@pytest.mark.interop
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_scores_are_those_of_spikeinterface(seed: int) -> None:

@@ -15,9 +15,9 @@ import pytest
 from ranvier import VidereClient as TypedClient
 from ranvier import connect
 from ranvier.classic import CurateClient
+from ranvier.classic.spikes_client import SpikesClient
 from ranvier.classic.utils.enums import ClientType
 from ranvier.exceptions import (
-    CapabilityError,
     ClientClosedError,
     ConfigurationError,
     GraphError,
@@ -225,8 +225,7 @@ def test_the_client_itself(curate: CurateClient, tmp_path: Path) -> None:
     assert curate.id == ""
     assert list(curate.hubs) == ["default", "lab"]
     assert curate.hubs["default"]["ip_address"] == "localhost"
-    with pytest.raises(CapabilityError, match="spike sorting"):
-        curate.spikes()
+    assert isinstance(curate.spikes(), SpikesClient)
     curate.close()
     with pytest.raises(ClientClosedError):
         curate.dsp_car("a", "b")

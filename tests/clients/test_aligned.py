@@ -167,5 +167,6 @@ def test_values_draw_themselves_on_the_probe(videre: VidereClient, dataset: Data
         values=[[4.0], [np.nan]], time_range=dataset.time_range,
     )  # fmt: skip
     assert metrics.plot(dataset, "rms").collections[1].get_array().tolist() == [4.0]
+    assert metrics.plot(dataset, "rms").figure.axes[-1].get_ylabel() == "RMS, µV"
     with pytest.raises(ConfigurationError, match="there are RMS"):
         metrics.plot(dataset, KpiMetric.SD)

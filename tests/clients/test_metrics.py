@@ -109,6 +109,40 @@ def test_bad_requests(videre: VidereClient, dataset: DatasetMetadata) -> None:
             videre.set_kpi_packet_dur(dataset, packet)
 
 
+def test_durations_that_are_none(videre: VidereClient, dataset: DatasetMetadata) -> None:
+    for span in ([3.0, 3.0], [4.0, 3.0], [float("nan"), 4.0]):
+        with pytest.raises((TimeRangeError, ConfigurationError)):
+            videre.get_kpi_metrics(dataset, ["RMS"], time_range=span)
+    for lookback in (0.0, -1.0, float("nan")):
+        with pytest.raises((TimeRangeError, ConfigurationError, ValueError)):
+            videre.get_kpi_metrics(dataset, ["RMS"], time_range=TimeRangeSpec.lookback(lookback))
+    one = videre.get_kpi_metrics_series(dataset, ["NUM_PTS"], 1e6)  # longer than the data: one window, all of it
+    assert [(w.time_range.timestamp, w.values[0, 0]) for w in one.windows] == [((START, START + N), N)]
+
+
+def test_channels_that_are_flat_saturated_or_not_connected(videre: VidereClient, tmp_path: Path) -> None:
+    x = samples()[:, :5]
+    x[:, 1], x[:, 3], x[FS : 3 * FS, 4] = 7.5, np.nan, np.nan
+    x[:, 2] = np.where(np.arange(N) % 100 < 50, 6400.0, -6400.0)
+    dataset = videre.link_data_file(write(tmp_path, x, "bad"))
+    for again in range(2):  # from the signal, then from packets that were kept
+        found = videre.get_kpi_metrics(dataset, list(KpiMetric))
+        got = dict(zip([m.name for m in KpiMetric], found.values.T, strict=True))
+        for name, values in got.items():
+            assert np.isnan(values[3]) == (name not in ("NUM_PTS", "DUR_SEC")), (name, again)
+            assert np.isfinite(values[0]) or "EVENT" in name or name == "SNR" or name.startswith("MEAN_"), name
+        assert got["NUM_PTS"].tolist() == [N, N, N, 0, N - 2 * FS]
+        assert (got["DUR_SEC"] == N / FS).all()
+        assert (got["SD"][1], got["NOISE_UV"][1], got["RMS"][1], got["MAX"][2]) == (0.0, 0.0, 7.5, 6400.0)
+        assert np.isnan([got["NUM_EVENTS"][1], got["SNR"][1], got["EVENT_RATE"][1]]).all()  # no noise to measure in
+        there = np.concatenate([x[:FS, 4], x[3 * FS :, 4]]).astype(np.float64)
+        np.testing.assert_allclose([got["MEAN"][4], got["SD"][4]], [there.mean(), there.std()], rtol=1e-6)
+        missing = videre.get_kpi_metrics(dataset, ["NUM_PTS", "RMS"], [4], [(START + FS + 10) / FS, START / FS + 2])
+        assert missing.values[0, 0] == 0
+        assert np.isnan(missing.values[0, 1])
+        videre.kpi_calculate(dataset)
+
+
 def test_packets_are_kept_and_cleared(videre: VidereClient, dataset: DatasetMetadata, tmp_path: Path) -> None:
     before = videre.get_kpi_status(dataset)
     assert (before.num_packets, before.num_packets_total, before.packet_dur) == (0, 10, 1.0)
@@ -172,6 +206,21 @@ def test_another_data_file_under_an_untouched_json(tmp_path: Path) -> None:
     with VidereClient(progress=False) as videre:
         after = videre.link_data_file(path)
         assert videre.get_kpi_metrics(after, ["SD"], [0]).values[0, 0] == pytest.approx(15, rel=0.05)
+
+
+def test_a_data_file_that_is_changed_while_it_is_linked(
+    videre: VidereClient, dataset: DatasetMetadata, tmp_path: Path
+) -> None:
+    """Stored packets were of the old samples, and were given, until it was linked again."""
+    videre.kpi_calculate(dataset)
+    before = videre.get_kpi_metrics(dataset, ["SD", "NOISE_UV"]).values
+    data = np.memmap(tmp_path / "made_data.xdat", np.float32, "r+")
+    data *= np.float32(3)
+    data.flush()
+    del data
+    after = videre.get_kpi_metrics(dataset, ["SD", "NOISE_UV"]).values
+    np.testing.assert_allclose(after, 3 * before, rtol=1e-5)
+    assert videre.get_kpi_status(dataset).num_packets == 9
 
 
 def test_filters_of_the_dataset_count(videre: VidereClient, dataset: DatasetMetadata) -> None:

@@ -71,21 +71,28 @@ def planned(
     return task, faults
 
 
-def step_by_step(path: Sequence[TransformNode], recording: ArrayRecording) -> tuple[np.ndarray, np.ndarray]:
-    """Run each node of a path as a call of its own, over what the one before it wrote; return samples and counters."""
+def step_by_step(
+    path: Sequence[TransformNode], recording: ArrayRecording, events: Events | None = None
+) -> tuple[np.ndarray, np.ndarray, Events]:
+    """Run each node of a path as a call of its own, over what the one before it wrote.
+
+    Returns samples, counters and events.
+    """
+    events = Events.empty() if events is None else events
     for one in path:
         made = plan([one], recording, recording.channels)
         written = ArraySink(make_header(recording, made.chain, start=made.start))
-        run(recording, made.chain, written, start=made.start, stop=made.stop, workers=1)
+        run(recording, made.chain, written, start=made.start, stop=made.stop, workers=1, events=events)
         recording = ArrayRecording(
             written.samples(),
             written.header.fs,
             written.header.channels,
             segments=Segments.from_counters(written.counters()),
         )
+        events = Events.merge(*written.events)
     counters = [np.arange(c, c + n) for c, n in recording.segments.runs()]
     samples = np.concatenate([recording.read(c, c + n).samples for c, n in recording.segments.runs()])
-    return samples, np.concatenate(counters)
+    return samples, np.concatenate(counters), events
 
 
 class CountingRecording(ArrayRecording):

@@ -30,10 +30,12 @@ def _chain(recording: ArrayRecording, *, zero_phase: bool = False, columns: list
     return Chain.bind(operations, recording.fs, channels)
 
 
-@pytest.mark.parametrize("zero_phase", [False, True])
-def test_result_does_not_depend_on_blocks_or_workers(zero_phase: bool) -> None:
+@pytest.mark.parametrize("kind", ["causal", "zero phase", "median"])
+def test_result_does_not_depend_on_blocks_or_workers(kind: str) -> None:
     recording = ArrayRecording(_samples(40_000, 35), FS, start=777)
-    chain = _chain(recording, zero_phase=zero_phase)
+    chain = _chain(recording, zero_phase=kind == "zero phase")
+    if kind == "median":
+        chain = Chain.bind([CommonAverageReference("median")], recording.fs, recording.channels)
     expected = joined(run_stage(chain, recording.samples, start=777))
     for workers, rows in ((1, None), (1, 999), (2, 4096), (3, 10_000), (2, 100_000)):
         sink = ArraySink(make_header(recording, chain))

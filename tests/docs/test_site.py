@@ -143,3 +143,32 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> Non
     services = (tmp_path / "site" / "reference" / "services" / "index.html").read_text(encoding="utf-8")
     assert "HubDatasets.link" in services, "mkdocstrings rendered nothing"
     assert not re.search(r":(class|meth|mod|func):", services), "reStructuredText roles were left in"
+
+
+#: What the table of what readers have met calls a format of the registry, where it has no row of its own name.
+ROWS = {
+    "Neuralynx NCS": "Neuralynx",
+    "Neuralynx session": "Neuralynx",
+    "HDF5": "HDF5 (ours)",
+    "NWB": "NWB signals",
+    "phy folder": "phy",
+    "Kilosort binary": "Kilosort",
+    "Ranvier spikes": "Spikes",
+    "Ranvier session": "Ranvier session",
+    "headerless binary": "Headerless binary",
+}
+
+
+def test_the_guide_says_of_every_format_what_its_reader_has_met() -> None:
+    """Real files, files that we wrote, versions, and with whom it was compared."""
+    from ranvier.recordings import all_formats
+
+    text = (DOCS / "guides" / "formats.md").read_text(encoding="utf-8")
+    lines = text[text.index("## What each reader has met") : text.index("## Intan: three layouts")].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    assert rows[0] == ["format", "real files", "written by us", "versions", "compared with"]
+    assert {len(row) for row in rows} == {5}
+    for known in all_formats():
+        mine = [row for row in rows[1:] if ROWS.get(known.name, known.name) in row[0]]
+        assert mine, f"{known.name} has no row"
+        assert all(row[1] or row[2] for row in mine), f"{known.name}: met nothing?"

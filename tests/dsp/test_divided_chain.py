@@ -42,6 +42,8 @@ def joined(blocks: list[Block]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.f
         [CommonAverageReference(), BandPass(300, 6000, 5), BAND],
         [BAND, CommonAverageReference(), Downsample(10)],
         [Downsample(2), BAND],
+        [CommonAverageReference("median")],
+        [CommonAverageReference(), Downsample(2)],
     ],
 )
 def test_rests_that_are_done_late_give_the_same(operations: list[Operation]) -> None:
@@ -52,6 +54,23 @@ def test_rests_that_are_done_late_give_the_same(operations: list[Operation]) -> 
     expected += chain.finish(at_once)
     rests = [rest for block in signal_with_holes() for rest in chain.begin(block, late)]
     got = [done for rest in rests for done in rest()] + chain.finish(late)
+    for one, two in zip(joined(expected), joined(got), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_only_blocks_that_nothing_follows_are_independent() -> None:
+    def bound(*operations: Operation) -> Chain:
+        return Chain.bind(operations, FS, plain_channels(amp=CHANNELS))
+
+    median = CommonAverageReference("median")
+    assert not any(bound(*o).independent for o in ([BAND], [median, Downsample(2)], [BAND, median], [Downsample(2)]))
+    chain = bound(median)
+    assert chain.independent
+    state = chain.start()
+    rests = [rest for block in signal_with_holes() for rest in chain.begin(block, state)]
+    backwards = [rest() for rest in reversed(rests)]
+    got = [done for blocks in reversed(backwards) for done in blocks]
+    expected = [done for block in signal_with_holes() for done in chain.process(block, chain.start())]
     for one, two in zip(joined(expected), joined(got), strict=True):
         np.testing.assert_array_equal(one, two)
 

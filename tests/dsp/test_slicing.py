@@ -42,7 +42,8 @@ def test_slices_move_to_the_front_only_past_what_treats_channels_for_themselves(
     assert early.columns == [2, 3]
     assert early.chain is not None
     assert [s["kind"] for s in early.chain.describe_stages()] == ["bandpass", "downsample", "car"]
-    assert [s["kind"] for s in early.slices] == ["slice_channels"]
+    asked = ["bandpass", "slice_channels", "downsample", "slice_channels", "car"]
+    assert [s["kind"] for s in early.end.stages] == asked, "provenance tells the steps as they were asked for"
     late = plan([keep, car, again], recording, CHANNELS)
     assert late.columns == [1, 2, 3, 6]
     assert late.chain is not None
@@ -53,6 +54,6 @@ def test_slices_move_to_the_front_only_past_what_treats_channels_for_themselves(
     assert behind.columns is None
     only = plan([keep], recording, CHANNELS)
     assert only.chain is None
-    assert [c.sys for c in only.channels] == [1, 2, 3, 6]
+    assert [c.sys for c in only.end.channels] == [1, 2, 3, 6]
     with pytest.raises(SignalSelectionError, match=r"index \[0\]"):
         plan([keep, TransformNode.slice_channels([0])], recording, CHANNELS)

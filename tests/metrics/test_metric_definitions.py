@@ -127,15 +127,41 @@ def test_every_metric_equals_its_transcription(maker: PacketMaker, span: tuple[i
     assert all(np.isnan(v[3]) for name, v in by_name.items() if name not in never)
 
 
-def test_modes(maker: PacketMaker) -> None:
-    asked = RangeMetrics(maker, Made(maker), np.array([1]), beta=0.25)
-    base = [asked.values([metric("RMS")], *span)[0, 0] for span in ((START, 10_000), (10_000, 20_000))]
-    average = asked.values([metric(("AVG", "RMS"))], 20_000, 21_000)[0, 0]
-    second_weight = 0.25 / (0.25 + 0.25 * 0.75)
-    assert average == pytest.approx(second_weight * base[1] + (1 - second_weight) * base[0])
-    stream = asked.values([metric((KpiMode.STREAM, "NUM_PTS"))], 20_000, 21_000)
-    assert stream[0, 0] == 21_000 - START
-    assert np.isnan(asked.values([metric(("AVG", "TIMESTAMP_MIN"))], 20_000, 21_000)[0, 0])
+def transcribed(maker: PacketMaker, channel: int, span: tuple[int, int]) -> dict[str, float]:
+    x = maker.recording.read(START, START + 25_500).samples[:, channel]
+    found = transcription(x, START, *span, crossings_of(x, START, -60.0, 55.0, 10))
+    return {name.name: found.get(name.name, np.nan) for name in KpiMetric}
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_every_metric_in_every_mode(maker: PacketMaker, channel: int) -> None:
+    """AVG weighs whole packets by age, those without a value left out; STREAM is from the beginning on."""
+    beta, stop = 0.25, 26_000
+    asked = RangeMetrics(maker, Made(maker), np.array([channel]), beta=beta)
+    spans = [(START, 10_000), (10_000, 20_000)]
+    packets = [transcribed(maker, channel, span) for span in spans]
+    whole = transcribed(maker, channel, (START, stop))
+    for name in KpiMetric:
+        average, stream = asked.values([KpiMetricId(name=name, mode=m) for m in (KpiMode.AVG, KpiMode.STREAM)],
+                                       21_000, stop)[0]  # fmt: skip
+        np.testing.assert_allclose(stream, whole[name.name], rtol=1e-6, equal_nan=True, err_msg=name.name)
+        values = np.array([packet[name.name] for packet in packets])
+        if name == KpiMetric.DUR_SEC:
+            values[0] = 1.0  # of the packet, although the recording begins within it
+        weights = np.where(np.isnan(values), 0.0, beta * (1 - beta) ** np.arange(2)[::-1])
+        expected = np.nansum(values * weights) / weights.sum() if weights.any() else np.nan
+        if "TIMESTAMP" in name.name:
+            expected = np.nan  # counters have no average
+        np.testing.assert_allclose(average, expected, rtol=1e-6, equal_nan=True, err_msg=name.name)
+
+
+def test_averages_forget_what_is_older_than_their_persistence(maker: PacketMaker) -> None:
+    name = [metric(("AVG", "RMS"))]
+    long, short = (RangeMetrics(maker, Made(maker), np.array([1]), persistence_sec=sec) for sec in (60.0, 1.0))
+    newest = RangeMetrics(maker, Made(maker), np.array([1])).values([metric("RMS")], 10_000, 20_000)
+    assert short.values(name, 19_000, 20_000)[0, 0] == newest[0, 0] != long.values(name, 19_000, 20_000)[0, 0]
+    none = RangeMetrics(maker, Made(maker), np.array([1]), persistence_sec=0.5)
+    assert np.isnan(none.values(name, 19_000, 20_000)).all()  # no whole packet is that young
 
 
 def test_parts_of_a_packet_add_up(maker: PacketMaker) -> None:
@@ -213,7 +239,9 @@ def test_store(maker: PacketMaker, tmp_path: Path) -> None:
     torn.add(2, maker.make(2))
     assert path.read_bytes() == content
     path.write_bytes(content[:-100] + b"x" + content[-99:])
-    assert open_store().indices == [0, 1]
+    changed = open_store()
+    assert changed.table(2, 3) is None
+    assert changed.indices == [0, 1]
     assert open_store(b"t" * 32).indices == []
 
 

@@ -9,7 +9,14 @@ import pytest
 from ranvier.detect import ThresholdDetector
 from ranvier.detect.kernels import row_crossings
 from ranvier.metrics import packet_columns as k
-from ranvier.metrics.fold_kernels import fold_moments, fold_moments_reference, median_columns, median_columns_reference
+from ranvier.metrics.fold_kernels import (
+    fold_moments,
+    fold_moments_reference,
+    fold_sums,
+    fold_sums_reference,
+    median_columns,
+    median_columns_reference,
+)
 from ranvier.metrics.packet_kernels import packet_rows, packet_rows_reference
 from ranvier.recordings import Block
 
@@ -153,9 +160,16 @@ def test_folds() -> None:
     single[:, k.MAD][rng.random((packets, channels)) < 0.3] = np.nan
     single[:, k.MAD, 4] = np.nan
     got, wanted = np.empty((3, channels)), np.empty((3, channels))
-    fold_moments(single, exact, k.N, k.MEAN, k.M2, got)
-    fold_moments_reference(single, exact, k.N, k.MEAN, k.M2, wanted)
-    np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
+    exact[single[:, [k.N] * k.NUM_EXACT] == 0] = 0.0
+    given = single[:, k.N], exact[:, k.MEAN], exact[:, k.M2]
+    fold_moments(*given, got)
+    fold_moments_reference(*given, wanted)
+    np.testing.assert_array_equal(got, wanted)
+    for values in (single[:, k.SEEN], np.ascontiguousarray(single[:, k.SEEN, :3])):
+        sums = np.empty((2, 1, values.shape[1]))
+        fold_sums(values, sums[0])
+        fold_sums_reference(values, sums[1])
+        np.testing.assert_allclose(sums[0], sums[1], rtol=1e-13, atol=1e-13)
     got, wanted = np.empty(channels), np.empty(channels)
     mads = np.ascontiguousarray(single[:, k.MAD])
     mads.flags.writeable = False  # as a mapped packet file is

@@ -48,6 +48,20 @@ def test_round_to_counts(rng: np.random.Generator) -> None:
     assert counted[1] == 1
 
 
+def test_halves_are_rounded_as_by_division(rng: np.random.Generator) -> None:
+    """Where a product with the inverse gain lies on the other side of a half, or of the last count."""
+    gain, offset = np.array([0.195, 0.3, 0.1]), np.array([0.0, 1.0, -0.25])
+    halves = (rng.integers(-40000, 40000, (5000, 3)) + 0.5) * gain + offset
+    samples = halves.astype(np.float32)
+    samples[::2] = np.nextafter(samples[::2], np.float32(0))
+    by_inverse = np.rint((samples - offset) * (1.0 / gain))
+    out, expected = np.empty((2, 5000, 3), np.int16)
+    counted = kernels.round_to_counts(samples, gain, offset, out)
+    assert counted == kernels.round_to_counts.reference(samples, gain, offset, expected)
+    assert np.array_equal(out, expected)
+    assert np.count_nonzero(np.clip(by_inverse, -32768, 32767) != expected) > 5  # so the test can fail
+
+
 def test_counts_survive_scaling_and_rounding() -> None:
     counts = np.arange(-32768, 32768, dtype=np.int16)[:, None]
     gain, offset = np.array([0.195]), np.array([0.0])

@@ -87,6 +87,15 @@ def test_damaged_stamps_drop_nothing(damage):
     assert np.all(np.diff(placed.clock.counter) > 0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_stamps_far_outside_stay_within_counters():
+    rows, ticks, _ = stamps_of([])
+    placed = place_packets(rows, ticks, 60 * 512, Fraction(1_000_000), Fraction(1, 1000), drifts=False)
+    found = placed.counters_of(np.array([-(2**62), ticks[0], 2**62]))
+    assert found[0] < -(2**60)
+    assert found[2] > 2**60
+
+
 def test_only_stretches_with_a_step_are_read():
     _, ticks, _ = stamps_of([(7_123, 200)], packets=40_000, drift=5e-4)
     asked = []

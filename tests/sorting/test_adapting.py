@@ -19,7 +19,6 @@ from ranvier.recordings.block import Block
 from ranvier.sorting.basis import learn_basis
 from ranvier.sorting.criteria import CRITERIA, UnitEvidence, contamination_bound, odd_shape, stricter, verdict
 from ranvier.sorting.dynamics import Dynamics, Schedule
-from ranvier.sorting.following import Follower, followed
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.rounds import Rounds
@@ -32,6 +31,7 @@ from ranvier.sorting.stream_kernels import (
 )
 from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.templates import Templates
+from ranvier.sorting.tracking import Follower, followed
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.training import Window
 from ranvier.sorting.unit_statistics import UnitStatistics

@@ -109,18 +109,25 @@ def test_units_far_apart_unlike_or_empty_stay() -> None:
     assert unlike.kept_as.tolist() == [0, 1]
 
 
-def test_two_clouds_veto_a_merge() -> None:
-    early, late = split(train(3))
-    templates = np.stack([wave(20.0), wave(20.0)])
+def test_where_the_correlogram_cannot_judge_one_cloud_is_asked_for() -> None:
+    early, late = train(3)[:40], train(4)[1500:1540]  # never at the same time
+    templates = np.stack([wave(20.0), wave(28.0, centre=33)])
     asked = []
 
-    def unimodal(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-        asked.append((a, b))
-        return False
+    def answer(said: bool) -> list[int]:
+        def one_cloud(a: list[tuple[int, int]], b: list[tuple[int, int]]) -> bool:
+            asked.append((a, b))
+            return said
 
-    kept = merge_units(templates, [early, late], np.zeros((2, 2)), RATE, unimodal=unimodal)
-    assert kept.kept_as.tolist() == [0, 1]
-    assert asked == [((1,), (0,))]
+        merged = merge_units(templates, [early, late], np.zeros((2, 2)), RATE, one_cloud=one_cloud)
+        return [int(u) for u in merged.kept_as]
+
+    assert merge_units(templates, [early, late], np.zeros((2, 2)), RATE).kept_as.tolist() == [0, 1]
+    assert answer(True) == [0, 0]
+    assert answer(False) == [0, 1]
+    assert asked == [([(0, 0)], [(1, -3)])] * 2
+    asked.clear()
+    merge_units(templates[[0, 0]], [train(3), train(4)], np.zeros((2, 2)), RATE, one_cloud=lambda a, b: 1 / 0)
 
 
 def test_a_chain_of_parts_becomes_one_unit_with_shifts_to_the_largest() -> None:

@@ -101,3 +101,4 @@ def test_sparse_sites_cannot_move() -> None:
     assert can_move(probe())
     assert not can_move(probe() * 6.0)
     assert not can_move(probe()[:3])
+    assert not can_move(np.array([[0.0, 0.0], [25.0, 0.0], [0.0, 25.0], [25.0, 25.0]]))  # a tetrode

@@ -17,7 +17,12 @@ from ranvier.sorting.match_kernels import pursue, pursue_reference
 from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.peak_kernels import exclusive_peaks, exclusive_peaks_reference
-from ranvier.sorting.residual_kernels import clean_features, clean_features_reference
+from ranvier.sorting.residual_kernels import (
+    features_at,
+    features_at_reference,
+    subtract_others,
+    subtract_others_reference,
+)
 from ranvier.sorting.shadows import locked_share, shadows
 from ranvier.sorting.templates import PHASES, component_overlaps, fractional_shift
 
@@ -203,15 +208,19 @@ def test_features_lose_the_spikes_that_overlap() -> None:
     x = np.zeros((120, 4), np.float32)
     x[40:70] += (weights[0] @ components).T
     x[52:82] += (weights[1] @ components).T
-    projected = np.ascontiguousarray(project(x, np.ascontiguousarray(components)))
     correlated = component_overlaps(np.ascontiguousarray(components))
     rows, units = np.array([40, 52]), np.array([0, 1], np.int32)
     columns = np.array([[0, 1, -1], [3, 2, 0]], np.int32)
     plain = np.zeros(2, np.int64)
     out, wanted = np.empty((2, 2, 3, 3), np.float32)
     one = np.ones(2, np.float32)
-    clean_features(projected, rows, plain, rows, units, one, weights, correlated, columns, out)
-    clean_features_reference(projected, rows, plain, rows, units, one, weights, correlated, columns, wanted)
+    components = np.ascontiguousarray(components)
+    features_at(x, rows, columns, components, out)
+    features_at_reference(x, rows, columns, components, wanted)
+    np.testing.assert_allclose(out, wanted, atol=1e-5)
+    assert np.abs(out[0, :2] - weights[0, :2]).max() > 0.1  # the other one is in it
+    subtract_others(rows, plain, rows, units, one, weights, correlated, columns, out)
+    subtract_others_reference(rows, plain, rows, units, one, weights, correlated, columns, wanted)
     np.testing.assert_allclose(out, wanted, atol=1e-5)
     np.testing.assert_allclose(out[0, :2], weights[0, :2], atol=1e-5)
     np.testing.assert_allclose(out[1], weights[1, [3, 2, 0]], atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 from typing import Any
 
@@ -17,8 +18,10 @@ from ranvier.models.spectral import (
     StftConfig,
     WelchConfig,
 )
+from ranvier.recordings.memory import ArrayRecording
 from ranvier.spectral.info import spectral_info
 from ranvier.spectral.query import plan
+from ranvier.spectral.results import spectral_result
 
 FS = Fraction(1000)
 
@@ -134,6 +137,63 @@ def test_info_predicts_the_shape_that_a_query_gives() -> None:
     assert told.num_time_steps == len(made.time_axis)
     assert told.welch_num_segments is None
     assert told.estimated_time_sec is not None
+
+
+ONE = ((2.0, 1.0, 3.0),)
+TWO = ((2.0, 1.0, 2.001), (4.0, 1.0, 2.001))
+
+
+@pytest.mark.parametrize("ranges", [ONE, TWO])
+@pytest.mark.parametrize("band", [{}, {"f_min": 3.3, "f_max": 77.7}, {"f_max": 1e4}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"algorithm": SpectralAlgorithm.WELCH},
+        {"algorithm": SpectralAlgorithm.WELCH, "welch_config": WelchConfig(segment_duration_sec=0.127)},
+        {"algorithm": SpectralAlgorithm.WELCH, "window_type": SpectralWindowType.RECT},
+        {"mode": SpectralMode.TIME_RESOLVED},
+        {
+            "mode": SpectralMode.TIME_RESOLVED,
+            "stft_config": StftConfig(window_duration_sec=0.3, window_step_sec=0.07),
+        },
+    ],
+)
+def test_info_predicts_the_size_exactly(given: dict[str, Any], band: dict[str, Any], ranges: Any) -> None:
+    asked = query(ranges=ranges, **given, **band)
+    x = np.random.default_rng(0).standard_normal((8000, 4)).astype(np.float32)
+    recording = ArrayRecording(x, FS)
+    found = spectral_result(recording, recording.channels, asked)
+    told = spectral_info(asked, float(FS), ranges[0][1] + ranges[0][2], 2)
+    powers = [[channel.power for channel in one.channels] for one in found.ranges]
+    assert np.shape(powers) == told.output_dimensions
+    assert sum(power.nbytes for one in powers for power in one) == told.estimated_memory_mb * 2**20
+    assert len(found.freq_axis) == told.num_bins
+    assert (len(found.time_axis) or None) == told.num_time_steps
+    assert np.diff(found.freq_axis)[0] == pytest.approx(told.achieved_df_hz)
+
+
+@pytest.mark.slow
+def test_info_predicts_which_estimator_takes_how_long() -> None:
+    """Relative to each other, within a factor of 2.5: how fast a machine is, nobody knows beforehand."""
+    fs = Fraction(30_000)
+    x = np.random.default_rng(0).standard_normal((600_000, 16)).astype(np.float32)
+    recording = ArrayRecording(x, fs)
+    channels = tuple(range(16))
+    whole, awkward = ((0.0, 0.0, 20.0),), ((0.0, 0.0, 299_993 / 30_000),)
+    welch = {"algorithm": SpectralAlgorithm.WELCH, "welch_config": WelchConfig(segment_duration_sec=1024 / 30_000)}
+    ratios = []
+    for ranges, given in ((whole, welch), (whole, {}), (awkward, {}), (whole, {"mode": SpectralMode.TIME_RESOLVED})):
+        asked = query(ntv_chan_idxs=channels, ranges=ranges, **given)
+        spent = []
+        for _ in range(3):
+            began = time.thread_time()
+            spectral_result(recording, recording.channels, asked)
+            spent.append(time.thread_time() - began)
+        told = spectral_info(asked, float(fs), ranges[0][2], len(channels)).estimated_time_sec
+        assert told is not None
+        ratios.append(min(spent) / told)
+    assert max(ratios) < 2.5 * min(ratios), ratios
 
 
 @pytest.mark.parametrize(("fs", "duration", "channels"), [(0.0, 1.0, 1), (1.0, -1.0, 1), (1.0, 1.0, 0), (np.nan, 1, 1)])

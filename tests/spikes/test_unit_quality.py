@@ -152,6 +152,7 @@ def test_nothing_is_nan() -> None:
     assert all(map(math.isnan, found))
 
 
+@pytest.mark.interop
 @pytest.mark.slow
 def test_the_numbers_of_spikeinterface(tmp_path: Path) -> None:
     if not PEERS.is_file():

@@ -271,7 +271,15 @@ def marks_come_back(case: SinkCase) -> None:
 
 
 def channels_come_back(case: SinkCase) -> None:
-    """Names, indices, ports, sites, selection: the table that comes back is the one that was written."""
+    """Names, indices, ports, sites, selection, where units come from, skew: the table that was written comes back."""
+    sources = ("file", "assumed", "user")
+    case = replace(
+        case,
+        channels=case.channels.with_channels(
+            replace(c, unit_source=sources[c.ntv % 3], skew_samples=c.ntv / 13 if c.type == SignalType.AMP else 0.0)
+            for c in case.channels
+        ),
+    )
     path = case.write("channels", case.samples(50))
     with open_session(path) as session:
         got = session.stream().channels
@@ -291,6 +299,8 @@ def channels_come_back(case: SinkCase) -> None:
                 "shank",
                 "site_num",
                 "selected",
+                "unit_source",
+                "skew_samples",
             ):
                 assert getattr(mine, key) == getattr(theirs, key), (
                     f"{theirs.name}: {key} is {getattr(mine, key)!r}, written {getattr(theirs, key)!r}"

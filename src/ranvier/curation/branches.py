@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
+from dataclasses import dataclass
 
 from ranvier._platform import worker_count
+from ranvier.curation.bound import Node, Output
 from ranvier.curation.crew import Crew, Flight, Mailbox
 from ranvier.curation.executor import BLOCK_BYTES, BlockReader
 from ranvier.curation.progress import Meter
 from ranvier.curation.task import Branch, OutputRef
-from ranvier.dsp.chain import Chain, ChainState
+from ranvier.dsp.chain import Chain
 from ranvier.dsp.parallel import ALONE, Team
 from ranvier.exceptions import JobCancelledError, RadiensError, TimeRangeError
-from ranvier.models.jobs import JobProgress, PartProgress
+from ranvier.models.jobs import JobProgress
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events
@@ -40,106 +39,6 @@ LOOK_SEC = 0.05
 
 #: The tasks' way of making an output; OutputError where it cannot be opened.
 OpenSink = Callable[[OutputRef], Sink]
-
-
-@dataclass
-class Output:
-    """One output of a run: its sink, how far it is, and what went wrong with it.
-
-    Any thread may give it up, also while another one writes; a sink belongs to one thread at a time.
-    """
-
-    ref: OutputRef
-    sink: Sink | None = None
-    error: Exception | None = None
-    reached: int = 0
-    rows: int = 0
-    path: Path | None = None
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
-
-    @property
-    def live(self) -> bool:
-        """Whether it still takes blocks."""
-        return self.error is None
-
-    def fail(self, error: Exception) -> None:
-        """Give it up, and remove what was written."""
-        with self.lock:
-            self.error = self.error or error
-            if self.sink is not None:
-                self.sink.abort()
-
-    def write(self, block: Block) -> None:
-        """Write a block, unless it was given up."""
-        with self.lock:
-            if self.sink is None or not self.live:
-                return
-            try:
-                self.sink.write(block)
-            except Exception as error:  # noqa: BLE001 - the report tells
-                self.fail(error)
-            else:
-                self.reached = block.stop
-                self.rows += len(block)
-
-    def progress(self) -> PartProgress:
-        """Return how far it is."""
-        if self.error is not None:
-            return PartProgress(name=self.ref.name, state="failed", fraction=self._fraction)
-        if self.path is not None:
-            return PartProgress(name=self.ref.name, state="done", fraction=1.0)
-        return PartProgress(name=self.ref.name, state="running", fraction=self._fraction)
-
-    @property
-    def _fraction(self) -> float:
-        whole = self.ref.stop - self.ref.start
-        return min(1.0, max(0.0, (self.reached - self.ref.start) / whole)) if whole > 0 else 0.0
-
-
-@dataclass
-class Node:
-    """A branch bound to its input: chain, state and the two mailboxes of its halves."""
-
-    cut: tuple[int, int] | None
-    chain: Chain | None
-    state: ChainState | None
-    children: list[Node]
-    outputs: list[Output]
-    begun: Mailbox = field(default_factory=Mailbox)
-    completed: Mailbox = field(default_factory=Mailbox)
-    written: list[Mailbox] = field(default_factory=list)
-
-    @classmethod
-    def bind(cls, branch: Branch, fs: Fraction, channels: ChannelTable, outputs: Mapping[str, Output]) -> Node:
-        """Bind a branch, and all behind it, to what comes."""
-        own = Chain.bind(branch.operations, fs, channels) if branch.operations else None
-        node = cls(
-            cut=branch.cut,
-            chain=own,
-            state=None if own is None else own.start(),
-            children=[cls.bind(child, *_gives(own, fs, channels), outputs) for child in branch.branches],
-            outputs=[outputs[ref.uri + ref.file_type.name] for ref in branch.outputs],
-        )
-        node.written = [Mailbox() for _ in node.outputs]
-        return node
-
-    def all(self) -> Iterator[Node]:
-        """Yield this node and all behind it."""
-        yield self
-        for child in self.children:
-            yield from child.all()
-
-    @property
-    def live(self) -> bool:
-        """Whether anything behind it still takes blocks."""
-        return any(output.live for node in self.all() for output in node.outputs)
-
-    def fail(self, error: Exception) -> None:
-        """Give up every output behind it."""
-        for node in self.all():
-            for output in node.outputs:
-                if output.live:
-                    output.fail(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +92,7 @@ def run_tree(
 
     Failing outputs raise nothing: the report tells them.
     """
-    outputs = {ref.uri + ref.file_type.name: Output(ref, reached=ref.start) for ref in root.all_outputs()}
+    outputs = {ref.key: Output(ref, reached=ref.start) for ref in root.all_outputs()}
     try:
         for output in outputs.values():
             _open(output, open_sink, prepare)
@@ -295,7 +194,7 @@ class _Run:
         """Let a chain that cannot be divided, and that everything waits for, share its columns among the threads."""
         chains = [node.chain for node in self.root.all() if node.chain is not None]
         trunk = self.root.children[0].chain if len(self.root.children) == 1 else None
-        if self.workers > 1 and trunk is not None and not trunk.divisible:
+        if self.workers > 1 and trunk is not None and (trunk.independent or not trunk.divisible):
             trunk.use(Team(self.workers))
         return chains
 
@@ -412,7 +311,7 @@ class _Run:
             if not output.rows:
                 raise TimeRangeError(f"[{output.ref.start}, {output.ref.stop}) lies in a gap: no sample is stored")
             ratio = self.recording.fs / output.ref.header.fs
-            carried = events.in_output(ratio, output.ref.start, output.ref.stop)
+            carried = events.between(*output.ref.events).at_rate(ratio, output.ref.stop)
             if len(carried):
                 output.sink.write_events(carried)
             output.path = output.sink.commit()
@@ -425,10 +324,6 @@ class _Run:
 
     def _with_parts(self, progress: Callable[[JobProgress], None]) -> Callable[[JobProgress], None]:
         return lambda now: progress(now.model_copy(update={"parts": tuple(o.progress() for o in self.outputs)}))
-
-
-def _gives(chain: Chain | None, fs: Fraction, channels: ChannelTable) -> tuple[Fraction, ChannelTable]:
-    return (fs, channels) if chain is None else (chain.out_fs, chain.out_channels)
 
 
 def _nothing() -> None:

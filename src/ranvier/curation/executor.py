@@ -3,12 +3,13 @@
 Reading, computing and writing overlap: while block k is computed, block k + 1 is read and block k - 1 written, each
 in a thread of its own. A chain that can be divided is computed by two threads: one takes blocks through the first
 stages (of a zero-phase filter, the forward pass), the other one completes what came before (the backward pass, and the
-stages behind). Threads with rows of their own leave each other's caches alone; those that share the columns of a row
-do not, and so only workers beyond two do that. Writes happen in order. With one worker everything runs in the
-caller's thread. The result is the same to the last bit in any case.
+stages behind). Where blocks have nothing to do with each other (references), every worker takes whole blocks. Threads
+with rows of their own leave each other's caches alone and wait for nobody; those that share the columns of a row do
+not, and so only workers beyond two do that. Writes happen in order. With one worker everything runs in the caller's
+thread. The result is the same to the last bit in any case.
 
-At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output (or of what becomes it) exist at a time,
-in memory that is used again.
+At most ``READ_AHEAD + 1`` blocks of input and ``WRITE_BEHIND + 1`` of output (or of what becomes it; one more for each
+further worker that takes whole blocks) exist at a time, in memory that is used again.
 """
 
 from __future__ import annotations
@@ -219,7 +220,8 @@ def _run(
         raise TimeRangeError(f"{recording.path.name} stores no sample in [{first}, {last}): the range lies in a gap")
     width = len(_taken(recording, columns))
     rows = block_rows or max(256, BLOCK_BYTES // (4 * max(width, 1)))
-    team, overlap = _team(worker_count() if workers is None else workers, chain)
+    workers = worker_count() if workers is None else workers
+    team, completers = _crew(workers, chain)
     reader = BlockReader(recording, columns, width, counts=chain is None and recording.stores_counts)
     carried = Events.empty() if events is None else events.between(first, last)
     if chain is not None and chain.out_fs != chain.in_fs:
@@ -231,7 +233,7 @@ def _run(
         carried = carried.at_rate(chain.in_fs / chain.out_fs, max(b for a, b in kept if a < b))
 
     meter.begin(sum(b - a for a, b in pieces))
-    with _Pipeline(reader.read, lambda block: _write(sinks, block), overlap=overlap) as pipeline:
+    with _Pipeline(reader.read, lambda block: _write(sinks, block), completers) as pipeline:
         _compute(chain, pipeline, _cut(pieces, rows), team, meter, cancelled)
     meter.phase("finishing")
     if len(carried):
@@ -253,13 +255,17 @@ def _run(
     )
 
 
-def _team(workers: int, chain: Chain | None) -> tuple[Team, bool]:
-    """Return who shares the work of a stage, and whether there are other threads at all.
+def _crew(workers: int, chain: Chain | None) -> tuple[Team, int]:
+    """Return who shares the work of a stage, and how many threads complete blocks (0: no other threads at all).
 
     In a chain that is divided both halves have one thread of their own, and share the team's others.
     """
+    if workers == 1:
+        return ALONE, 0
+    if chain is not None and chain.independent:
+        return ALONE, workers
     divided = chain is not None and chain.divisible
-    return Team(workers - 1 if divided and workers > 1 else workers), workers > 1
+    return Team(workers - 1 if divided else workers), 1
 
 
 def _stop_if(cancelled: Callable[[], bool] | None) -> None:
@@ -314,13 +320,14 @@ class BlockReader:
 
 
 class _Pipeline:
-    """Reads ahead, completes and writes behind, each in a thread of its own; or in the caller's."""
+    """Reads ahead, completes and writes behind, each in threads of its own; or in the caller's, without completers."""
 
-    def __init__(self, read: Callable[[int, int], Block], write: Callable[[Block], None], *, overlap: bool) -> None:
+    def __init__(self, read: Callable[[int, int], Block], write: Callable[[Block], None], completers: int) -> None:
         self._read, self._write = read, write
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="ranvier-read") if overlap else None
-        self._completer = ThreadPoolExecutor(1, thread_name_prefix="ranvier-complete") if overlap else None
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ranvier-write") if overlap else None
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="ranvier-read") if completers else None
+        self._completer = ThreadPoolExecutor(completers, thread_name_prefix="ranvier-complete") if completers else None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ranvier-write") if completers else None
+        self._most_behind = WRITE_BEHIND - 1 + completers
         self._completing: Future[list[Block]] | None = None
         self._writing: deque[Future[None]] = deque()
 
@@ -342,7 +349,7 @@ class _Pipeline:
         if self._writer is None or self._completer is None:
             self._write_all(rest)
             return
-        while len(self._writing) >= WRITE_BEHIND:
+        while len(self._writing) >= self._most_behind:
             self._writing.popleft().result()
         self._completing = self._completer.submit(rest)
         self._writing.append(self._writer.submit(self._write_all, self._completing.result))

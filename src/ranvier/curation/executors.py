@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from math import ceil, floor
 from typing import Any, Protocol
 
 from ranvier.curation.branches import run_tree
@@ -107,7 +106,7 @@ def run_task(
     """Run a task here: open its source, run its tree, commit its outputs."""
     try:
         with open_session(to_path(task.source.uri), task.source.file_type) as session:
-            return _run(task, session, progress, cancelled, staged, workers)
+            return run_on(session, task, progress=progress, cancelled=cancelled, staged=staged, workers=workers)
     except JobCancelledError:
         raise
     except RadiensError as error:
@@ -116,15 +115,18 @@ def run_task(
         return TaskResult({}, {output.name: str(error) for output in task.outputs})
 
 
-def _run(
-    task: Task,
+def run_on(
     session: Session,
-    progress: Report | None,
-    cancelled: Cancelled | None,
-    staged: Staged | None,
-    workers: int | None,
+    task: Task,
+    *,
+    progress: Report | None = None,
+    cancelled: Cancelled | None = None,
+    staged: Staged | None = None,
+    workers: int | None = None,
 ) -> TaskResult:
+    """Run a task on its source, which is open."""
     recording = session.stream(task.source.stream)
+    events = session.events.get(session.stream_name(recording), Events.empty())
     records = {output.name: dict(output.header.provenance or {}) for output in task.outputs}
 
     def open_sink(output: OutputRef) -> Sink:
@@ -137,15 +139,6 @@ def _run(
             staged(made.staged.token)
         return made
 
-    events = session.events.get(session.stream_name(recording), Events.empty())
-
-    def prepare(output: OutputRef, sink: Sink) -> None:
-        record, ratio = records[output.name], recording.fs / output.header.fs
-        inside = events.between(floor(output.start * ratio), ceil(output.stop * ratio))
-        if lost := edges_lost_at(inside, ratio):
-            record["notes"] = [*record.get("notes", []), f"{lost} edges of digital lines lie between kept samples"]
-        copy_spike_trains(session, recording, output, sink, records[output.name])
-
     report = run_tree(
         recording,
         task.root,
@@ -154,7 +147,7 @@ def _run(
         start=task.source.start,
         stop=task.source.stop,
         events=events,
-        prepare=prepare,
+        prepare=lambda output, sink: carry_over(session, recording, events, output, sink, records[output.name]),
         workers=workers,
         progress=progress,
         cancelled=cancelled,
@@ -164,16 +157,21 @@ def _run(
     return TaskResult(done, report.failures, {name: records[name] for name in done}, report.samples)
 
 
-def copy_spike_trains(
-    session: Session, recording: Recording, output: OutputRef, sink: Sink, record: dict[str, Any]
+def carry_over(
+    session: Session, recording: Recording, events: Events, output: OutputRef, sink: Sink, record: dict[str, Any]
 ) -> None:
-    """Give an output the spike trains of its range; where its format has no place for them, the record says so."""
+    """Give an output the spike trains of its range; what it has no place for, its record says."""
+    ratio, notes = recording.fs / output.header.fs, list(record.get("notes", []))
+    if lost := edges_lost_at(events.between(*output.events), ratio):
+        notes.append(f"{lost} edges of digital lines lie between kept samples")
     for name, trains in session.spike_trains.items():
+        inside = trains.counted_at(recording.fs).between(*output.events)
         try:
-            ratio = recording.fs / output.header.fs
-            sink.write_spike_trains(name, trains.counted_at(recording.fs).in_output(ratio, output.start, output.stop))
-        except CapabilityError as error:
-            record["notes"] = [*record.get("notes", []), f"left out: {error}"]
+            sink.write_spike_trains(name, inside.at_rate(ratio, output.stop))
+        except CapabilityError as error:  # the format has no place for spikes
+            notes.append(f"left out: {error}")
+    if notes:
+        record["notes"] = notes
 
 
 def _all_failed(task: Task) -> tuple[PartProgress, ...]:

@@ -1,82 +1,178 @@
-"""From the API's transform nodes and DSP parameters to a bound chain and a range."""
+"""From transform nodes in a row to what is run: a bound chain over a range, or cuts and operations in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from fractions import Fraction
 from functools import partial
-from itertools import pairwise
-from math import ceil
+from math import ceil, floor
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from ranvier.dsp import (
-    BandPass,
-    BandStop,
-    BlankArtifacts,
-    Chain,
-    CommonAverageReference,
-    CorrectSkew,
-    Downsample,
-    HighPass,
-    LowPass,
-    Notch,
-    Operation,
-    PairedReference,
-    SliceChannels,
-    Stage,
-    VirtualReference,
-)
-from ranvier.dsp.on_columns import OnColumns
-from ranvier.dsp.slicing import columns_for_sys, describe_slice
-from ranvier.exceptions import CapabilityError, ConfigurationError, TimeRangeError
-from ranvier.models.dataset import (
-    BandParams,
-    CARParams,
-    DownsampleParams,
-    HighLowPassParams,
-    NotchParams,
-    PairedRefParams,
-    SliceChannelsParams,
-    SliceTimeParams,
-    TransformNode,
-    TransformNodeType,
-    VirtualRefParams,
-)
-from ranvier.models.dsp import DSPParams, DSPType, FilterFamily
-from ranvier.models.signals import SignalType
+from ranvier.curation.executor import make_header
+from ranvier.curation.nodes import operation_of
+from ranvier.dsp import Chain, Operation, SliceChannels, Stage
+from ranvier.dsp.slicing import columns_for_sys
+from ranvier.exceptions import TimeRangeError
+from ranvier.models.dataset import SliceTimeParams, TransformNode
+from ranvier.models.output_options import OutputOptions
 from ranvier.models.time_range import sample_at
-from ranvier.models.transforms import BlankArtifactsParams
-from ranvier.recordings import ChannelTable, Events, Recording
+from ranvier.recordings import ChannelTable, Events, Format, Recording
+from ranvier.recordings.sink import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place on the way of samples: what they are there, and what was done to them.
+
+    Attributes
+    ----------
+    start, stop
+        Counters ``[start, stop)``, at the rate there.
+    stages
+        What provenance says of the steps so far.
+    events
+        Counters of the source ``[first, last)`` whose events are still there.
+    """
+
+    source_fs: Fraction
+    fs: Fraction
+    channels: ChannelTable
+    start: int
+    stop: int
+    stages: tuple[Mapping[str, Any], ...]
+    events: tuple[int, int]
+
+    @classmethod
+    def of(cls, recording: Recording, channels: ChannelTable, stages: Iterable[Mapping[str, Any]] = ()) -> Point:
+        """Return the place where a recording begins its way."""
+        span = (recording.start, recording.stop)
+        return cls(recording.fs, recording.fs, channels, *span, tuple(stages), span)
+
+    @property
+    def ratio(self) -> Fraction:
+        """Samples of the source for one here."""
+        return self.source_fs / self.fs
+
+    def behind(self, stage: Stage) -> Point:
+        """Return the place behind a stage."""
+        ratio = stage.out_fs / stage.in_fs
+        return replace(
+            self,
+            fs=stage.out_fs,
+            channels=stage.out_channels,
+            start=ceil(self.start * ratio),
+            stop=ceil(self.stop * ratio),
+            stages=(*self.stages, stage.describe()),
+        )
+
+    def cut(self, start: int, stop: int) -> Point:
+        """Return the place behind a cut to counters ``[start, stop)``, which lie inside."""
+        said = {"kind": "slice_time", "parameters": {"source": [self.start, self.stop], "retained": [start, stop]}}
+        # an event stands at the first sample here that is not earlier
+        first, last = (floor((counter - 1) * self.ratio) + 1 for counter in (start, stop))
+        events = (
+            self.events[0] if start == self.start else max(first, self.events[0]),
+            self.events[1] if stop == self.stop else min(last, self.events[1]),
+        )
+        return replace(self, start=start, stop=stop, stages=(*self.stages, said), events=events)
+
+    def sliced(self, params: SliceTimeParams) -> Point:
+        """Return the place behind a slice of time; TimeRangeError where it is no range, or outside."""
+        asked = f"[{params.start_sec:g}, {params.end_sec:g}) s"
+        first, last = (sample_at(t, self.fs) for t in (params.start_sec, params.end_sec))
+        if last <= first:
+            raise TimeRangeError(f"{asked} is no range: it holds no sample at {float(self.fs):g} Hz")
+        if last <= self.start or first >= self.stop:
+            have = f"{float(self.start / self.fs):.6g} to {float(self.stop / self.fs):.6g} s"
+            raise TimeRangeError(f"{asked} lies outside the data, which spans {have}")
+        return self.cut(max(first, self.start), min(last, self.stop))
+
+
+@dataclass
+class Part:
+    """Counters to take of what comes (None: all), and operations on that."""
+
+    cut: tuple[int, int] | None = None
+    operations: list[Operation] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a list of nodes means for one recording.
+    """What steps in a row mean for one recording.
 
     Attributes
     ----------
-    chain
-        The stages, bound; None where nothing changes the samples.
     start, stop
-        Counters ``[start, stop)`` to run over.
-    channels
-        What the chain is bound to.
+        Counters ``[start, stop)`` of the recording to run over.
+    end
+        What comes out.
+    chain
+        The stages, bound to ``columns``; None where nothing changes the samples.
     columns
         Columns to read; None for all.
-    slices
-        What provenance says about slices of time and channels that are done by reading less.
+    parts
+        Where time is cut behind other steps: cuts and operations in turn, in the place of ``chain``.
     """
 
-    chain: Chain | None
     start: int
     stop: int
-    channels: ChannelTable
+    end: Point
+    chain: Chain | None = None
     columns: list[int] | None = None
-    slices: list[dict[str, Any]] = field(default_factory=list)
+    parts: tuple[Part, ...] = ()
+
+
+class Line:
+    """Steps in a row, one added after the other.
+
+    Parameters
+    ----------
+    stages
+        What provenance says of what was done before (several recordings put together).
+    """
+
+    def __init__(self, recording: Recording, channels: ChannelTable, stages: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._recording = recording
+        self._channels = channels
+        self._parts = [Part()]
+        self.end = Point.of(recording, channels, stages)
+
+    def slice(self, params: SliceTimeParams) -> None:
+        """Cut to seconds; TimeRangeError where these lie outside."""
+        self._cut_behind(self.end.sliced(params))
+
+    def cut(self, start: int, stop: int) -> None:
+        """Cut to counters of what comes; TimeRangeError where these lie outside."""
+        if not self.end.start <= start < stop <= self.end.stop:
+            raise TimeRangeError(
+                f"[{start}, {stop}) lies outside the data, which spans {self.end.start} to {self.end.stop}"
+            )
+        self._cut_behind(self.end.cut(start, stop))
+
+    def add(self, operation: Operation) -> None:
+        """Add an operation; FilterDesignError, DatasetError and others where it cannot be bound there."""
+        self.end = self.end.behind(operation.bind(self.end.fs, self.end.channels))
+        self._parts[-1].operations.append(operation)
+
+    def plan(self) -> Plan:
+        """Return what these steps mean."""
+        first = self._parts[0]
+        start, stop = first.cut or (self._recording.start, self._recording.stop)
+        if len(self._parts) > 1:
+            whole = (self._recording.start, self._recording.stop)
+            return Plan(*whole, self.end, parts=tuple(self._parts))
+        columns, operations = _read_less(first.operations, self._channels)
+        channels = self._channels if columns is None else self._channels.take(columns)
+        chain = Chain.bind(operations, self._recording.fs, channels) if operations else None
+        return Plan(start, stop, self.end, chain, columns)
+
+    def _cut_behind(self, end: Point) -> None:
+        self.end = end
+        if self._parts[-1].operations:
+            self._parts.append(Part())
+        self._parts[-1].cut = (end.start, end.stop)
 
 
 def plan(
@@ -87,91 +183,57 @@ def plan(
     zero_phase: bool = False,
     events: Callable[[], Events] = Events.empty,
 ) -> Plan:
-    """Turn nodes, in their order, into a chain and a range; slices of time stand in front of everything else.
+    """Turn nodes, in their order, into what is run; the result is that of one call per node.
 
-    (Where they do not, see ``plan_in_order``.) ``events`` gives those of the recording, where a node asks for them.
+    ``events`` gives those of the recording, where a node asks for them.
 
     Raises
     ------
     FilterDesignError, DatasetError
         A filter that cannot exist at this rate; a channel that is not there.
     TimeRangeError
-        A slice outside the recording, or a reversed one.
+        A slice outside the data, or a reversed one.
     CapabilityError
         A node that this version cannot run.
     """
-    start, stop = recording.start, recording.stop
-    slices: list[dict[str, Any]] = []
-    operations: list[Operation] = []
-    ratio = Fraction(1)  # samples of the recording for one of the stream that a node sees
+    line = Line(recording, channels)
     for node in nodes:
         if isinstance(node.params, SliceTimeParams):
-            before = (start, stop)
-            first, last = (sample_at(t, recording.fs) for t in (node.params.start_sec, node.params.end_sec))
-            start, stop = recording.clip(max(first, start), min(last, stop))
-            slices.append({"kind": "slice_time", "parameters": {"source": list(before), "retained": [start, stop]}})
+            line.slice(node.params)
         else:
-            here = partial(_events_at, events, ratio)
-            operations.append(operation_of(node, zero_phase=zero_phase, events=here))
-            ratio *= node.params.factor if isinstance(node.params, DownsampleParams) else 1
-    read, operations = _read_less(operations, channels)
-    if read is not None:
-        slices.append(describe_slice(channels, channels.take(read)))
-        channels = channels.take(read)
-    chain = Chain.bind(operations, recording.fs, channels) if operations else None
-    return Plan(chain, start, stop, channels, read, slices)
+            here = partial(events_at, events, line.end)
+            line.add(operation_of(node, zero_phase=zero_phase, events=here))
+    return line.plan()
 
 
-#: Counters to take of what comes (None: all), and the operations behind that.
-Part = tuple[tuple[int, int] | None, list[Operation]]
+def events_at(events: Callable[[], Events], place: Point) -> Events:
+    """Return events in the counters of a place."""
+    return events().at_rate(place.ratio)
 
 
-def slices_late(nodes: Sequence[TransformNode]) -> bool:
-    """Return whether a slice of time stands behind another step: what that step gives is cut, not what it gets."""
-    kinds = [isinstance(node.params, SliceTimeParams) for node in nodes]
-    return any(later and not earlier for earlier, later in pairwise(kinds))
-
-
-def plan_in_order(
-    nodes: Sequence[TransformNode],
+def output_header(
     recording: Recording,
-    channels: ChannelTable,
+    end: Point,
+    known: Format,
     *,
-    zero_phase: bool = False,
-    events: Callable[[], Events] = Events.empty,
-) -> tuple[list[Part], list[dict[str, Any]]]:
-    """Turn nodes with slices of time anywhere into cuts and operations, and what provenance says of each; see ``plan``.
+    sources: Iterable[Mapping[str, Any]],
+    extra: Mapping[str, Any],
+    options: OutputOptions | None = None,
+) -> Header:
+    """Return the header of an output of what is there at the end of a way.
 
-    The result is that of one call per node.
+    Its provenance is a dict of its own, to which notes may be added until the output is committed.
     """
-    parts: list[Part] = [(None, [])]
-    stages: list[dict[str, Any]] = []
-    fs, start, stop = recording.fs, recording.start, recording.stop
-    for node in nodes:
-        if isinstance(node.params, SliceTimeParams):
-            before = (start, stop)
-            start, stop = _inside(node.params, fs, start, stop)
-            stages.append({"kind": "slice_time", "parameters": {"source": list(before), "retained": [start, stop]}})
-            parts.append(((start, stop), []))
-            continue
-        here = partial(_events_at, events, recording.fs / fs)
-        operation = operation_of(node, zero_phase=zero_phase, events=here)
-        stage = operation.bind(fs, channels)
-        ratio = stage.out_fs / stage.in_fs
-        start, stop, fs, channels = ceil(start * ratio), ceil(stop * ratio), stage.out_fs, stage.out_channels
-        parts[-1][1].append(operation)
-        stages.append(dict(stage.describe()))
-    return parts, stages
-
-
-def _inside(params: SliceTimeParams, fs: Fraction, start: int, stop: int) -> tuple[int, int]:
-    first, last = sample_at(params.start_sec, fs), sample_at(params.end_sec, fs)
-    if last <= first or last <= start or first >= stop:
-        raise TimeRangeError(
-            f"[{params.start_sec:g}, {params.end_sec:g}) s lies outside the data there, which spans "
-            f"{float(start / fs):.6g} to {float(stop / fs):.6g} s"
-        )
-    return max(first, start), min(last, stop)
+    header = make_header(recording, None, sources=sources, extra=extra)
+    record = {**(header.provenance or {}), "stages": list(end.stages), "file_type": known.file_type.name}
+    walltime = header.walltime
+    if walltime is not None:
+        walltime += timedelta(seconds=float(end.start / end.fs - recording.start / recording.fs))
+    header = replace(header, fs=end.fs, channels=end.channels, start=end.start, walltime=walltime, provenance=record)
+    if options is None:
+        return header
+    record["options"] = options.model_dump(mode="json")
+    return replace(header, options=options)
 
 
 def _read_less(operations: list[Operation], channels: ChannelTable) -> tuple[list[int] | None, list[Operation]]:
@@ -185,148 +247,3 @@ def _read_less(operations: list[Operation], channels: ChannelTable) -> tuple[lis
         elif not operation.per_channel:
             return columns, [o for o in operations[:i] if not isinstance(o, SliceChannels)] + operations[i:]
     return columns, [o for o in operations if not isinstance(o, SliceChannels)]
-
-
-def chain_of(params: Sequence[DSPParams], fs: Fraction, channels: ChannelTable) -> Chain:
-    """Turn a DSP group (at least one filter) into a chain of causal stages, each on its port or analog input.
-
-    Raises
-    ------
-    FilterDesignError, ConfigurationError, DatasetError
-        A filter that cannot exist at this rate, lacks a parameter, or names a port or channel that is not there.
-    """
-    return Chain([_dsp_stage(item, fs, channels) for item in params])
-
-
-def _events_at(events: Callable[[], Events], ratio: Fraction) -> Events:
-    return events().at_rate(ratio)
-
-
-def operation_of(
-    node: TransformNode, *, zero_phase: bool = False, events: Callable[[], Events] = Events.empty
-) -> Operation:
-    """Return what a node does, as an operation; CapabilityError for one that this version cannot run.
-
-    ``zero_phase`` makes every filter zero-phase; otherwise the node's own parameter decides. ``events`` gives events in
-    the counters of the stream that reaches the node.
-    """
-    kind, params = node.type, node.params
-    if isinstance(params, HighLowPassParams):
-        made = {TransformNodeType.HIGHPASS_FILTER: HighPass, TransformNodeType.LOWPASS_FILTER: LowPass}.get(kind)
-        if made is not None:
-            return made(params.frequency, params.order, zero_phase or params.zero_phase, **_family(params))
-    if isinstance(params, BandParams):
-        band = {TransformNodeType.BANDPASS_FILTER: BandPass, TransformNodeType.BANDSTOP_FILTER: BandStop}.get(kind)
-        if band is not None:
-            edges = (params.low_frequency, params.high_frequency)
-            return band(*edges, params.order, zero_phase or params.zero_phase, **_family(params))
-    if isinstance(params, NotchParams) and kind == TransformNodeType.NOTCH_FILTER:
-        return Notch(params.notch_frequency, params.bandwidth, zero_phase or params.zero_phase)
-    if kind == TransformNodeType.CAR_REF and (params is None or isinstance(params, CARParams)):
-        return CommonAverageReference() if params is None else CommonAverageReference(params.operator, params.groups)
-    if isinstance(params, VirtualRefParams) and kind == TransformNodeType.VIRTUAL_REF:
-        return VirtualReference(params.ref_channel)
-    if isinstance(params, PairedRefParams) and kind == TransformNodeType.PAIRED_REF:
-        return PairedReference(params.ref_channel, params.target_channel)
-    if isinstance(params, BlankArtifactsParams):
-        return _blanking(params, events)
-    if kind == TransformNodeType.CORRECT_SKEW:
-        return CorrectSkew()
-    if isinstance(params, SliceChannelsParams):
-        return SliceChannels(tuple(params.channels))
-    if isinstance(params, DownsampleParams):
-        return Downsample(params.factor, params.operator)
-    raise CapabilityError(
-        f"{kind.name} with {type(params).__name__} is no step that this version runs; it runs "
-        f"filters, notch, references, downsampling and slices"
-    )
-
-
-def _blanking(params: BlankArtifactsParams, events: Callable[[], Events]) -> BlankArtifacts:
-    counters = _event_counters(params, events()) if params.counters is None else params.counters
-    channels = None if params.channels is None else tuple(params.channels)
-    return BlankArtifacts(tuple(counters), params.before_ms / 1e3, params.after_ms / 1e3, params.mode, channels)
-
-
-def _event_counters(params: BlankArtifactsParams, events: Events) -> list[int]:
-    wanted = np.ones(len(events), dtype=np.bool_)
-    if params.source is not None:
-        wanted &= np.array([s == params.source for s in events.source], dtype=np.bool_)
-    if params.line is not None:
-        wanted &= events.line == params.line
-    if params.state is not None:
-        wanted &= events.state == params.state
-    if not wanted.any():
-        there = sorted(
-            {f"{s} line {n} state {k}" for s, n, k in zip(events.source, events.line, events.state, strict=True)}
-        )
-        raise ConfigurationError(
-            f"no event with source {params.source!r}, line {params.line}, state {params.state} (None: any); this "
-            f"recording has {', '.join(there[:8]) or 'no events'}"
-        )
-    return [int(c) for c in events.counter[wanted]]
-
-
-def _dsp_stage(item: DSPParams, fs: Fraction, channels: ChannelTable) -> Stage:
-    if not item.is_aux and item.port is None:
-        return _dsp_operation(item).bind(fs, channels)
-    columns = _dsp_columns(item, channels)
-    part = channels.take(columns)
-    if item.is_aux:  # filters act on amplifier channels: here the analog input stands for one
-        part = part.with_channels(replace(c, type=SignalType.AMP) for c in part)
-    return OnColumns(_dsp_operation(item).bind(fs, part), columns, channels)
-
-
-def _dsp_columns(item: DSPParams, channels: ChannelTable) -> npt.NDArray[np.int64]:
-    if item.is_aux:
-        if item.aux_chan_idx is None:
-            raise ConfigurationError(f"{item.type.name} of an analog input needs aux_chan_idx, its native index")
-        return channels.columns_for_ntv(SignalType.AIN, [item.aux_chan_idx])
-    found = [i for i, c in enumerate(channels) if c.type == SignalType.AMP and c.port == item.port]
-    if not found:
-        ports = sorted({c.port.name for c in channels if c.port is not None})
-        raise ConfigurationError(
-            f"{item.type.name} on port {item.port.name if item.port else '?'}: no amplifier channel is there; "
-            f"ports with channels: {', '.join(ports) or 'none'}"
-        )
-    return np.array(found, dtype=np.int64)
-
-
-def _dsp_operation(item: DSPParams) -> Operation:
-    match item.type:
-        case DSPType.LOWPASS:
-            return LowPass(_needed(item, "freq"), item.filter_order, **_family(item))
-        case DSPType.HIGHPASS:
-            return HighPass(_needed(item, "freq"), item.filter_order, **_family(item))
-        case DSPType.BANDPASS | DSPType.BANDSTOP:
-            band = item.freq_spec_band
-            if band is None:
-                raise ConfigurationError(f"{item.type.name} needs freq_spec_band=FreqSpecBand(low_freq=, high_freq=)")
-            made = BandPass if item.type == DSPType.BANDPASS else BandStop
-            return made(band.low_freq, band.high_freq, item.filter_order, **_family(item))
-        case DSPType.NOTCH:
-            return Notch(_needed(item, "freq"), _needed(item, "notch_bandwidth"))
-        case DSPType.CAR:
-            return CommonAverageReference()
-        case DSPType.VIRTUAL_REFERENCE:
-            return VirtualReference(int(_needed(item, "ref_ntv_chan_idx")))
-        case DSPType.PAIRED_REFERENCE:
-            return PairedReference(int(_needed(item, "ref_ntv_chan_idx")), int(_needed(item, "target_ntv_chan_idx")))
-    raise ConfigurationError(f"{item.type!r} is no filter type")
-
-
-def _family(given: HighLowPassParams | BandParams | DSPParams) -> dict[str, Any]:
-    """Return the design that parameters ask for, as operations take it."""
-    found: dict[str, Any] = {"ripple_db": given.ripple_db}
-    if given.family is not None:
-        found["family"] = FilterFamily(given.family).name.lower()
-    if not isinstance(given, DSPParams):
-        found["attenuation_db"] = given.attenuation_db
-    return found
-
-
-def _needed(item: DSPParams, name: str) -> float:
-    value = getattr(item, name)
-    if value is None:
-        raise ConfigurationError(f"{DSPType(item.type).name} needs {name}")
-    return float(value)

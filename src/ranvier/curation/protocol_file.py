@@ -266,7 +266,10 @@ class _Reader:
             return None
 
     def _join(self, given: Marked, before: str, name: str, line: int) -> None:
-        source = str(given.get("from", before))
+        source = given.get("from", before)
+        if not isinstance(source, str):
+            self.mistakes.add(line, f"{name!r} takes one input, from: the name of a step; got {source!r}")
+            return
         if self.given is not None and source in (self.document.get("sources") or {}):
             source = _SOURCE
         self.wanted.append((source, name, given.lines.get("from", line)))

@@ -11,22 +11,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from math import ceil
 from pathlib import Path
 from typing import Any
 
-from ranvier.curation.executor import make_header
 from ranvier.curation.graph import SINKS, SOURCES, Faults, Graph, Step, has_its_params
+from ranvier.curation.nodes import operation_of
 from ranvier.curation.output import SUFFIXES, existing_files, refuse_own_source, writable
-from ranvier.curation.plan import operation_of
+from ranvier.curation.plan import Point, events_at, output_header
 from ranvier.curation.task import Branch, OutputRef, SourceRef, Task, to_path, to_uri
 from ranvier.dsp import Operation
 from ranvier.exceptions import ConfigurationError, OutputExistsError, RadiensError
 from ranvier.models.dataset import BulkSinkParams, RadiensFileType, SinkParams, SliceTimeParams, TransformNodeType
-from ranvier.models.time_range import sample_at
 from ranvier.recordings import ChannelTable, Events, Format, Recording
-from ranvier.recordings.sink import Header
 
 
 @dataclass(frozen=True)
@@ -66,17 +62,6 @@ class Input:
         return "_".join([self.base_name, *(_word(part) for part in (self.stream, self.sibling) if part)])
 
 
-@dataclass(frozen=True)
-class _Point:
-    """A place in the tree: what the samples there are."""
-
-    fs: Fraction
-    channels: ChannelTable
-    start: int
-    stop: int
-    stages: tuple[Mapping[str, Any], ...] = ()
-
-
 def make_task(graph: Graph, source: Input, faults: Faults, *, force: bool = False) -> Task:
     """Return what a graph means for one of its recordings; faults are noted by node.
 
@@ -94,7 +79,7 @@ class _Planner:
 
     def task(self) -> Task:
         recording = self.source.recording
-        point = _Point(recording.fs, self.source.channels, recording.start, recording.stop)
+        point = Point.of(recording, self.source.channels)
         root = self._grown(self.graph.tree(self.source.node), point)
         return Task(
             label=self.source.name,
@@ -109,7 +94,7 @@ class _Planner:
             root=root,
         )
 
-    def _grown(self, step: Step, point: _Point, branch: Branch | None = None) -> Branch:
+    def _grown(self, step: Step, point: Point, branch: Branch | None = None) -> Branch:
         """Return a branch with all that is behind its last step."""
         sinks = [child for child in step.children if child.node.type in SINKS]
         return replace(
@@ -118,12 +103,12 @@ class _Planner:
             outputs=tuple(output for child in sinks if (output := self._output(child, point)) is not None),
         )
 
-    def _branch(self, step: Step, point: _Point) -> Branch:
+    def _branch(self, step: Step, point: Point) -> Branch:
         """Return the steps in a row from here on, up to a fork, a slice of time, or the end."""
         cut: tuple[int, int] | None = None
         operations: list[Operation] = []
         if isinstance(step.node.params, SliceTimeParams):
-            point = self._sliced(step, point)
+            point = self._sliced(step, step.node.params, point)
             cut = (point.start, point.stop)
         else:
             point = self._bound(step, point, operations)
@@ -132,45 +117,27 @@ class _Planner:
             point = self._bound(step, point, operations)
         return self._grown(step, point, Branch(cut, tuple(operations)))
 
-    def _bound(self, step: Step, point: _Point, operations: list[Operation]) -> _Point:
+    def _bound(self, step: Step, point: Point, operations: list[Operation]) -> Point:
         """Bind a step to what comes; where that fails, go on as if it were not there."""
         if step.node.type in SOURCES or not has_its_params(step.node):
             return point  # a fault of the shape, told already
         try:
-            ratio = self.source.recording.fs / point.fs
-            operation = operation_of(step.node, events=lambda: self.source.events().at_rate(ratio))
-            stage = operation.bind(point.fs, point.channels)
+            operation = operation_of(step.node, events=lambda: events_at(self.source.events, point))
+            behind = point.behind(operation.bind(point.fs, point.channels))
         except RadiensError as error:
             self._fault(step, str(error))
             return point
         operations.append(operation)
-        ratio = stage.out_fs / stage.in_fs
-        return _Point(
-            stage.out_fs,
-            stage.out_channels,
-            ceil(point.start * ratio),
-            ceil(point.stop * ratio),
-            (*point.stages, stage.describe()),
-        )
+        return behind
 
-    def _sliced(self, step: Step, point: _Point) -> _Point:
-        params = step.node.params
-        if not isinstance(params, SliceTimeParams):
+    def _sliced(self, step: Step, params: SliceTimeParams, point: Point) -> Point:
+        try:
+            return point.sliced(params)
+        except RadiensError as error:
+            self._fault(step, str(error))
             return point
-        first, last = (sample_at(t, point.fs) for t in (params.start_sec, params.end_sec))
-        have = f"{float(point.start / point.fs):.6g} to {float(point.stop / point.fs):.6g} s"
-        if last <= first:
-            self._fault(step, f"[{params.start_sec:g}, {params.end_sec:g}) s is no range")
-        elif last <= point.start or first >= point.stop:
-            self._fault(step, f"[{params.start_sec:g}, {params.end_sec:g}) s lies outside the data, which spans {have}")
-        else:
-            start, stop = max(first, point.start), min(last, point.stop)
-            said = {"source": [point.start, point.stop], "retained": [start, stop]}
-            stages = (*point.stages, {"kind": "slice_time", "parameters": said})
-            return replace(point, start=start, stop=stop, stages=stages)
-        return point
 
-    def _output(self, step: Step, point: _Point) -> OutputRef | None:
+    def _output(self, step: Step, point: Point) -> OutputRef | None:
         if not has_its_params(step.node):
             return None
         try:
@@ -181,29 +148,22 @@ class _Planner:
         except RadiensError as error:
             self._fault(step, str(error))
             return None
+        params, source = step.node.params, self.source
+        options = params.options if isinstance(params, (SinkParams, BulkSinkParams)) else None
+        header = output_header(
+            source.recording, point, known, sources=[source.record], extra=source.extra, options=options
+        )
         return OutputRef(
             node=step.node.id,
             name=name_of(destination, known),
             uri=to_uri(destination),
             file_type=known.file_type,
-            header=self._header(point, known, step.node.params),
+            header=header,
             start=point.start,
             stop=point.stop,
+            events=point.events,
             force=self.force,
         )
-
-    def _header(self, point: _Point, known: Format, params: object) -> Header:
-        """Return the header of an output; its provenance tells the stages of its own path only."""
-        recording = self.source.recording
-        at = ceil(point.start * recording.fs / point.fs)
-        header = make_header(recording, None, sources=[self.source.record], extra=self.source.extra, start=at)
-        record = {**(header.provenance or {}), "stages": list(point.stages), "file_type": known.file_type.name}
-        header = replace(header, fs=point.fs, channels=point.channels, start=point.start, provenance=record)
-        options = params.options if isinstance(params, (SinkParams, BulkSinkParams)) else None
-        if options is None:
-            return header
-        record["options"] = options.model_dump(mode="json")
-        return replace(header, options=options)
 
     def _fault(self, step: Step, message: str) -> None:
         where = f"{self.source.name}: " if self.source.bulk else ""

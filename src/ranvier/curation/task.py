@@ -71,6 +71,8 @@ class OutputRef:
         What reports call it: its path with the suffix.
     start, stop
         Counters that it will span, at its own rate.
+    events
+        Counters of the source ``[first, last)`` whose events, and spikes, it takes over.
     """
 
     node: str
@@ -80,7 +82,13 @@ class OutputRef:
     header: Header
     start: int
     stop: int
+    events: tuple[int, int]
     force: bool = False
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other output."""
+        return self.uri + self.file_type.name
 
 
 @dataclass(frozen=True, slots=True)

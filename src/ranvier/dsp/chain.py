@@ -57,6 +57,7 @@ class Chain(Stage):
                     f"{float(two.in_fs):g} Hz"
                 )
         self.stages = tuple(stages)
+        self.independent = len(stages) == 1 and stages[0].independent
         self._modes = _modes(self.stages)
         self._split = _split(self.stages)
         self.in_fs, self.in_channels = stages[0].in_fs, stages[0].in_channels
@@ -109,8 +110,9 @@ class Chain(Stage):
         left = self._at_jump(block, state)
         rests: list[Rest] = []
         for passed in self._through([block], 0, self._split, state):
-            if self._modes[self._split] == ALONE:
-                rests += self.stages[self._split].begin(passed, state.stages[self._split])
+            stage = self.stages[self._split]
+            if self._modes[self._split] == ALONE and stage.independent == self.independent:
+                rests += stage.begin(passed, state.stages[self._split])
             elif done := self._step(self._split, passed, state):
                 rests.append(partial(list, done))
         completing: list[Rest] = [partial(self._complete, rest, state) for rest in rests]
@@ -182,7 +184,7 @@ class Chain(Stage):
 
 def _split(stages: tuple[Stage, ...]) -> int:
     """Return the stage behind (or within) which a chain is cut: the middle one of those that can be, else the first."""
-    divisible = [i for i, stage in enumerate(stages) if type(stage).begin is not Stage.begin]
+    divisible = [i for i, stage in enumerate(stages) if type(stage).begin is not Stage.begin and not stage.independent]
     return divisible[len(divisible) // 2] if divisible else 0
 
 

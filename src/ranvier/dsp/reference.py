@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ranvier.dsp import median_kernels, reference_kernels
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.operations import ReferenceOperator
-from ranvier.dsp.stage import Stage, stage_input
+from ranvier.dsp.stage import Rest, Stage, stage_input
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
@@ -28,6 +28,7 @@ class _Memoryless(Stage):
     """A stage whose output row depends on its input row alone; its state is None."""
 
     fresh_output = True
+    independent = True
 
     def __init__(self, fs: Fraction, channels: ChannelTable, description: dict[str, Any]) -> None:
         self.in_fs = self.out_fs = fs
@@ -45,6 +46,10 @@ class _Memoryless(Stage):
         out = aligned_empty(x.shape)
         self._by_rows(len(x), lambda a, b: self._rows(x[a:b], out[a:b]))
         return [Block(out, block.start)]
+
+    def begin(self, block: Block, state: None) -> list[Rest]:
+        """Leave all of it for later."""
+        return [lambda: self.process(block, state)]
 
     def describe(self) -> dict[str, Any]:
         return dict(self._description)

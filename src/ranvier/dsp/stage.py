@@ -42,6 +42,8 @@ class Stage(ABC):
         seen. 0 for causal stages.
     fresh_output
         Whether nothing else refers to the arrays it returns, so that the next stage of a chain may work in them.
+    independent
+        Whether the rests that ``begin`` returns may be done in any order, and several at once.
     team
         Threads that a stage may use inside ``process``; the output never depends on their number.
     """
@@ -52,6 +54,7 @@ class Stage(ABC):
     out_channels: ChannelTable
     latency: int = 0
     fresh_output: bool = False
+    independent: bool = False
     team: Team = ALONE
 
     @property
@@ -81,8 +84,8 @@ class Stage(ABC):
     def begin(self, block: Block, state: Any) -> list[Rest]:
         """Do the part of ``process`` that needs the state; return the rest of the work.
 
-        The rests together give what ``process`` would. Call each once, in their order, in any one thread; the stage may
-        take further blocks (and finish) before that.
+        The rests together give what ``process`` would. Call each once, in their order, in any one thread (in any, where
+        the stage is ``independent``); the stage may take further blocks (and finish) before that.
         """
         done = self.process(block, state)
         return [lambda: done] if done else []

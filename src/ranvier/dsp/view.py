@@ -59,13 +59,14 @@ class FilteredRecording(Recording):
         """Yield as ``Recording.blocks`` does; the filters settle once, before the first block, and then run through."""
         first = self.start if start is None else start
         last = self.stop if stop is None else stop
-        wanted = self._columns(columns)
+        wanted = None if columns is None else self._columns(columns)
         state = self._chain.start()
         for source in self._recording.blocks(rows, max(self.start, first - self._warm_up), last):
             for block in self._chain.process(source, state):
                 skip = max(0, first - block.start)
                 if skip < len(block.samples):
-                    yield Block(block.samples[skip:, wanted], block.start + skip)
+                    kept = block.samples[skip:]
+                    yield Block(kept if wanted is None else kept.take(wanted, axis=1), block.start + skip)
 
     def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
         raise NotImplementedError("reads go through the filters, by counter")

@@ -43,7 +43,9 @@ class Linked:
     stream: str
     channels: ChannelTable
     signature: tuple[int, int, int]
+    files: tuple[Path, ...] = ()
     parts: tuple[tuple[int, int, int], ...] = ()  # signatures of all its files, when it was linked
+    seen: tuple[tuple[int, int, int], ...] = ()  # and when they were last looked at
 
     @property
     def base_name(self) -> str:
@@ -290,9 +292,10 @@ class Datasets:
         channels = recording.channels
         if channels.count(SignalType.AMP) and all(c.site is None for c in channels if c.type == SignalType.AMP):
             channels = assume_column(channels)
-        parts = tuple(_signature(file) for file in sorted(known.files(canonical)))
+        files = tuple(sorted(known.files(canonical)))
+        parts = tuple(_signature(file) for file in files)
         stream = "" if single else name
-        return Linked("", known, canonical, session, recording, stream, channels, _signature(canonical), parts)
+        return Linked("", known, canonical, session, recording, stream, channels, _signature(canonical), files, parts)
 
     def _restore(self, linked: Linked) -> None:
         """Apply the probe, selection and groups that the store remembers."""
@@ -428,9 +431,14 @@ def _signature(path: Path) -> tuple[int, int, int]:
 
 
 def _was_replaced(linked: Linked) -> bool:
-    """Return whether another file stands under the name; one that only grew is the same recording."""
-    now, then = _signature(linked.canonical), linked.signature
-    if now == then:
-        return False
-    grew = now[0] == then[0] and now[1] > then[1]
-    return not grew or linked.format.file_type == RadiensFileType.XDAT  # its JSON is rewritten whole
+    """Return whether one of its files is another one, or was changed; one that only grew is the same recording."""
+    whole = linked.format.file_type == RadiensFileType.XDAT  # its JSON is rewritten whole
+    if _changed(_signature(linked.canonical), linked.signature, whole=whole):
+        return True
+    now = tuple(_signature(file) for file in linked.files)
+    then, linked.seen = linked.seen or linked.parts, now
+    return any(_changed(a, b) for a, b in zip(now, then, strict=True))
+
+
+def _changed(now: tuple[int, int, int], then: tuple[int, int, int], *, whole: bool = False) -> bool:
+    return now != then and (whole or now[0] != then[0] or now[1] <= then[1])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ranvier.curation.plan import chain_of, operation_of
+from ranvier.curation.groups import chain_of
+from ranvier.curation.nodes import operation_of
 from ranvier.curation.response import filter_response
 from ranvier.exceptions import CapabilityError
 from ranvier.hub.datasets import Datasets

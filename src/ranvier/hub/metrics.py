@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier._platform import worker_count
-from ranvier.curation.plan import chain_of
+from ranvier.curation.groups import chain_of
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, SignalSelectionError
 from ranvier.hub.datasets import Datasets, Linked
@@ -173,8 +173,10 @@ class Metrics:
         """Return how many packets are there; see the Protocol."""
         linked = self._datasets.linked(dataset_id)
         kept = self._packets.of(linked)
-        there, grid, recording = kept.store.indices, kept.maker.grid, linked.recording
-        whole = grid.index_of(recording.stop - 1) + 1 - grid.index_of(recording.start) if recording.stop else 0
+        grid, recording = kept.maker.grid, linked.recording
+        begin = grid.index_of(recording.start)
+        whole = grid.index_of(recording.stop - 1) + 1 - begin if recording.stop else 0
+        there = [i for i in kept.store.indices if begin <= i < begin + whole]  # a damaged one may tell any index
         in_memory = isinstance(kept.store, MemoryPackets)
         covered = None
         if there:

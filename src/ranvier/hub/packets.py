@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier._platform import worker_count
-from ranvier.curation.plan import chain_of
+from ranvier.curation.groups import chain_of
 from ranvier.dsp.parallel import Team
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import JobCancelledError

@@ -7,13 +7,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
 from ranvier.curation.output import existing_files, resolve_output
-from ranvier.curation.plan import Part, Plan
-from ranvier.dsp.chain import Chain
+from ranvier.curation.plan import Line, Plan
 from ranvier.dsp.rebuild import rebuild
 from ranvier.exceptions import CapabilityError, DatasetError, RecordingError
 from ranvier.hub.curation import Curation
@@ -114,11 +112,6 @@ class Replays:
         stages = list(record.get("stages", []))
         whole, prefix, stages = _begin(self._sources(sources, work), stages, destination)
         options = OutputOptions.model_validate(record["options"]) if record.get("options") else None
-        if any(stage.get("kind") == "slice_time" for stage in _after_slices(stages)):
-            return self._curation.write_branch(
-                whole, _branch(stages), destination, known, record={**record, "sources": sources}, options=options,
-                label=f"repeating {destination.name}", keep_record=keep, force=force, progress=work.progress,
-            )  # fmt: skip
         planned = _plan(whole, prefix, stages, work)
         paths = self._curation.write_planned(
             whole,
@@ -207,34 +200,18 @@ def _begin(
 
 
 def _plan(whole: Linked, prefix: list[dict[str, Any]], stages: list[dict[str, Any]], work: _Work) -> Plan:
-    """Return the plan that recorded stages mean: slices, then operations."""
-    start, stop = whole.recording.start, whole.recording.stop
-    operations = _after_slices(stages)
-    slices = stages[: len(stages) - len(operations)]
-    if slices:
-        start, stop = slices[-1]["parameters"]["retained"]
-    if not operations:
-        return Plan(None, start, stop, whole.channels, slices=[*prefix, *slices])
-    chain = Chain.bind([rebuild(stage) for stage in operations], whole.recording.fs, whole.channels)
-    if json.loads(json.dumps(chain.describe_stages())) != json.loads(json.dumps(operations)):
-        work.notes.append("this version designs other coefficients from the recorded parameters; it used its own")
-    return Plan(chain, start, stop, whole.channels, slices=[*prefix, *slices])
-
-
-def _after_slices(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list(dropwhile(lambda stage: stage.get("kind") == "slice_time", stages))
-
-
-def _branch(stages: list[dict[str, Any]]) -> list[Part]:
-    """Return stages as cuts, and the operations behind each."""
-    parts: list[Part] = [(None, [])]
+    """Return the plan that recorded stages mean."""
+    line = Line(whole.recording, whole.channels, prefix)
     for stage in stages:
         if stage.get("kind") == "slice_time":
             start, stop = stage["parameters"]["retained"]
-            parts.append(((int(start), int(stop)), []))
+            line.cut(int(start), int(stop))
         else:
-            parts[-1][1].append(rebuild(stage))
-    return parts
+            line.add(rebuild(stage))
+    again = list(line.end.stages[len(prefix) :])
+    if json.loads(json.dumps(again)) != json.loads(json.dumps(stages)):
+        work.notes.append("this version designs other coefficients from the recorded parameters; it used its own")
+    return line.plan()
 
 
 def _check_places(now: Record, then: Record) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.curation.output import resolve_output
-from ranvier.curation.plan import Plan
+from ranvier.curation.plan import Line, Plan
 from ranvier.exceptions import ConfigurationError, DatasetError
 from ranvier.hub.curation import Curation, source_record
 from ranvier.hub.datasets import Datasets, Linked
@@ -62,7 +62,7 @@ class Sessions:
             path = write_joined(base, table, columns, whole.channels, file_types=kinds, provenance=record, force=force)
             return self._datasets.link(path)
         destination, known = resolve_output(output)
-        planned = Plan(None, whole.recording.start, whole.recording.stop, whole.channels, slices=record["stages"])
+        planned = Line(whole.recording, whole.channels, record["stages"]).plan()
         label = f"concatenating {len(linked)} recordings into {destination.name}"
         paths = self._curation.write_planned(
             whole,
@@ -265,9 +265,7 @@ def part_of(linked: Linked, table: PieceTable, k: int) -> tuple[Linked, Plan] | 
         "kind": "split",
         "parameters": {"piece": k, "source": [part.start, part.stop], "output": [start, stop], "path": piece.path},
     }
-    return replace(linked, session=session, recording=part, stream=""), Plan(
-        None, part.start, part.stop, linked.channels, slices=[stage]
-    )
+    return replace(linked, session=session, recording=part, stream=""), Line(part, linked.channels, [stage]).plan()
 
 
 def _base_names(table: PieceTable) -> list[str]:

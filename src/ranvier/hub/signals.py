@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.curation.plan import chain_of
+from ranvier.curation.groups import chain_of
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import SignalSelectionError
 from ranvier.hub.datasets import Datasets, Linked

@@ -294,6 +294,7 @@ for _operators, _name in (
     ((operator.add, operator.iadd), "fadd"),
     ((operator.sub, operator.isub), "fsub"),
     ((operator.mul, operator.imul), "fmul"),
+    ((operator.truediv, operator.itruediv), "fdiv"),
 ):
     for _operator in _operators:
         _overloaded(_operator, _instruction(_name))

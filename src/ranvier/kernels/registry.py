@@ -23,6 +23,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.metrics.kernels",
     "ranvier.metrics.packet_kernels",
     "ranvier.metrics.fold_kernels",
+    "ranvier.metrics.check_kernels",
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
     "ranvier.dsp.median_kernels",

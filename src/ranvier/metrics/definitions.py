@@ -21,8 +21,8 @@ class Definition:
 
     Attributes
     ----------
-    unit, formula
-        For people.
+    formula
+        For people; the unit is that of :class:`~ranvier.models.kpi.KpiMetric`.
     missing
         Where the value is NaN.
     compute
@@ -31,7 +31,6 @@ class Definition:
         Whether it is a sample counter: then its average (mode AVG) is not defined, NaN.
     """
 
-    unit: str
     formula: str
     missing: str
     compute: Callable[[Totals], Floats]
@@ -143,72 +142,72 @@ _M = KpiMetric
 _PEAK = "mean over events of"
 
 DEFINITIONS: dict[KpiMetric, Definition] = {
-    _M.NUM_PTS: Definition("samples", "n: finite samples", "never", _count),
-    _M.NUM_PTS_ISI: Definition("samples", "finite samples outside event windows", NO_DETECTION, _isi_points),
-    _M.DUR_SEC: Definition("s", "length of the range, gaps included", "never", _duration),
-    _M.MEAN: Definition("uV", "sum(x) / n", NO_SAMPLE, _MEAN),
-    _M.MIN: Definition("uV", "min(x)", NO_SAMPLE, _least(k.MIN)),
-    _M.MIN_ISI: Definition("uV", "min(x) outside events", NO_BETWEEN, _least(k.ISI_MIN)),
-    _M.MAX: Definition("uV", "max(x)", NO_SAMPLE, _most(k.MAX)),
-    _M.MAX_ISI: Definition("uV", "max(x) outside events", NO_BETWEEN, _most(k.ISI_MAX)),
-    _M.MAX_ABS: Definition("uV", "max(abs(x))", NO_SAMPLE, _largest_abs(k.MIN, k.MAX)),
-    _M.MAX_ABS_ISI: Definition("uV", "max(abs(x)) outside events", NO_BETWEEN, _largest_abs(k.ISI_MIN, k.ISI_MAX)),
+    _M.NUM_PTS: Definition("n: finite samples", "never", _count),
+    _M.NUM_PTS_ISI: Definition("finite samples outside event windows", NO_DETECTION, _isi_points),
+    _M.DUR_SEC: Definition("length of the range, gaps included", "never", _duration),
+    _M.MEAN: Definition("sum(x) / n", NO_SAMPLE, _MEAN),
+    _M.MIN: Definition("min(x)", NO_SAMPLE, _least(k.MIN)),
+    _M.MIN_ISI: Definition("min(x) outside events", NO_BETWEEN, _least(k.ISI_MIN)),
+    _M.MAX: Definition("max(x)", NO_SAMPLE, _most(k.MAX)),
+    _M.MAX_ISI: Definition("max(x) outside events", NO_BETWEEN, _most(k.ISI_MAX)),
+    _M.MAX_ABS: Definition("max(abs(x))", NO_SAMPLE, _largest_abs(k.MIN, k.MAX)),
+    _M.MAX_ABS_ISI: Definition("max(abs(x)) outside events", NO_BETWEEN, _largest_abs(k.ISI_MIN, k.ISI_MAX)),
     _M.TIMESTAMP_MIN: Definition(
-        "sample counter", "first argmin(x)", NO_SAMPLE, _at(k.MIN, k.AT_MIN, largest=False), True
+        "first argmin(x)", NO_SAMPLE, _at(k.MIN, k.AT_MIN, largest=False), True
     ),
     _M.TIMESTAMP_MAX: Definition(
-        "sample counter", "first argmax(x)", NO_SAMPLE, _at(k.MAX, k.AT_MAX, largest=True), True
+        "first argmax(x)", NO_SAMPLE, _at(k.MAX, k.AT_MAX, largest=True), True
     ),
-    _M.MAX_MIN_DIFF_ABS: Definition("uV", "max(x) - min(x)", NO_SAMPLE, _range(k.MIN, k.MAX)),
+    _M.MAX_MIN_DIFF_ABS: Definition("max(x) - min(x)", NO_SAMPLE, _range(k.MIN, k.MAX)),
     _M.MAX_MIN_DIFF_ABS_ISI: Definition(
-        "uV", "max(x) - min(x) outside events", NO_BETWEEN, _range(k.ISI_MIN, k.ISI_MAX)
+        "max(x) - min(x) outside events", NO_BETWEEN, _range(k.ISI_MIN, k.ISI_MAX)
     ),
-    _M.SD: Definition("uV", "sqrt(VAR)", NO_SAMPLE, lambda t: np.sqrt(_VAR(t))),
-    _M.SD_ISI: Definition("uV", "sqrt(VAR_ISI)", NO_BETWEEN, lambda t: np.sqrt(_VAR_ISI(t))),
-    _M.VAR: Definition("uV^2", "sum((x - MEAN)^2) / n", NO_SAMPLE, _VAR),
-    _M.VAR_ISI: Definition("uV^2", "the same outside events", NO_BETWEEN, _VAR_ISI),
-    _M.RMS: Definition("uV", "sqrt(sum(x^2) / n)", NO_SAMPLE, lambda t: np.sqrt(_SQUARE(t))),
-    _M.RMS_ISI: Definition("uV", "the same outside events", NO_BETWEEN, lambda t: np.sqrt(_SQUARE_ISI(t))),
+    _M.SD: Definition("sqrt(VAR)", NO_SAMPLE, lambda t: np.sqrt(_VAR(t))),
+    _M.SD_ISI: Definition("sqrt(VAR_ISI)", NO_BETWEEN, lambda t: np.sqrt(_VAR_ISI(t))),
+    _M.VAR: Definition("sum((x - MEAN)^2) / n", NO_SAMPLE, _VAR),
+    _M.VAR_ISI: Definition("the same outside events", NO_BETWEEN, _VAR_ISI),
+    _M.RMS: Definition("sqrt(sum(x^2) / n)", NO_SAMPLE, lambda t: np.sqrt(_SQUARE(t))),
+    _M.RMS_ISI: Definition("the same outside events", NO_BETWEEN, lambda t: np.sqrt(_SQUARE_ISI(t))),
     _M.NOISE_UV: Definition(
-        "uV", "median over packets of median(abs(x - median(x))) / 0.6745 (Quiroga et al. 2004)", NO_SAMPLE, _noise
+        "median over packets of median(abs(x - median(x))) / 0.6745 (Quiroga et al. 2004)", NO_SAMPLE, _noise
     ),
     _M.SNR: Definition(
-        "1", "EVENT_MEAN_MAX_MIN_DIFF_ABS / (2 NOISE_UV) (Suner et al. 2005)", "no event, or no noise", _snr
+        "EVENT_MEAN_MAX_MIN_DIFF_ABS / (2 NOISE_UV) (Suner et al. 2005)", "no event, or no noise", _snr
     ),
-    _M.NUM_EVENTS: Definition("events", "events whose crossing lies in the range", NO_DETECTION, _events),
-    _M.EVENT_RATE: Definition("1/s", "NUM_EVENTS / seconds of finite samples", NO_DETECTION, _rate),
-    _M.EVENT_MAX: Definition("uV", "largest max of an event window", NO_EVENT, _most(k.EV_MAX)),
-    _M.EVENT_MIN: Definition("uV", "least min of an event window", NO_EVENT, _least(k.EV_MIN)),
-    _M.EVENT_MAX_ABS: Definition("uV", "largest max(abs) of an event window", NO_EVENT, _most(k.EV_ABS)),
-    _M.EVENT_MAX_MIN_DIFF_ABS: Definition("uV", "largest max - min of an event window", NO_EVENT, _most(k.EV_PP)),
+    _M.NUM_EVENTS: Definition("events whose crossing lies in the range", NO_DETECTION, _events),
+    _M.EVENT_RATE: Definition("NUM_EVENTS / seconds of finite samples", NO_DETECTION, _rate),
+    _M.EVENT_MAX: Definition("largest max of an event window", NO_EVENT, _most(k.EV_MAX)),
+    _M.EVENT_MIN: Definition("least min of an event window", NO_EVENT, _least(k.EV_MIN)),
+    _M.EVENT_MAX_ABS: Definition("largest max(abs) of an event window", NO_EVENT, _most(k.EV_ABS)),
+    _M.EVENT_MAX_MIN_DIFF_ABS: Definition("largest max - min of an event window", NO_EVENT, _most(k.EV_PP)),
     _M.EVENT_TIMESTAMP_MIN: Definition(
-        "sample counter", "of EVENT_MIN", NO_EVENT, _at(k.EV_MIN, k.EV_AT_MIN, largest=False), True
+        "of EVENT_MIN", NO_EVENT, _at(k.EV_MIN, k.EV_AT_MIN, largest=False), True
     ),
     _M.EVENT_TIMESTAMP_MAX: Definition(
-        "sample counter", "of EVENT_MAX", NO_EVENT, _at(k.EV_MAX, k.EV_AT_MAX, largest=True), True
+        "of EVENT_MAX", NO_EVENT, _at(k.EV_MAX, k.EV_AT_MAX, largest=True), True
     ),
     _M.EVENT_TIMESTAMP_MAX_ABS: Definition(
-        "sample counter", "of EVENT_MAX_ABS", NO_EVENT, _at(k.EV_ABS, k.EV_AT_ABS, largest=True), True
+        "of EVENT_MAX_ABS", NO_EVENT, _at(k.EV_ABS, k.EV_AT_ABS, largest=True), True
     ),
     _M.EVENT_TIMESTAMP_MAX_MIN_DIFF_ABS: Definition(
-        "sample counter", "largest abs sample of the event of EVENT_MAX_MIN_DIFF_ABS", NO_EVENT,
+        "largest abs sample of the event of EVENT_MAX_MIN_DIFF_ABS", NO_EVENT,
         _at(k.EV_PP, k.EV_AT_PP, largest=True), True,
     ),
-    _M.MEAN_MAX: Definition("uV", f"{_PEAK} max of the window", NO_EVENT, _mean_of(k.SUM_MAX)),
-    _M.MEAN_MIN: Definition("uV", f"{_PEAK} min of the window", NO_EVENT, _mean_of(k.SUM_MIN)),
-    _M.MEAN_MAX_ABS: Definition("uV", f"{_PEAK} max(abs) of the window", NO_EVENT, _mean_of(k.SUM_ABS)),
+    _M.MEAN_MAX: Definition(f"{_PEAK} max of the window", NO_EVENT, _mean_of(k.SUM_MAX)),
+    _M.MEAN_MIN: Definition(f"{_PEAK} min of the window", NO_EVENT, _mean_of(k.SUM_MIN)),
+    _M.MEAN_MAX_ABS: Definition(f"{_PEAK} max(abs) of the window", NO_EVENT, _mean_of(k.SUM_ABS)),
     _M.EVENT_MEAN_MAX_MIN_DIFF_ABS: Definition(
-        "uV", f"{_PEAK} max - min of the window", NO_EVENT, _mean_of(k.SUM_PP)
+        f"{_PEAK} max - min of the window", NO_EVENT, _mean_of(k.SUM_PP)
     ),
     _M.MAX_MIN_DIFF_ABS_AMPLIFIED: Definition(
-        "uV^2", "MAX_MIN_DIFF_ABS^2 where that exceeds 2 SD", "no finite sample, or not above 2 SD", _amplified
+        "MAX_MIN_DIFF_ABS^2 where that exceeds 2 SD", "no finite sample, or not above 2 SD", _amplified
     ),
-    _M.EVENT_MEAN_MAX_ABS: Definition("uV", "MEAN_MAX_ABS under its newer name", NO_EVENT, _mean_of(k.SUM_ABS)),
+    _M.EVENT_MEAN_MAX_ABS: Definition("MEAN_MAX_ABS under its newer name", NO_EVENT, _mean_of(k.SUM_ABS)),
 }  # fmt: skip
 
 
 def markdown_table() -> str:
     """Return the table of all metrics, as the guide has it."""
     lines = ["| metric | unit | formula | NaN where |", "|---|---|---|---|"]
-    lines += [f"| `{m.name}` | {d.unit} | {d.formula} | {d.missing} |" for m, d in DEFINITIONS.items()]
+    lines += [f"| `{m.name}` | {m.unit} | {d.formula} | {d.missing} |" for m, d in DEFINITIONS.items()]
     return "\n".join(lines)

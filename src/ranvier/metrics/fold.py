@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.metrics import packet_columns as k
-from ranvier.metrics.fold_kernels import fold_moments, median_columns
+from ranvier.metrics.fold_kernels import fold_moments, fold_sums, median_columns
 from ranvier.metrics.packets import PacketTable
 
 Floats = npt.NDArray[np.float64]
@@ -36,7 +36,9 @@ class Totals:
 
     def count(self, row: int) -> Floats:
         """Return the sum of a count over packets, ``(channels,)``."""
-        return np.asarray(self._table.single[:, row].sum(axis=0, dtype=np.float64))
+        out = np.zeros((1, self.channels))
+        fold_sums(self._table.single[:, row], out)
+        return np.asarray(out[0])
 
     def total(self, row: int) -> Floats:
         """Return the sum of an exact column over packets."""
@@ -54,7 +56,8 @@ class Totals:
 
     def _moments(self, n: int, mean: int, m2: int) -> tuple[Floats, Floats, Floats]:
         out = np.zeros((3, self.channels))
-        fold_moments(self._table.single, self._table.exact, n, mean, m2, out)
+        single, exact = self._table.single, self._table.exact
+        fold_moments(single[:, n], exact[:, mean], exact[:, m2], out)
         return out[0], out[1], out[2]
 
     def least(self, row: int) -> Floats:

@@ -1,11 +1,12 @@
 """Where whole packets are kept: a ``.kpi`` file beside the recording, or memory.
 
-Layout of ``<base>.kpi`` (little-endian): a header of 256 bytes, then records of one size, appended in any order.
+Layout of ``<base>.kpi`` (little-endian): a header of 256 bytes, then records of one size, appended in any order. Where
+several hold one packet, the last that is whole counts.
 
 ========  ======  ====================================================================
 offset    type    header
 ========  ======  ====================================================================
-0         8s      ``RANVKPI1``
+0         8s      ``RANVKPI2``
 8         u4, u4  size of the header (256) and of a record
 16        u4, u4  channels; rows of the two arrays (``NUM_EXACT << 16 | NUM_SINGLE``)
 24        i8, i8  sampling rate as a fraction
@@ -16,9 +17,10 @@ offset    type    header
 128       u4      CRC-32 of the bytes before
 ========  ======  ====================================================================
 
-A record: ``i8`` packet index, ``u4`` CRC-32 of the rest, ``u4`` 0, float64 ``(NUM_EXACT, channels)``, float32
-``(NUM_SINGLE, channels)``, zeros to a multiple of 8. A record that is torn, or whose CRC is wrong, is computed again.
-A file with another header is replaced, not trusted.
+A record: ``i8`` packet index, ``u8`` check of the rest (:func:`ranvier.metrics.check_kernels.record_checks`), float64
+``(NUM_EXACT, channels)``, float32 ``(NUM_SINGLE, channels)``, zeros to a multiple of 8. Checks are looked at when a
+record is used, once by each program that has the file open: a record that is torn, or that was changed, is computed
+again. A file with another header is replaced, not trusted.
 """
 
 from __future__ import annotations
@@ -36,14 +38,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier._platform import replace, try_lock
+from ranvier.metrics.check_kernels import record_checks
 from ranvier.metrics.packet_columns import NUM_EXACT, NUM_SINGLE
 from ranvier.metrics.packets import PacketGrid, PacketTable
 
-MAGIC = b"RANVKPI1"
+MAGIC = b"RANVKPI2"
 HEADER_BYTES = 256
 #: Raise it whenever a packet of the same samples and parameters would hold other numbers.
 DEFINITIONS_VERSION = 1
 
+_UNKNOWN, _WHOLE, _DAMAGED = range(3)
 
 #: Files of packets are opened one at a time in this process: to close one gives up its lock, whoever took it (POSIX).
 _FILES = threading.Lock()
@@ -127,77 +131,73 @@ class FilePackets:
     def __init__(self, path: Path, grid: PacketGrid, channels: int, parameters: bytes, source: bytes) -> None:
         self.path = path
         self.grid = grid
-        self._channels = channels
         body = channels * (8 * NUM_EXACT + 4 * NUM_SINGLE)
         self._dtype = np.dtype(
             {
-                "names": ["index", "crc", "exact", "single"],
-                "formats": ["<i8", "<u4", ("<f8", (NUM_EXACT, channels)), ("<f4", (NUM_SINGLE, channels))],
+                "names": ["index", "check", "exact", "single"],
+                "formats": ["<i8", "<u8", ("<f8", (NUM_EXACT, channels)), ("<f4", (NUM_SINGLE, channels))],
                 "offsets": [0, 8, 16, 16 + channels * 8 * NUM_EXACT],
                 "itemsize": -(-(16 + body) // 8) * 8,
             }
         )
+        self._channels = channels
         self._header = self._make_header(parameters, source)
-        self._lock = threading.Lock()
-        self._row_of: dict[int, int] = {}
-        self._checked = 0
+        self._lock = threading.RLock()
         self._map: npt.NDArray[Any] | None = None
-        self._open()
+        self._forget()
 
     @property
     def indices(self) -> list[int]:
-        """Packets that are there."""
+        """Packets that are there, as far as is known: one that turns out to be damaged is not, from then on."""
         with self._lock:
             return sorted(self._row_of)
 
     @property
     def num_bytes(self) -> int:
         """Bytes on disk."""
-        return HEADER_BYTES + self._checked * self._dtype.itemsize
+        return HEADER_BYTES + len(self._whole) * self._dtype.itemsize
 
     def add(self, index: int, table: PacketTable) -> None:
-        """Append a packet behind all whole ones, also those that others wrote meanwhile; they are taken over.
+        """Append a packet behind all records, also those that others wrote meanwhile; they are taken over.
 
         OSError where the disk is full, the folder is gone, or another program does not let go (the file stays whole).
         """
         record = np.zeros(1, self._dtype)
         record["index"], record["exact"], record["single"] = index, table.exact, table.single
-        record["crc"] = _crc(record)
+        record["check"] = _checks(record, np.zeros(1, np.int64))
         with self._lock:
             if index in self._row_of:
                 return
             with _FILES, self.path.open("r+b") as handle:
                 _claim(handle)
-                handle.seek(0)
-                if handle.read(HEADER_BYTES) != self._header:
-                    raise OSError(f"{self.path.name} was begun anew by another program, for other parameters")
-                self._index(os.fstat(handle.fileno()).st_size)
+                self._mine(handle)
+                self._take_over(handle)
                 if index in self._row_of:
                     return
-                handle.seek(HEADER_BYTES + self._checked * self._dtype.itemsize)
+                handle.seek(HEADER_BYTES + len(self._whole) * self._dtype.itemsize)
                 handle.write(record.tobytes())
-            self._row_of[index] = self._checked
-            self._checked += 1
+            self._note([index], _WHOLE)
 
     def table(self, first: int, stop: int) -> PacketTable | None:
-        """Return the packets ``[first, stop)`` as one table (mapped where they lie in order), or None."""
+        """Return the packets ``[first, stop)`` as one table (mapped where they lie in order), or None.
+
+        None where one is missing or damaged; what is damaged is not there any more then.
+        """
         with self._lock:
-            rows = [self._row_of.get(i, -1) for i in range(first, stop)]
-            if min(rows, default=-1) < 0:
-                return None
             try:
-                held = self._mapped()
+                while True:
+                    rows = self._rows_of(first, stop)
+                    if rows is None:
+                        return None
+                    held = self._mapped()
+                    if self._checked(held, rows):
+                        break
             except OSError:  # another program began it anew: what was ours is gone
-                self._map, self._checked = None, 0
-                self._row_of.clear()
+                self._reset()
                 return None
-        follow = rows == list(range(rows[0], rows[0] + len(rows)))
-        part = held[rows[0] : rows[0] + len(rows)] if follow else held[np.array(rows)]
-        if not np.array_equal(part["index"], np.arange(first, stop)):  # another process writes it too
-            self._forget()
-            return None
-        origin = np.array([self.grid.start_of(i) for i in range(first, stop)], np.int64)
-        return PacketTable(origin, part["exact"], part["single"])
+        follow = bool((np.diff(rows) == 1).all())
+        part = held[rows[0] : rows[0] + len(rows)] if follow else held[rows]
+        return PacketTable(self.grid.starts_of(first, stop), part["exact"], part["single"])
 
     def rows(self, first: int, stop: int) -> dict[int, PacketTable]:
         """Return those of the packets ``[first, stop)`` that are there."""
@@ -211,35 +211,61 @@ class FilePackets:
     def clear(self) -> None:
         """Delete the file."""
         with self._lock:
-            self._map, self._checked = None, 0
-            self._row_of.clear()
+            self._reset()
             self.path.unlink(missing_ok=True)
+
+    def _reset(self) -> None:
+        self._map = None
+        self._row_of: dict[int, int] = {}
+        self._index = np.empty(0, np.int64)  # of each record: its packet,
+        self._whole = np.empty(0, np.uint8)  # and whether it is whole, damaged, or was not looked at
 
     def _forget(self) -> None:
         """Look anew at what the file holds."""
         with self._lock:
-            self._map, self._checked = None, 0
-            self._row_of.clear()
+            self._reset()
             self._open()
 
+    def _rows_of(self, first: int, stop: int) -> npt.NDArray[np.int64] | None:
+        """Return where packets lie, or None where one is missing."""
+        rows = [self._row_of.get(i, -1) for i in range(first, stop)]
+        return None if min(rows, default=-1) < 0 else np.array(rows, np.int64)
+
+    def _checked(self, held: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> bool:
+        """Look at those of some records that were not looked at yet; say whether all are whole."""
+        fresh = rows[self._whole[rows] == _UNKNOWN]
+        if not len(fresh):
+            return True
+        right = (held["check"][fresh] == _checks(held, fresh)) & (held["index"][fresh] == self._index[fresh])
+        self._whole[fresh] = np.where(right, _WHOLE, _DAMAGED)
+        for row in fresh[~right].tolist():
+            index = int(self._index[row])
+            del self._row_of[index]
+            others = np.flatnonzero((self._index == index) & (self._whole != _DAMAGED))
+            if len(others):
+                self._row_of[index] = int(others[-1])
+        return bool(right.all())
+
     def _mapped(self) -> npt.NDArray[Any]:
-        if self._map is None or len(self._map) < self._checked:
+        if self._map is None or len(self._map) < len(self._whole):
             with _FILES, self.path.open("rb") as handle:
-                if handle.read(HEADER_BYTES) != self._header:
-                    raise OSError(f"{self.path.name} was begun anew by another program, for other parameters")
-                self._map = np.memmap(handle, self._dtype, "r", HEADER_BYTES, (self._checked,))
+                self._mine(handle)
+                self._map = np.memmap(handle, self._dtype, "r", HEADER_BYTES, (len(self._whole),))
         return self._map
+
+    def _mine(self, handle: IO[bytes]) -> None:
+        handle.seek(0)
+        if handle.read(HEADER_BYTES) != self._header:
+            raise OSError(f"{self.path.name} was begun anew by another program, for other parameters")
 
     def _open(self) -> None:
         """Take the records of a file that is ours; begin a new file otherwise.
 
         The new one replaces the old one as a whole: who has the old one mapped keeps it (to cut it would kill them).
         """
-        with suppress(FileNotFoundError), _FILES:
-            with self.path.open("rb") as handle:
-                found = handle.read(HEADER_BYTES)
-            if found == self._header:
-                self._index(self.path.stat().st_size)
+        with suppress(FileNotFoundError), _FILES, self.path.open("rb", buffering=0) as handle:
+            if handle.read(HEADER_BYTES) == self._header:
+                self._take_over(handle)
                 return
         fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}-{id(self):x}.tmp")
         try:
@@ -248,17 +274,21 @@ class FilePackets:
         finally:
             fresh.unlink(missing_ok=True)
 
-    def _index(self, num_bytes: int) -> None:
-        """Take the whole records behind those that are known."""
-        whole = (num_bytes - HEADER_BYTES) // self._dtype.itemsize
-        if whole <= self._checked:
-            return
-        records = np.memmap(self.path, self._dtype, "r", HEADER_BYTES, (whole,))
-        for row in range(self._checked, whole):
-            if int(records[row]["crc"]) != _crc(records[row : row + 1]):
-                break  # torn by power loss: what follows is written anew
-            self._row_of[int(records[row]["index"])] = row
-            self._checked = row + 1
+    def _take_over(self, handle: IO[bytes]) -> None:
+        """Take the records behind those that are known, unchecked; one that is cut short is none."""
+        there = (os.fstat(handle.fileno()).st_size - HEADER_BYTES) // self._dtype.itemsize
+        index: list[int] = []
+        for row in range(len(self._whole), there):  # read: mapped, each would cost a page fault
+            handle.seek(HEADER_BYTES + row * self._dtype.itemsize)
+            index += struct.unpack("<q", handle.read(8))
+        self._note(index, _UNKNOWN)
+
+    def _note(self, index: list[int], state: int) -> None:
+        """Remember records behind those that are known."""
+        known = len(self._whole)
+        self._row_of.update(zip(index, range(known, known + len(index)), strict=True))
+        self._index = np.append(self._index, np.array(index, np.int64))
+        self._whole = np.append(self._whole, np.full(len(index), state, np.uint8))
 
     def _make_header(self, parameters: bytes, source: bytes) -> bytes:
         grid = self.grid
@@ -279,7 +309,9 @@ def _claim(handle: IO[bytes]) -> None:
         time.sleep(0.002)
 
 
-def _crc(record: npt.NDArray[Any]) -> int:
-    """Return the CRC-32 of a record (an array of one) without its own field."""
-    content = record.tobytes()
-    return zlib.crc32(content[16:], zlib.crc32(content[:8]))
+def _checks(records: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Return what the checks of some records should be."""
+    words = np.asarray(records).view(np.uint32).reshape(len(records), -1)
+    checks = np.empty(len(rows), np.uint64)
+    record_checks(words, rows, checks)
+    return checks

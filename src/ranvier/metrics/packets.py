@@ -54,6 +54,13 @@ class PacketGrid:
         """Return the first counter of a packet."""
         return -(-int(index) * self._samples.numerator // self._samples.denominator)
 
+    def starts_of(self, first: int, stop: int) -> I64:
+        """Return the first counters of the packets ``[first, stop)``."""
+        samples = self._samples
+        if max(abs(first), abs(stop)) * samples.numerator < 2**62:
+            return -(-np.arange(first, stop, dtype=np.int64) * samples.numerator // samples.denominator)
+        return np.array([self.start_of(i) for i in range(first, stop)], np.int64)
+
     def index_of(self, counter: int) -> int:
         """Return the packet that holds a counter."""
         index = int(counter) * self._samples.denominator // self._samples.numerator

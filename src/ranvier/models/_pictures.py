@@ -28,10 +28,10 @@ def axes(ax: Axes | None, size: tuple[float, float] = (7, 4.5)) -> Axes:
     return Figure(figsize=size, layout="constrained").add_subplot()
 
 
-def scale(ax: Axes, mesh: Any, label: str) -> None:
+def scale(ax: Axes, mesh: Any, label: str, extend: str = "neither") -> None:
     """Put a colour bar beside a picture."""
     figure: Any = ax.figure
-    figure.colorbar(mesh, ax=ax, label=label)
+    figure.colorbar(mesh, ax=ax, label=label, extend=extend)
 
 
 def draw_psd(result: PsdResult, ax: Axes | None, *, log_frequency: bool) -> Axes:
@@ -48,8 +48,14 @@ def draw_psd(result: PsdResult, ax: Axes | None, *, log_frequency: bool) -> Axes
     else:
         where, label = rows_of(result.depth_um)
         order = np.argsort(where, kind="stable")
-        mesh = ax.pcolormesh(f, where[order], result.db()[order][:, shown], shading="nearest", cmap="viridis")
-        scale(ax, mesh, "dB re 1 µV²/Hz")
+        db = result.db()[order][:, shown]
+        mesh = ax.pcolormesh(f, where[order], db, shading="nearest", cmap="viridis")
+        there = db[np.isfinite(db)]
+        low, q1, q3 = np.percentile(there, [0, 25, 75]) if there.size else (0.0, 0.0, 0.0)
+        dead = low < q1 - 3 * (q3 - q1)  # channels without a signal leave no colours to the others
+        if dead:
+            mesh.set_clim(vmin=q1 - 3 * (q3 - q1))
+        scale(ax, mesh, "dB re 1 µV²/Hz", "min" if dead else "neither")
         ax.set_ylabel(label)
     if log_frequency:
         ax.set_xscale("log")
@@ -102,8 +108,9 @@ def draw_spectral(result: SpectralResult, ax: Axes | None, *, range_idx: int, nt
         return ax
     for channel in channels if ntv_chan_idx is None else [chosen]:
         ax.plot(result.freq_axis, channel.power, lw=1, label=f"{channel.ntv_chan_idx}")
-    ax.set(xlabel="Hz", ylabel="power density")
-    if all(np.nanmin(c.power) > 0 for c in channels):
+    linear = all(np.nanmin(c.power) >= 0 for c in channels)
+    ax.set(xlabel="Hz", ylabel="µV²/Hz" if linear else "dB re 1 µV²/Hz")
+    if linear:
         ax.set_yscale("log")
     if len(channels) <= MOST_LINES:
         ax.legend(title="channel", frameon=False)

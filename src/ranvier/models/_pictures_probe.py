@@ -160,6 +160,11 @@ def draw_measure(
     )
 
 
+def with_unit(name: str, unit: str) -> str:
+    """Return the label of a scale."""
+    return name if unit == "1" else f"{name}, {unit.replace('uV', 'µV').replace('^2', '²')}"
+
+
 def column_of(name: str, known: Sequence[str]) -> int:
     """Return where a name stands; ConfigurationError lists those that exist."""
     if name not in known:

@@ -91,6 +91,17 @@ class KpiMetric(IntEnum):
     MAX_MIN_DIFF_ABS_AMPLIFIED = 36
     EVENT_MEAN_MAX_ABS = 1000
 
+    @property
+    def unit(self) -> str:
+        """What it is measured in; "1" for a plain number (an addition to the documented API)."""
+        return "sample counter" if "TIMESTAMP" in self.name else _UNITS.get(self.name, "uV")
+
+
+_UNITS = {
+    "NUM_PTS": "samples", "NUM_PTS_ISI": "samples", "DUR_SEC": "s", "VAR": "uV^2", "VAR_ISI": "uV^2", "SNR": "1",
+    "NUM_EVENTS": "events", "EVENT_RATE": "1/s", "MAX_MIN_DIFF_ABS_AMPLIFIED": "uV^2",
+}  # fmt: skip
+
 
 class KpiServiceMode(IntEnum):
     """How the metrics service answered: for a time range, or from the live stream."""
@@ -196,12 +207,12 @@ class KpiMetricsResult(ArrayModel):
         ax: Axes | None = None,
     ) -> Axes:
         """Draw one metric (the first by default) on the sites of the probe; channels without a value are empty."""
-        from ranvier.models._pictures_probe import column_of, draw_on_probe
+        from ranvier.models._pictures_probe import column_of, draw_on_probe, with_unit
 
         names = [m.name.name for m in self.metrics]
         name = names[0] if metric is None else coerce_kpi_metric(metric).name
         values = self.values[:, column_of(name, names)]
-        return draw_on_probe(channels, self.channel_indices, values, name, ax)
+        return draw_on_probe(channels, self.channel_indices, values, with_unit(name, KpiMetric[name].unit), ax)
 
 
 class KpiMetricsWindow(ArrayModel):

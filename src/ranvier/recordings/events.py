@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -76,10 +75,6 @@ class Events:
         sample moves there.
         """
         return replace(self, counter=_slower(self.counter, ratio, stop))
-
-    def in_output(self, ratio: Fraction, start: int, stop: int) -> Events:
-        """Return the events of an output with one sample for ``ratio`` of ours, in its counters ``[start, stop)``."""
-        return self.between(*_source_range(ratio, start, stop)).at_rate(ratio, stop)
 
     @classmethod
     def merge(cls, *parts: Events) -> Events:
@@ -161,18 +156,9 @@ class SpikeTrains:
         waveforms = self.waveforms if ratio == 1 else None
         return replace(self, counter=_slower(self.counter, ratio, stop), waveforms=waveforms, fs=None)
 
-    def in_output(self, ratio: Fraction, start: int, stop: int) -> SpikeTrains:
-        """Return the spikes of an output with one sample for ``ratio`` of ours, in its counters ``[start, stop)``."""
-        return self.between(*_source_range(ratio, start, stop)).at_rate(ratio, stop)
-
 
 def _slower(counter: npt.NDArray[np.int64], ratio: Fraction, stop: int | None) -> npt.NDArray[np.int64]:
     if ratio == 1:
         return counter
     slower = -(-counter * ratio.denominator // ratio.numerator)
     return slower if stop is None else np.minimum(slower, stop - 1)
-
-
-def _source_range(ratio: Fraction, start: int, stop: int) -> tuple[int, int]:
-    """Return our counters that belong to an output's: what lies behind the sample before its first one, too."""
-    return math.floor((start - 1) * ratio) + 1, math.ceil(stop * ratio)

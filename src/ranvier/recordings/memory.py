@@ -15,9 +15,13 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable, plain_channels
 from ranvier.recordings.events import Events, SpikeTrains
+from ranvier.recordings.flat import Scaler
 from ranvier.recordings.recording import Recording
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.sink import Header, Sink
+
+#: Counts are scaled in pieces of as many rows: they stay in the cache.
+_TILE_ROWS = 2048
 
 
 class ArrayRecording(Recording):
@@ -68,11 +72,16 @@ class ArrayRecording(Recording):
         self.simulated = simulated
 
     def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
-        rows = _take(self.samples[start:stop], columns)
-        if self.stores_counts:
-            out[:] = rows * self.channels.gains[columns] + self.channels.offsets[columns]
-        else:
-            out[:] = rows
+        rows = self.samples[start:stop]
+        if not self.stores_counts:
+            out[:] = _take(rows, columns)
+            return
+        whole = _is_whole(rows, columns)
+        scaler = Scaler(
+            self.channels.gains[columns], self.channels.offsets[columns], None if whole else columns, is_physical=False
+        )
+        for at in range(0, len(rows), _TILE_ROWS):  # in C order and writeable, as kernels want it: maps are neither
+            scaler.scale(rows[at : at + _TILE_ROWS].astype(np.int16, order="C"), out[at : at + _TILE_ROWS])
 
     def _read_counts(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.int16]) -> None:
         out[:] = _take(self.samples[start:stop], columns)
@@ -142,6 +151,9 @@ class ArraySink(Sink):
 
 def _take(rows: npt.NDArray[Any], columns: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     """Return some columns, without a copy where they are all of them in order."""
-    if len(columns) == rows.shape[1] and np.array_equal(columns, np.arange(len(columns))):
-        return rows
-    return rows[:, columns]
+    return rows if _is_whole(rows, columns) else rows[:, columns]
+
+
+def _is_whole(rows: npt.NDArray[Any], columns: npt.NDArray[np.int64]) -> bool:
+    """Return whether the columns are all of them, in order."""
+    return len(columns) == rows.shape[1] and np.array_equal(columns, np.arange(len(columns)))

@@ -71,7 +71,7 @@ class StampedTime:
         first, last = self._ticks[0], self._ticks[-1]
         away = np.where(wanted < first, wanted - first, np.maximum(wanted - last, 0))
         inside = np.interp((np.clip(wanted, first, last) - first).astype(np.float64), self._offsets, self._steps)
-        counters: Ints = self._counters[0] + np.rint(inside + _scaled(away, self.fs, self.tick_hz)).astype(np.int64)
+        counters: Ints = self._counters[0] + _whole(inside + _scaled(away, self.fs, self.tick_hz))
         return counters
 
     @property
@@ -178,7 +178,12 @@ def _to_samples(ticks: npt.NDArray[np.int64], fs: Fraction, tick_hz: Fraction) -
     ratio = fs / tick_hz
     if ratio.denominator == 1 and np.all(np.abs(ticks) < 2**62 // max(1, ratio.numerator)):
         return ticks * ratio.numerator
-    counters: Ints = np.rint(np.clip(_scaled(ticks, fs, tick_hz), -(2.0**61), 2.0**61)).astype(np.int64)
+    return _whole(_scaled(ticks, fs, tick_hz))
+
+
+def _whole(samples: Floats) -> Ints:
+    """Return the nearest counters, within what 64 bits hold (damaged stamps lie anywhere)."""
+    counters: Ints = np.rint(np.clip(samples, -(2.0**61), 2.0**61)).astype(np.int64)
     return counters
 
 

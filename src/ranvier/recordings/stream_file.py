@@ -15,7 +15,7 @@ from typing import Any
 from ranvier import _platform
 
 #: An output of no more than this stays in memory for whoever reads it next.
-KEPT_BYTES = 32 * 2**20
+KEPT_BYTES = 8 * 2**20
 
 #: Small writes are held back until there are so many bytes.
 HELD_BYTES = 1 << 18

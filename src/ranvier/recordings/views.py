@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.channels import ChannelTable
-from ranvier.recordings.pieces import PieceTable
+from ranvier.recordings.pieces import PieceTable, SourcePiece
 from ranvier.recordings.recording import Recording
 from ranvier.recordings.segments import Segments
 
@@ -39,21 +39,7 @@ class JoinedRecording(Recording):
         name: str = "",
     ) -> None:
         self._sources, self._taken = list(sources), list(columns)
-        self._rows: list[tuple[int, int, int]] = []  # first row of the whole, source, first row of the source
         self.fs, self.channels, self.path, self.name = sources[0].fs, channels, path, name
-        runs: list[tuple[int, int]] = []
-        row = 0
-        for k, (source, piece) in enumerate(zip(sources, table.pieces, strict=True)):
-            for part in source.segments.pieces(piece.start, piece.stop):
-                self._rows.append((row, k, part.row))
-                runs.append((part.counter - piece.start + piece.output_start, part.n))
-                row += part.n
-        self._first = np.array([r[0] for r in self._rows] or [0], dtype=np.int64)
-        self.segments = Segments.from_runs(runs)
-        first = sources[0]
-        if first.walltime is not None:
-            late = float((table.pieces[0].start - first.start) / first.fs)
-            self.walltime = first.walltime + timedelta(seconds=late)
         self.stores_counts = all(
             s.stores_counts
             and np.array_equal(s.channels.gains[c], channels.gains)
@@ -61,8 +47,26 @@ class JoinedRecording(Recording):
             for s, c in zip(sources, columns, strict=True)
         )
         self.simulated = any(s.simulated for s in sources)
-        self.lost_samples = sum(s.lost_samples for s in sources)
+        self._join(table)
         self.notes = tuple(f"piece {k}: {note}" for k, s in enumerate(sources) for note in s.notes)
+
+    def _join(self, table: PieceTable) -> None:
+        """Find which rows come from where."""
+        self._rows: list[tuple[int, int, int]] = []  # first row of the whole, source, first row of the source
+        runs: list[tuple[int, int]] = []
+        row = 0
+        for k, (source, piece) in enumerate(zip(self._sources, table.pieces, strict=True)):
+            for part in source.segments.pieces(piece.start, piece.stop):
+                self._rows.append((row, k, part.row))
+                runs.append((part.counter - piece.start + piece.output_start, part.n))
+                row += part.n
+        self._first = np.array([r[0] for r in self._rows] or [0], dtype=np.int64)
+        self.segments = Segments.from_runs(runs)
+        self.lost_samples = sum(s.lost_samples for s in self._sources)
+        first = self._sources[0]
+        if first.walltime is not None:
+            late = float((table.pieces[0].start - first.start) / first.fs)
+            self.walltime = first.walltime + timedelta(seconds=late)
 
     def close(self) -> None:
         """Close the sources."""
@@ -90,10 +94,40 @@ class JoinedRecording(Recording):
         return found
 
 
+class ContinuedRecording(JoinedRecording):
+    """Files of one recording that follow each other in its own counters, as one with a gap table; the last may grow.
+
+    ``parts`` have equal channels, are in time order and do not overlap; the first gives channels and rate.
+    """
+
+    def __init__(self, parts: Sequence[Recording], path: Path, name: str = "") -> None:
+        first = parts[0]
+        every = np.arange(len(first.channels), dtype=np.int64)
+        super().__init__(parts, _in_own_counters(parts), [every] * len(parts), first.channels, path=path, name=name)
+        self._tell()
+
+    def refresh(self) -> int:
+        """Look again how far the last part reaches."""
+        self._sources[-1].refresh()
+        self._join(_in_own_counters(self._sources))
+        self._tell()
+        return self.stop
+
+    def _tell(self) -> None:
+        self.notes = tuple(note for part in self._sources for note in part.notes)
+        if self.segments.missing:
+            gaps = len(self.segments.gaps)
+            said = f"{gaps} gap{'s' if gaps > 1 else ''} between files, {self.segments.missing} samples not stored"
+            self.notes += (said,)
+
+
+def _in_own_counters(parts: Sequence[Recording]) -> PieceTable:
+    spans = [(part, part.start, max(part.stop, part.start + 1)) for part in parts]  # one that is empty may grow
+    return PieceTable(tuple(SourcePiece(str(part.path), part.name, a, b, a) for part, a, b in spans))
+
+
 def stretch(source: Recording, start: int, stop: int, first: int, *, name: str = "") -> JoinedRecording:
     """Return the counters ``[start, stop)`` of a recording as one that begins at counter ``first``."""
-    from ranvier.recordings.pieces import SourcePiece
-
     table = PieceTable((SourcePiece(str(source.path), source.name, start, stop, first),))
     every = np.arange(len(source.channels), dtype=np.int64)
     return JoinedRecording([source], table, [every], source.channels, path=source.path, name=name)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ranvier.curation.plan import chain_of
+from ranvier.curation.groups import chain_of
 from ranvier.dsp import Chain
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.exceptions import CapabilityError, ConfigurationError

@@ -70,7 +70,9 @@ class LivePackets(Consumer):
                 self._news.release()
 
     def status(self) -> ConsumerStatus:
-        behind = max(0, self._core.cache.span().stop - self._wanted_at) if self._thread is not None else 0
+        maker, behind = self._maker, 0
+        if maker is not None:  # less than a packet and its margin, where it keeps up
+            behind = max(0, self._core.cache.span().stop - maker.grid.start_of(self._next))
         return ConsumerStatus(
             name=self.name,
             policy=self.policy.value,

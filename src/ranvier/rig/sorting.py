@@ -22,7 +22,6 @@ from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.rig.spike_recording import SpikeRecording, describe
 from ranvier.sorting.criteria import stricter
 from ranvier.sorting.dynamics import Schedule
-from ranvier.sorting.following import followed
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.rounds import Rounds
 from ranvier.sorting.source import filters
@@ -30,6 +29,7 @@ from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_training import digest_of, stop_when, train_on_tape
 from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.templates import Templates
+from ranvier.sorting.tracking import followed
 from ranvier.sorting.trained import TrainedUnits
 
 #: Units are learned when so many seconds came since it began.

@@ -21,8 +21,8 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: Samples of one stretch.
-_STRETCH = 64
+#: Samples of one stretch: longer ones make better products with more zeros in them.
+_STRETCH = 32
 #: Clear spikes: this many SD, and the largest within this neighbourhood.
 _CLEAR_SD = 7.0
 _CLEAR_UM = 60.0
@@ -55,8 +55,8 @@ class Basis:
         return int(self.components.shape[1])
 
 
-def project(signal: F32, shapes: F32) -> F32:
-    """Return the inner product of shapes with the signal at every shift.
+def project(signal: F32, shapes: F32, every: int = 1) -> F32:
+    """Return the inner product of shapes with the signal at every shift, or at one shift in so many.
 
     Parameters
     ----------
@@ -68,23 +68,28 @@ def project(signal: F32, shapes: F32) -> F32:
     Returns
     -------
     projected
-        ``(samples - length + 1, P, channels)``, float32: ``out[t, p, c] = sum_l shapes[p, l] signal[t + l, c]``.
+        ``(shifts, P, channels)``, float32: ``out[t, p, c] = sum_l shapes[p, l] signal[every * t + l, c]``, for all
+        shifts at which the shapes lie within the signal.
     """
     count, length = shapes.shape
     samples, channels = signal.shape
-    wanted = samples - length + 1
-    stretches = -(-wanted // _STRETCH)
-    padded = stretches * _STRETCH + length - 1
-    if padded > samples:
-        signal = np.concatenate([signal, np.zeros((padded - samples, channels), np.float32)])
-    toeplitz = np.zeros((_STRETCH, count, _STRETCH + length - 1), np.float32)
-    for s in range(_STRETCH):
-        toeplitz[s, :, s : s + length] = shapes
-    flat = toeplitz.reshape(_STRETCH * count, -1)
-    out = np.empty((stretches, _STRETCH * count, channels), np.float32)
-    for k in range(stretches):
-        np.matmul(flat, signal[k * _STRETCH : k * _STRETCH + _STRETCH + length - 1], out=out[k])
-    return out.reshape(stretches * _STRETCH, count, channels)[:wanted]
+    wanted = (samples - length) // every + 1
+    per_stretch = _STRETCH // every
+    stretches = -(-wanted // per_stretch)
+    reach = (per_stretch - 1) * every + length
+    step = per_stretch * every
+    if (missing := (stretches - 1) * step + reach - samples) > 0:
+        signal = np.concatenate([signal, np.zeros((missing, channels), np.float32)])
+    signal = np.ascontiguousarray(signal)
+    toeplitz = np.zeros((per_stretch, count, reach), np.float32)
+    for s in range(per_stretch):
+        toeplitz[s, :, s * every : s * every + length] = shapes
+    row, column = signal.strides
+    windows = np.lib.stride_tricks.as_strided(
+        signal, (stretches, reach, channels), (step * row, row, column), writeable=False
+    )
+    out: F32 = np.matmul(toeplitz.reshape(per_stretch * count, reach), windows)
+    return out.reshape(stretches * per_stretch, count, channels)[:wanted]
 
 
 def clear_spikes(white: F32, geometry: Geometry, before: int, after: int, half: int) -> F32:

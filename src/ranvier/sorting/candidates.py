@@ -8,8 +8,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.dsp.buffers import aligned_empty
 from ranvier.sorting.basis import Basis, project
 from ranvier.sorting.geometry import Geometry
+from ranvier.sorting.local_product import LocalProduct
 from ranvier.sorting.peak_kernels import exclusive_peaks
 
 F32 = npt.NDArray[np.float32]
@@ -18,6 +20,8 @@ I64 = npt.NDArray[np.int64]
 
 #: How a spike may spread over sites: SD of a Gaussian in um; one site alone always counts.
 SPREADS_UM = (15.0, 30.0)
+#: Rows that are scored at a time: they stay in the cache.
+_STRIP_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -43,24 +47,30 @@ class CandidateFinder:
         return self.geometry.nearest(self.exclusive_um, 64)
 
     @cached_property
-    def _spatial(self) -> list[F32]:
-        """Return ``(channels, channels)`` per spread, columns of unit norm."""
-        matrices = []
+    def _spreads(self) -> list[LocalProduct]:
+        """Return what sums sites up for each spread, ``(channels, channels)`` with columns of unit norm."""
+        products = []
         for spread in SPREADS_UM:
             weights = np.exp(-0.5 * (self.geometry.distance_um / spread) ** 2)
             weights[weights < 0.05] = 0.0
-            matrices.append((weights / np.sqrt((weights**2).sum(axis=0, keepdims=True))).astype(np.float32))
-        return matrices
+            unit = weights / np.sqrt((weights**2).sum(axis=0, keepdims=True))
+            products.append(LocalProduct(unit.astype(np.float32)))
+        return products
 
     def score(self, white: F32) -> F32:
         """Return the best output of all shapes and spreads, ``(samples - length + 1, channels)``, in SD of noise."""
-        projected = project(white, self.basis.prototypes)
-        rows, shapes, channels = projected.shape
-        best = projected.max(axis=1)
-        for matrix in self._spatial:
-            spread = projected.reshape(-1, channels) @ matrix
-            np.maximum(best, spread.reshape(rows, shapes, channels).max(axis=1), out=best)
-        return np.asarray(best, np.float32)
+        shapes, length = self.basis.prototypes, self.basis.samples
+        rows = len(white) - length + 1
+        best = aligned_empty((rows, white.shape[1]))
+        for first in range(0, rows, _STRIP_ROWS):
+            stop = min(first + _STRIP_ROWS, rows)
+            projected = project(white[first : stop + length - 1], shapes)
+            out = projected.max(axis=1, out=best[first:stop])
+            spread = np.empty_like(projected)
+            for product in self._spreads:
+                product.into(projected.reshape(-1, white.shape[1]), spread.reshape(-1, white.shape[1]))
+                np.maximum(out, spread.max(axis=1), out=out)
+        return best
 
     def noise_of(self, score: F32) -> F32:
         """Return centre and SD of the score on noise: ``(2, channels)``."""

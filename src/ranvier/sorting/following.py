@@ -1,148 +1,198 @@
-"""Templates that follow their neurons: what spikes leave behind tells how a neuron changed since it was learned."""
+"""Templates that follow the tissue: one set for each displacement (S10).
+
+A unit's template at a displacement is its template at the reference moved by kriging; where spikes were matched at that
+displacement and near it, what they show beyond that is added, the more the more they are. Traces are never resampled.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.stream_kernels import add_residuals
+from ranvier.sorting.drift import Drift
+from ranvier.sorting.matching import Matcher
+from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.trained import TrainedUnits
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: Spikes of a period that a unit needs to be changed, and that count as much as all that was known before.
-FEWEST, HALF_AT = 10, 20
-#: Only spikes that no other unit explains nearly as well (SD) tell what their unit looks like.
-SURE_SD = 2.0
-#: A template stays this alike (cosine) to what was learned: beyond that it is learned anew, not followed.
-LEASH = 0.8
-#: And it does not become this alike to another unit: it would capture that one's spikes.
-CAPTURE = 0.95
+#: Matchers that are held at once: blocks that are worked on together have few displacements.
+_MOST_HELD = 4
+#: Spikes count for displacements this near (SD of a Gaussian), and as many speak for the moved template.
+_SMOOTH_UM = 3.0
+_PRIOR_SPIKES = 12.0
 
 
-@dataclass
-class Followed:
-    """What became of the units of one update.
+@dataclass(frozen=True)
+class MovingTemplates:
+    """Units at every displacement of a recording.
 
     Attributes
     ----------
-    changed
-        Labels of units that were changed, and by how much (share of the template's size).
-    refused
-        Labels of units that were not, and why.
-    """
-
-    changed: dict[int, float] = field(default_factory=dict)
-    refused: dict[int, str] = field(default_factory=dict)
-
-
-class Follower:
-    """Collects what the spikes of a stream leave behind; takes the residual in order, once it is final.
-
-    Parameters
-    ----------
+    reference
+        At the reference displacement.
+    drift
+        Where the tissue is when.
+    near
+        ``(channels, K)``: the sites that a unit is seen on, by its main site.
     sites
-        ``(units, K)``: sites of each unit, -1 behind the last.
-    length
-        Of a waveform, in samples.
+        ``(units, bins)``: main site at each step, from ``drift.lowest`` on.
+    weights
+        ``(units, bins, K, P)``: on the sites ``near[sites]``.
     """
 
-    def __init__(self, sites: I32, length: int) -> None:
-        units, most = sites.shape
-        self.sites = sites
-        self._sums = np.zeros((max(1, units), length, most))
-        self._energy = np.zeros(max(1, units))
-        self.counts = np.zeros(max(1, units), np.int64)
-        self._rows = np.zeros((0, 1), np.float32)
-        self._start = 0
-        self._waiting: list[tuple[I64, I32, F32]] = []
+    reference: Templates
+    drift: Drift
+    near: I32
+    sites: I32
+    weights: F32
+
+    def __len__(self) -> int:
+        return len(self.reference)
+
+    def at(self, steps: I64) -> Templates:
+        """Return the templates with each shank displaced by so many steps, ``(shanks,)``."""
+        reference = self.reference
+        units = np.arange(len(reference))
+        column = steps[reference.geometry.group[self.home]] - self.drift.lowest
+        dense = np.zeros_like(reference.weights)
+        site = self.sites[units, column]
+        for u in units:
+            used = self.near[site[u]] >= 0
+            dense[u, self.near[site[u]][used]] = self.weights[u, column[u]][used]
+        return Templates(dense, reference.basis, reference.geometry)
 
     @property
-    def change(self) -> F64:
-        """By how much units differ from their templates, ``(units, length, K)``."""
-        return np.asarray(self._sums / np.maximum(self._energy, 1e-9)[:, None, None], np.float64)
+    def home(self) -> I32:
+        """``(units,)``: main site at the reference."""
+        return self.sites[:, -self.drift.lowest]
 
-    def restart(self) -> None:
-        """Forget the rows, behind a gap; the sums stay."""
-        self._rows, self._waiting = self._rows[:0], []
+    def column(self, block: int, unit: I32) -> I64:
+        """Return the bin of units' displacement in a block."""
+        return self.drift.of(block, self.home[unit]) - self.drift.lowest
 
-    def take(self, residual: F32, start: int, begins: I64, units: I32, amplitudes: F32) -> None:
-        """Take the next rows of the residual, and spikes (counters at which waveforms begin) in or behind them."""
-        length = self._sums.shape[1]
-        if start != self._start + len(self._rows) or not len(self._rows):
-            self._rows, self._start = residual, start
-        else:
-            self._rows = np.concatenate([self._rows, residual])
-        self._waiting.append((begins, units, amplitudes))
-        stop = self._start + len(self._rows)
-        at, who, size = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
-        whole = (at + length <= stop) & (at >= self._start)
-        add_residuals(
-            np.ascontiguousarray(self._rows),
-            at[whole] - self._start,
-            np.ascontiguousarray(who[whole]),
-            np.ascontiguousarray(size[whole]),
-            self.sites,
-            self._sums,
-            self._energy,
-            self.counts,
+
+def moved_templates(reference: Templates, drift: Drift, near: I32) -> MovingTemplates:
+    """Return what kriging makes of templates at every step."""
+    units, parts = len(reference), reference.weights.shape[2]
+    sites = drift.site_at[reference.sites]
+    weights = np.zeros((units, drift.bins, near.shape[1], parts), np.float32)
+    group = reference.geometry.group
+    for g in range(int(group.max()) + 1):
+        own, columns = np.flatnonzero(group[reference.sites] == g), drift.mover.columns(g)
+        if not len(own):
+            continue
+        for k in range(int(drift.steps[:, g].min()), int(drift.steps[:, g].max()) + 1):
+            dense = reference.weights[own]
+            if k != 0:
+                dense = np.zeros_like(dense)
+                dense[:, columns] = np.matmul(
+                    drift.mover.matrix(g, k * drift.step_um), reference.weights[own][:, columns]
+                )
+            weights[own, k - drift.lowest] = on_neighbours(dense, near[sites[own, k - drift.lowest]])
+    return MovingTemplates(reference, drift, near, sites, weights)
+
+
+def on_neighbours(dense: F32, columns: I32) -> F32:
+    """Return of ``(units, channels, P)`` the sites ``(units, K)``; 0 where there is none."""
+    taken = np.take_along_axis(dense, np.maximum(columns, 0)[:, :, None], axis=1)
+    return np.asarray(np.where((columns >= 0)[:, :, None], taken, 0.0), np.float32)
+
+
+@dataclass(frozen=True)
+class Follower:
+    """Matchers for the blocks of a recording whose tissue moves."""
+
+    moving: MovingTemplates
+    parameters: SorterParameters
+    guard: int
+    _held: dict[tuple[int, ...], Matcher] = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def matcher(self, block: int) -> Matcher:
+        """Return the matcher of a block; what is held is bounded."""
+        steps = self.moving.drift.steps[block]
+        key = tuple(int(s) for s in steps)
+        with self._lock:
+            found = self._held.get(key)
+        if found is None:
+            found = Matcher(self.moving.at(steps), self.parameters, self.guard)
+            with self._lock:
+                while len(self._held) >= _MOST_HELD:
+                    self._held.pop(next(iter(self._held)))
+                self._held[key] = found
+        return found
+
+    def main_sites(self, block: int, unit: I32) -> I32:
+        """Return where spikes of units are seen in a block."""
+        return self.moving.sites[unit, self.moving.column(block, unit)]
+
+    def expected(self, block: int, unit: I32) -> F32:
+        """Return the features of mean spikes of units in a block, ``(n, K, P)``."""
+        return self.moving.weights[unit, self.moving.column(block, unit)]
+
+    def registered(self, block: int, unit: I32, amplitude: F32, features: F32) -> F32:
+        """Return features as they would have been at the reference, on the neighbours of the units' sites there.
+
+        What the template explains is exchanged for the template at the reference; only the rest is interpolated.
+        """
+        moving = self.moving
+        home = moving.home[unit]
+        step = moving.drift.of(block, home)
+        if not step.any():
+            return features
+        share = amplitude[:, None, None]
+        rest = features - share * self.expected(block, unit)
+        moved = moving.drift.mover.features(
+            rest, moving.near, self.main_sites(block, unit), home, -step * moving.drift.step_um
         )
-        later = at + length > stop
-        self._waiting = [(at[later], who[later], size[later])]
-        first = min(int(at[later].min(initial=stop)), stop - length)
-        self._rows = self._rows[max(0, first - self._start) :]
-        self._start = max(self._start, first)
+        moved += share * moving.weights[unit, -moving.drift.lowest]
+        moved[step == 0] = features[step == 0]
+        return moved
 
 
-def followed(trained: TrainedUnits, anchor: Templates, follower: Follower) -> tuple[TrainedUnits, Followed]:
-    """Return units whose templates follow the spikes that were collected.
+class Rests:
+    """What matched spikes show beyond their templates, summed by unit and step, in the order of blocks."""
 
-    Parameters
-    ----------
-    anchor
-        The templates as they were learned: what the leash is fixed to.
-    """
-    told = Followed()
-    weights = trained.templates.weights.copy()
-    change, components = follower.change, trained.templates.basis.components
-    for u, label in enumerate(trained.labels):
-        n = int(follower.counts[u])
-        if n < FEWEST:
-            continue
-        sites = follower.sites[u][follower.sites[u] >= 0]
-        step = np.einsum("sk,ps->kp", change[u][:, : len(sites)], components) * (n / (n + HALF_AT))
-        moved = weights[u].copy()
-        moved[sites] += step
-        why = _refusal(moved, u, anchor.weights[u], weights, trained)
-        if why:
-            told.refused[int(label)] = why
-            continue
-        told.changed[int(label)] = float(np.linalg.norm(step) / np.linalg.norm(weights[u]))
-        weights[u] = moved
-    templates = Templates(weights, trained.templates.basis, trained.templates.geometry)
-    shifted = templates.positions_um - trained.templates.positions_um
-    places = np.asarray(trained.positions_um + shifted, np.float32)
-    return replace(trained, templates=templates, positions_um=places), told
+    def __init__(self, moving: MovingTemplates) -> None:
+        self._moving = moving
+        self._sums = np.zeros(moving.weights.shape, np.float64)
+        self._counts = np.zeros(moving.weights.shape[:2], np.int64)
 
+    def add(self, block: int, unit: I32, rests: F32) -> None:
+        """Add the rests ``(n, K, P)`` of a block's spikes."""
+        moving = self._moving
+        column = moving.column(block, unit)
+        np.add.at(self._sums, (unit, column), rests)
+        np.add.at(self._counts, (unit, column), 1)
 
-def _refusal(moved: F32, u: int, anchor: F32, others: F32, trained: TrainedUnits) -> str:
-    """Return why a unit must not look like ``moved``; "" where it may."""
-    if float((moved.astype(np.float64) ** 2).sum()) < trained.parameters.min_energy:
-        return "too small to be told from noise"
-    if _cosine(moved, anchor) < LEASH:
-        return "too unlike what was learned"
-    for v in range(len(others)):
-        if v != u and (now := _cosine(moved, others[v])) > CAPTURE and now > _cosine(others[u], others[v]):
-            return f"it would look like unit {trained.labels[v]}"
-    return ""
-
-
-def _cosine(a: F32, b: F32) -> float:
-    product = float(np.vdot(a, b))
-    return product / (float(np.linalg.norm(a)) * float(np.linalg.norm(b)) + 1e-12)
+    def corrected(self) -> MovingTemplates:
+        """Return the templates with what was seen added to them."""
+        moving, sums, counts = self._moving, self._sums, self._counts
+        bins = moving.drift.bins
+        apart = (np.arange(bins)[:, None] - np.arange(bins)[None]) * moving.drift.step_um
+        kernel = np.exp(-0.5 * (apart / _SMOOTH_UM) ** 2)
+        weights = moving.weights.copy()
+        channels = moving.reference.weights.shape[1]
+        for u in range(len(weights)):
+            columns = moving.near[moving.sites[u]]
+            dense = np.zeros((bins, channels + 1, weights.shape[3]))
+            dense[np.arange(bins)[:, None], columns] = sums[u]  # -1, none, is the last
+            known = np.zeros((bins, channels + 1))
+            known[np.arange(bins)[:, None], columns] = counts[u][:, None]
+            smooth = np.einsum("bk,kcp->bcp", kernel, dense) / (kernel @ known + _PRIOR_SPIKES)[:, :, None]
+            smooth[:, -1] = 0.0
+            weights[u] += smooth[np.arange(bins)[:, None], columns]
+        home = np.ascontiguousarray(weights[:, -moving.drift.lowest])
+        reference = moving.reference.weights.copy()
+        for u, site in enumerate(moving.home):
+            used = moving.near[site] >= 0
+            reference[u, moving.near[site][used]] = home[u][used]
+        at_home = Templates(reference, moving.reference.basis, moving.reference.geometry)
+        return replace(moving, reference=at_home, weights=weights)

@@ -44,6 +44,15 @@ class Geometry:
         """``(channels, channels)``."""
         return np.asarray(cdist(self.positions_um, self.positions_um), np.float64)
 
+    def along(self) -> npt.NDArray[np.int64]:
+        """Return the order in which sites follow each other along the shanks: near sites lie together in memory."""
+        x, y = self.positions_um.T
+        return np.asarray(np.lexsort((x, y, self.group)), np.int64)
+
+    def take(self, chosen: npt.NDArray[np.int64]) -> Geometry:
+        """Return some sites, in that order."""
+        return Geometry(self.positions_um[chosen], self.group[chosen])
+
     def nearest(self, radius_um: float, most: int) -> I32:
         """Return for each site itself and its neighbours, nearest first: ``(channels, most)``, -1 for none."""
         count = len(self.positions_um)

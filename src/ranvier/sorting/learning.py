@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ranvier.sorting.crew import Crew
+from ranvier.sorting.drift import Drift, find_drift, registered
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.refining import refine
+from ranvier.sorting.reservoir import thin
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import Report, Window, first_templates, gather, learn_shapes
+from ranvier.sorting.training import MOST_SITES, Report, Window, first_templates, gather, learn_shapes
 
 #: Rounds of matching and averaging behind the first clusters; those that may split clusters.
 ROUNDS = (True, False)
@@ -25,21 +27,33 @@ def learn_templates(
     seed: int,
     crew: Crew,
     stage: Callable[[int], Report],
-) -> Templates:
-    """Return the templates of the units in some blocks of a source whose noise is known.
+    *,
+    motion: bool,
+) -> tuple[Templates, Drift | None]:
+    """Return the templates of the units in some blocks of a source whose noise is known, and how its tissue moved.
 
     Parameters
     ----------
     stage
         Gives what each of the ``STAGES`` reports its fraction to.
+    motion
+        Whether to look for motion; where there is some, templates are those at the reference displacement.
     """
     basis = learn_shapes(source, parameters, window, seed, crew)
     spikes = gather(source, parameters, window, basis, blocks, crew, stage(0))
-    templates = first_templates(spikes, source, parameters, basis, seed, crew, stage(1))
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    drift = find_drift(spikes, source, parameters, basis, near, blocks, crew) if motion else None
+    if drift is not None:
+        spikes = registered(spikes, drift, source, near)
+    spikes = thin(spikes, parameters.events_per_site, source.channels)
+    shift_um = None if drift is None else drift.shift_um(spikes.sample, spikes.site, source)
+    templates = first_templates(spikes, source, parameters, basis, seed, crew, stage(1), shift_um)
     for number, split in enumerate(ROUNDS):
         report = stage(2 + number)
         if len(templates):
-            templates = refine(templates, source, parameters, window, blocks, seed, crew, report, split=split)
+            templates = refine(
+                templates, source, parameters, window, blocks, seed, crew, report, split=split, drift=drift
+            )
         else:
             report(1.0)
-    return templates
+    return templates, drift

@@ -8,10 +8,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.dsp.buffers import aligned_empty
 from ranvier.sorting.basis import project
+from ranvier.sorting.local_product import pieces
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.residual_kernels import clean_features
+from ranvier.sorting.residual_kernels import features_at, subtract_others
 from ranvier.sorting.templates import PHASES, Templates, component_overlaps
 
 F32 = npt.NDArray[np.float32]
@@ -21,6 +23,10 @@ I64 = npt.NDArray[np.int64]
 
 #: Smallest and largest share of a template that a spike is.
 AMPLITUDES = (0.4, 2.5)
+#: Rows that are projected at a time: they stay in the cache.
+_STRIP_ROWS = 256
+#: Units that are projected on together.
+_GROUP = 32
 
 
 @dataclass(frozen=True)
@@ -66,10 +72,8 @@ class Matcher:
     guard: int
 
     @cached_property
-    def _flat(self) -> F32:
-        """Return ``(units, P x channels)``, as projected blocks have their columns."""
-        weights = self.templates.weights.transpose(0, 2, 1)
-        return np.ascontiguousarray(weights.reshape(len(self.templates), -1))
+    def _groups(self) -> list[_Group]:
+        return _groups_of(self.templates)
 
     @cached_property
     def _correlated(self) -> F32:
@@ -80,19 +84,10 @@ class Matcher:
         """Gain that a spike of each unit must have, ``(units,)``."""
         return np.clip(0.5 * self.templates.norms, *self.parameters.match_threshold)
 
-    def match(self, white: F32) -> tuple[Matched, F32]:
-        """Explain a block of whitened signal.
-
-        Returns
-        -------
-        matched
-            Of the whole block, its margins included.
-        projected
-            ``(rows, P, channels)``: the block on the components.
-        """
-        projected = project(white, self.templates.basis.components)
-        rows = len(projected)
-        on_templates = np.ascontiguousarray(self._flat @ projected.reshape(rows, -1).T)
+    def match(self, white: F32) -> Matched:
+        """Explain a block of whitened signal: its spikes, those in its margins included."""
+        on_templates = self._on_templates(white)
+        rows = on_templates.shape[1]
         capacity = max(1000, rows // 10 + 20 * len(self.templates))
         row, unit = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
         amplitude, fraction, gain = np.empty((3, capacity), np.float32)
@@ -114,22 +109,36 @@ class Matcher:
             gain,
         )
         order = np.lexsort((unit[:found], row[:found]))
-        return Matched(row[order], unit[order], amplitude[order], fraction[order], gain[order]), projected
+        return Matched(row[order], unit[order], amplitude[order], fraction[order], gain[order])
 
-    def features(self, matched: Matched, projected: F32, near: I32) -> F32:
+    def _on_templates(self, white: F32) -> F32:
+        """Return the projection on each template starting at each sample, ``(units, rows)``."""
+        components = self.templates.basis.components
+        rows = len(white) - components.shape[1] + 1
+        out = aligned_empty((len(self.templates), rows))
+        for first in range(0, rows, _STRIP_ROWS):
+            stop = min(first + _STRIP_ROWS, rows)
+            strip = project(white[first : stop + components.shape[1] - 1], components).transpose(1, 2, 0)
+            for group in self._groups:
+                parts = np.matmul(group.weights, strip[:, group.low : group.high])
+                out[group.units, first:stop] = parts.sum(axis=0)
+        return out
+
+    def features(self, matched: Matched, white: F32, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
 
         Parameters
         ----------
-        near
-            ``(channels, K)``: the sites that are looked at, by the site of a spike's template.
+        columns
+            ``(n, K)``: the sites that are looked at; -1: none.
         """
-        columns = np.ascontiguousarray(near[self.templates.sites[matched.unit]])
-        out = np.empty((len(matched), columns.shape[1], projected.shape[1]), np.float32)
+        components = self.templates.basis.components
+        columns = np.ascontiguousarray(columns)
+        out = np.empty((len(matched), columns.shape[1], len(components)), np.float32)
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
         if len(matched):
-            clean_features(
-                projected,
+            features_at(white, matched.row, columns, components, out)
+            subtract_others(
                 matched.row,
                 step % PHASES,
                 matched.row + step // PHASES,
@@ -141,3 +150,25 @@ class Matcher:
                 out,
             )
         return out
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Units that lie together: their numbers, the channels ``[low, high)`` that they have, ``(P, units, channels)``."""
+
+    units: I64
+    low: int
+    high: int
+    weights: F32
+
+
+def _groups_of(templates: Templates) -> list[_Group]:
+    """Cut the units into groups that are seen on few channels each, in the order of their sites."""
+    seen = (templates.weights != 0).any(axis=2)
+    order = np.argsort(templates.sites, kind="stable")
+    groups = []
+    for piece in pieces(seen[order].T, _GROUP):
+        units = order[piece.first : piece.stop]
+        weights = templates.weights[units, piece.low : piece.high].transpose(2, 0, 1)
+        groups.append(_Group(units, piece.low, piece.high, np.ascontiguousarray(weights)))
+    return groups

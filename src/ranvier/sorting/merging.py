@@ -1,10 +1,9 @@
 """Which units are parts of one neuron: alike in shape, near each other, and never firing within a refractory period.
 
 Stage S8. Pairs are taken from the most alike to the least; a merged unit takes part in what follows with its summed
-template and joined train. Three proofs are asked for: the templates differ by little at the best lag (normalised
+template and joined train. Two proofs are asked for: the templates differ by little at the best lag (normalised
 absolute difference, as the ``l1`` distance of SpikeInterface's auto-merge, Garcia et al. 2026), the cross-correlogram
-is refractory (see :mod:`ranvier.sorting.correlograms`), and, where features are given, their projection on the axis
-between the two clusters has a single mode (ISO-CUT).
+is refractory (see :mod:`ranvier.sorting.correlograms`); where it has too few pairs to judge, other evidence counts.
 """
 
 from __future__ import annotations
@@ -22,8 +21,10 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-#: ``unimodal(units_a, units_b) -> bool``: whether the spikes of two groups of units form one cloud.
-Unimodal = Callable[[tuple[int, ...], tuple[int, ...]], bool]
+#: A unit, and the samples that its times are moved by.
+Part = tuple[int, int]
+#: ``one_cloud(parts_a, parts_b) -> bool``: whether the spikes of two groups of units form one cloud.
+OneCloud = Callable[[list[Part], list[Part]], bool]
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def merge_units(
     sampling_rate_hz: float,
     limits: MergeLimits | None = None,
     *,
-    unimodal: Unimodal | None = None,
+    one_cloud: OneCloud | None = None,
 ) -> Merged:
     """Decide which units are parts of one neuron.
 
@@ -133,10 +134,11 @@ def merge_units(
         ``(units, 2)``.
     sampling_rate_hz
         Of templates and trains.
-    unimodal
-        Asked last, with the units that either side consists of.
+    one_cloud
+        Asked where a correlogram has too few pairs to judge, with the units that either side consists of; without it
+        such units stay apart.
     """
-    state = _Merging(templates, trains, positions_um, sampling_rate_hz, limits or MergeLimits(), unimodal)
+    state = _Merging(templates, trains, positions_um, sampling_rate_hz, limits or MergeLimits(), one_cloud)
     state.run()
     return state.merged
 
@@ -149,13 +151,13 @@ class _Merging:
         positions_um: F64,
         rate: float,
         limits: MergeLimits,
-        unimodal: Unimodal | None,
+        one_cloud: OneCloud | None,
     ) -> None:
         self.templates = templates.copy()
         self.trains = list(trains)
         self.positions = np.array(positions_um, np.float64)
         self.weights = np.array([len(train) for train in trains], np.float64)
-        self.rate, self.limits, self.unimodal = rate, limits, unimodal
+        self.rate, self.limits, self.one_cloud = rate, limits, one_cloud
         self.most_lag = round(limits.lag_ms * 1e-3 * rate)
         self.parts: list[tuple[int, ...]] = [(u,) for u in range(len(trains))]
         count = len(trains)
@@ -194,12 +196,17 @@ class _Merging:
         limits = self.limits
         tested = cross_refractory(self.trains[first], self.trains[second] + shift, self.rate)
         proven = tested.ratio <= limits.ratio and tested.p_value <= limits.p_value
-        if not proven and (tested.is_independent(limits.ratio) or difference > limits.difference_without_proof):
-            return
-        if self.unimodal is not None and not self.unimodal(self.parts[first], self.parts[second]):
-            return
+        if not proven:
+            if tested.is_independent(limits.ratio):
+                return
+            alike = difference <= limits.difference_without_proof
+            if not alike and not (self.one_cloud and self.one_cloud(self._parts(first), self._parts(second, shift))):
+                return
         self.merged.decisions.append(Merge(first, second, shift, difference, tested.ratio, tested.expected))
         self._join(first, second, shift)
+
+    def _parts(self, unit: int, shift: int = 0) -> list[Part]:
+        return [(u, int(self.merged.shift[u]) + shift) for u in self.parts[unit]]
 
     def _join(self, kept: int, absorbed: int, shift: int) -> None:
         members = list(self.parts[absorbed])

@@ -11,6 +11,7 @@ and Windolf et al. 2025 (DREDge, Nat. Methods); pictures of depth and log amplit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ _AMPLITUDE_BINS = 20
 #: Pairs of time bins whose pictures are less alike say nothing of the motion.
 _LEAST_LIKENESS = 0.1
 _ROBUST_ROUNDS = 5
+#: Time bins that are compared with others at once.
+_STRETCH = 128
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,15 @@ class Motion:
         return float(np.ptp(self.shift_um)) if len(self.shift_um) else 0.0
 
 
+class Pairs(NamedTuple):
+    """Pairs of time bins: which, the shift between them in depth bins, how alike they are after it."""
+
+    first: I64
+    second: I64
+    shift: F64
+    likeness: F64
+
+
 def estimate_motion(
     time_sec: F64,
     depth_um: F64,
@@ -119,15 +131,14 @@ def estimate_motion(
         return still
     horizon = max(1, min(bins - 1, round(p.horizon_sec * bins / duration_sec)))
     most = min(round(p.most_um / p.depth_bin_um), pictures.shape[1] - 2)
-    shifts, likeness = _pairwise(pictures, most, horizon)
-    usable = counts >= p.least_spikes
-    first, second = np.nonzero(np.triu(likeness > _LEAST_LIKENESS, 1) & usable[:, None] & usable[None])
-    if not len(first):
+    pairs = _pairwise(pictures, most, horizon, counts >= p.least_spikes)
+    if not len(pairs.first):
         return still
-    weights = (likeness[first, second] - _LEAST_LIKENESS) ** 2
-    course = _agree(bins, first, second, shifts[first, second], weights, p.smoothness) * p.depth_bin_um
-    alike = np.bincount(first, likeness[first, second], bins) + np.bincount(second, likeness[first, second], bins)
-    number = np.bincount(first, minlength=bins) + np.bincount(second, minlength=bins)
+    weights = (pairs.likeness - _LEAST_LIKENESS) ** 2
+    course = _agree(bins, pairs.first, pairs.second, pairs.shift, weights, p.smoothness) * p.depth_bin_um
+    ends = np.concatenate([pairs.first, pairs.second])
+    number = np.bincount(ends, minlength=bins)
+    alike = np.bincount(ends, np.concatenate([pairs.likeness, pairs.likeness]), bins)
     return Motion(centres, course - np.median(course), alike / np.maximum(number, 1))
 
 
@@ -151,33 +162,46 @@ def _pictures(
     return pictures, np.bincount(row, minlength=bins)
 
 
-def _pairwise(pictures: F32, most: int, horizon: int) -> tuple[F64, F64]:
-    """Return for each pair of time bins (row before column) the best shift in depth bins and the likeness there.
+def _pairwise(pictures: F32, most: int, horizon: int, usable: npt.NDArray[np.bool_]) -> Pairs:
+    """Return the best shift of each pair of usable time bins at most ``horizon`` apart, and how alike they are there.
 
-    ``shift[i, j]`` is how much farther along the depth axis j's picture lies than i's.
+    The shift of a pair is how much farther along the depth axis the second's picture lies than the first's. Worked
+    through in stretches of the first bin, so that memory grows with the horizon, not with the recording.
     """
     bins, depths, sizes = pictures.shape
     centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
-    padded = np.zeros((bins, depths + 2 * most, sizes), np.float32)
-    padded[:, most : most + depths] = centred
-    flat = centred.reshape(bins, -1)
-    norm = np.sqrt((flat.astype(np.float64) ** 2).sum(axis=1)) + 1e-9
-    products = np.full((2 * most + 1, bins, bins), -np.inf, np.float32)
-    near = np.abs(np.arange(bins)[:, None] - np.arange(bins)[None]) <= horizon
-    for k in range(2 * most + 1):
-        moved = np.ascontiguousarray(padded[:, k : k + depths]).reshape(bins, -1)  # what lies k - most deeper
-        products[k] = np.where(near, flat @ moved.T, -np.inf)
+    norm = np.sqrt((centred.astype(np.float64) ** 2).sum(axis=(1, 2))) + 1e-9
+    found = []
+    for low in range(0, bins, _STRETCH):
+        high, end = min(low + _STRETCH, bins), min(low + _STRETCH + horizon, bins)
+        flat = centred[low:high].reshape(high - low, -1)
+        padded = np.zeros((end - low, depths + 2 * most, sizes), np.float32)
+        padded[:, most : most + depths] = centred[low:end]
+        products = np.empty((2 * most + 1, high - low, end - low), np.float32)
+        for k in range(2 * most + 1):  # what lies k - most deeper
+            products[k] = flat @ np.ascontiguousarray(padded[:, k : k + depths]).reshape(end - low, -1).T
+        shifts, peak = _peaks(products, most)
+        likeness = peak / (norm[low:high, None] * norm[None, low:end])
+        apart = np.arange(end - low)[None] - np.arange(high - low)[:, None]
+        fine = (apart > 0) & (apart <= horizon) & (likeness > _LEAST_LIKENESS)
+        fine &= usable[low:high, None] & usable[None, low:end]
+        first, second = np.nonzero(fine)
+        found.append(Pairs(first + low, second + low, shifts[fine], likeness[fine]))
+    return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _peaks(products: F32, most: int) -> tuple[F64, F64]:
+    """Return where products are largest over their first axis, between its entries, and how large."""
     best = products.argmax(axis=0)
     inner = np.clip(best, 1, 2 * most - 1)
-    left, peak, right = (
+    left, here, right = (
         np.take_along_axis(products, (inner + d)[None], axis=0)[0].astype(np.float64) for d in (-1, 0, 1)
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        bend = left - 2.0 * peak + right
+        bend = left - 2.0 * here + right
         offset = np.where(bend < 0, 0.5 * (left - right) / bend, 0.0)
-        likeness = products.max(axis=0) / (norm[:, None] * norm[None])
     offset = np.where((best == inner) & np.isfinite(offset), np.clip(offset, -0.5, 0.5), 0.0)
-    return best - most + offset, np.where(near, likeness, 0.0)
+    return best - most + offset, products.max(axis=0).astype(np.float64)
 
 
 def _agree(bins: int, first: I64, second: I64, shifts: F64, weights: F64, smoothness: float) -> F64:

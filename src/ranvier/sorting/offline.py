@@ -16,10 +16,12 @@ from ranvier.exceptions import DataProcessingError, JobCancelledError
 from ranvier.models.spikesorter import SpikeSorterPhase
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.crew import Crew, crew
+from ranvier.sorting.drift import Drift
+from ranvier.sorting.following import Follower, MovingTemplates
 from ranvier.sorting.learning import learn_templates
-from ranvier.sorting.matching import Matcher
+from ranvier.sorting.motion import Motion
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.refining import Block, match_block
+from ranvier.sorting.refining import Block, Still, follow, match_block
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, Window, join_units
@@ -41,6 +43,7 @@ _STAGES = (
     (SpikeSorterPhase.TRAINING, 0.3, 0.2),
     (SpikeSorterPhase.TRAINING, 0.5, 0.2),
 )
+_FOLLOWING = (SpikeSorterPhase.TRAINING, 0.7, 0.1)
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
 
@@ -73,6 +76,10 @@ class SortedUnits:
         Columns of the recording that were sorted, the channels of the templates.
     parameters, seed, filters
         What it was sorted with.
+    motion
+        How the tissue moved, by shank (in the order in which the columns meet them), against the reference: a
+        displacement near its median. Positions, templates and SNR are those at the reference. Empty where no shank
+        moved enough to matter: then templates stood still.
     """
 
     sample_index: I64
@@ -88,6 +95,7 @@ class SortedUnits:
     parameters: SorterParameters
     seed: int
     filters: tuple[dict[str, object], ...] = field(default=())
+    motion: tuple[Motion, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.site)
@@ -152,9 +160,11 @@ def sort_recording(
         return report
 
     with crew(workers, check) as team:
-        templates = _learn(source, p, window, seed, team, reporter)
-        blocks = _match_all(templates, source, p, window, team, reporter(SpikeSorterPhase.SORTING, 0.7, 0.3))
-        return _finish(templates, blocks, source, p, window, seed, team)
+        learned = _learn(source, p, window, seed, team, reporter)
+        begin = 0.7 if isinstance(learned, Templates) else sum(_FOLLOWING[1:])
+        report = reporter(SpikeSorterPhase.SORTING, begin, 1.0 - begin)
+        blocks = _match_all(learned, source, p, window, team, report)
+        return _finish(learned, blocks, source, p, window, seed, team)
 
 
 Reporter = Callable[[SpikeSorterPhase, float, float], Callable[[float], None]]
@@ -162,54 +172,78 @@ Reporter = Callable[[SpikeSorterPhase, float, float], Callable[[float], None]]
 
 def _learn(
     source: SortSource, p: SorterParameters, window: Window, seed: int, team: Crew, reporter: Reporter
-) -> Templates:
-    """Return the templates of the recording's units."""
-    noise = source.learn_noise()
+) -> Templates | MovingTemplates:
+    """Return the templates of the recording's units, moving ones where the tissue moves."""
+    noise = source.learn_noise(team)
     if not np.isfinite(noise.noise_uv).any():
         raise DataProcessingError("every channel to sort is silent (constant, or without finite samples)")
     learned = [int(k) for k in spread(source.blocks, max(1, round(p.train_sec / p.block_sec)))]
-    return learn_templates(source, p, window, learned, seed, team, lambda number: reporter(*_STAGES[number]))
+    templates, drift = learn_templates(
+        source, p, window, learned, seed, team, lambda number: reporter(*_STAGES[number]), motion=p.motion
+    )
+    if drift is None or not len(templates):
+        return templates
+    return follow(templates, drift, source, p, window, learned, team, reporter(*_FOLLOWING))
 
 
 def _match_all(
-    templates: Templates,
+    learned: Templates | MovingTemplates,
     source: SortSource,
     p: SorterParameters,
     window: Window,
     team: Crew,
     report: Callable[[float], None],
 ) -> list[Block]:
-    if not len(templates):
+    view = Still(learned, p, window.half) if isinstance(learned, Templates) else Follower(learned, p, window.half)
+    if not len(learned):
         report(1.0)
         return []
     near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
-    matcher = Matcher(templates, p, window.half)
     done = []
-    for part in team.map(lambda block: match_block(matcher, source, window, near, block), range(source.blocks)):
+    for part in team.map(lambda block: match_block(view, source, window, near, block), range(source.blocks)):
         done.append(part)
         report(len(done) / source.blocks)
     return done
 
 
-def average_waveforms(source: SortSource, window: Window, sample: I64, unit: I32, units: int, team: Crew) -> F32:
+def average_waveforms(
+    source: SortSource,
+    window: Window,
+    sample: I64,
+    unit: I32,
+    group: I32,
+    team: Crew,
+    drift: Drift | None = None,
+) -> F32:
     """Return mean waveforms in uV of filtered signals, ``(units, samples, channels)``, from blocks spread evenly.
 
-    A unit that fired in none of those blocks has NaN there.
+    A unit that fired in none of those blocks has NaN there. Where the tissue moves, spikes count where it is at most
+    one step from its reference, in blocks spread evenly over those.
+
+    Parameters
+    ----------
+    group
+        ``(units,)``: shank of each unit.
     """
-    offsets = np.arange(-window.before, window.after + 1)
+    offsets, units = np.arange(-window.before, window.after + 1), len(group)
+    shanks = int(source.geometry.group.max()) + 1
+    at_home = np.ones((source.blocks, shanks), np.bool_) if drift is None else np.abs(drift.steps) <= 1
+    chosen = {int(k) for shank in at_home.T for k in np.flatnonzero(shank)[spread(int(shank.sum()), _WAVEFORM_BLOCKS)]}
 
     def one(block: int) -> tuple[F64, I64]:
         first, last = source.bounds(block)
         low, high = np.searchsorted(sample, [first, last])
         filtered = source.filtered(block)
         sums, counts = np.zeros((units, len(offsets), source.channels)), np.zeros(units, np.int64)
+        here = at_home[block][group]
         for t, u in zip(sample[low:high] - first + source.margin, unit[low:high], strict=True):
-            sums[u] += filtered[t + offsets]
-            counts[u] += 1
+            if here[u]:
+                sums[u] += filtered[t + offsets]
+                counts[u] += 1
         return sums, counts
 
     total, number = np.zeros((units, len(offsets), source.channels)), np.zeros(units, np.int64)
-    for sums, counts in team.map(one, [int(k) for k in spread(source.blocks, _WAVEFORM_BLOCKS)]):
+    for sums, counts in team.map(one, sorted(chosen)):
         total += sums
         number += counts
     with np.errstate(invalid="ignore"):
@@ -217,7 +251,7 @@ def average_waveforms(source: SortSource, window: Window, sample: I64, unit: I32
 
 
 def _finish(
-    templates: Templates,
+    learned: Templates | MovingTemplates,
     blocks: list[Block],
     source: SortSource,
     p: SorterParameters,
@@ -226,6 +260,7 @@ def _finish(
     team: Crew,
 ) -> SortedUnits:
     """Merge once more with all spikes in view, number the units by depth, and describe them."""
+    templates = learned if isinstance(learned, Templates) else learned.reference
     count = len(templates)
     sample = np.concatenate([b.sample for b in blocks]) if blocks else np.empty(0, np.int64)
     unit = np.concatenate([b.unit for b in blocks]) if blocks else np.empty(0, np.int32)
@@ -243,7 +278,12 @@ def _finish(
     unit = number[unit]
     by_time = np.lexsort((unit, sample))
     final = joined.take(order)
-    waveforms = average_waveforms(source, window, sample[by_time], unit[by_time], len(final), team)
+    drift = None if isinstance(learned, Templates) else learned.drift
+    group = source.geometry.group[final.sites]
+    waveforms = average_waveforms(source, window, sample[by_time], unit[by_time], group, team, drift)
+    if drift is not None:  # units that are silent where the tissue is at its reference
+        silent = np.isnan(waveforms).any(axis=(1, 2))
+        waveforms[silent] = source.noise.in_microvolts(final.waveforms[silent])
     with np.errstate(invalid="ignore"):
         snr = np.nan_to_num(-waveforms.min(axis=1) / source.noise.noise_uv)
     best = snr.argmax(axis=1) if len(final) else np.empty(0, np.int64)
@@ -257,10 +297,11 @@ def _finish(
         site=source.columns[best],
         position_um=positions,
         snr=np.asarray(snr[np.arange(len(final)), best], np.float64),
-        templates_uv=waveforms,
+        templates_uv=np.ascontiguousarray(waveforms[:, :, source.as_asked]),
         before=window.before,
-        columns=source.columns,
+        columns=source.columns[source.as_asked],
         parameters=p,
         seed=seed,
         filters=tuple(operation.describe() for operation in source.operations),
+        motion=() if drift is None else drift.motions,
     )

@@ -20,11 +20,11 @@ from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.sorting.event_finder import EventFinder, FinderSettings
 from ranvier.sorting.event_kernels import absorb_events, explain_events
-from ranvier.sorting.following import Follower
 from ranvier.sorting.snippets import SignalTail
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.tape import TrainingTape
+from ranvier.sorting.tracking import Follower
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.unit_statistics import UnitStatistics
 
@@ -139,7 +139,7 @@ class OnlineSorter:
     def use(self, trained: TrainedUnits | None, *, follow: bool = False) -> None:
         """Give spikes to other units from the next block on; spikes that are told keep their labels.
 
-        With ``follow`` it is collected how they change (see :mod:`ranvier.sorting.following`).
+        With ``follow`` it is collected how they change (see :mod:`ranvier.sorting.tracking`).
         """
         before = self._matcher
         if before is not None and trained is not None and _same_signal(before.trained, trained):

@@ -60,6 +60,12 @@ class SorterParameters:
         Templates that differ by more are never merged (see ``MergeLimits``).
     block_sec
         Length of the blocks that the recording is worked through in.
+    motion
+        Whether templates of recordings follow the tissue along each shank (rigid motion; streams are not followed).
+    motion_bin_sec
+        Time bins that motion is told in.
+    least_motion_um
+        A shank whose motion has a smaller range stands still: its templates do not move.
     """
 
     band_hz: tuple[float, float] | None = (300.0, 6000.0)
@@ -87,9 +93,12 @@ class SorterParameters:
     amplitude_sd: float = 0.15
     merge_difference: float = 0.40
     block_sec: float = 1.0
+    motion: bool = True
+    motion_bin_sec: float = 2.0
+    least_motion_um: float = 5.0
 
     def __post_init__(self) -> None:
-        other = {"band_hz", "reference", "clusterer", "match_threshold"}
+        other = {"band_hz", "reference", "clusterer", "match_threshold", "motion"}
         positive = {f.name for f in fields(self)} - other
         for name in sorted(positive):
             if not getattr(self, name) > 0:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.clouds import Clouds, detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
+from ranvier.sorting.drift import Drift
+from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource
-from ranvier.sorting.templates import Templates, on_sites
+from ranvier.sorting.templates import Templates, component_overlaps, on_sites
 from ranvier.sorting.training import MOST_SITES, Report, Window, is_unit, join_units
 
 F32 = npt.NDArray[np.float32]
@@ -36,15 +39,34 @@ class Block:
     features: F32  # (spikes, K, P) where asked for, else empty
 
 
+class Still:
+    """One matcher for all blocks: the tissue stands still."""
+
+    def __init__(self, templates: Templates, parameters: SorterParameters, guard: int) -> None:
+        self._matcher = Matcher(templates, parameters, guard)
+
+    def matcher(self, block: int) -> Matcher:
+        """Return the matcher of a block."""
+        return self._matcher
+
+    def main_sites(self, block: int, unit: I32) -> I32:
+        """Return where spikes of units are seen in a block."""
+        return self._matcher.templates.sites[unit]
+
+
 def match_block(
-    matcher: Matcher, source: SortSource, window: Window, near: I32, block: int, *, features: bool = False
+    view: Still | Follower, source: SortSource, window: Window, near: I32, block: int, *, features: bool = False
 ) -> Block:
-    """Match one block; on request with the clean features of its spikes."""
-    matched, projected = matcher.match(source.white(block))
+    """Match one block; on request with the clean features of its spikes, as they are seen in that block."""
+    matcher = view.matcher(block)
+    white = source.white(block)
+    matched = matcher.match(white)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     inside = (sample >= first) & (sample < last)
-    clean = matcher.features(matched, projected, near)[inside] if features else np.zeros((0, 0, 0), np.float32)
+    clean = np.zeros((0, 0, 0), np.float32)
+    if features:
+        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[inside]
     return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], clean)
 
 
@@ -59,14 +81,23 @@ def refine(
     report: Report,
     *,
     split: bool,
+    drift: Drift | None = None,
 ) -> Templates:
-    """Return better templates: matched on some blocks, averaged, split where two clouds show, merged."""
+    """Return better templates: matched on some blocks, averaged, split where two clouds show, merged.
+
+    Where the tissue moves, templates are those at its reference displacement.
+    """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    matcher = Matcher(templates, parameters, window.half)
+    view: Still | Follower = Still(templates, parameters, window.half)
+    if drift is not None:
+        view = Follower(moved_templates(templates, drift, near), parameters, window.half)
     parts: list[Block] = []
 
     def one(block: int) -> Block:
-        return match_block(matcher, source, window, near, block, features=True)
+        part = match_block(view, source, window, near, block, features=True)
+        if isinstance(view, Still):
+            return part
+        return replace(part, features=view.registered(block, part.unit, part.amplitude, part.features))
 
     for k, part in enumerate(crew.map(one, blocks)):
         parts.append(part)
@@ -74,12 +105,46 @@ def refine(
     unit = np.concatenate([p.unit for p in parts])
     sample = np.concatenate([p.sample for p in parts])
     features = np.concatenate([p.features for p in parts])
-    made, trains = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, split=split)
+    shift_um = None if drift is None else drift.shift_um(sample, templates.sites[unit], source)
+    made, trains, members = _averages(
+        templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split
+    )
     learned_sec = len(blocks) * parameters.block_sec
     enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in trains], np.bool_)
     locked = shadows(trains, made.norms, made.positions_um, float(source.fs))
     kept = np.flatnonzero(enough & ~locked & is_unit(made, source, parameters))
-    return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
+    one_cloud = None
+    if shift_um is not None:
+        sites = [int(templates.sites[unit[m[0]]]) if len(m) else 0 for m in members]
+        correlated = component_overlaps(templates.basis.components)
+        clouds = Clouds(features, shift_um, members, sites, near, source.geometry, correlated, parameters)
+        one_cloud = clouds.take(kept).are_one
+    return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs), one_cloud)[0]
+
+
+def follow(
+    templates: Templates,
+    drift: Drift,
+    source: SortSource,
+    parameters: SorterParameters,
+    window: Window,
+    blocks: list[int],
+    crew: Crew,
+    report: Report,
+) -> MovingTemplates:
+    """Return templates at every displacement, measured on the spikes matched in some blocks."""
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+    rests = Rests(view.moving)
+
+    def one(block: int) -> Block:
+        part = match_block(view, source, window, near, block, features=True)
+        return replace(part, features=part.features - view.expected(block, part.unit))
+
+    for k, (block, part) in enumerate(zip(blocks, crew.map(one, blocks), strict=True)):
+        rests.add(block, part.unit, part.features)
+        report((k + 1) / len(blocks))
+    return rests.corrected()
 
 
 def _averages(
@@ -92,9 +157,10 @@ def _averages(
     features: F32,
     seed: int,
     crew: Crew,
+    shift_um: F64 | None,
     *,
     split: bool,
-) -> tuple[Templates, list[I64]]:
+) -> tuple[Templates, list[I64], list[I64]]:
     order = np.argsort(unit, kind="stable")
     bounds = np.searchsorted(unit[order], np.arange(len(templates) + 1))
     radius = parameters.neighbor_radius_um
@@ -108,18 +174,21 @@ def _averages(
         if split and len(own) >= 2 * parameters.min_cluster:
             inner = (near[site] >= 0) & (source.geometry.distance_um[site, near[site]] <= radius)
             flat = np.ascontiguousarray(features[own][:, inner].reshape(len(own), -1))
+            if shift_um is not None:
+                flat = detrended(flat, shift_um[own])
             labels = cluster_site(flat, parameters, np.random.SeedSequence(seed, spawn_key=(3, u)))
         made = []
         for label in range(int(labels.max()) + 1):
             members = own[labels == label]
             if len(members) >= parameters.min_cluster or label == 0:
-                made.append((site, features[members].mean(axis=0), sample[members]))
+                made.append((site, features[members].mean(axis=0), members))
         return made
 
-    sites, means, trains = [], [], []
+    sites, means, groups = [], [], []
     for parts in crew.map(one, range(len(templates))):
-        for site, mean, train in parts:
+        for site, mean, members in parts:
             sites.append(site)
             means.append(mean)
-            trains.append(np.sort(train))
-    return on_sites(sites, means, near, templates.basis, templates.geometry), trains
+            groups.append(members)
+    trains = [np.sort(sample[members]) for members in groups]
+    return on_sites(sites, means, near, templates.basis, templates.geometry), trains, groups

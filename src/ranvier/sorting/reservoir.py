@@ -47,24 +47,6 @@ def join(parts: list[Spikes]) -> Spikes:
     )
 
 
-def features_at(projected: F32, rows: I64, sites: I32, near: I32) -> F32:
-    """Gather features from a projected block.
-
-    Parameters
-    ----------
-    projected
-        ``(samples, P, channels)``.
-    rows, sites
-        ``(n,)``.
-    near
-        ``(channels, K)``; -1 where a site has fewer neighbours: those features are 0.
-    """
-    columns = near[sites]
-    gathered = projected[rows[:, None], :, np.maximum(columns, 0)]
-    gathered[columns < 0] = 0.0
-    return gathered
-
-
 def thin(spikes: Spikes, most: int, channels: int) -> Spikes:
     """Keep at most ``most`` spikes of each site, spread evenly over those there are."""
     return spikes.take(thin_indices(spikes.site, most, channels))

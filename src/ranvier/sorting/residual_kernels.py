@@ -1,4 +1,4 @@
-"""Features of a spike without the other spikes that overlap it."""
+"""Features of spikes: their waveforms on the components, without the other spikes that overlap them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,62 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 
-def clean_features_reference(
-    projected: F32,
-    rows: I64,
-    phase: I64,
-    at: I64,
-    units: I32,
-    scale: F32,
-    weights: F32,
-    correlated: F32,
-    columns: I32,
-    out: F32,
+def features_at_reference(white: F32, rows: I64, columns: I32, components: F32, out: F32) -> None:
+    """Define :func:`features_at`."""
+    length = components.shape[1]
+    for i, row in enumerate(rows):
+        used = columns[i] >= 0
+        out[i] = 0.0
+        out[i, used] = (components @ white[row : row + length][:, columns[i, used]]).T
+
+
+@kernel(
+    "void(Array(float32, 2, 'C', readonly=True), int64[::1], int32[:,::1], Array(float32, 2, 'C', readonly=True),"
+    " float32[:,:,::1])",
+    reference=features_at_reference,
+)
+def features_at(white: F32, rows: I64, columns: I32, components: F32, out: F32) -> None:
+    """Write the inner products of components with the signal on some sites.
+
+    Parameters
+    ----------
+    white
+        ``(samples, channels)``.
+    rows
+        ``(n,)``: where the components begin; they lie within the signal.
+    columns
+        ``(n, K)``: the sites of each; -1: none, the features are 0.
+    components
+        ``(P, length)``.
+    out
+        ``(n, K, P)``, written.
+    """
+    parts, length = components.shape
+    near = columns.shape[1]
+    held, total = np.empty(near, np.float32), np.empty((parts, near), np.float32)
+    for i in range(rows.shape[0]):
+        total[:] = np.float32(0.0)
+        for s in range(length):
+            row = white[rows[i] + s]
+            for k in range(near):
+                c = columns[i, k]
+                held[k] = row[c] if c >= 0 else np.float32(0.0)
+            for p in range(parts):
+                weight, sums = components[p, s], total[p]
+                for k in range(near):
+                    sums[k] += weight * held[k]
+        for k in range(near):
+            for p in range(parts):
+                out[i, k, p] = total[p, k]
+
+
+def subtract_others_reference(
+    rows: I64, phase: I64, at: I64, units: I32, scale: F32, weights: F32, correlated: F32, columns: I32, out: F32
 ) -> None:
-    """Define :func:`clean_features`."""
+    """Define :func:`subtract_others`."""
     samples = (correlated.shape[1] + 1) // 2
     for i in range(len(rows)):
         kept = columns[i] >= 0
-        out[i] = 0.0
-        out[i, kept] = projected[rows[i]][:, columns[i, kept]].T
         for j in range(len(rows)):
             lag = rows[i] - at[j]
             if j == i or abs(lag) >= samples:
@@ -39,28 +77,17 @@ def clean_features_reference(
 
 
 @kernel(
-    "void(float32[:,:,::1], int64[::1], int64[::1], int64[::1], int32[::1], float32[::1], float32[:,:,::1],"
+    "void(int64[::1], int64[::1], int64[::1], int32[::1], float32[::1], float32[:,:,::1],"
     " float32[:,:,:,::1], int32[:,::1], float32[:,:,::1])",
-    reference=clean_features_reference,
+    reference=subtract_others_reference,
 )
-def clean_features(
-    projected: F32,
-    rows: I64,
-    phase: I64,
-    at: I64,
-    units: I32,
-    scale: F32,
-    weights: F32,
-    correlated: F32,
-    columns: I32,
-    out: F32,
+def subtract_others(
+    rows: I64, phase: I64, at: I64, units: I32, scale: F32, weights: F32, correlated: F32, columns: I32, out: F32
 ) -> None:
-    """Write the features of spikes after all others were subtracted.
+    """Subtract from the features of each spike what all other spikes put there.
 
     Parameters
     ----------
-    projected
-        ``(samples, P, channels)``: the block on the components.
     rows
         ``(n,)``, sorted: where each spike is looked at.
     phase, at, units, scale
@@ -72,16 +99,12 @@ def clean_features(
     columns
         ``(n, K)``: the sites of each spike's features; -1: none.
     out
-        ``(n, K, P)``, written.
+        ``(n, K, P)``, the features, written back.
     """
     samples = (correlated.shape[1] + 1) // 2
-    parts = projected.shape[1]
+    parts = out.shape[2]
     start = 0
     for i in range(rows.shape[0]):
-        for k in range(columns.shape[1]):
-            c = columns[i, k]
-            for q in range(parts):
-                out[i, k, q] = projected[rows[i], q, c] if c >= 0 else np.float32(0.0)
         while rows[start] < rows[i] - samples - 1:
             start += 1
         j = start

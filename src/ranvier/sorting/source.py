@@ -6,20 +6,23 @@ the same for any number of workers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.operations import BandPass, CommonAverageReference, Operation
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import ConfigurationError, DatasetError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.recording import Recording
+from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry, geometry_of
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.whitening import Whitening, measure_noise
+from ranvier.sorting.whitening import EVERY, Whitening, measure_noise
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -28,6 +31,8 @@ I64 = npt.NDArray[np.int64]
 REFERENCE_CHANNELS = 16
 #: Blocks that the noise is measured on, at most, spread evenly.
 _NOISE_BLOCKS = 20
+#: Rows that are filtered and whitened at a time.
+_STRIP_ROWS = 1024
 
 
 class SortSource:
@@ -45,6 +50,13 @@ class SortSource:
         Sample counters; the whole recording where None.
     margin
         Samples that blocks overlap at either side.
+
+    Attributes
+    ----------
+    columns
+        Columns of the recording in the order in which the sorter has them: along the shanks.
+    as_asked
+        What brings channels into the order in which they were asked for: ``signal[:, as_asked]``.
     """
 
     def __init__(
@@ -66,6 +78,9 @@ class SortSource:
         if not np.isin(self.columns, amplifiers).all():
             raise ConfigurationError("only amplifier channels can be sorted")
         self.fs: Fraction = recording.fs
+        order = geometry_of(recording.channels, self.columns).along()
+        self.columns = self.columns[order]
+        self.as_asked = np.argsort(order)
         self.geometry: Geometry = geometry_of(recording.channels, self.columns)
         self.start = recording.start if start is None else max(start, recording.start)
         self.stop = recording.stop if stop is None else min(stop, recording.stop)
@@ -99,20 +114,36 @@ class SortSource:
 
     def filtered(self, block: int) -> F32:
         """Return a block with margins in uV, ``(rows + 2 margins, channels)``; 0 outside and where samples miss."""
-        first, last = self.bounds(block)
-        low, high = first - self.margin, last + self.margin
-        out = np.zeros((high - low, self.channels), np.float32)
-        a, b = max(low, self.start), min(high, self.stop)
-        read = self._recording.read(a, b, self.columns)
-        out[read.start - low : read.stop - low] = read.samples
-        np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        out = self._memory(block)
+        for row, strip in self._strips(block):
+            out[row : row + len(strip)] = strip
         return out
 
-    def learn_noise(self) -> Whitening:
+    def _memory(self, block: int) -> F32:
+        first, last = self.bounds(block)
+        return aligned_empty((last - first + 2 * self.margin, self.channels))
+
+    def _strips(self, block: int) -> Iterator[tuple[int, F32]]:
+        """Yield all rows of a block with margins, a few at a time, so that they stay in the cache."""
+        first, last = self.bounds(block)
+        low, high = first - self.margin, last + self.margin
+        at = low
+        for piece in self._recording.blocks(_STRIP_ROWS, max(low, self.start), min(high, self.stop)):
+            if piece.start > at:
+                yield at - low, np.zeros((piece.start - at, self.channels), np.float32)
+            strip = piece.samples.take(self.columns, axis=1, mode="clip")
+            if not np.isfinite(strip.sum()):
+                np.nan_to_num(strip, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+            yield piece.start - low, strip
+            at = piece.stop
+        if at < high:
+            yield at - low, np.zeros((high - at, self.channels), np.float32)
+
+    def learn_noise(self, crew: Crew) -> Whitening:
         """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
-        chosen = spread(self.blocks, _NOISE_BLOCKS)
-        inner = slice(self.margin, -self.margin or None)
-        self.whitening = measure_noise((self.filtered(int(k))[inner] for k in chosen), self.geometry)
+        chosen = [int(k) for k in spread(self.blocks, _NOISE_BLOCKS)]
+        inner = slice(self.margin, -self.margin or None, EVERY)
+        self.whitening = measure_noise(crew.map(lambda k: self.filtered(k)[inner].copy(), chosen), self.geometry)
         return self.whitening
 
     @property
@@ -124,7 +155,11 @@ class SortSource:
 
     def white(self, block: int) -> F32:
         """Return a block with margins in units of the noise, ``(rows + 2 margins, channels)``."""
-        return self.filtered(block) @ self.noise.matrix
+        product = self.noise.product
+        out = self._memory(block)
+        for row, strip in self._strips(block):
+            product.into(strip, out[row : row + len(strip)])
+        return out
 
 
 def filters(parameters: SorterParameters, fs_hz: float, channels: int) -> list[Operation]:

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
-from ranvier.sorting.following import SURE_SD, Follower
 from ranvier.sorting.gated_kernels import gated_pursuit
 from ranvier.sorting.matching import AMPLITUDES, Matched, Matcher
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_kernels import rival_margins, subtract_spikes, whiten_near
 from ranvier.sorting.templates import PHASES, fractional_shift
+from ranvier.sorting.tracking import SURE_SD, Follower
 from ranvier.sorting.trained import TrainedUnits
 
 F32 = npt.NDArray[np.float32]

@@ -66,8 +66,9 @@ def train_on_tape(
 
     blocks = list(range(source.blocks))
     with crew(1, check) as alone:
-        whitening = source.learn_noise()
-        templates = learn_templates(source, plain, window, blocks, seed, alone, stage)
+        whitening = source.learn_noise(alone).take(source.as_asked)
+        templates, _ = learn_templates(source, plain, window, blocks, seed, alone, stage, motion=False)
+        templates = templates.on_channels(source.as_asked)
     fresh = TrainedUnits(
         templates,
         whitening,

@@ -72,6 +72,10 @@ class Templates:
         """Return some of them."""
         return Templates(np.ascontiguousarray(self.weights[chosen]), self.basis, self.geometry)
 
+    def on_channels(self, chosen: npt.NDArray[np.int64]) -> Templates:
+        """Return the same with the channels in another order."""
+        return Templates(np.ascontiguousarray(self.weights[:, chosen]), self.basis, self.geometry.take(chosen))
+
     @cached_property
     def overlaps(self) -> Overlaps:
         """Inner products of near templates at every lag."""

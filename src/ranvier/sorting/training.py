@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, project
+from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
 from ranvier.sorting.candidates import CandidateFinder
+from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
-from ranvier.sorting.merging import MergeLimits, merge_units
+from ranvier.sorting.merging import MergeLimits, OneCloud, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, features_at, join, thin, thin_indices
+from ranvier.sorting.reservoir import Spikes, join, thin_indices
+from ranvier.sorting.residual_kernels import features_at
 from ranvier.sorting.source import SortSource, spread
-from ranvier.sorting.templates import Templates, on_sites
+from ranvier.sorting.templates import Templates, component_overlaps, on_sites
 from ranvier.sorting.whitening import Whitening
 
 F32 = npt.NDArray[np.float32]
@@ -78,7 +80,7 @@ def gather(
     crew: Crew,
     report: Report,
 ) -> Spikes:
-    """Return the spikes of some blocks that the sorter learns from."""
+    """Return the spikes of some blocks that the sorter may learn from (to be thinned)."""
     finder = CandidateFinder(
         basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half
     )
@@ -93,13 +95,16 @@ def gather(
         rows, sites = finder.find(finder.score(white), noise, low, low + last - first)
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
-        return Spikes(rows + (first - low), sites, features_at(project(white, basis.components), rows, sites, near))
+        columns = np.ascontiguousarray(near[sites])
+        features = np.empty((*columns.shape, len(basis.components)), np.float32)
+        features_at(white, rows, columns, basis.components, features)
+        return Spikes(rows + (first - low), sites, features)
 
     parts = []
     for k, part in enumerate(crew.map(one, blocks)):
         parts.append(part)
         report((k + 1) / len(blocks))
-    return thin(join(parts), parameters.events_per_site, source.channels)
+    return join(parts)
 
 
 def first_templates(
@@ -110,15 +115,22 @@ def first_templates(
     seed: int,
     crew: Crew,
     report: Report,
+    shift_um: F64 | None = None,
 ) -> Templates:
-    """Cluster each site's spikes, average the clusters, join what is one neuron seen from two sites."""
+    """Cluster each site's spikes, average the clusters, join what is one neuron seen from two sites.
+
+    Parameters
+    ----------
+    shift_um
+        ``(spikes,)``: displacement of the tissue that was made good in each spike; None where it stood still.
+    """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     inner = source.geometry.distance_um[np.arange(source.channels)[:, None], near] <= parameters.neighbor_radius_um
     inner &= near >= 0
     order = np.argsort(spikes.site, kind="stable")
     bounds = np.searchsorted(spikes.site[order], np.arange(source.channels + 1))
 
-    def one(site: int) -> list[tuple[F32, I64]]:
+    def one(site: int) -> list[I64]:
         own = order[bounds[site] : bounds[site + 1]]
         if len(own) < parameters.min_cluster:
             return []
@@ -129,19 +141,25 @@ def first_templates(
         for label in range(int(labels.max()) + 1):
             members = labels == label
             if members.sum() >= parameters.min_cluster:
-                made.append((features[members].mean(axis=0), spikes.sample[own[members]]))
+                made.append(own[members])
         return made
 
-    sites, means, trains = [], [], []
+    sites, means, trains, members = [], [], [], []
     for site, made in enumerate(crew.map(one, range(source.channels))):
         report((site + 1) / source.channels)
-        for mean, train in made:
+        for chosen in made:
             sites.append(site)
-            means.append(mean)
-            trains.append(np.sort(train))
+            means.append(spikes.features[chosen].mean(axis=0))
+            trains.append(np.sort(spikes.sample[chosen]))
+            members.append(chosen)
     found = on_sites(sites, means, near, basis, source.geometry)
     kept = np.flatnonzero(is_unit(found, source, parameters))
-    return join_units(found.take(kept), [trains[k] for k in kept], parameters, float(source.fs))[0]
+    one_cloud = None
+    if shift_um is not None:
+        correlated = component_overlaps(basis.components)
+        clouds = Clouds(spikes.features, shift_um, members, sites, near, source.geometry, correlated, parameters)
+        one_cloud = clouds.take(kept).are_one
+    return join_units(found.take(kept), [trains[k] for k in kept], parameters, float(source.fs), one_cloud)[0]
 
 
 def is_unit(templates: Templates, source: SortSource, parameters: SorterParameters) -> npt.NDArray[np.bool_]:
@@ -175,7 +193,11 @@ def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64
 
 
 def join_units(
-    templates: Templates, trains: list[I64], parameters: SorterParameters, fs_hz: float
+    templates: Templates,
+    trains: list[I64],
+    parameters: SorterParameters,
+    fs_hz: float,
+    one_cloud: OneCloud | None = None,
 ) -> tuple[Templates, I64, I64]:
     """Merge the units that are one neuron.
 
@@ -194,6 +216,7 @@ def join_units(
         templates.positions_um,
         fs_hz,
         MergeLimits(difference=parameters.merge_difference),
+        one_cloud=one_cloud,
     )
     remaining = np.unique(merged.kept_as)
     counts = np.array([len(train) for train in trains], np.float64)

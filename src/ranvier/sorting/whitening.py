@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.geometry import Geometry
+from ranvier.sorting.local_product import LocalProduct
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -24,8 +26,10 @@ RADIUS_UM = 200.0
 #: Signals count up to this many SD, so that spikes do not pass for noise.
 _CLIP_SD = 4.0
 _SHRINKAGE = 0.02
+_AT_ONCE = 16
 _TO_SD = 1.0 / 0.6744897501960817
-_EVERY = 8
+#: Of the samples of a block that noise is measured on.
+EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,16 @@ class Whitening:
     matrix: F32
     inverse: F32
 
+    @cached_property
+    def product(self) -> LocalProduct:
+        """What turns microvolts into units of the noise."""
+        return LocalProduct(self.matrix)
+
+    def take(self, chosen: npt.NDArray[np.int64]) -> Whitening:
+        """Return the same with the channels in another order."""
+        among = np.ix_(chosen, chosen)
+        return Whitening(self.noise_uv[chosen], self.matrix[among].copy(), self.inverse[among].copy())
+
     def in_microvolts(self, white: F32) -> F32:
         """Return whitened waveforms ``(..., channels)`` in uV."""
         return np.ascontiguousarray(white.reshape(-1, white.shape[-1]) @ self.inverse).reshape(white.shape)
@@ -57,17 +71,17 @@ def measure_noise(blocks: Iterable[F32], geometry: Geometry) -> Whitening:
     Parameters
     ----------
     blocks
-        ``(samples, channels)`` each, uV.
+        ``(samples, channels)`` each, uV; one sample of :data:`EVERY` is enough.
     geometry
         Of the channels.
     """
-    pieces = [np.ascontiguousarray(block[::_EVERY]) for block in blocks]
+    pieces = list(blocks)
     sample = np.concatenate(pieces) if pieces else np.zeros((0, len(geometry.group)), np.float32)
+    del pieces
     noise = noise_sd(sample)
     matrix = whitening_matrix(sample, noise, geometry)
     with np.errstate(invalid="ignore"):
-        white = sample @ matrix
-    level = noise_sd(white)
+        level = noise_sd(sample @ matrix)
     scale = np.where(np.isfinite(level) & (level > 0), 1.0 / np.where(level > 0, level, 1.0), 0.0)
     matrix = np.ascontiguousarray(matrix * scale.astype(np.float32))
     return Whitening(noise, matrix, np.ascontiguousarray(np.linalg.pinv(matrix.astype(np.float64)), np.float32))
@@ -78,12 +92,13 @@ def noise_sd(sample: F32) -> F64:
     if not len(sample):
         return np.full(sample.shape[1], np.nan)
     finite = np.isfinite(sample)
-    if finite.all():
-        level = np.median(np.abs(sample), axis=0)
-    else:
-        level = np.array(
-            [np.median(np.abs(c[f])) if f.any() else np.nan for c, f in zip(sample.T, finite.T, strict=True)]
-        )
+    whole = bool(finite.all())
+    level = np.full(sample.shape[1], np.nan)
+    for first in range(0, sample.shape[1], _AT_ONCE):  # columns in a row in memory: that is what sorting is fast in
+        columns = slice(first, first + _AT_ONCE)
+        for c, (x, f) in enumerate(zip(np.abs(sample[:, columns].T, order="C"), finite[:, columns].T, strict=True)):
+            if whole or f.any():
+                level[first + c] = np.median(x if whole else x[f])
     return np.where(level > 0, level * _TO_SD, np.nan)
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+import numpy as np
+
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dsp import DSPParams
 from ranvier.models.spectral import SpectralAlgorithm, SpectralInfoResult, SpectralMode, SpectralQuery
+from ranvier.spectral.frames import Framing
 from ranvier.spectral.query import Findings, attempt
 from ranvier.spectral.windows import variance_reduction
 
-#: Samples per second that one core transforms at a segment of some thousand points: for estimates of time only.
-SAMPLES_PER_SEC = 60e6
+#: Samples of frames per second that one core transforms, by the length of a frame (measured, AMD EPYC): averaged
+#: densities, spectra over time, and either of them at lengths that only SciPy transforms. For estimates of time only.
+AVERAGED_PER_SEC = {256: 240e6, 1024: 320e6, 16384: 260e6, 30000: 210e6, 60000: 110e6, 300_000: 88e6, 600_000: 56e6}
+RESOLVED_PER_SEC = {256: 80e6, 1024: 105e6, 4096: 105e6, 16384: 72e6, 65536: 70e6, 600_000: 45e6}
+AWKWARD_PER_SEC = {256: 50e6, 1024: 45e6, 2048: 32e6, 30000: 20e6, 300_000: 9e6}
 LARGE_MB = 1024.0
 
 
@@ -63,7 +69,7 @@ def spectral_info(
         found.warnings.append(f"the result takes {memory:.0f} MiB; ask for fewer channels, frequencies or times")
     if welch and frames < 4:
         found.warnings.append(f"only {frames} segment(s) are averaged; the estimate scatters: use shorter segments")
-    work = framing.n * frames * num_channels * count
+    work = framing.n * frames * num_channels * count / _samples_per_sec(framing, resolved=resolved)
     return SpectralInfoResult(
         achieved_df_hz=framing.df_hz,
         num_bins=bins,
@@ -78,5 +84,11 @@ def spectral_info(
         warnings=tuple(found.warnings),
         errors=(),
         applied_dsp_params=tuple(applied),
-        estimated_time_sec=work / (SAMPLES_PER_SEC * max(1, workers)),
+        estimated_time_sec=work / max(1, workers),
     )
+
+
+def _samples_per_sec(framing: Framing, *, resolved: bool) -> float:
+    """Return how many samples of frames one core transforms in a second, between what was measured."""
+    rates = AWKWARD_PER_SEC if framing.radices is None else RESOLVED_PER_SEC if resolved else AVERAGED_PER_SEC
+    return float(np.exp(np.interp(np.log(framing.n), np.log(list(rates)), np.log(list(rates.values())))))

@@ -153,9 +153,10 @@ def test_link_convert_copy(tmp_path: Path) -> None:
             assert np.array_equal(a.read(0, 2000).samples, b.read(0, 2000).samples)
 
 
+@pytest.mark.interop
 @pytest.mark.slow
 @pytest.mark.parametrize("bdf", [False, True])
-def test_pyedflib_and_neo_agree(tmp_path: Path, bdf: bool) -> None:
+def test_pyedflib_agrees(tmp_path: Path, bdf: bool) -> None:
     """Needs pyedflib and neo (make peers): it reads what we read, and we read what it writes."""
     pyedflib = pytest.importorskip("pyedflib")
     texts = [(1, "+1.25\x14stimulus\x14")]
@@ -195,8 +196,9 @@ def test_pyedflib_and_neo_agree(tmp_path: Path, bdf: bool) -> None:
         ]
 
 
+@pytest.mark.interop
 @pytest.mark.slow
-def test_edfio_discontinuous_files_as_neo_peers_write_them(tmp_path: Path) -> None:
+def test_discontinuous_files_as_edfio_reads_them(tmp_path: Path) -> None:
     """Needs edfio (make peers)."""
     edfio = pytest.importorskip("edfio")
     made = write_edf(tmp_path / "a.edf", annotations=[(2, "+2.5\x14x\x14")], plus="C")

@@ -217,10 +217,11 @@ class TestMearec:
                 assert np.array_equal(trains.counter[trains.unit == i + 1], np.rint(times * made.fs_hz))
             assert trains.unit_names == {1: "0 I", 2: "1 E", 3: "2 I"}
 
+    @pytest.mark.interop
     @pytest.mark.slow
     @pytest.mark.parametrize("gain", [None, 0.195])
     def test_files_of_mearec_itself_as_neo_reads_them(self, tmp_path: Path, gain: float | None) -> None:
-        """Needs MEArec (not part of make peers: it brings much); its own function writes the file."""
+        """Needs MEArec (make peers); its own function writes the file."""
         mearec, neo = pytest.importorskip("MEArec"), pytest.importorskip("neo")
         quantities = pytest.importorskip("quantities")
         rng = np.random.default_rng(0)

@@ -272,6 +272,7 @@ def read_with_nex5file(path):
     return json.loads(done.stdout)
 
 
+@pytest.mark.interop
 @pytest.mark.slow
 @pytest.mark.parametrize("counts", [False, True])
 def test_nex5file_reads_what_we_write(tmp_path, counts):
@@ -305,6 +306,7 @@ def test_nex5file_reads_what_we_write(tmp_path, counts):
     np.testing.assert_allclose(read["variables"]["s u"]["times"], [55 / 20_000, 900 / 20_000])
 
 
+@pytest.mark.interop
 @pytest.mark.slow
 @pytest.mark.samples
 @pytest.mark.parametrize("name", ["nex/test1.nex", "nex5_vendor_written.nex5"])

@@ -432,6 +432,20 @@ PLACES = [
 ATTRIBUTES = ["rate", "unit", "conversion", "offset", "neurodata_type", "comments", "resolution"]
 
 
+@pytest.mark.parametrize("stated", [True, False])
+def test_units_that_nothing_states_are_assumed(tmp_path, stated):
+    path = save(make_file(data=counts(60), rate=1000.0), tmp_path / "a.nwb")
+    if not stated:
+        with h5py.File(path, "r+") as file:
+            data = next(series["data"] for series in file["acquisition"].values())
+            for name in ("unit", "conversion"):
+                data.attrs.pop(name, None)
+    with open_session(path) as session:
+        stream = session.stream()
+        assert {c.unit_source for c in stream.channels} == {"file" if stated else "assumed"}
+        assert any("neither unit nor conversion" in note for note in session.notes + stream.notes) is not stated
+
+
 @pytest.fixture(scope="module")
 def valid_file(tmp_path_factory):
     from pynwb import TimeSeries

@@ -124,9 +124,10 @@ def test_what_was_clipped_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "note: 1 values were saturated" in capsys.readouterr().out
 
 
+@pytest.mark.interop
 @pytest.mark.slow
 @pytest.mark.parametrize("gap", [0, 500])
-def test_pynwb_inspector_finds_nothing_for_dandi(tmp_path: Path, gap: int) -> None:
+def test_the_inspector_finds_nothing_for_dandi(tmp_path: Path, gap: int) -> None:
     """Needs nwbinspector (make peers)."""
     nwbinspector = pytest.importorskip("nwbinspector")
     case = SinkCase(NwbSink, tmp_path)

@@ -273,6 +273,7 @@ def test_gains_come_back_to_the_last_bit(tmp_path, gain):
         assert set(session.stream().channels.offsets) == {0.7}
 
 
+@pytest.mark.interop
 def test_spikeinterface_reads_the_signals(tmp_path):
     extractors = pytest.importorskip("spikeinterface.extractors")
     gains = (0.1, 0.2, 0.3, 0.4)

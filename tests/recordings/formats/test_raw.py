@@ -37,6 +37,23 @@ def test_reader_suite_against_neo(rule, tmp_path: Path, counts: np.ndarray) -> N
     rule(ReaderCase(lambda: open_raw(path, 25_000, 5), {"": reference}, (path,)))
 
 
+@pytest.mark.samples
+def test_a_real_tetrode_is_what_its_bytes_say(samples: Path) -> None:
+    manifest = json.loads((samples / "MANIFEST.json").read_text())
+    expected = next(e["expected"] for e in manifest if e["file"] == "tetrode_locust/locust_trial_01.raw")
+    path = samples / "tetrode_locust" / "locust_trial_01.raw"
+    stored = np.fromfile(path, "<i2").reshape(-1, expected["n_channels"])
+    with open_raw(path, expected["fs"], expected["n_channels"]) as session:
+        recording = session.stream()
+        assert (recording.start, recording.stop) == (0, expected["n_samples"])
+        assert recording.read_counts(0, 3).samples.tolist() == expected["first_raw"]
+        np.testing.assert_array_equal(recording.read_counts(0, recording.stop).samples, stored)
+        np.testing.assert_array_equal(
+            recording.read(1000, 2000, [3]).samples[:, 0], (stored[1000:2000, 3] * 0.195).astype("f4")
+        )
+        assert {c.unit_source for c in recording.channels} == {"assumed"}
+
+
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "float32"])
 def test_types_gain_offset_and_header(tmp_path: Path, dtype: str) -> None:
     stored = np.arange(60, dtype=dtype).reshape(20, 3)
@@ -49,6 +66,21 @@ def test_types_gain_offset_and_header(tmp_path: Path, dtype: str) -> None:
         expected = (2.0 * stored - 5.0).astype(np.float32)
         assert np.array_equal(recording.read(100, 120).samples, expected)
         assert np.array_equal(recording.read(103, 110, [2, 0]).samples, expected[3:10, [2, 0]])
+
+
+@pytest.mark.parametrize(("dtype", "gain"), [("int16", 0.195), ("float32", 1.0)])
+def test_a_gain_that_nobody_states_is_assumed(tmp_path: Path, dtype: str, gain: float) -> None:
+    path = tmp_path / "rec.raw"
+    np.arange(12, dtype=dtype).tofile(path)
+    (tmp_path / "rec.raw.yaml").write_text(f"fs: 1000\nnum_channels: 3\ndtype: {dtype}\n")
+    for session in (open_raw(path, 1000, 3, dtype=dtype), open_session(path)):
+        channels = session.stream().channels
+        assert {(c.gain, c.unit_source) for c in channels} == {(gain, "assumed")}
+        assert session.notes == (f"the gain is not stated: {gain:g} uV per count assumed",)
+        session.close()
+    with open_raw(path, 1000, 3, dtype=dtype, gain_uv=2.0) as session:
+        assert {c.unit_source for c in session.stream().channels} == {"user"}
+        assert session.notes == ()
 
 
 def test_channels_of_the_caller(tmp_path: Path, counts: np.ndarray) -> None:

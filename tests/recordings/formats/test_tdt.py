@@ -18,6 +18,7 @@ from ranvier.models.channels import SignalUnits
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings import open_session
 from ranvier.recordings.formats import tdt
+from ranvier.recordings.formats.tdt_index import RECORD
 
 NAN = float("nan")
 BLOCK = "tdt_index_only/Photometry-161823"
@@ -175,8 +176,6 @@ def test_the_real_index_with_a_made_tev(samples: Path, tmp_path: Path):
     """The real index, whose .tev is filled with a ramp at the places it points to, against neo."""
     from neo.rawio import TdtRawIO
 
-    from ranvier.recordings.formats.tdt_index import RECORD
-
     tank, block = "99761-170207-161634", "Photometry-161823"
     folder = tmp_path / tank / block
     shutil.copytree(samples / BLOCK, folder)
@@ -234,6 +233,19 @@ def test_made_blocks_read_alike_in_neo(tmp_path, sev):
     spikes = session.spike_trains["eNe1"]
     waves = other.get_spike_raw_waveforms(spike_channel_index=0)
     np.testing.assert_array_equal(spikes.waveforms, waves.reshape(2, 1, -1))
+
+
+def test_a_damaged_index_beside_sev_files_costs_the_gaps_and_not_the_samples(tmp_path):
+    content = write_tdt(tmp_path / "b", {"Wav1": TdtStore(chunks=5, channels=2, sev=True)})
+    (index,) = content.folder.glob("*.tsq")
+    records = np.frombuffer(bytearray(index.read_bytes()), RECORD)
+    of_first = np.flatnonzero((records["name"] == b"Wav1") & (records["channel"] == 1))
+    records["size"][of_first[2]] = -1
+    index.write_bytes(records.tobytes())
+    with open_session(content.folder) as session:
+        stream = session.streams["Wav1"]
+        np.testing.assert_array_equal(stream.read(0, stream.stop).samples, content.samples["Wav1"])
+        assert any("gaps between them are not known" in note for note in stream.notes)
 
 
 def test_damage_raises_only_our_errors(tmp_path):

@@ -76,6 +76,7 @@ class TestOtherReaders:
         assert reader.get_signal_t_start(0, 0, 0) == pytest.approx(case.start / 30_000, abs=1e-12)
         assert reader.raw_annotations["blocks"][0]["rec_datetime"] == case.header().walltime
 
+    @pytest.mark.interop
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore")
     def test_spikeinterface(self, case: SinkCase) -> None:

@@ -51,6 +51,9 @@ def open_series(
     rows = int(data.shape[0])
     amplifier = _amplifier_columns(series, data)
     table, table_notes = electrodes.channels(_electrode_rows(series), amplifier.gain, amplifier.offset)
+    if "unit" not in data.attrs and "conversion" not in data.attrs:
+        table = table.with_channels(replace(c, unit_source="assumed") for c in table)
+        table_notes.append("it states neither unit nor conversion; volts are assumed, as the standard demands")
     notes += [f"{name}: {note}" for note in table_notes]
     stored = [amplifier]
     if own is not None:

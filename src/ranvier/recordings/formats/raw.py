@@ -15,7 +15,7 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings.channels import ChannelTable, plain_channels
 from ranvier.recordings.flat import FlatFile, FlatRecording
 from ranvier.recordings.format import Format
-from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV, DTYPES, Shape, load_sidecar, shape_from, sidecars
+from ranvier.recordings.formats.raw_shape import DTYPES, Shape, assumed_gain_uv, load_sidecar, shape_from, sidecars
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 
@@ -42,7 +42,7 @@ def open_raw(
     fs: float | Fraction,
     num_channels: int,
     *,
-    gain_uv: float = DEFAULT_GAIN_UV,
+    gain_uv: float | None = None,
     offset_uv: float = 0.0,
     dtype: str = "int16",
     header_bytes: int = 0,
@@ -56,7 +56,7 @@ def open_raw(
     fs
         Samples per second.
     gain_uv, offset_uv
-        uV = gain_uv * count + offset_uv.
+        uV = gain_uv * count + offset_uv. Without a gain 0.195 is assumed (float32: 1), and a note says so.
     dtype
         int16, uint16, int32 or float32, little endian.
     header_bytes
@@ -79,10 +79,12 @@ def open_raw(
         raise ConfigurationError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     if num_channels < 1 or fs <= 0 or gain_uv == 0 or header_bytes < 0:
         raise ConfigurationError(
-            f"{target}: a shape of {num_channels} channels at {float(fs):g} Hz with {gain_uv:g} uV per count behind "
+            f"{target}: a shape of {num_channels} channels at {float(fs):g} Hz with {gain_uv} uV per count behind "
             f"{header_bytes} bytes cannot be meant"
         )
-    shape = Shape(Fraction(fs), num_channels, DTYPES[dtype], gain_uv, offset_uv, header_bytes, start)
+    gain = assumed_gain_uv(dtype) if gain_uv is None else gain_uv
+    assumed = gain_uv is None and channels is None
+    shape = Shape(Fraction(fs), num_channels, DTYPES[dtype], gain, offset_uv, header_bytes, start, assumed)
     return session_of(target, shape, channels)
 
 

@@ -56,6 +56,11 @@ class Shape:
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
+def assumed_gain_uv(dtype: str) -> float:
+    """Return the microvolts per unit of values that nothing states: float32 are microvolts, others counts."""
+    return 1.0 if dtype == "float32" else DEFAULT_GAIN_UV
+
+
 def sidecars(path: Path) -> list[Path]:
     """Return the names under which the shape of a file may be stated."""
     return [path.with_name(path.name + suffix) for suffix in SIDECAR_SUFFIXES]
@@ -82,15 +87,16 @@ def shape_from(document: Mapping[str, Any], source: Path) -> Shape:
         raise RecordingError(f"{source}: dtype {name!r} is not one of {', '.join(DTYPES)}")
     columns = _whole(document, "num_channels", source, 1, MOST_CHANNELS)
     gain = document.get("gain_uv")
+    stated = None if gain is None else _real(gain, "gain_uv", source)
     return Shape(
         fs=_rate(document.get("fs"), source),
         num_channels=columns,
         dtype=DTYPES[name],
-        gain_uv=(1.0 if name == "float32" else DEFAULT_GAIN_UV) if gain is None else _real(gain, "gain_uv", source),
+        gain_uv=assumed_gain_uv(name) if stated is None else stated,
         offset_uv=_real(document.get("offset_uv", 0.0), "offset_uv", source),
         header_bytes=_whole(document, "header_bytes", source, 0, 1 << 40, 0),
         start=_whole(document, "start", source, -(1 << 53), 1 << 53, 0),
-        gain_is_assumed=gain is None and name != "float32",
+        gain_is_assumed=stated is None,
         document=document,
     )
 

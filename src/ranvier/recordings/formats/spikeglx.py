@@ -20,11 +20,12 @@ from ranvier.recordings.digital import digital_edges
 from ranvier.recordings.format import Format
 from ranvier.recordings.formats.spikeglx_channels import columns_of
 from ranvier.recordings.formats.spikeglx_meta import Meta
-from ranvier.recordings.formats.word_files import JoinedRecording, Part, WordRecording
+from ranvier.recordings.formats.word_files import Part, WordRecording
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.recording import Recording
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
+from ranvier.recordings.views import ContinuedRecording
 
 _NAME = "SpikeGLX"
 #: Where files lie in a folder that a user names: a probe's, a gate's, a run's.
@@ -164,11 +165,9 @@ def _streams(opened: list[Opened], path: Path, notes: list[str]) -> dict[str, Re
             for one in members:
                 _, gate, trigger, _ = one.meta.name
                 _name(streams, f"{prefix}g{gate}_t{trigger}/{stream}", one.recording)
-        elif len(members) == 1:
-            _name(streams, prefix + stream, members[0].recording)
         else:
             parts = [one.recording for one in members if one.recording.segments.rows] or [members[0].recording]
-            _name(streams, prefix + stream, JoinedRecording(parts, path))
+            _name(streams, prefix + stream, parts[0] if len(members) == 1 else ContinuedRecording(parts, path))
     return streams
 
 

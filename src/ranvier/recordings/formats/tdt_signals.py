@@ -105,11 +105,13 @@ def stream_from_index(
     notes: list[str] = []
     indexed = min(len(r) for r in per_channel)
     values = chunk_values(per_channel[0], dtype.itemsize)[:indexed]
-    if np.any(values <= 0) or any(np.any(chunk_values(r[:indexed], dtype.itemsize) != values) for r in per_channel[1:]):
+    others = [chunk_values(r[:indexed], dtype.itemsize) for r in per_channel[1:]]
+    sound = bool(np.all(values > 0)) and all(np.array_equal(other, values) for other in others)
+    if sevs:
+        return _from_sevs(index, store, sevs, folder, given, records=per_channel[0][:indexed], sound=sound)
+    if not sound:
         raise RecordingError(f"{where}: its channels have chunks of different sizes; the index is damaged")
     promised = max(int(chunk_values(r, dtype.itemsize).sum()) for r in per_channel)
-    if sevs:
-        return _from_sevs(index, store, sevs, folder, given, records=per_channel[0])
     end = tev.stat().st_size if tev is not None else 0
     whole = min(_whole_chunks(r[:indexed], values * dtype.itemsize, end) for r in per_channel)
     rows = int(values[:whole].sum())
@@ -165,6 +167,7 @@ def _from_sevs(
     given: Mapping[str, str],
     *,
     records: Records | None,
+    sound: bool = True,
 ) -> TdtRecording:
     ordered = sorted(sevs, key=lambda s: s.channel)
     dtype = ordered[0].dtype
@@ -179,13 +182,12 @@ def _from_sevs(
     if records is not None and index is not None:
         fs = tdt_rate(float(records["rate"][0]), f"{index.path.name}: store {store}")
         values = chunk_values(records, dtype.itemsize)
-        firsts = np.cumsum(values) - values
-        inside = firsts < rows
-        time = place_packets(
-            firsts[inside], ticks_of(records["time"][inside], index.start), rows, fs, NANOSECONDS_HZ,
-            what=f"times of {store}",
-        )  # fmt: skip
-        promised = max(promised, int(values.sum()))
+        if sound:
+            inside = np.cumsum(values) - values < rows
+            time = _place(index, records[inside], values[inside], rows, fs, store)
+            promised = max(promised, int(values.sum()))
+        else:
+            notes.append(f"the chunks of {store} in {index.path.name} are damaged: gaps between them are not known")
     if fs is None:
         raise RecordingError(f"{ordered[0].path}: neither its header nor an index states a sampling rate")
     if rows < promised:

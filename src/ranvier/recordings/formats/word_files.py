@@ -1,13 +1,11 @@
 """Recordings whose columns are fields of 16-bit words in headerless files: one interleaved file, several, or one each.
 
 SpikeGLX keeps counts and words of digital lines in one file; Intan's split layouts keep one file per signal type, or
-one per channel. All of them are :class:`Part` objects of one :class:`WordRecording`; :class:`JoinedRecording` puts
-recordings that follow each other in time behind each other.
+one per channel. All of them are :class:`Part` objects of one :class:`WordRecording`.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -205,49 +203,3 @@ class WordRecording(Recording):
             for row, words, where in part.tiles(start >> hold, ((stop - 1) >> hold) + 1, self._column[columns[picked]]):
                 first, last = max(start, row << hold), min(stop, (row + len(words)) << hold)
                 yield words, first - (row << hold), hold, picked, where, first - start, last - start
-
-
-class JoinedRecording(Recording):
-    """Recordings with equal channels that follow each other in time, as one with a gap table.
-
-    ``parts`` must be in time order and must not overlap; the first gives channels and rate.
-    """
-
-    def __init__(self, parts: Sequence[Recording], path: Path, name: str = "") -> None:
-        self.parts = tuple(parts)
-        self.fs, self.channels, self.walltime = parts[0].fs, parts[0].channels, parts[0].walltime
-        self.path = path
-        self.name = name
-        self.stores_counts = all(part.stores_counts for part in parts)
-        self._adopt()
-
-    def refresh(self) -> int:
-        """Look again how far the last part reaches."""
-        self.parts[-1].refresh()
-        self._adopt()
-        return self.stop
-
-    def _adopt(self) -> None:
-        self._first_rows = [0, *itertools.accumulate(part.segments.rows for part in self.parts)]
-        self.segments = Segments.from_runs(itertools.chain.from_iterable(part.segments.runs() for part in self.parts))
-        notes = tuple(itertools.chain.from_iterable(part.notes for part in self.parts))
-        if self.segments.missing:
-            gaps = len(self.segments.gaps)
-            notes += (f"{gaps} gap{'s' if gaps > 1 else ''} between files, {self.segments.missing} samples not stored",)
-        self.notes = notes
-        self.lost_samples = sum(part.lost_samples for part in self.parts)
-
-    def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
-        for part, a, b, at in self._pieces(start, stop):
-            part._read_rows(a, b, columns, out[at : at + b - a])
-
-    def _read_counts(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.int16]) -> None:
-        for part, a, b, at in self._pieces(start, stop):
-            part._read_counts(a, b, columns, out[at : at + b - a])
-
-    def _pieces(self, start: int, stop: int) -> Iterator[tuple[Recording, int, int, int]]:
-        """Yield parts, which of their rows, and where these go."""
-        for part, first in zip(self.parts, self._first_rows, strict=False):
-            a, b = max(start, first), min(stop, first + part.segments.rows)
-            if a < b:
-                yield part, a - first, b - first, a - start
