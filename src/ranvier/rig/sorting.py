@@ -20,13 +20,14 @@ from ranvier.rig.core import Core
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.rig.spike_recording import SpikeRecording, describe
+from ranvier.sorting.apart import train_apart
 from ranvier.sorting.criteria import stricter
 from ranvier.sorting.dynamics import Schedule
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.rounds import Rounds
 from ranvier.sorting.source import filters
 from ranvier.sorting.spike_table import SpikeTable
-from ranvier.sorting.stream_training import digest_of, stop_when, train_on_tape
+from ranvier.sorting.stream_training import digest_of, stop_when
 from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.tracking import followed
@@ -315,7 +316,7 @@ class Sorting:
             if engine.tape is None:
                 return
             known = engine.trained
-            trained, next_label = train_on_tape(
+            trained, next_label = train_apart(
                 engine.tape.snapshot(),
                 self._filters(engine),
                 stricter(self.settings.parameters(), self.settings.dynamics.level["train"], engine.tape.held_sec),
