@@ -278,7 +278,8 @@ class Sorting:
                 if told.changed:
                     engine.use(moved, follow=True)
                 self._did("sort", engine, len(told.changed), len(told.refused))
-                self.log.append({"event": "followed", "changed": told.changed, "refused": told.refused,
+                self.log.append({"event": "followed", "changed": {str(u): v for u, v in told.changed.items()},
+                                 "refused": {str(u): why for u, why in told.refused.items()},
                                  "in_force_from_sample": engine.next})  # fmt: skip
             if self._training is None and self.schedule.due("train", dynamics, now):
                 self._begin_training(engine, again=True)
