@@ -1,6 +1,6 @@
 """Learning in a process of its own: a rig's interpreter belongs to acquisition.
 
-The tape and what to learn go into a folder; ``python -m ranvier.sorting.apart FOLDER`` learns and leaves the units there.
+The tape and what to learn go into a folder; ``python -m ranvier.sorting.apart FOLDER`` learns, leaving the units there.
 The child tells its progress on its output, gives way to everybody else, and ends with its parent: its input closes.
 """
 
