@@ -8,9 +8,10 @@ Filters are equal (zero phase, order 5, notch Q 30); decimation by 10 is anti-al
 steeper filter.
 
 Floors: each transform 5x, the chain 6x, int16 output 4x SpikeInterface's; uncompressed NWB 1.3x a chunk iterator of
-pynwb, compressed NWB (``nwb-gzip``) with both cores, so at least as fast. Where the disk is nearer than a floor it is
-the limit; what it takes is measured first (``disk``: a long file written past the page cache, as ours are). Needs the
-peers' Python: RANVIER_PEERS=/path/to/python. One case takes 1 to 2 minutes.
+pynwb, compressed NWB (``nwb-gzip``) with both cores, so at least as fast. What the disk takes is measured first (a long
+file written past the page cache, as ours are, and flushed). Where a run at that speed would not reach a floor
+(``ratio that the disk allows``), the floor is ``DISK_SHARE`` of that. Needs the peers' Python:
+RANVIER_PEERS=/path/to/python. One case takes 1 to 2 minutes.
 
 The case ``copy`` has no peer: it is the limit, the samples through the same reads, writes and flush.
 
@@ -54,6 +55,9 @@ CASES: dict[str, tuple[float, float]] = {
 }
 
 NWB = ("nwb", "nwb-gzip")
+
+#: What a run must reach of the disk's speed where that is the limit: opening and finishing take their time too.
+DISK_SHARE = 0.8
 
 
 def write_input(path: Path, channels: int, seconds: float, dtype: str) -> None:
@@ -194,9 +198,9 @@ def flushed_sec(path: str) -> float:
 
 
 def measure(
-    case: str, dtype: str, source: str, folder: str, args: argparse.Namespace
+    case: str, dtype: str, source: str, folder: str, disk: float, args: argparse.Namespace
 ) -> tuple[dict[str, object], bool]:
-    """Return what one case gave, and whether its floor holds."""
+    """Return what one case gave, and whether its floor holds; ``disk`` is what that takes, MB per second."""
     peer, channels, workers = os.environ.get("RANVIER_PEERS"), str(args.channels), str(args.workers)
     mine = [sys.executable, str(HERE / "bench_transforms.py"), "--channels", channels, "--workers", workers]
     runs: dict[str, list[dict[str, object]]] = {"ranvier": [], "ranvier, flushed": [], "peer": [], "peer, flushed": []}
@@ -235,9 +239,15 @@ def measure(
     floor, goal = CASES[case]
     ratio = rates["ranvier"]["median"] / rates["peer"]["median"]
     durable = rates["ranvier, flushed"]["median"] / rates["peer, flushed"]["median"]
+    written_mb = os.path.getsize(str(last["file"])) / 1e6
+    allowed = disk / (rates["peer"]["median"] * written_mb / (samples / 1e6))
     report |= {"ratio": ratio, "floor": floor, "goal": goal, "ratio, both flushed": durable}
+    report |= {
+        "ratio that the disk allows": allowed,
+        "written MB per second": written_mb / (samples / 1e6) * rates["ranvier"]["median"],
+    }
     report["difference"] = difference(case, dtype, str(last["file"]), str(runs["peer"][-1]["file"]), args.channels)
-    return report, ratio >= floor
+    return report, ratio >= min(floor, DISK_SHARE * allowed)
 
 
 def disk_limit(folder: str, size: int = 1 << 30) -> float:
@@ -303,11 +313,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             source = f"{folder}/input.bin"
             write_input(Path(source), args.channels, args.seconds, dtype)
-            show({"disk, MB per second": sorted(round(disk_limit(folder)) for _ in range(3))})
+            disk = sorted(round(disk_limit(folder)) for _ in range(3))
+            show({"disk, MB per second": disk})
             for case in args.cases:
                 if dtype == "float32" and case in ("binary", *NWB):
                     continue  # what a recorder writes is int16
-                report, reached = measure(case, dtype, source, folder, args)
+                report, reached = measure(case, dtype, source, folder, disk[1], args)
                 held = held and reached
                 show({f"{case} {dtype}": report})
     sys.exit(0 if held else 1)

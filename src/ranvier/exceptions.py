@@ -13,6 +13,7 @@ The tree (each class also is the standard-library exception in brackets)::
     ├── ServerDiscoveryError (ConnectionError)       documented
     ├── DataProcessingError (RuntimeError)      work that failed half way; documented
     │   ├── JobCancelledError                   cancelled by the user
+    │   ├── SortStalledError (TimeoutError)     a sort that made no progress, and was cancelled
     │   ├── PartialFailureError                 some of several outputs failed; the others are whole
     │   └── StoreError                          the engine's own store is damaged, locked or newer than us
     ├── CapabilityError (NotImplementedError)   this engine or this file cannot do that; documented
@@ -124,6 +125,10 @@ class DataProcessingError(RadiensError, RuntimeError):
 
 class JobCancelledError(DataProcessingError):
     """Work that the user cancelled."""
+
+
+class SortStalledError(DataProcessingError, TimeoutError):
+    """A sort that made no progress for as long as its caller would wait; it was cancelled."""
 
 
 class PartialFailureError(DataProcessingError):

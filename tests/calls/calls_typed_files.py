@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from every_call import Engine, typed
+from every_call import Engine, typed, wait_until
 
 import ranvier.models as m
 from ranvier.exceptions import DatasetError
@@ -271,3 +271,47 @@ def bulk_of_videre(e: Engine) -> None:
 @typed("CurateClient", *BULK)
 def bulk_of_curate(e: Engine) -> None:
     bulk(e, e.curate())
+
+
+@typed("VidereClient", "spike_sort", "get_spike_sorter_ids", "get_spike_sorter_state", "get_spike_sorter_dashboard",
+       "get_detect_params", "set_detect_params", "update_detect_params", "spike_sorter_delete")  # fmt: skip
+def sorting(e: Engine) -> None:
+    client = e.videre()
+    client.convert(e.recording, e.folder / "copy.xdat")
+    ds = client.concatenate([e.recording, e.folder / "copy.xdat"], e.folder / "long.session.json", gap_sec=0.1)
+    client.set_detect_params(ds.id, m.SpikeDetectParams(thr_sd=[-5.0, np.nan]), [2])  # SD
+    client.update_detect_params(ds.id, m.SpikeDetectParams(is_enabled=False), [0])
+    params = client.get_detect_params(ds.id, [0, 2])
+    assert (params[0].is_enabled, params[2].thr_sd[0]) == (False, -5.0)
+    spikes = client.spike_sort(m.SpikeSorterLaunchParams(dsource_id=ds.id, seed=1))
+    assert (e.folder / "long.spikes").is_file()
+    assert spikes in client.link_data_file(e.folder / "long.session.json").associated_spikes_ids
+    assert client.get_spike_sorter_ids(ds) == [spikes]
+    assert client.get_spike_sorter_state(spikes).phase == m.SpikeSorterPhase.COMPLETE
+    general = client.get_spike_sorter_dashboard(spikes).general
+    assert (general.sorter_type, general.datasource_id) == (m.SpikeSorterType.VEX_FILE, ds.id)
+    assert (general.num_total_sites, general.num_enabled_sites) == (16, 15)
+    assert general.num_neurons == len(client.get_units(ds, spikes_id=spikes))
+    client.spike_sorter_delete(spikes)
+    assert (e.folder / "long.spikes").is_file()
+
+
+@typed("VidereClient", "spike_sorter_launch", "spike_sorter_command", "spike_sorter_cancel")
+def sorters(e: Engine) -> None:
+    client, before = e.videre(), {p.name for p in e.folder.iterdir()}
+    launch = m.SpikeSorterLaunchParams(
+        dsource_id=str(e.recording), is_auto_on=False, sub_cmd=m.SpikeSorterSubCommand.DETECT_ONLY
+    )
+    result = client.spike_sorter_launch(launch)
+    assert isinstance(result, m.SpikeSorterLaunchResult)
+    sorter = result.spike_sorter_id
+    assert not client.get_spike_sorter_state(sorter).is_on
+    client.spike_sorter_command(sorter, "on")
+    wait_until(lambda: not client.get_spike_sorter_state(sorter).is_on)
+    assert {p.name for p in e.folder.iterdir()} - before == {"rec_SIMULATED.spikes"}
+    assert sum(len(c.timestamps) for c in client.get_spikes_by_channel(e.recording, spikes_id=sorter).values()) > 10
+    client.spike_sorter_cancel(sorter)
+    other = client.spike_sorter_launch(launch.model_copy(update={"sink_dsrc_id": "other"})).spike_sorter_id
+    client.spike_sorter_cancel(other)
+    with pytest.raises(DatasetError):
+        client.get_spike_sorter_state(other)

@@ -19,8 +19,7 @@ from ranvier import classic
 
 CLIENTS = json.loads((Path(__file__).parents[2] / "docs" / "contract" / "clients.json").read_text(encoding="utf-8"))
 
-#: Documented methods (typed ones: of VidereClient) that this version does not have yet, by what they come with.
-LATER_TYPED = ("spike_sort", "detect_params")
+#: Documented clients that this version does not have yet.
 LATER_CLASSIC = ("SpikeSorterClient",)
 #: Those that are there and raise CapabilityError until then.
 REFUSING = {"classic": ("spike_sorter", "dashboard"), "typed": ()}
@@ -67,8 +66,7 @@ def due(api: str, client: str) -> set[str]:
     documented = set(CLIENTS[api][client])
     if api == "classic":
         return set() if client in LATER_CLASSIC else documented
-    later = LATER_TYPED if client == "VidereClient" else ()
-    return {name for name in documented if not any(word in name for word in later)}
+    return documented
 
 
 class Recorder:

@@ -138,6 +138,20 @@ def test_long_margins_use_the_disk_when_memory_is_short(monkeypatch: pytest.Monk
     np.testing.assert_array_equal(in_memory, on_disk)
 
 
+@pytest.mark.parametrize("end", [4 * TILE_ROWS - 1, 4 * TILE_ROWS, 4 * TILE_ROWS + 1])
+def test_a_run_that_ends_with_a_tile_is_known_in_the_tiles_before(end: int) -> None:
+    x = _lfp(6 * TILE_ROWS, 2)
+    x += 100 * np.sin(2 * np.pi * 60 * np.arange(len(x)) / float(FS), dtype=np.float32)[:, None]
+    x[end, 0] = np.nan
+    stage = Notch(60, 2, zero_phase=True).bind(FS, plain_channels(amp=2))
+    assert stage.margin > TILE_ROWS
+    got = joined(run_stage(stage, x, cuts=tuple(range(0, len(x), 5000)), start=0))
+    sos = stage.design.sos_array
+    for run, channel in ((slice(0, end), 0), (slice(end + 1, None), 0), (slice(None), 1)):
+        expected = _filtfilt(sos, x[run, channel : channel + 1])
+        assert np.abs(got[run, channel] - expected[:, 0]).max() <= 1e-6 * 1200
+
+
 @pytest.mark.parametrize("operation", [BandPass(300, 6000), BandPass(300, 6000, 5, zero_phase=True), Notch(60, 2)])
 def test_a_channel_does_not_depend_on_the_others(operation: Operation) -> None:
     x = _lfp(30_000, 67)

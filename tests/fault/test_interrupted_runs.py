@@ -108,7 +108,10 @@ def test_the_first_stands_and_a_retry_makes_the_others(folder: Path, how: str, s
     if sign == signal.SIGKILL:
         assert status == -sign
     elif how == "apply":
-        assert (status, said.strip()) == (130, "ranvier: interrupted; nothing half-written was left under a final name")
+        kept, last = said.splitlines()
+        assert (status, last) == (130, "ranvier: interrupted; nothing half-written was left under a final name")
+        assert kept.startswith("cancelled; whole, and kept: ")
+        assert "'ranvier jobs retry job-" in kept
     else:
         assert "KeyboardInterrupt" in said
 

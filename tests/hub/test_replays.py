@@ -55,6 +55,11 @@ def source(curate: CurateClient, tmp_path: Path):
     return curate.simulate_recording(spec, tmp_path / "raw_SIMULATED")
 
 
+@pytest.fixture
+def short(curate: CurateClient, tmp_path: Path):
+    return curate.simulate_recording(SimulationSpec(duration_sec=0.2, num_units=1), tmp_path / "raw_SIMULATED")
+
+
 def check(report, samples: int | None = None) -> None:
     assert report.same, report.verdict
     assert report.identical
@@ -82,8 +87,11 @@ def test_every_format_says_and_repeats(curate, source, tmp_path: Path, suffix: s
     check(curate.replay(out))
 
 
-def test_a_simulation_is_made_again_from_its_seed(curate, source) -> None:
-    check(curate.replay(source), source.time_range.n)
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_a_simulation_is_made_again_from_its_seed(curate, tmp_path: Path, suffix: str) -> None:
+    spec = SimulationSpec(duration_sec=0.1, num_units=2, seed=5)
+    made = curate.simulate_recording(spec, tmp_path / f"raw_SIMULATED{suffix}")
+    check(curate.replay(made), made.time_range.n)
 
 
 def test_a_kept_repetition_is_a_recording(curate, source, tmp_path: Path) -> None:
@@ -123,12 +131,12 @@ def packed(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("suffix", WRITABLE)
-def test_concatenated_and_split_in_every_format(curate, source, tmp_path: Path, suffix: str, capsys) -> None:
-    two = curate.simulate_recording(SimulationSpec(duration_sec=0.3, num_units=2, seed=9), tmp_path / "two_SIMULATED")
-    whole = curate.concatenate([source, two], tmp_path / f"all_SIMULATED{suffix}", gap_sec=0.1, **OPTIONS)
-    check(curate.replay(whole), source.time_range.n + two.time_range.n)
+def test_concatenated_and_split_in_every_format(curate, short, tmp_path: Path, suffix: str, capsys) -> None:
+    two = curate.simulate_recording(SimulationSpec(duration_sec=0.1, num_units=2, seed=9), tmp_path / "two_SIMULATED")
+    whole = curate.concatenate([short, two], tmp_path / f"all_SIMULATED{suffix}", gap_sec=0.1, **OPTIONS)
+    check(curate.replay(whole), short.time_range.n + two.time_range.n)
     parts = curate.split_recording(whole, tmp_path / "parts", suffix=suffix, **OPTIONS)
-    assert [p.time_range.n for p in parts] == [source.time_range.n, two.time_range.n]
+    assert [p.time_range.n for p in parts] == [short.time_range.n, two.time_range.n]
     for path in (Path(made.path) / f"{made.base_name}{suffix}" for made in (whole, *parts)):
         said = on_the_command_line(str(path), capsys)
         kinds = [stage["kind"] for stage in said["details"]["stages"]]
@@ -267,9 +275,9 @@ def test_command_line(curate, source, tmp_path: Path, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["same"] is False
 
 
-def test_a_protocol_into_every_format_repeats(curate, source, tmp_path: Path, capsys) -> None:
+def test_a_protocol_into_every_format_repeats(curate, short, tmp_path: Path, capsys) -> None:
     """One pass, a shared filter, a branch at a lower rate; every format behind both, and behind none."""
-    raw, high = TransformNode.source(source), TransformNode.highpass(300)
+    raw, high = TransformNode.source(short), TransformNode.highpass(300)
     car, down = TransformNode.car(), TransformNode.downsample(10)
     nodes, pairs = [raw, high, car, down], [(raw, high), (high, car), (raw, down)]
     expected = {"copy": [], "clean": ["filter", "filter"], "slow": ["decimate"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from ranvier.exceptions import RecordingError
 from ranvier.recordings import Events, Segments, SpikeTrains, plain_channels
 from ranvier.recordings.memory import ArrayRecording
 from ranvier.recordings.pieces import PieceTable, SourcePiece, pieces_in
-from ranvier.recordings.views import JoinedRecording, stretch
+from ranvier.recordings.views import ContinuedRecording, JoinedRecording, stretch
 
 
 @st.composite
@@ -81,6 +83,34 @@ def test_samples_of_every_piece_and_gap(table: PieceTable, seed: int, counts: bo
         back = stretch(whole, start + moved, stop + moved, start)
         assert back.segments.runs() == [(c, n) for _, c, n in source.segments.pieces(start, stop)]
         np.testing.assert_array_equal(back.read(start, stop).samples, expected)
+
+
+class Growing(ArrayRecording):
+    """Shows more of itself at each look."""
+
+    def __init__(self, samples: np.ndarray, shown: int, start: int) -> None:
+        super().__init__(samples, 1000, plain_channels(amp=1), start=start)
+        self.all, self.first, self.shown = len(samples), start, shown
+        self.segments = Segments.single(start, shown)
+
+    def refresh(self) -> int:
+        self.shown = min(self.all, self.shown + 50)
+        self.segments = Segments.single(self.first, self.shown)
+        return self.stop
+
+
+def test_files_that_continue_each_other_grow_at_the_end() -> None:
+    first = ArrayRecording(np.arange(100, dtype=np.int16)[:, None], 1000, plain_channels(amp=1), start=7)
+    last = Growing(np.arange(1000, 1120, dtype=np.int16)[:, None], 1, start=157)
+    whole = ContinuedRecording([first, last], Path("run"))
+    assert (whole.start, whole.stop) == (7, 158)
+    assert whole.refresh() == 208
+    assert whole.segments.runs() == [(7, 100), (157, 51)]
+    assert whole.notes == ("1 gap between files, 50 samples not stored",)
+    assert whole.refresh() == 258
+    assert whole.refresh() == 277
+    np.testing.assert_array_equal(whole.read_counts(157, 277).samples[:, 0], np.arange(1000, 1120))
+    np.testing.assert_array_equal(whole.read(100, 107).samples[:, 0], np.arange(93, 100))
 
 
 def test_pieces_that_cannot_be() -> None:

@@ -17,6 +17,7 @@ from ranvier.checks.fuzz import fuzz_reader
 from ranvier.checks.sinks import SINK_RULES, SinkCase
 from ranvier.exceptions import NotARecordingError, RecordingError
 from ranvier.models import RadiensFileType
+from ranvier.models.dataset import TransformNode
 from ranvier.recordings import Block, all_formats, detect, forget_plugins, open_session, plugin_problems
 
 EXAMPLE = Path(__file__).parent / "plugin_example"
@@ -81,6 +82,32 @@ def test_the_example_in_the_clients(toy: type, tmp_path: Path) -> None:
             recording = session.stream()
             assert np.array_equal(recording.read(recording.start, recording.stop).samples, samples)
         assert [i.base_name for i in curate.list_directory(tmp_path)] == ["b", "d"]
+
+
+def test_two_plugins_of_the_unknown_type(toy: type, install: Install, tmp_path: Path) -> None:
+    """They share a type of the API; the suffix decides, also behind cuts of time, in a replay and in a retry."""
+    code = (EXAMPLE / "ranvier_toy" / "__init__.py").read_text()
+    other = code.replace('"toy"', '"another"').replace(".toy", ".another").replace("TOYFILE", "ANOTHER")
+    install("ranvier_toy2", {"ranvier_toy2/__init__.py": other}, {"aaa": "ranvier_toy2"})
+    assert [f.name for f in all_formats()][-3:-1] == ["another", "toy"]
+    case = SinkCase(toy, tmp_path / "in")
+    path = case.write("a", case.samples(3000))
+    late = [
+        TransformNode.highpass(300),
+        TransformNode.slice_time(*(t / 30_000 for t in (case.start, case.start + 900))),
+    ]
+    with CurateClient(progress=False) as curate:
+        for name, nodes in (("plain", []), ("late", late)):
+            made = curate.apply_transforms(path, nodes, tmp_path / f"{name}.toy")
+            assert open_session(tmp_path / f"{name}.toy").format == "toy"
+            request = curate._hub.store.jobs.get(curate.jobs()[0].id).request
+            assert curate.replay(made).identical
+        before = (tmp_path / "late.toy").read_bytes()
+        curate.remove_data_source_file(tmp_path / "late.toy")
+        assert curate._hub.replays.repeat(request) == [tmp_path / "late.toy"]
+        assert (tmp_path / "late.toy").read_bytes() == before
+        curate.convert(path, tmp_path / "b.another")
+        assert open_session(tmp_path / "b.another").format == "another"
 
 
 @pytest.mark.parametrize("examples", [30, pytest.param(300, marks=pytest.mark.slow)])

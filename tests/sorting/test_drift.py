@@ -133,6 +133,16 @@ def test_moving_templates_give_the_same_bits_for_any_number_of_workers(
             np.testing.assert_array_equal(getattr(again, name), getattr(followed, name))
 
 
+@pytest.mark.slow
+def test_motion_is_told_from_all_blocks_where_half_of_them_are_learned_from(
+    moving: tuple[ArrayRecording, I64, I64], followed: SortedUnits
+) -> None:
+    recording, times, units = moving
+    found = sort_recording(recording, SorterParameters(train_sec=SECONDS / 2))
+    assert min(accuracies(found, times, units)) > 0.9
+    np.testing.assert_allclose(found.motion[0].shift_um, followed.motion[0].shift_um, atol=5.0)
+
+
 def test_progress_rises_and_it_can_be_cancelled_while_templates_are_measured(
     moving: tuple[ArrayRecording, I64, I64],
 ) -> None:

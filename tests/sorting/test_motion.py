@@ -54,6 +54,19 @@ def test_tissue_that_stands_still_is_said_to_stand_still() -> None:
     assert motion.range_um < 3.0
 
 
+@pytest.mark.parametrize("units", [10, 40])
+def test_units_that_come_and_go_are_no_motion(units: int) -> None:
+    random = np.random.default_rng(units)
+    parts = []
+    for u in range(units):
+        time, depth, size = spikes(100 + u, np.zeros(2), units=1, rate_hz=10.0)
+        period, phase = random.uniform(20.0, 200.0), random.uniform(0.0, 6.3)
+        awake = random.random(len(time)) < np.clip(0.5 + 0.8 * np.sin(2 * np.pi * time / period + phase), 0.0, 1.0)
+        parts.append(np.stack([time, depth, size])[:, awake])
+    time, depth, size = np.concatenate(parts, axis=1)
+    assert estimate_motion(time, depth, size, DURATION_SEC).range_um < 5.0
+
+
 def test_a_silent_stretch_follows_its_neighbours() -> None:
     time, depth, size = spikes(5, np.linspace(0.0, 30.0, 100))
     awake = (time < 60) | (time > 80)

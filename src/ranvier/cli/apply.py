@@ -12,6 +12,7 @@ from ranvier.clients import CurateClient
 from ranvier.clients._output_options import OutputKeywords
 from ranvier.exceptions import ConfigurationError, DataProcessingError, PartialFailureError, RadiensError
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
+from ranvier.models.jobs import JobState
 
 
 def run(
@@ -31,6 +32,7 @@ def run(
     failures: dict[str, str] = {}
     with CurateClient() as curate:
         sources = None if source is None else _recordings(curate, source, failures)
+        known = {job.id for job in curate.jobs()}
         try:
             if dry_run:
                 outputs = curate.check_protocol_file(
@@ -43,6 +45,11 @@ def run(
         except PartialFailureError as error:
             outputs = [Path(path) for path in error.outputs]
             failures |= error.failures
+        except KeyboardInterrupt:
+            for job in curate.jobs():
+                if job.id not in known and job.state is JobState.CANCELLED:
+                    typer.echo(f"{job.error}; 'ranvier jobs retry {job.id}' makes them", err=True)
+            raise
     for path in outputs:
         typer.echo(f"{'would write ' if dry_run else ''}{path}")
     if sys.stderr.isatty() or failures:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from ranvier.clients._aligned import AlignedClient
 from ranvier.clients._metrics import MetricsClient
 from ranvier.clients._protocols import ProtocolsClient
+from ranvier.clients._sorters import SortersClient
 from ranvier.clients._spectra import SpectraClient
 from ranvier.clients._spikes import SpikesClient
 from ranvier.clients._summa import SummaClient
 
 
-class VidereClient(ProtocolsClient, SpectraClient, AlignedClient, SpikesClient, MetricsClient, SummaClient):
+class VidereClient(
+    ProtocolsClient, SpectraClient, AlignedClient, SortersClient, SpikesClient, MetricsClient, SummaClient
+):
     """Recordings: link, look, measure, filter, convert.
 
     ``VidereClient()`` alone runs the engine in this process::

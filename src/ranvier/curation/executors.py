@@ -16,7 +16,7 @@ from ranvier.curation.output import writable
 from ranvier.curation.task import OutputRef, Task, to_path
 from ranvier.exceptions import CapabilityError, JobCancelledError, RadiensError
 from ranvier.models.jobs import JobProgress, PartProgress
-from ranvier.recordings import Events, Recording, Session, open_session
+from ranvier.recordings import Events, Recording, Session, SpikeTrains, open_session
 from ranvier.recordings.digital import edges_lost_at
 from ranvier.recordings.sink import Sink
 
@@ -131,7 +131,7 @@ def run_on(
 
     def open_sink(output: OutputRef) -> Sink:
         destination = to_path(output.uri)
-        sink = writable(output.file_type, destination).sink
+        sink = writable(output.file_type, destination, output.format).sink
         if sink is None:
             raise CapabilityError(f"{output.file_type.name} files cannot be written")
         made = sink(destination, replace(output.header, provenance=records[output.name]), force=output.force)
@@ -166,12 +166,18 @@ def carry_over(
         notes.append(f"{lost} edges of digital lines lie between kept samples")
     for name, trains in session.spike_trains.items():
         inside = trains.counted_at(recording.fs).between(*output.events)
-        try:
-            sink.write_spike_trains(name, inside.at_rate(ratio, output.stop))
-        except CapabilityError as error:  # the format has no place for spikes
-            notes.append(f"left out: {error}")
+        notes += left_out(sink, name, inside.at_rate(ratio, output.stop))
     if notes:
         record["notes"] = notes
+
+
+def left_out(sink: Sink, name: str, trains: SpikeTrains) -> list[str]:
+    """Give spike trains to a sink; return what the record must say, where its format has no place for them."""
+    try:
+        sink.write_spike_trains(name, trains)
+    except CapabilityError as error:
+        return [f"left out: {error}"]
+    return []
 
 
 def _all_failed(task: Task) -> tuple[PartProgress, ...]:

@@ -94,11 +94,14 @@ def _plugin_of_suffix(target: Path) -> tuple[Path, Format] | None:
     return None
 
 
-def writable(file_type: RadiensFileType, target: Path) -> Format:
-    """Return the format of a type; CapabilityError where this version does not write it."""
-    for known in all_formats():
-        if known.file_type == file_type and known.sink is not None:
-            return known
+def writable(file_type: RadiensFileType, target: Path, name: str = "") -> Format:
+    """Return the format of a type, of this name where several share the type (plug-ins do).
+
+    CapabilityError where this version does not write it.
+    """
+    candidates = [known for known in all_formats() if known.file_type == file_type and known.sink is not None]
+    for known in sorted(candidates, key=lambda one: one.name != name):
+        return known
     raise CapabilityError(
         f"{target.name}: {file_type.name} files cannot be written by this version; it writes {writable_suffixes()}"
     )

@@ -73,6 +73,8 @@ class OutputRef:
         Counters that it will span, at its own rate.
     events
         Counters of the source ``[first, last)`` whose events, and spikes, it takes over.
+    format
+        Name of the format, where several share the type.
     """
 
     node: str
@@ -84,6 +86,7 @@ class OutputRef:
     stop: int
     events: tuple[int, int]
     force: bool = False
+    format: str = ""
 
     @property
     def key(self) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba.extending import register_jitable
 
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import BITS, STRIP, lowest_bit, reaching, within
+from ranvier.kernels.lanes import BITS, STRIP, far_from_zero, lowest_bit, reaching
 
 #: Rows in which samples far from 0 are looked for before these are looked at.
 TILE_ROWS = 32
@@ -158,11 +158,9 @@ def row_crossings(row: Any, negative: Any, positive: Any, dead: Any, out: Any) -
     ``row`` is ``(1, n)``: a channel that lies in memory on its own. What lies within its thresholds is passed over.
     """
     n, ready, length = 0, 0, row.shape[1]
-    infinite = np.float32(np.inf)
+    least = min(-negative, positive)  # as _least says
     for begin in range(0, length, BITS):
-        if begin + BITS <= length and (
-            within(row, 0, begin, -infinite, negative) | within(row, 0, begin, positive, infinite)
-        ) == np.uint64(0):
+        if begin + BITS <= length and far_from_zero(row, 0, begin, least) == np.uint64(0):
             continue
         before = row[0, begin - 1] if begin > 0 else np.float32(np.nan)
         for i in range(begin, min(length, begin + BITS)):

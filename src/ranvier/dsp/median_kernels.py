@@ -132,9 +132,9 @@ def _middle(x, t, columns, tail, near, centre, reach):  # type: ignore[no-untype
         step *= 2.0
     if step > reach:
         reach *= 1.25
-    elif up_to - below > BITS - BITS // 4:
+    elif up_to - below > BITS // 3:
         reach *= 0.9
-    elif up_to - below < min(BITS, finite) // 4:
+    elif up_to - below < min(BITS // 8, finite // 4):
         reach *= 1.5
     while up_to - below > BITS:
         smallest, largest = _ends(x, t, columns, low, high)

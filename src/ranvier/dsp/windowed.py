@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp.buffers import aligned_empty
-from ranvier.dsp.causal import COLUMN_UNIT
 from ranvier.dsp.stage import Stage, stage_input
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
+
+#: Outputs are shared among threads in units of this: kernels take many columns at once, and like to have them all.
+ROW_UNIT = 32
 
 F32 = npt.NDArray[np.float32]
 
@@ -102,9 +104,9 @@ class Windowed(Stage):
         out = aligned_empty((until - state.due, len(self.in_channels)))
 
         def share(a: int, b: int) -> None:
-            self._filter(state.recent, x, row, state.began - first, (a, b), out)
+            self._filter(state.recent, x, row + a * self.factor, state.began - first, (0, self.analog), out[a:b])
 
-        self.team.each(share, self.team.shares(self.analog, multiple=COLUMN_UNIT))
+        self.team.each(share, self.team.shares(len(out), multiple=ROW_UNIT))
         if self.analog < out.shape[1]:
             rows = row + self.factor * np.arange(len(out))
             old = int(np.searchsorted(rows, len(state.recent)))

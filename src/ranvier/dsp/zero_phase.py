@@ -240,7 +240,10 @@ class ZeroPhaseFilter(Stage):
     def _end_run(self, window: _Window, tile: Tile, channel: int, last: int, state: ZeroPhaseState) -> None:
         """Note how the backward pass enters a channel's run that ends at ``last``, in this tile or the one before."""
         owner = tile if last >= tile.start else state.queue.tiles[-2]
-        owner.ends[channel, last] = self._ends(window, np.array([channel]), last, state)
+        end = owner.ends[channel, last] = self._ends(window, np.array([channel]), last, state)
+        if owner.carry is not None and not owner.broken[channel]:  # it was taken for granted that the run goes on
+            for k in range(len(end)):
+                owner.carry[:, channel] += self._silence[:, k] * end[k, 0]
         owner.broken[channel] = True
         state.alive[channel] = False
 

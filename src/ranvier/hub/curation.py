@@ -119,7 +119,16 @@ class Curation:
         header = output_header(linked.recording, end, known, sources=said, extra=linked.session.extra, options=options)
         refuse_own_source(linked.format, linked.canonical, destination, known, linked.session.provenance)
         output = OutputRef(
-            "", destination.name, to_uri(destination), known.file_type, header, end.start, end.stop, end.events, force
+            node="",
+            name=destination.name,
+            uri=to_uri(destination),
+            file_type=known.file_type,
+            header=header,
+            start=end.start,
+            stop=end.stop,
+            events=end.events,
+            force=force,
+            format=known.name,
         )
         if planned.parts:
             work, need = _in_turn(linked, planned, output)
@@ -148,7 +157,7 @@ def _in_one(linked: Linked, planned: Plan, output: OutputRef) -> tuple[Callable[
     width = len(linked.channels)
     need = Need(run_bytes(width, planned.chain), workers=RUN_WORKERS)
     destination = to_path(output.uri)
-    sink_type = writable(output.file_type, destination).sink
+    sink_type = writable(output.file_type, destination, output.format).sink
     if sink_type is None:
         raise OutputError(f"{output.file_type.name} files cannot be written")
 
@@ -214,6 +223,7 @@ def repeat_request(record: Mapping[str, Any], destination: Path, known: Format, 
         "record": dict(record),
         "destination": str(destination),
         "file_type": known.file_type.name,
+        "format": known.name,
         "force": force,
     }
 

@@ -16,6 +16,7 @@ from ranvier.hub.replay import Replays
 from ranvier.hub.sessions import Sessions
 from ranvier.hub.signals import Signals
 from ranvier.hub.simulation import Simulation
+from ranvier.hub.sorters import Sorters
 from ranvier.hub.spectra import Spectra
 from ranvier.hub.spikes import SpikesOf
 from ranvier.hub.summa import Summa
@@ -38,6 +39,7 @@ class Hub:
         self.metrics = Metrics(self.datasets, self.dsp, self.jobs, self.store)
         self.spectra = Spectra(self.datasets, self.dsp, self.jobs)
         self.spikes = SpikesOf(self.datasets)
+        self.sorters = Sorters(self.datasets, self.dsp, self.jobs, self.store, self.spikes.sets)
         self.aligned = Aligned(self.datasets, self.dsp, self.jobs, self.spikes.sets)
         self.summa = Summa(self.datasets, self.metrics, self.jobs, self.store)
         self.simulation = Simulation(self.datasets, self.jobs)

@@ -18,6 +18,7 @@ from ranvier.models.provenance import (
     ProvenanceRecord,
     ProvenanceSelectChannels,
     ProvenanceSliceTime,
+    ProvenanceSort,
     ProvenanceWrite,
     TimestampRange,
 )
@@ -89,6 +90,13 @@ def _operation(stage: Mapping[str, Any], version: str) -> ProvenanceOp:
     if kind == "downsample":
         decimate = ProvenanceDecimate(factor=parameters.get("factor"), output_fs=stage.get("out_fs_hz"))
         return ProvenanceOp(kind=ProvenanceOpKind.DECIMATE, decimate=decimate, **common)
+    if kind == "spike_sort":
+        sort = ProvenanceSort(
+            seed=parameters.get("seed"),
+            clusterer_params=parameters.get("clusterer_params"),
+            feature_params=parameters.get("feature_params"),
+        )
+        return ProvenanceOp(kind=ProvenanceOpKind.SORT, sort=sort, **common)
     if kind in _FILTERS:
         return ProvenanceOp(kind=ProvenanceOpKind.FILTER, filter=_filter(_FILTERS[kind], stage), **common)
     return ProvenanceOp(kind=ProvenanceOpKind.UNKNOWN, node_id=kind, **common)  # our own stages: the API has no kind

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ranvier.curation.output import existing_files, resolve_output
+from ranvier.curation.output import existing_files, resolve_output, writable
 from ranvier.curation.plan import Line, Plan
 from ranvier.dsp.rebuild import rebuild
 from ranvier.exceptions import CapabilityError, DatasetError, RecordingError
@@ -22,7 +22,7 @@ from ranvier.models.dataset import RadiensFileType
 from ranvier.models.output_options import OutputOptions
 from ranvier.models.sessions import ReplayReport
 from ranvier.models.simulation import SimulationSpec
-from ranvier.recordings import Format, format_for_type, open_session
+from ranvier.recordings import Format, open_session
 from ranvier.recordings.compare import Comparison, compare
 from ranvier.recordings.fingerprint import changes
 from ranvier.recordings.pieces import pieces_in
@@ -93,7 +93,7 @@ class Replays:
             if "outputs" in request and not one["force"] and existing_files(destination, kind):
                 continue
             with _working(None, progress) as work:
-                known = format_for_type(kind)
+                known = writable(kind, destination, one.get("format", ""))
                 made.append(self._make(one["record"], destination, known, work, force=bool(one["force"]), keep=True))
         return made
 
@@ -161,10 +161,8 @@ class Replays:
         if not kind or not (record.get("simulation") or record.get("sources")):
             return None
         try:
-            known = format_for_type(RadiensFileType[kind])
+            known = writable(RadiensFileType[kind], Path(str(source["path"])), str(source.get("format", "")))
         except (CapabilityError, KeyError):
-            return None
-        if known.sink is None:
             return None
         base = known.base_name(Path(str(source["path"])))
         path = self._make(record, work.scratch / f"{len(work.notes)}" / base, known, work)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ranvier.curation.executor import make_header, run
+from ranvier.curation.executors import left_out
 from ranvier.curation.output import resolve_output
 from ranvier.exceptions import CapabilityError
 from ranvier.hub.curation import RUN_WORKERS, repeat_request
@@ -56,7 +57,8 @@ class Simulation:
         def work(job: JobContext) -> Path:
             with sink_type(destination, header, force=force) as sink:
                 job.add_staged(sink.staged.token)
-                sink.write_spike_trains("ground_truth", recording.ground_truth())
+                if notes := left_out(sink, "ground_truth", recording.ground_truth()):
+                    record["notes"] = [*record.get("notes", []), *notes]
                 run(
                     recording,
                     None,

@@ -195,6 +195,30 @@ def within(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) 
     return types.uint64(array, types.intp, types.intp, types.float32, types.float32), generate
 
 
+def _away(builder: Any, held: Any, width: int) -> Any:
+    """Return float32 values without their signs."""
+    whole = ir.VectorType(ir.IntType(32), width)
+    bits = builder.and_(builder.bitcast(held, whole), ir.Constant(whole, [0x7FFFFFFF] * width))
+    return builder.bitcast(bits, ir.VectorType(ir.FloatType(), width))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def far_from_zero(typing: Any, array: Any, row: Any, column: Any, least: Any) -> Any:
+    """Say which of BITS float32 values from ``array[row, column]`` on lie ``least`` or more from 0 (bits as before)."""
+    if not _is_matrix(array) or array.dtype != types.float32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        *where, limit = values
+        kind = ir.VectorType(ir.FloatType(), BITS)
+        place = builder.bitcast(_place(context, builder, signature.args[0], *where), kind.as_pointer())
+        held = builder.load(place, align=_item_bytes(signature.args[0]))
+        found = builder.fcmp_ordered(">=", _away(builder, held, BITS), _spread(builder, limit, BITS))
+        return builder.bitcast(found, ir.IntType(BITS))
+
+    return types.uint64(array, types.intp, types.intp, types.float32), generate
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def reaching(typing: Any, array: Any, row: Any, column: Any, least: Any) -> Any:
     """Say which of STRIP columns of a float32 row are as far from 0 as ``least[column:]``, or farther.
@@ -207,13 +231,11 @@ def reaching(typing: Any, array: Any, row: Any, column: Any, least: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         *where, limits = values
         kind, align = ir.VectorType(ir.FloatType(), STRIP), _item_bytes(signature.args[0])
-        whole = ir.VectorType(ir.IntType(32), STRIP)
 
         def held(place: Any) -> Any:
             return builder.load(builder.bitcast(place, kind.as_pointer()), align=align)
 
-        bits = builder.bitcast(held(_place(context, builder, signature.args[0], *where)), whole)
-        away = builder.bitcast(builder.and_(bits, ir.Constant(whole, [0x7FFFFFFF] * STRIP)), kind)  # without its sign
+        away = _away(builder, held(_place(context, builder, signature.args[0], *where)), STRIP)
         header = context.make_array(signature.args[3])(context, builder, limits)
         found = builder.fcmp_ordered(">=", away, held(builder.gep(header.data, [where[2]])))
         return builder.zext(builder.bitcast(found, ir.IntType(STRIP)), ir.IntType(64))
@@ -233,6 +255,23 @@ def lowest_bit(typing: Any, bits: Any) -> Any:
 def ones(typing: Any, bits: Any) -> Any:
     """How many bits are set."""
     return types.int64(types.uint64), lambda context, builder, signature, values: builder.ctpop(values[0])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
+    """Ask for the line of the cache that holds ``array[row, column]``; it need not lie inside the matrix."""
+    if not isinstance(array, types.Array) or array.ndim != 2:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        place = builder.bitcast(_place(context, builder, signature.args[0], *values), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, _INDEX, _INDEX, _INDEX])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(ask, [place, *(ir.Constant(_INDEX, i) for i in (0, 3, 1))])  # to read it, and soon; data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -12,7 +12,7 @@ from numba.extending import register_jitable
 from ranvier.detect.kernels import row_crossings
 from ranvier.detect.threshold import ThresholdDetector
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import WIDTH, turn
+from ranvier.kernels.lanes import WIDTH, prefetch, turn
 from ranvier.metrics.packet_columns import (
     AT_MAX,
     AT_MIN,
@@ -65,6 +65,8 @@ Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
 #: Columns that are turned into rows together: a cache line of int16 counts, two of float32.
 GROUP = 32
+#: Rows that are asked for before they are turned.
+AHEAD = 32
 
 _EMPTY = np.array(EMPTY_SINGLE, dtype=np.float32)
 _NAN = np.float32(np.nan)
@@ -208,6 +210,9 @@ def _turn(samples: Any, left: Any, width: Any, turned: Any) -> Any:
     n = samples.shape[0]
     inner, across = n // WIDTH * WIDTH, width // WIDTH * WIDTH
     for i in range(0, inner, WIDTH):
+        for k in range(i + AHEAD, i + AHEAD + WIDTH):
+            prefetch(samples, k, left)
+            prefetch(samples, k, left + GROUP // 2)
         for k in range(0, across, WIDTH):
             turn(samples, i, left + k, turned, k, i)
     for i in range(n):

@@ -97,7 +97,7 @@ class JoinedRecording(Recording):
 class ContinuedRecording(JoinedRecording):
     """Files of one recording that follow each other in its own counters, as one with a gap table; the last may grow.
 
-    ``parts`` have equal channels, are in time order and do not overlap; the first gives channels and rate.
+    ``parts`` have equal channels and some samples, are in time order and do not overlap.
     """
 
     def __init__(self, parts: Sequence[Recording], path: Path, name: str = "") -> None:
@@ -122,8 +122,7 @@ class ContinuedRecording(JoinedRecording):
 
 
 def _in_own_counters(parts: Sequence[Recording]) -> PieceTable:
-    spans = [(part, part.start, max(part.stop, part.start + 1)) for part in parts]  # one that is empty may grow
-    return PieceTable(tuple(SourcePiece(str(part.path), part.name, a, b, a) for part, a, b in spans))
+    return PieceTable(tuple(SourcePiece(str(p.path), p.name, p.start, p.stop, p.start) for p in parts))
 
 
 def stretch(source: Recording, start: int, stop: int, first: int, *, name: str = "") -> JoinedRecording:

@@ -6,12 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from ranvier.exceptions import ConfigurationError
 from ranvier.models.signals import SignalType
 from ranvier.models.spikesorter import (
-    InputFeatureType,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterDynamicConfig,
@@ -22,18 +18,18 @@ from ranvier.recordings.channels import ChannelTable
 from ranvier.sorting.criteria import CRITERIA
 from ranvier.sorting.dynamics import Dynamics
 from ranvier.sorting.event_finder import FinderSettings, default_detect_params
-from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.online import StreamSites
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.requested import (
+    EVENT_NEIGHBORS,
+    EVENT_RADIUS_UM,
+    check_neighborhood,
+    finder_settings,
+    requested,
+)
 from ranvier.store import Store
 
 _KEY = "sorter:live"
-
-#: Sites that an event is compared with, where nothing was set.
-NEIGHBOR_RADIUS_UM = 75.0
-MAX_NEIGHBORS = 12
-_MOST_NEIGHBORS = 63
-_MOST_RADIUS_UM = 10_000.0
 
 
 @dataclass
@@ -57,8 +53,8 @@ class SorterSettings:
     params: dict[int, SpikeDetectParams] = field(default_factory=dict)
     clusterer: SpikeSorterClustererParams | None = None
     features: SpikeSorterFeatureParams | None = None
-    neighbor_radius_um: float = NEIGHBOR_RADIUS_UM
-    max_neighbors: int = MAX_NEIGHBORS
+    neighbor_radius_um: float = EVENT_RADIUS_UM
+    max_neighbors: int = EVENT_NEIGHBORS
     detect_only: bool = False
     dynamics: Dynamics = field(default_factory=Dynamics)
 
@@ -83,12 +79,7 @@ class SorterSettings:
         max_neighbors: int | None,
     ) -> SorterSettings:
         """Return settings with changes; ConfigurationError where one is out of range."""
-        if neighbor_radius_um is not None and not 0 <= neighbor_radius_um <= _MOST_RADIUS_UM:
-            raise ConfigurationError(
-                f"neighbor_radius_um is 0 to {_MOST_RADIUS_UM:g}, not {neighbor_radius_um}; 0 compares no sites"
-            )
-        if max_neighbors is not None and not 0 <= max_neighbors <= _MOST_NEIGHBORS:
-            raise ConfigurationError(f"max_num_site_neighbors is 0 to {_MOST_NEIGHBORS}, not {max_neighbors}")
+        check_neighborhood(neighbor_radius_um, max_neighbors)
         changed = replace(
             self,
             clusterer=clusterer or self.clusterer,
@@ -102,42 +93,18 @@ class SorterSettings:
 
     def parameters(self) -> SorterParameters:
         """Return the parameters of training and matching."""
-        given: dict[str, Any] = {}
-        clusterer, features = self.clusterer, self.features
-        if clusterer is not None:
-            if clusterer.disabled:
-                given["clusterer"] = "disabled"
-            elif clusterer.eps is not None or clusterer.min_pts is not None:
-                given["clusterer"] = "dbscan"
-                given.update({k: v for k in ("eps", "min_pts") if (v := getattr(clusterer, k)) is not None})
-            for name in ("pos_influence_frac", "wfm_shape_influence_frac"):
-                share = getattr(clusterer, name)
-                if share is not None and not 0 <= share <= 1:
-                    raise ConfigurationError(f"{name} is 0 to 1, not {share}")
-        if features is not None:
-            if features.feature_type in (InputFeatureType.SPD, InputFeatureType.SPD_POS):
-                raise ConfigurationError(
-                    f"feature_type {features.feature_type.name}: this sorter clusters waveforms, not spectra; take WFM"
-                )
-            if not 1 <= features.num_features <= 64:
-                raise ConfigurationError(f"num_features is 1 to 64, not {features.num_features}")
-            given["latent_dim"] = features.num_features
-            if features.latent_dim is not None:
-                if not 1 <= features.latent_dim <= 20:
-                    raise ConfigurationError(f"latent_dim is 1 to 20, not {features.latent_dim}")
-                given["components"] = features.latent_dim
-        return SorterParameters(**given)
+        return requested(self.clusterer, self.features)
 
     def finder(self, sites: StreamSites) -> FinderSettings:
         """Return how events of a stream are found."""
-        ntv = sites.ntv
-        params = {i: self.of_site(i) for i in ntv}
-        geometry = geometry_of(sites.channels, sites.columns)
-        near = geometry.nearest(self.neighbor_radius_um, 1 + self.max_neighbors)
-        ports = [sites.channels[int(c)].port for c in sites.columns]
-        number = {port: n for n, port in enumerate(dict.fromkeys(ports))}
-        port = np.array([number[p] for p in ports], np.int32)
-        return FinderSettings.of(params, ntv, float(sites.fs), near, port)
+        return finder_settings(
+            {ntv: self.of_site(ntv) for ntv in sites.ntv},
+            sites.channels,
+            sites.columns,
+            float(sites.fs),
+            radius_um=self.neighbor_radius_um,
+            most=self.max_neighbors,
+        )
 
     # --- the store ----------------------------------------------------------------------------------------------
 

@@ -161,7 +161,6 @@ class Sorting:
             if engine is None:
                 return
             made = SpikeRecording(file, describe(engine, simulated=simulated, seed=self._seed, waveforms=waveforms))
-            engine.tail = made.tail
             if engine.next is not None:  # the recording may have begun meanwhile: what was told since belongs to it
                 made.take(engine.ring.read(engine.next - int(_BACK_SEC * engine.sites.fs)), engine)
             self.spike_file = made
@@ -173,8 +172,6 @@ class Sorting:
             return ""
         file.end(self._engine, self.log, wait=self.is_on and not self.failure)
         self.spike_file = None
-        if self._engine is not None:
-            self._engine.tail = None
         if file.error:
             self.notes.append(file.error)
         return file.error

@@ -15,15 +15,14 @@ from ranvier.models.signals import SignalType
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.sorting.online import OnlineSorter
 from ranvier.sorting.snippets import SignalTail
-from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
-from ranvier.spikes.columns import FLAG_ARTIFACT, FLAG_COLLISION, SNIPPETS
+from ranvier.sorting.spike_table import SpikeTable
+from ranvier.sorting.stored import event_columns
+from ranvier.spikes.columns import SNIPPETS
 from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo, UnitRecord
 from ranvier.spikes.writer import SpikeWriter
 
 #: How long the end of a recording waits for the sorter to come as far.
 WAIT_SEC = 2.0
-#: Spikes are told some ten milliseconds after they came: so far back their waveforms must be there.
-TAIL_SEC = 0.25
 SORTER = "ranvier live"
 
 F32 = npt.NDArray[np.float32]
@@ -43,8 +42,6 @@ class SpikeRecording:
     ----------
     error
         Why spikes are missing, "" while none are.
-    tail
-        Where waveforms are stored with the spikes: the signal they are cut from, fed by the sorter.
     """
 
     def __init__(self, file: RecordingFile, info: StoreInfo) -> None:
@@ -52,7 +49,7 @@ class SpikeRecording:
         self._writer = SpikeWriter(file.files.folder / file.files.base, info, live=True)
         self._uncut: list[SpikeTable] = []
         self._waiting: list[tuple[SpikeTable, F32]] = []
-        self.tail = SignalTail(round(TAIL_SEC * float(info.fs))) if info.waveforms == "stored" else None
+        self._cuts = info.waveforms == "stored"
         self._lock = threading.Lock()
         self._ended = False
         self.error = ""
@@ -68,7 +65,7 @@ class SpikeRecording:
             if self._ended or self.error:
                 return
             self._uncut.append(spikes)
-            self._cut(None if self.tail is None or self.tail.stop is None else self.tail.stop - self._writer.info.after)
+            self._cut(engine.tail, None if engine.tail.stop is None else engine.tail.stop - self._writer.info.after)
             self._write(engine)
 
     def end(self, engine: OnlineSorter | None, log: list[dict[str, Any]], *, wait: bool) -> None:
@@ -86,7 +83,7 @@ class SpikeRecording:
             self._ended = True
             try:
                 if engine is not None and not self.error:
-                    self._cut(None)
+                    self._cut(engine.tail, None)
                     self._write(engine)
                     self._describe(engine, log)
                 self._writer.close(self._identified())
@@ -95,16 +92,16 @@ class SpikeRecording:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _cut(self, before: int | None) -> None:
+    def _cut(self, tail: SignalTail, before: int | None) -> None:
         """Let spikes before a counter (None: all) have their waveforms, where these are stored."""
         table = SpikeTable.concatenate(self._uncut)
-        ready = np.ones(len(table), np.bool_) if before is None else table.counter < before
+        ready = np.ones(len(table), np.bool_) if before is None or not self._cuts else table.counter < before
         self._uncut = [table.take(~ready)]
         table = table.take(ready)
         if not len(table):
             return
         info, none = self._writer.info, np.empty((len(table), 0), np.float32)
-        cut = none if self.tail is None else self.tail.cut(table.counter, table.site, info.before, info.after)
+        cut = tail.cut(table.counter, table.site, info.before, info.after) if self._cuts else none
         self._waiting.append((table, cut))
 
     def _write(self, engine: OnlineSorter) -> None:
@@ -119,22 +116,10 @@ class SpikeRecording:
         later, now = table.counter >= stop, (table.counter >= start) & (table.counter < stop)
         self._waiting = [(table.take(later), cut[later])] if later.any() else []
         table = table.take(now)
-        snippets = {} if self.tail is None else {SNIPPETS: cut[now][:, None]}
-        ntv = np.array(engine.sites.ntv, np.int32)
-        flags = np.where(table.flags & np.uint8(SpikeFlag.NOISE), FLAG_ARTIFACT, 0)
-        flags |= np.where(table.flags & np.uint8(SpikeFlag.COLLISION), FLAG_COLLISION, 0)
+        snippets = {SNIPPETS: cut[now][:, None]} if self._cuts else {}
+        columns = event_columns(table, np.array(engine.sites.ntv, np.int32))
         try:
-            self._writer.append(
-                sample_index=table.counter - offset,
-                unit=table.label,
-                site=ntv[table.site],
-                amplitude_uv=table.amplitude_uv,
-                margin=table.margin,
-                x_um=table.x_um,
-                y_um=table.y_um,
-                flags=flags.astype(np.uint32),
-                **snippets,
-            )
+            self._writer.append(**{**columns, **snippets, "sample_index": table.counter - offset})
         except RadiensError as error:
             self.error = f"spikes are written no more: {error}"
 

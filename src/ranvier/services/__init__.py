@@ -34,6 +34,7 @@ from ranvier.services.replays import HubReplays
 from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals, SignalBlock
 from ranvier.services.simulation import HubSimulation
+from ranvier.services.sorters import HubSorters
 from ranvier.services.spectra import HubSpectra
 from ranvier.services.spikes import HubSpikes
 from ranvier.services.summa import HubSumma
@@ -52,6 +53,7 @@ __all__ = [
     "HubSessions",
     "HubSignals",
     "HubSimulation",
+    "HubSorters",
     "HubSpectra",
     "HubSpikes",
     "HubSumma",

@@ -16,6 +16,7 @@ from ranvier.services.replays import HubReplays
 from ranvier.services.sessions import HubSessions
 from ranvier.services.signals import HubSignals
 from ranvier.services.simulation import HubSimulation
+from ranvier.services.sorters import HubSorters
 from ranvier.services.spectra import HubSpectra
 from ranvier.services.spikes import HubSpikes
 from ranvier.services.summa import HubSumma
@@ -87,6 +88,11 @@ class Hub(Protocol):
     @property
     def spikes(self) -> HubSpikes:
         """Spikes and units."""
+        ...
+
+    @property
+    def sorters(self) -> HubSorters:
+        """Spike sorters."""
         ...
 
     @property

@@ -152,6 +152,8 @@ class EventFinder:
     ----------
     sd_uv
         ``(sites,)``: the noise that thresholds in SD are multiples of; NaN before it is known.
+    settles
+        Whether thresholds stay after the first seconds; otherwise they follow the noise all the time.
     """
 
     settings: FinderSettings
@@ -159,6 +161,7 @@ class EventFinder:
     sites: int
     noise: NoiseTracker = field(init=False)
     sd_uv: F64 = field(init=False)
+    settles: bool = True
     counts: FinderCounts = field(default_factory=FinderCounts)
 
     def __post_init__(self) -> None:
@@ -185,10 +188,17 @@ class EventFinder:
             n = min(self.noise.left, len(x) - at)
             piece = Block(np.ascontiguousarray(x[at : at + n]), block.start + at)
             parts.append(self._piece(piece))
-            if self.noise.add(piece.samples) and self.noise.pieces <= SETTLED:
+            if self.noise.add(piece.samples) and (not self.settles or self.noise.pieces <= SETTLED):
                 self.sd_uv = self.noise.sd_uv
             at += n
         return SpikeTable.concatenate(parts)
+
+    def know(self, x: F32) -> None:
+        """Measure the noise on samples that come before the first block, one second of them."""
+        if self.noise.add(x):
+            self.sd_uv = self.noise.sd_uv
+        else:
+            self.noise.restart()
 
     def follow_noise(self) -> float:
         """Let thresholds follow the noise, by at most ``LARGEST_STEP``; return the largest change (share)."""

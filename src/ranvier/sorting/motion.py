@@ -138,6 +138,8 @@ def estimate_motion(
     course = _agree(bins, pairs.first, pairs.second, pairs.shift, weights, p.smoothness) * p.depth_bin_um
     ends = np.concatenate([pairs.first, pairs.second])
     number = np.bincount(ends, minlength=bins)
+    told = np.flatnonzero(number)  # before the first and behind the last of these nothing is known: it stands still
+    course[: told[0]], course[told[-1] + 1 :] = course[told[0]], course[told[-1]]
     alike = np.bincount(ends, np.concatenate([pairs.likeness, pairs.likeness]), bins)
     return Motion(centres, course - np.median(course), alike / np.maximum(number, 1))
 

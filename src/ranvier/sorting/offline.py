@@ -74,6 +74,8 @@ class SortedUnits:
         Samples of a template before its trough.
     columns
         Columns of the recording that were sorted, the channels of the templates.
+    noise_uv
+        ``(channels,)``: SD of the noise of each column behind the filters; NaN where it is silent.
     parameters, seed, filters
         What it was sorted with.
     motion
@@ -92,6 +94,7 @@ class SortedUnits:
     templates_uv: F32
     before: int
     columns: I64
+    noise_uv: F64
     parameters: SorterParameters
     seed: int
     filters: tuple[dict[str, object], ...] = field(default=())
@@ -165,6 +168,11 @@ def sort_recording(
         report = reporter(SpikeSorterPhase.SORTING, begin, 1.0 - begin)
         blocks = _match_all(learned, source, p, window, team, report)
         return _finish(learned, blocks, source, p, window, seed, team)
+
+
+def phase_end(phase: SpikeSorterPhase) -> float:
+    """Return where in the whole a phase ends at the latest."""
+    return max((begin + share for of, begin, share in (*_STAGES, _FOLLOWING) if of == phase), default=1.0)
 
 
 Reporter = Callable[[SpikeSorterPhase, float, float], Callable[[float], None]]
@@ -300,6 +308,7 @@ def _finish(
         templates_uv=np.ascontiguousarray(waveforms[:, :, source.as_asked]),
         before=window.before,
         columns=source.columns[source.as_asked],
+        noise_uv=source.noise.noise_uv[source.as_asked],
         parameters=p,
         seed=seed,
         filters=tuple(operation.describe() for operation in source.operations),

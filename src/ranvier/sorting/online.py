@@ -31,6 +31,8 @@ from ranvier.sorting.unit_statistics import UnitStatistics
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
+#: Spikes are told some ten milliseconds after they came: so far back their waveforms can be had.
+TAIL_SEC = 0.25
 #: Spikes that are remembered.
 CAPACITY = 1_000_000
 #: A threshold event this near to a labelled spike, on the same or a neighbouring site, is that spike.
@@ -69,7 +71,7 @@ class StreamSites:
 class OnlineSorter:
     """Sorts one stream.
 
-    ``tail`` keeps the newest filtered samples for whoever wants waveforms and sets it; None otherwise.
+    ``tail`` keeps the newest filtered samples, for whoever wants waveforms of spikes that are told.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ class OnlineSorter:
         self.units = UnitStatistics(float(sites.fs))
         self.chain = chain
         self.tape = tape
-        self.tail: SignalTail | None = None
+        self.tail = SignalTail(round(TAIL_SEC * float(sites.fs)))
         self.first: int | None = None
         self.next: int | None = None
         self.labelled_from: int | None = None
@@ -171,8 +173,7 @@ class OnlineSorter:
             self._events.append(self.finder.process(filtered))
             if self.tape is not None:
                 self.tape.add(filtered.samples)
-            if self.tail is not None:
-                self.tail.add(filtered)
+            self.tail.add(filtered)
             if self._matcher is not None:
                 self._labelled.append(self._matcher.process(filtered))
         sure = block.stop - self.finder.settings.hold

@@ -99,9 +99,9 @@ class Contents:
     notes: list[str] = field(default_factory=list)
 
 
-def file_head() -> bytes:
-    """Return the first 64 bytes of a file of this version."""
-    head = _FILE_HEAD.pack(MAGIC, VERSION, 0)[:-4]
+def file_head(version: int = VERSION) -> bytes:
+    """Return the first 64 bytes of a file, of this version by default."""
+    head = _FILE_HEAD.pack(MAGIC, version, 0)[:-4]
     return head + struct.pack("<I", zlib.crc32(head))
 
 

@@ -81,6 +81,11 @@ class SpikeWriter:
             raise
         self._cleanup = weakref.finalize(self, _let_go, self._lock, self._handle)
 
+    @property
+    def token(self) -> str:
+        """What the temporary files of this output have in common (see ``StagedFiles``)."""
+        return self._staged.token
+
     def append(self, **columns: npt.ArrayLike) -> None:
         """Add spikes: ``sample_index`` and any of the other columns, in any order.
 

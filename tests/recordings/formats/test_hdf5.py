@@ -19,6 +19,7 @@ from ranvier.exceptions import ConfigurationError, OutputError, RecordingError
 from ranvier.models import OutputOptions, RadiensFileType
 from ranvier.recordings import Block, Events, SpikeTrains, detect, open_session, plain_channels
 from ranvier.recordings.formats.hdf5 import FORMAT, Hdf5Sink
+from ranvier.recordings.formats.hdf5_output import Hdf5Output
 from ranvier.recordings.formats.hdf5_rows import GrowingRows
 
 
@@ -99,8 +100,9 @@ def test_compression_loses_nothing_and_is_standard(tmp_path: Path, compression: 
 
 def test_gzip_chunks_equal_those_of_hdf5_itself(tmp_path: Path) -> None:
     values = np.random.default_rng(2).integers(-50, 50, (3000, 5)).astype(np.int16)
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        rows = GrowingRows(file, "ours", 5, np.int16, compression="gzip")
+    with Hdf5Output(tmp_path / "a.h5", "w") as output:
+        file = output.file
+        rows = GrowingRows(output, file, "ours", 5, np.int16, compression="gzip")
         for at in range(0, 3000, 7):
             rows.append(values[at : at + 7])
         rows.finish()
@@ -119,7 +121,27 @@ def test_gzip_chunks_equal_those_of_hdf5_itself(tmp_path: Path) -> None:
             assert file["ours"].id.read_direct_chunk(where) == theirs.id.read_direct_chunk(where)
         assert np.array_equal(file["ours"][:], values)
         with pytest.raises(ConfigurationError, match="zstd"):
-            GrowingRows(file, "other", 5, np.int16, compression="zstd")
+            GrowingRows(output, file, "other", 5, np.int16, compression="zstd")
+
+
+@pytest.mark.parametrize("columns", [1, 5, 130])
+def test_plain_chunks_lie_where_hdf5_finds_them(tmp_path: Path, columns: int) -> None:
+    """Two datasets that grow in turn, with tables of HDF5's own between them."""
+    rng = np.random.default_rng(3)
+    values = [rng.integers(-50, 50, (100_000, columns)).astype(dtype) for dtype in (np.int16, np.float32)]
+    with Hdf5Output(tmp_path / "a.h5", "w") as output:
+        both = [GrowingRows(output, output.file, v.dtype.name, columns, v.dtype) for v in values]
+        for at in range(0, 100_000, 7000):
+            for rows, v in zip(both, values, strict=True):
+                rows.append(v[at : at + 7000])
+            output.file[f"table {at}"] = np.arange(at // 10)
+        for rows in both:
+            rows.finish()
+    with h5py.File(tmp_path / "a.h5") as file:
+        for v in values:
+            assert file[v.dtype.name].compression is None
+            np.testing.assert_array_equal(file[v.dtype.name][:], v)
+        np.testing.assert_array_equal(file["table 98000"][:], np.arange(9800))
 
 
 def test_a_cut_file_opens_with_what_is_there(tmp_path: Path) -> None:

@@ -306,6 +306,17 @@ def fuzz(tmp_path, version, examples):
     )
 
 
+@pytest.mark.parametrize("examples", [25, pytest.param(400, marks=pytest.mark.slow)])
+def test_a_damaged_session_of_many_files(tmp_path, examples):
+    source = tmp_path / "made"
+    source.mkdir()
+    for k in range(3):
+        write_rhd(source / f"n_24010{k + 1}_000000.rhd", blocks=2, amp=2, din_lines=(0,), first_counter=k * 300)
+    files = {p.name: p.read_bytes() for p in source.iterdir()}
+    (tmp_path / "fuzz").mkdir()
+    fuzz_reader(files, lambda f: open_session(f, RadiensFileType.RHD), tmp_path / "fuzz", examples=examples)
+
+
 def test_kernels_equal_their_references():
     rng = np.random.default_rng(3)
     words = rng.integers(0, 65536, (6, 700), dtype=np.uint16)

@@ -55,6 +55,13 @@ class Hdf5Output:
         if self._target.failure is not None:
             raise self._target.failure
 
+    def write_at(self, offset: int, data: Any) -> None:
+        """Write samples where HDF5 has set space aside, past HDF5 and its locks; from one thread at a time.
+
+        What the disk refuses, ``check`` and ``close`` raise.
+        """
+        self._target.write_at(offset, data)
+
     def close(self) -> None:
         """Close the file; raise the OSError that the disk gave, if any."""
         self.discard()
@@ -79,6 +86,7 @@ class _Target(io.RawIOBase):
 
     def __init__(self, path: Path, *, create: bool) -> None:
         self._handle = open(path, "w+b" if create else "r+b", buffering=0)  # noqa: SIM115 - closed by close
+        self._bulk = open(path, "r+b", buffering=0)  # noqa: SIM115 - with a position of its own
         self.failure: OSError | None = None
 
     def readable(self) -> bool:
@@ -111,14 +119,19 @@ class _Target(io.RawIOBase):
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
         at = self._handle.tell()
-        try:
-            if self.failure is None:
-                keep = size < BULK_BYTES or at < KEPT_BYTES
-                _platform.write_past_cache(self._handle.fileno(), [data], at, keep=keep)
-        except OSError as error:
-            self.failure = error
+        self._write(self._handle, at, data, keep=size < BULK_BYTES)
         self._handle.seek(at + size)
         return size
+
+    def write_at(self, at: int, data: Any) -> None:
+        self._write(self._bulk, at, data, keep=False)
+
+    def _write(self, handle: io.FileIO, at: int, data: Any, *, keep: bool) -> None:
+        try:
+            if self.failure is None:
+                _platform.write_past_cache(handle.fileno(), [data], at, keep=keep or at < KEPT_BYTES)
+        except OSError as error:
+            self.failure = error
 
     def truncate(self, size: int | None = None) -> int:
         try:
@@ -130,4 +143,5 @@ class _Target(io.RawIOBase):
 
     def close(self) -> None:
         self._handle.close()
+        self._bulk.close()
         super().close()

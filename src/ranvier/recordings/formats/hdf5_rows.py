@@ -1,9 +1,10 @@
 """Datasets of an HDF5 file that grow row by row, plain or compressed without loss.
 
 Compression is HDF5's own ``gzip`` with ``shuffle`` (zlib; every HDF5 reader has it), or h5py's ``lzf``. HDF5 compresses
-in one thread, and writes rows into plain chunks in small pieces; so chunks are made here and handed over finished
-(``H5Dwrite_chunk``): gzip ones are compressed by one thread per core, plain ones written by a thread of their own while
-the next ones are filled. The file is the same as HDF5 would write.
+in one thread, and writes rows into plain chunks in small pieces; so chunks are made here. gzip ones are compressed by
+one thread per core, and handed over finished (``H5Dwrite_chunk``). For plain ones HDF5 only sets space aside; a thread
+of their own writes them there, past HDF5 and its locks, while the next ones are filled. The file is the same as HDF5
+would write.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from ranvier._platform import worker_count
 from ranvier.exceptions import ConfigurationError
+from ranvier.recordings.formats.hdf5_output import Hdf5Output
 from ranvier.recordings.stream_file import PAGE_BYTES
 
 #: What ``compression`` may be; "" for none.
@@ -37,12 +39,15 @@ class GrowingRows:
 
     Parameters
     ----------
+    output
+        The open file that the group belongs to; its ``check`` tells what the disk refused.
     compression
         One of ``COMPRESSIONS``; ConfigurationError for another.
     """
 
     def __init__(
         self,
+        output: Hdf5Output,
         group: Any,
         name: str,
         columns: int,
@@ -53,10 +58,11 @@ class GrowingRows:
     ) -> None:
         check_compression(compression)
         self.rows = 0
+        self._output = output
         self._columns = columns
         self._dtype = np.dtype(dtype)
         self._chunk = _chunk_shape(columns, self._dtype, _COMPRESSED_BYTES if compression else _PLAIN_BYTES)
-        filters: dict[str, Any] = {"fill_time": "never"}
+        filters: dict[str, Any] = {"fill_time": "never", "dcpl": _space_at_once()}
         if compression:
             filters = {"compression": compression, "shuffle": True}
             filters |= {"compression_opts": GZIP_LEVEL} if compression == "gzip" else {}
@@ -125,7 +131,8 @@ class GrowingRows:
         if not self._compressing:
             self._settle(0)
             self.dataset.resize(self.rows, axis=0)
-            self._under_way.append(((row, 0), self._pool.submit(self._write_plain, row, tiles)))
+            places = [self._place(row, k * self._chunk[1]) for k in range(len(tiles))]
+            self._under_way.append(((row, 0), self._pool.submit(self._write_plain, places, tiles)))
             self._tiles, self._written = self._written, tiles
             return
         self._tiles = self._fresh_tiles()
@@ -134,9 +141,13 @@ class GrowingRows:
             self._under_way.append(((row, k * self._chunk[1]), self._pool.submit(_deflated, tile)))
         self._settle(2 * worker_count())
 
-    def _write_plain(self, row: int, tiles: npt.NDArray[Any]) -> None:
-        for k, tile in enumerate(tiles):
-            self.dataset.id.write_direct_chunk((row, k * self._chunk[1]), tile)
+    def _place(self, row: int, column: int) -> int:
+        """Return the offset in the file that HDF5 has set aside for a chunk."""
+        return int(self.dataset.id.get_chunk_info_by_coord((row, column)).byte_offset)
+
+    def _write_plain(self, places: list[int], tiles: npt.NDArray[Any]) -> None:
+        for place, tile in zip(places, tiles, strict=True):
+            self._output.write_at(place, tile)
 
     def _settle(self, most_left: int) -> None:
         """Wait until no more than so many chunks are under way; write those that were compressed."""
@@ -145,6 +156,15 @@ class GrowingRows:
             made = future.result()
             if self._compressing:
                 self.dataset.id.write_direct_chunk(place, made)
+
+
+def _space_at_once() -> Any:
+    """Return properties of a dataset whose chunks get their place in the file as soon as it grows."""
+    import h5py
+
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    return properties
 
 
 def check_compression(compression: str) -> None:

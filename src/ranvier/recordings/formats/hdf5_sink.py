@@ -42,10 +42,14 @@ class Hdf5Sink(Sink):
         return self.final_paths()[0]
 
     @property
-    def _file(self) -> Any:
+    def _opened(self) -> Hdf5Output:
         if self._output is None:
             raise OutputError(f"{self._final} is finished; open a new output")
-        return self._output.file
+        return self._output
+
+    @property
+    def _file(self) -> Any:
+        return self._opened.file
 
     def _open(self) -> None:
         check_compression(self.header.options.compression)
@@ -135,6 +139,7 @@ class Hdf5Sink(Sink):
         group["gain"][:] = np.ones(n) if block.gain is None else block.gain
         group["offset"][:] = np.zeros(n) if block.offset is None else block.offset
         return GrowingRows(
+            self._opened,
             self._file,
             "samples",
             n,

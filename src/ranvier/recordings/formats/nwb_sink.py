@@ -153,7 +153,7 @@ class NwbSink(Sink):
                 dtype = np.int16
             compression = self.header.options.compression
             series.rows = GrowingRows(
-                group, "data", series.count, dtype, compression=compression, attributes=attributes
+                self._opened, group, "data", series.count, dtype, compression=compression, attributes=attributes
             )
         if counts is not None:
             self._describe_counts(*counts)

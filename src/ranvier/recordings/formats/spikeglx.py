@@ -167,7 +167,7 @@ def _streams(opened: list[Opened], path: Path, notes: list[str]) -> dict[str, Re
                 _name(streams, f"{prefix}g{gate}_t{trigger}/{stream}", one.recording)
         else:
             parts = [one.recording for one in members if one.recording.segments.rows] or [members[0].recording]
-            _name(streams, prefix + stream, parts[0] if len(members) == 1 else ContinuedRecording(parts, path))
+            _name(streams, prefix + stream, parts[0] if len(parts) == 1 else ContinuedRecording(parts, path))
     return streams
 
 

@@ -1,0 +1,379 @@
+"""Spike sorters of linked recordings."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, SortStalledError
+from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.dsp import DspGroups
+from ranvier.hub.job import Job, JobContext, ProgressCallback
+from ranvier.hub.jobs import JobManager
+from ranvier.hub.sidecars import holds_spikes
+from ranvier.hub.sort_plan import SortPlan, plan_sort
+from ranvier.hub.sort_run import SortRun, need_of
+from ranvier.hub.sorted_board import board_of_file, board_of_plan
+from ranvier.hub.spike_sets import SpikeSets
+from ranvier.metrics.event_levels import changed_params
+from ranvier.models.dataset import RadiensFileType
+from ranvier.models.jobs import JobProgress, JobState
+from ranvier.models.signals import SignalType
+from ranvier.models.sorting import SortOptions
+from ranvier.models.spikesorter import (
+    DashElement,
+    SpikeDetectParams,
+    SpikeSorterClustererParams,
+    SpikeSorterCommand,
+    SpikeSorterDashboard,
+    SpikeSorterFeatureParams,
+    SpikeSorterLaunchParams,
+    SpikeSorterLaunchResult,
+    SpikeSorterPhase,
+    SpikeSorterState,
+    SpikeSorterStateSystem,
+    SpikeSorterSubCommand,
+    SpikeSorterType,
+)
+from ranvier.services.progress import Progress
+from ranvier.sorting.event_finder import default_detect_params
+from ranvier.spikes.writer import SUFFIX
+from ranvier.store import Store
+from ranvier.store.data import real_path
+from ranvier.store.datasets import dataset_id as id_of
+
+_KEY = "sorter:"
+#: How long a cancel waits for what runs to clean up.
+_CLEAN_UP_SEC = 30.0
+
+Ids = list[str]
+
+
+@dataclass
+class _Sorter:
+    """One sorter of this hub: what it was asked, what it will do, and the job that does it."""
+
+    id: str
+    dataset_ids: tuple[str, ...]
+    launched: SpikeSorterLaunchParams
+    params: SpikeSorterLaunchParams
+    options: SortOptions
+    plan: SortPlan
+    run: SortRun
+    job: Job[Ids] | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether its job runs or waits."""
+        return self.job is not None and not self.job.is_finished
+
+
+class Sorters:
+    """Service ``HubSorters``."""
+
+    def __init__(self, datasets: Datasets, dsp: DspGroups, jobs: JobManager, store: Store, sets: SpikeSets) -> None:
+        self._datasets, self._dsp, self._jobs, self._store, self._sets = datasets, dsp, jobs, store, sets
+        self._sorters: dict[str, _Sorter] = {}
+        self._lock = threading.RLock()
+
+    # --- beginning ------------------------------------------------------------------------------------------------
+
+    def launch(
+        self, dataset_ids: Sequence[str], params: SpikeSorterLaunchParams, options: SortOptions | None = None
+    ) -> SpikeSorterLaunchResult:
+        """Make a sorter; see the Protocol."""
+        sorter = self._made(dataset_ids, params, options or SortOptions())
+        if params.is_auto_on:
+            self._begin(sorter)
+        return SpikeSorterLaunchResult(
+            spike_sorter_id=sorter.id, sorter_type=SpikeSorterType.VEX_FILE, msg="; ".join(sorter.run.notes)
+        )
+
+    def sort(
+        self,
+        dataset_ids: Sequence[str],
+        params: SpikeSorterLaunchParams,
+        options: SortOptions | None = None,
+        *,
+        stall_sec: float = 120.0,
+        progress: Progress | None = None,
+    ) -> Ids:
+        """Launch and wait; see the Protocol."""
+        if not stall_sec > 0:
+            raise ConfigurationError(f"stall_sec={stall_sec}: how long to wait without progress, in seconds")
+        sorter = self._made(dataset_ids, params, options or SortOptions())
+        job = self._begin(sorter)
+        watch = _Watch(job, stall_sec, progress)
+        try:
+            return job.result(watch)
+        except BaseException:
+            self._end(sorter)
+            self._forget(sorter)
+            raise
+
+    def command(
+        self,
+        sorter_id: str,
+        command: SpikeSorterCommand,
+        *,
+        sub_command: SpikeSorterSubCommand = SpikeSorterSubCommand.NULL,
+        clusterer: SpikeSorterClustererParams | None = None,
+        features: SpikeSorterFeatureParams | None = None,
+        neighbor_radius_um: float | None = None,
+        max_num_site_neighbors: int | None = None,
+    ) -> None:
+        """Begin, end, or begin anew; see the Protocol."""
+        sorter = self._mine(sorter_id)
+        with sorter.lock:
+            if command == SpikeSorterCommand.OFF:
+                self._end(sorter)
+                self._forget(sorter)
+                return
+            if command == SpikeSorterCommand.ON and sorter.is_on:
+                return
+            changed = {
+                "clusterer_params": clusterer,
+                "feature_params": features,
+                "neighbor_radius_um": neighbor_radius_um,
+                "max_num_site_neighbors": max_num_site_neighbors,
+                "sub_cmd": sub_command if sub_command != SpikeSorterSubCommand.NULL else None,
+            }
+            fresh = command == SpikeSorterCommand.INIT
+            keeps = command == SpikeSorterCommand.CLEAR_SORT
+            given = {} if keeps else {name: value for name, value in changed.items() if value is not None}
+            params = (sorter.launched if fresh else sorter.params).model_copy(update=given)
+            plan = self._plan(sorter.dataset_ids, params, sorter.options, {} if fresh else None)
+            self._end(sorter)
+            if fresh:
+                self._store.settings.set(_KEY + sorter.dataset_ids[0], [])
+            sorter.params, sorter.plan, sorter.run, sorter.job = params, plan, SortRun(plan), None
+            if not fresh:
+                self._begin(sorter)
+
+    def delete(self, sorter_id: str) -> None:
+        """Forget a sorter; see the Protocol."""
+        with self._lock:
+            sorter = self._sorters.get(sorter_id)
+        if sorter is not None:
+            with sorter.lock:
+                self._end(sorter)
+                self._forget(sorter)
+
+    # --- what is --------------------------------------------------------------------------------------------------
+
+    def ids(self, dataset_id: str) -> Ids:
+        """Return the ids of a dataset's sorters; see the Protocol."""
+        linked = self._datasets.linked(dataset_id)
+        written = [i for i in self._datasets.link_spikes(linked) if self._is_sorted(i)]
+        with self._lock:
+            mine = [s.id for s in self._sorters.values() if linked.id in s.dataset_ids]
+        return list(dict.fromkeys([*mine, *written]))
+
+    def state(self, sorter_id: str) -> SpikeSorterState:
+        """Return phase and fraction; see the Protocol."""
+        with self._lock:
+            sorter = self._sorters.get(sorter_id)
+        if sorter is None:
+            self._written(sorter_id)
+            return _state(SpikeSorterPhase.COMPLETE, 1.0)
+        job, run = sorter.job, sorter.run
+        warnings = "; ".join(run.notes)
+        if job is None:
+            return _state(msg="waits for ON", warn_msg=warnings)
+        info = job.info
+        if info.state in (JobState.QUEUED, JobState.RUNNING):
+            waits = info.state == JobState.QUEUED
+            return SpikeSorterState(
+                sys=SpikeSorterStateSystem.ON,
+                is_on=True,
+                phase=run.phase,
+                frac_complete=run.fraction,
+                msg="waits for other jobs" if waits else run.phase.name.lower(),
+                warn_msg=warnings,
+            )
+        if info.state == JobState.DONE:
+            return _state(SpikeSorterPhase.COMPLETE, 1.0, msg="; ".join(info.outputs), warn_msg=warnings)
+        return _state(run.phase, run.fraction, error_msg=info.error or info.state.value, warn_msg=warnings)
+
+    def dashboard(self, sorter_id: str, elements: Sequence[DashElement]) -> SpikeSorterDashboard:
+        """Return the elements that are asked for; see the Protocol."""
+        state = self.state(sorter_id)
+        with self._lock:
+            sorter = self._sorters.get(sorter_id)
+        if sorter is not None and state.phase != SpikeSorterPhase.COMPLETE:
+            ports, general = board_of_plan(sorter.plan, sorter.id, state)
+        else:
+            linked = self._written(sorter_id)
+            owner = self._datasets.parent_of(linked) or linked
+            ports, general = board_of_file(self._sets.get(owner.id, linked.id), state)
+        return SpikeSorterDashboard(
+            enabled_ports=ports if DashElement.ENABLED_PORTS in elements else [],
+            general=general if DashElement.GENERAL in elements else None,
+        )
+
+    def params(self, sorter_id: str) -> list[SpikeDetectParams]:
+        """Return how events are detected; see the Protocol."""
+        linked = self._dataset(sorter_id)
+        return self._changed(linked, [SpikeDetectParams()])
+
+    def set_params(self, sorter_id: str, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
+        """Change how events are detected; see the Protocol."""
+        linked = self._dataset(sorter_id)
+        with self._lock:
+            result = self._changed(linked, changes)
+            touched = {c.ntv_chan_idx for c in changes}
+            changed = [p for p in result if None in touched or p.ntv_chan_idx in touched]
+            kept = {**self._detect(linked.id), **{p.ntv_chan_idx: p for p in changed if p.ntv_chan_idx is not None}}
+            self._store.settings.set(_KEY + linked.id, [p.model_dump(mode="json") for p in kept.values()])
+        return changed
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _made(self, dataset_ids: Sequence[str], params: SpikeSorterLaunchParams, options: SortOptions) -> _Sorter:
+        plan = self._plan(dataset_ids, params, options)
+        path = plan.targets[0].path
+        name = path.name.removesuffix(SUFFIX)
+        sorter_id = id_of(name, real_path(path), RadiensFileType.SPIKES)
+        ids = tuple(target.linked.id for target in plan.targets)
+        sorter = _Sorter(sorter_id, ids, params, params, options, plan, SortRun(plan))
+        with self._lock:
+            old = self._sorters.get(sorter_id)
+            if old is not None and old.is_on:
+                raise ConfigurationError(
+                    f"a sorter of {path.name} is at work already ({sorter_id}); wait, cancel it (spike_sorter_cancel), "
+                    f"or name another output"
+                )
+            self._sorters[sorter_id] = sorter
+        return sorter
+
+    def _plan(
+        self,
+        dataset_ids: Sequence[str],
+        params: SpikeSorterLaunchParams,
+        options: SortOptions,
+        detect: dict[int, SpikeDetectParams] | None = None,
+    ) -> SortPlan:
+        first = next(iter(dataset_ids), None)
+        known = self._detect(first) if detect is None and first is not None else detect or {}
+        return plan_sort(self._datasets, self._dsp, dataset_ids, params, options, known)
+
+    def _begin(self, sorter: _Sorter) -> Job[Ids]:
+        sorter.plan.check_outputs()
+        run = sorter.run = SortRun(sorter.plan)
+        names = ", ".join(target.linked.base_name for target in sorter.plan.targets)
+
+        def work(job: JobContext) -> Ids:
+            return [self._datasets.link(path, RadiensFileType.SPIKES).id for path in run.work(job)]
+
+        sorter.job = self._jobs.submit(
+            "spike_sort",
+            f"sorting {names}",
+            work,
+            outputs=[target.path for target in sorter.plan.targets],
+            need=need_of(sorter.plan),
+        )
+        return sorter.job
+
+    def _end(self, sorter: _Sorter) -> None:
+        """Cancel what runs, and wait until it has cleaned up."""
+        if sorter.job is not None and not sorter.job.is_finished:
+            sorter.job.cancel()
+            sorter.job.wait(_CLEAN_UP_SEC)
+
+    def _forget(self, sorter: _Sorter) -> None:
+        with self._lock:
+            if self._sorters.get(sorter.id) is sorter:
+                del self._sorters[sorter.id]
+
+    def _mine(self, sorter_id: str) -> _Sorter:
+        with self._lock:
+            sorter = self._sorters.get(sorter_id)
+            known = ", ".join(self._sorters) or "none"
+        if sorter is None:
+            raise DatasetError(
+                f"no sorter {sorter_id!r} is there; known: {known}. spike_sorter_launch makes one; a cancelled one is "
+                f"forgotten"
+            )
+        return sorter
+
+    def _written(self, sorter_id: str) -> Linked:
+        """Return the spikes that a sorter has written; DatasetError where the id names none."""
+        try:
+            linked = self._datasets.linked(sorter_id)
+        except (DatasetError, RadiensError) as error:
+            self._mine(sorter_id)
+            raise DatasetError(f"the spikes of sorter {sorter_id!r} cannot be read: {error}") from error
+        if not holds_spikes(linked):
+            raise DatasetError(f"{sorter_id!r} is a recording, not a sorter; get_spike_sorter_ids lists its sorters")
+        return linked
+
+    def _is_sorted(self, spikes_id: str) -> bool:
+        try:
+            return holds_spikes(self._datasets.linked(spikes_id))
+        except RadiensError:  # spikes within a recording have no dataset of their own
+            return False
+
+    def _dataset(self, some_id: str) -> Linked:
+        """Return the recording that an id stands for: its own, or that of a sorter or of spikes."""
+        with self._lock:
+            sorter = self._sorters.get(some_id)
+        linked = self._datasets.linked(sorter.dataset_ids[0] if sorter is not None else some_id)
+        if holds_spikes(linked):
+            owner = self._datasets.parent_of(linked)
+            if owner is None:
+                raise DatasetError(f"the recording of the spikes {some_id!r} is not linked; link it first")
+            return owner
+        return linked
+
+    def _detect(self, dataset_id: str) -> dict[int, SpikeDetectParams]:
+        saved = self._store.settings.get(_KEY + dataset_id) or []
+        made = [SpikeDetectParams.model_validate(p) for p in saved]
+        return {p.ntv_chan_idx: p for p in made if p.ntv_chan_idx is not None}
+
+    def _changed(self, linked: Linked, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
+        ntv = [linked.channels[int(c)].ntv for c in linked.channels.columns_of(SignalType.AMP)]
+        fs = float(linked.recording.fs)
+        found = changed_params(self._detect(linked.id), changes, ntv, fs, default=default_detect_params, widths=True)
+        return [found[i] for i in ntv]
+
+
+class _Watch:
+    """Passes progress on, and gives up where none comes."""
+
+    def __init__(self, job: Job[Ids], stall_sec: float, then: ProgressCallback | None) -> None:
+        self._job, self._stall_sec, self._then = job, stall_sec, then
+        self._last, self._since = -1.0, time.monotonic()
+
+    def __call__(self, progress: JobProgress) -> None:
+        now = time.monotonic()
+        if progress.fraction != self._last or self._job.info.state != JobState.RUNNING:
+            self._last, self._since = progress.fraction, now
+        if now - self._since > self._stall_sec:
+            raise SortStalledError(
+                f"{progress.label}: no progress for {self._stall_sec:g} s (at {progress.fraction:.0%}, "
+                f"{progress.phase}); it was cancelled and nothing was written. stall_sec says how long to wait"
+            )
+        if self._then is not None:
+            self._then(progress)
+
+
+def _state(
+    phase: SpikeSorterPhase = SpikeSorterPhase.UNSPECIFIED,
+    fraction: float = 0.0,
+    *,
+    msg: str = "",
+    error_msg: str = "",
+    warn_msg: str = "",
+) -> SpikeSorterState:
+    """Return the state of a sorter that is not at work."""
+    return SpikeSorterState(
+        sys=SpikeSorterStateSystem.OFF,
+        phase=phase,
+        frac_complete=fraction,
+        msg=msg,
+        error_msg=error_msg,
+        warn_msg=warn_msg,
+    )

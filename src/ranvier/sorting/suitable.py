@@ -1,0 +1,163 @@
+"""Whether a recording can be sorted at all, and which of its channels: looked at on seconds spread over it.
+
+A sorter that is given saturated or silent channels, or artifacts only, would find units in them; a user is told first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.exceptions import ConfigurationError, DataProcessingError
+from ranvier.metrics.quality import FLAT_FRACTION
+from ranvier.metrics.statistics import ChannelMeter
+from ranvier.recordings.channels import Channel, ChannelTable
+from ranvier.recordings.recording import Recording
+from ranvier.sorting.geometry import geometry_of
+from ranvier.sorting.source import spread
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+#: Seconds that are looked at, at most.
+LOOKED_AT_SEC = 10
+#: Share of samples at the rails from which a channel has no spikes to give.
+SATURATED_SHARE = 0.2
+#: Noise in the spike band that no electrode has, uV.
+LOUD_UV = 1000.0
+#: An artifact: a window of so many ms in which so many of the channels exceed so many SD of their quiet noise.
+WINDOW_MS, COMMON_SHARE, ARTIFACT_SD = 10.0, 0.8, 12.0
+#: Share of such windows from which nothing but artifacts is there; fewer channels than this cannot tell.
+ARTIFACT_SHARE, FEWEST = 0.5, 8
+#: The quietest share of windows says what the noise is without artifacts.
+QUIET_SHARE = 0.05
+_EVERY = 8
+_INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True, eq=False)
+class Suitable:
+    """The columns that can be sorted, and why others cannot, in words."""
+
+    columns: I64
+    notes: tuple[str, ...] = ()
+
+
+def check_places(channels: ChannelTable, columns: I64) -> None:
+    """Raise ConfigurationError where two channels to sort are in one place: the map of the probe is wrong."""
+    geometry = geometry_of(channels, columns)
+    at: dict[tuple[float, float], int] = {}
+    pairs = []
+    for column, (x, y) in zip(columns, geometry.positions_um, strict=True):
+        first = at.setdefault((float(x), float(y)), int(column))
+        if first != int(column) and channels[int(column)].site is not None:
+            pairs.append(f"{_name(channels[first])} and {_name(channels[int(column)])}")
+    if pairs:
+        more = f" (and {len(pairs) - 3} more)" if len(pairs) > 3 else ""
+        raise ConfigurationError(
+            f"channels in the same place: {'; '.join(pairs[:3])}{more}. A sorter needs to know where sites are: "
+            f"give the dataset its probe (set_probe), or name the channels to sort"
+        )
+
+
+def suitable(
+    recording: Recording,
+    filtered: Recording,
+    columns: I64,
+    start: int,
+    stop: int,
+    check: Callable[[], None] = lambda: None,
+) -> Suitable:
+    """Return which columns of a range can be sorted.
+
+    Parameters
+    ----------
+    recording, filtered
+        As it is (saturation shows there), and behind the filters of the sorter.
+
+    Raises
+    ------
+    DataProcessingError
+        No channel can be sorted, or nearly all of the time is artifact.
+    """
+    rows = max(1, round(float(recording.fs)))
+    meter = _meter(recording, columns)
+    sizes, sample = [], []
+    for k in spread(-(-(stop - start) // rows), LOOKED_AT_SEC):
+        check()
+        a = start + int(k) * rows
+        b = min(a + rows, stop)
+        meter.add(recording.read(a, b, columns))
+        behind = np.nan_to_num(filtered.read(a, b, columns).samples, copy=False)
+        sizes.append(_sizes(behind, float(recording.fs)))
+        sample.append(np.abs(behind[::_EVERY]))
+    stats = meter.finish()
+    noise = np.median(np.concatenate(sample), axis=0) / 0.6745
+    reasons = {
+        "silent": (stats.n == 0) | (stats.flat_fraction >= FLAT_FRACTION) | ~(noise > 0),
+        "saturated": stats.saturated_fraction >= SATURATED_SHARE,
+        "noise beyond what electrodes have": noise >= LOUD_UV,
+    }
+    left_out = np.zeros(len(columns), np.bool_)
+    notes = []
+    for reason, found in reasons.items():
+        now = found & ~left_out
+        if now.any():
+            named = [recording.channels[int(c)].ntv for c in columns[now]]
+            notes.append(f"{len(named)} channels are left out ({reason}): {_few(named)}")
+        left_out |= found
+    if left_out.all():
+        raise DataProcessingError(
+            f"{recording.path.name}: no channel can be sorted; {'; '.join(notes)}. Look at get_channel_quality, the "
+            f"unit of the file, and the amplifier's gain"
+        )
+    share = artifact_share(np.concatenate(sizes, axis=1)[:, :, ~left_out])
+    if share >= ARTIFACT_SHARE:
+        raise DataProcessingError(
+            f"{recording.path.name}: {share:.0%} of the time there are artifacts on most channels at once; nothing can "
+            f"be sorted there. Remove them first (blank_artifacts, car), or give the time range without them"
+        )
+    if share >= ARTIFACT_SHARE / 10:
+        notes.append(f"{share:.0%} of the time there are artifacts on most channels at once")
+    return Suitable(columns[~left_out], tuple(notes))
+
+
+def artifact_share(sizes: F32) -> float:
+    """Return the share of windows in which most channels exceed what their quiet windows have, at once.
+
+    ``sizes`` are largest value and RMS of each window, ``(2, windows, channels)``.
+    """
+    peak, rms = sizes
+    if not len(peak) or peak.shape[1] < FEWEST:
+        return 0.0
+    quiet = np.quantile(rms, QUIET_SHARE, axis=0)
+    return float(np.mean((peak > ARTIFACT_SD * quiet).mean(axis=1) >= COMMON_SHARE))
+
+
+def _sizes(samples: F32, fs_hz: float) -> F32:
+    """Return the largest absolute value and the RMS of each window, ``(2, windows, channels)``."""
+    window = max(2, round(WINDOW_MS * 1e-3 * fs_hz))
+    whole = len(samples) // window
+    parts = samples[: whole * window].reshape(whole, window, samples.shape[1])
+    return np.stack([np.abs(parts).max(axis=1), np.sqrt((parts**2).mean(axis=1))])
+
+
+def _meter(recording: Recording, columns: I64) -> ChannelMeter:
+    low = high = None
+    if recording.stores_counts:
+        gains, offsets = recording.channels.gains[columns], recording.channels.offsets[columns]
+        ends = np.stack([gains * _INT16.min + offsets, gains * _INT16.max + offsets])
+        low, high = ends.min(axis=0), ends.max(axis=0)
+    return ChannelMeter(recording.fs, columns, low_uv=low, high_uv=high)
+
+
+def _name(channel: Channel) -> str:
+    place = "" if channel.site is None else f" at ({channel.site.x_um:g}, {channel.site.y_um:g}) um"
+    return f"{channel.ntv}{place}"
+
+
+def _few(ntv: list[int]) -> str:
+    return f"{', '.join(map(str, ntv[:12]))}{' ...' if len(ntv) > 12 else ''}"
