@@ -127,7 +127,7 @@ def _teach(follower: Follower, known: TrainedUnits, true: TrainedUnits, unit: in
     x = np.zeros((spikes * 100, SITES), np.float32)
     for at in begins:
         x[at : at + WINDOW.samples] += left
-    follower.take(x, 0, begins, np.full(spikes, unit, np.int32), np.ones(spikes, np.float32))
+    follower.take(np.ascontiguousarray(x.T), 0, begins, np.full(spikes, unit, np.int32), np.ones(spikes, np.float32))
 
 
 def test_margins_tell_how_sure_a_label_is() -> None:
@@ -152,7 +152,7 @@ def test_kernels_are_their_references() -> None:
     random = np.random.default_rng(2)
     units = units_at(60.0, 75.0, 160.0)
     matcher = StreamMatcher(units, FS)
-    x = random.standard_normal((400, SITES)).astype(np.float32)
+    x = random.standard_normal((SITES, 400)).astype(np.float32)
     rows, who = np.array([0, 50, 200, 339], np.int64), np.array([0, 1, 2, 0], np.int32)
     phases, size = np.array([0, 3, 1, 2], np.int64), np.array([1.0, 0.7, 1.3, 0.9], np.float32)
     gains = np.array([90.0, 80.0, 70.0, 60.0], np.float32)
@@ -162,7 +162,7 @@ def test_kernels_are_their_references() -> None:
             matcher.apart, 44.0, 1, out[k])  # fmt: skip
     np.testing.assert_allclose(out[0], out[1], rtol=1e-4)
     assert np.isfinite(out[0]).tolist() == [True, True, False, True]
-    sums = np.zeros((2, 3, WINDOW.samples, matcher.sites.shape[1]))
+    sums = np.zeros((2, 3, matcher.sites.shape[1], WINDOW.samples))
     energy, counts = np.zeros((2, 3)), np.zeros((2, 3), np.int64)
     for k, add in enumerate((add_residuals, add_residuals_reference)):
         add(x, rows, who, size, matcher.sites, sums[k], energy[k], counts[k])

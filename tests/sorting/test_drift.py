@@ -23,6 +23,7 @@ from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.templates import Templates, component_overlaps
 from ranvier.sorting.whitening import Whitening
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -224,7 +225,7 @@ def test_what_spikes_show_corrects_moved_templates_where_they_were_seen() -> Non
 def test_features_come_home_and_matchers_are_held_in_bounds() -> None:
     drift, templates = drifting()
     near = drift.geometry.nearest(500.0, 64)
-    follower = Follower(moved_templates(templates, drift, near), SorterParameters(), 5)
+    follower = Follower(moved_templates(templates, drift, near), SorterParameters(), Window(21, 39, 5))
     unit = np.array([0, 1, 0], np.int32)
     for block in range(11):
         seen = np.float32(0.9) * follower.expected(block, unit)

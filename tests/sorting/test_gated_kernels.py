@@ -13,7 +13,7 @@ BEFORE, LENGTH, PHASES = 8, 24, 4
 def units(random: np.random.Generator, count: int, channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return waveforms on three sites each, those sites, and the main ones."""
     time = np.arange(LENGTH) - BEFORE
-    waveforms = np.zeros((count, PHASES, LENGTH, 3), np.float32)
+    waveforms = np.zeros((count, PHASES, 3, LENGTH), np.float32)
     sites = np.zeros((count, 3), np.int32)
     for u in range(count):
         width, hump = random.uniform(1.0, 2.5), random.uniform(0.1, 0.6)
@@ -22,10 +22,10 @@ def units(random: np.random.Generator, count: int, channels: int) -> tuple[np.nd
             t = time - f / PHASES
             shape = -np.exp(-0.5 * (t / width) ** 2) + hump * np.exp(-0.5 * ((t - 4 * width) / (2 * width)) ** 2)
             for k, share in enumerate(
-                random.permutation([1.0, 0.6, 0.3]) if f == 0 else waveforms[u, 0, BEFORE] * -1 / 10
+                random.permutation([1.0, 0.6, 0.3]) if f == 0 else waveforms[u, 0, :, BEFORE] * -1 / 10
             ):
-                waveforms[u, f, :, k] = 10 * share * shape
-    mains = sites[np.arange(count), waveforms[:, 0, BEFORE].argmin(axis=1)]
+                waveforms[u, f, k] = 10 * share * shape
+    mains = sites[np.arange(count), waveforms[:, 0, :, BEFORE].argmin(axis=1)]
     return waveforms, sites, mains.astype(np.int32)
 
 
@@ -33,10 +33,10 @@ def units(random: np.random.Generator, count: int, channels: int) -> tuple[np.nd
 def test_the_kernel_is_its_reference(seed: int) -> None:
     random = np.random.default_rng(seed)
     waveforms, sites, mains = units(random, 5, 8)
-    white = random.standard_normal((220, 8)).astype(np.float32)
+    white = random.standard_normal((8, 220)).astype(np.float32)
     true = [(int(random.integers(5, 180)), u) for u in range(5) for _ in range(2)]
     for row, u in true:
-        white[row : row + LENGTH, sites[u]] += np.float32(random.uniform(0.8, 1.2)) * waveforms[u, 0]
+        white[sites[u], row : row + LENGTH] += np.float32(random.uniform(0.8, 1.2)) * waveforms[u, 0]
     norms = (waveforms[:, 0].astype(np.float64) ** 2).sum(axis=(1, 2))
     seen = np.zeros((5, 8))
     for u in range(5):

@@ -151,7 +151,7 @@ def test_what_was_told_is_subtracted(learned: TrainedUnits) -> None:
     left = StreamMatcher(learned, 30_000.0)
     for at in range(0, 6000, 150):
         left.process(Block(x[at : at + 150].copy(), at))
-        decided = left._white[: max(0, len(left._white) - length - left._hop)]
+        decided = left._white.samples[:, : max(0, len(left._white) - length - left._hop)]
         assert np.abs(decided).max(initial=0.0) < 3.0
 
 
@@ -262,14 +262,15 @@ def test_kernels_are_their_references() -> None:
     x = random.standard_normal((50, 8)).astype(np.float32)
     near = np.array([[c, (c + 1) % 8, -1 if c % 2 else (c + 3) % 8] for c in range(8)], np.int32)
     weights = random.standard_normal((8, 3)).astype(np.float32)
-    out = np.empty((2, 50, 8), np.float32)
+    out = np.empty((2, 8, 50), np.float32)
     whiten_near(x, near, weights, out[0])
     whiten_near_reference(x, near, weights, out[1])
     np.testing.assert_allclose(out[0], out[1], atol=1e-5)
     rows = np.array([-3, 10, 45, 12], np.int64)
     units, phases = np.array([0, 1, 2, 1], np.int32), np.array([0, 3, 1, 2], np.int64)
     amplitudes = random.uniform(0.5, 1.5, 4).astype(np.float32)
-    waveforms = random.standard_normal((3, 4, 9, 3)).astype(np.float32)
+    waveforms = random.standard_normal((3, 4, 3, 9)).astype(np.float32)
+    x = np.ascontiguousarray(x.T)
     one, two = x.copy(), x.copy()
     subtract_spikes(one, rows, units, phases, amplitudes, near[:3], waveforms)
     subtract_spikes_reference(two, rows, units, phases, amplitudes, near[:3], waveforms)

@@ -15,6 +15,7 @@ from ranvier.sorting.local_product import LocalProduct
 from ranvier.sorting.peak_kernels import exclusive_peaks
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -34,6 +35,8 @@ class CandidateFinder:
         In SD of the filter's output on noise.
     exclusive_um, half
         A candidate is the largest within this distance and ``half`` samples either way.
+    every
+        The filter is applied at one shift in so many.
     """
 
     basis: Basis
@@ -41,6 +44,7 @@ class CandidateFinder:
     threshold: float
     exclusive_um: float
     half: int
+    every: int
 
     @cached_property
     def _near(self) -> I32:
@@ -58,13 +62,13 @@ class CandidateFinder:
         return products
 
     def score(self, white: F32) -> F32:
-        """Return the best output of all shapes and spreads, ``(samples - length + 1, channels)``, in SD of noise."""
-        shapes, length = self.basis.prototypes, self.basis.samples
-        rows = len(white) - length + 1
+        """Return the best output of all shapes and spreads at one shift in ``every``, ``(shifts, channels)``."""
+        shapes, length, every = self.basis.prototypes, self.basis.samples, self.every
+        rows = (len(white) - length) // every + 1
         best = aligned_empty((rows, white.shape[1]))
         for first in range(0, rows, _STRIP_ROWS):
             stop = min(first + _STRIP_ROWS, rows)
-            projected = project(white[first : stop + length - 1], shapes)
+            projected = project(white[every * first : every * (stop - 1) + length], shapes, every)
             out = projected.max(axis=1, out=best[first:stop])
             spread = np.empty_like(projected)
             for product in self._spreads:
@@ -80,9 +84,25 @@ class CandidateFinder:
         return np.stack([centre, np.maximum(centre - lower, 1e-6)]).astype(np.float32)
 
     def find(self, score: F32, noise: F32, first: int, last: int) -> tuple[I64, I32]:
-        """Return rows and channels of the candidates in rows ``[first, last)`` of the score."""
+        """Return the shifts within ``[first, last)``, in samples, and the channels of the candidates, in order."""
+        low, high = first // self.every, last // self.every + 1
         capacity = max(1000, score.shape[1] * (last - first) // 100)
         rows, columns = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
         threshold = noise[0] + np.float32(self.threshold) * noise[1]
-        found = min(exclusive_peaks(score, self._near, threshold, self.half, first, last, rows, columns), capacity)
-        return rows[:found], columns[:found]
+        half = max(1, self.half // self.every)
+        found = min(exclusive_peaks(score, self._near, threshold, half, low, high, rows, columns), capacity)
+        rows, columns = rows[:found], columns[:found]
+        shifts = self.every * rows
+        if self.every > 1:
+            shifts = shifts + np.round(self.every * _tops(score, rows, columns)).astype(np.int64)
+        inside = (shifts >= first) & (shifts < last)
+        return shifts[inside], columns[inside]
+
+
+def _tops(score: F32, rows: I64, columns: I32) -> F64:
+    """Return where between rows the parabola through a peak and its neighbours has its top, -0.5 to 0.5."""
+    inner = np.clip(rows, 1, len(score) - 2)
+    left, here, right = (score[inner + d, columns].astype(np.float64) for d in (-1, 0, 1))
+    bend = left - 2.0 * here + right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(bend < 0, np.clip(0.5 * (left - right) / bend, -0.5, 0.5), 0.0)

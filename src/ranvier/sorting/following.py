@@ -16,6 +16,7 @@ from ranvier.sorting.drift import Drift
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.templates import Templates
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -111,7 +112,7 @@ class Follower:
 
     moving: MovingTemplates
     parameters: SorterParameters
-    guard: int
+    window: Window
     _held: dict[tuple[int, ...], Matcher] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -122,7 +123,7 @@ class Follower:
         with self._lock:
             found = self._held.get(key)
         if found is None:
-            found = Matcher(self.moving.at(steps), self.parameters, self.guard)
+            found = Matcher(self.moving.at(steps), self.parameters, self.window)
             with self._lock:
                 while len(self._held) >= _MOST_HELD:
                     self._held.pop(next(iter(self._held)))

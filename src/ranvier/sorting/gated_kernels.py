@@ -23,6 +23,9 @@ U8 = npt.NDArray[np.uint8]
 _CLOSE = 0.6
 #: How far from a trough's place the best projection is looked for, in samples.
 _STEPS = 3
+#: Share of a unit's energy on its main site that a trough there must have, in its place, to be looked at at all.
+_MAIN = 0.2
+_LANES = 16
 
 
 def gated_pursuit_reference(
@@ -31,26 +34,30 @@ def gated_pursuit_reference(
     scale: F32, fraction: F32, gain: F32,
 ) -> int:  # fmt: skip
     """Define :func:`gated_pursuit`: look at all troughs again after every spike."""
-    phases, length = waveforms.shape[1], waveforms.shape[2]
+    phases, length = waveforms.shape[1], waveforms.shape[3]
+    samples = white.shape[1]
     taken: list[tuple[int, int]] = []
 
     def project(u: int, r: int) -> float:
-        if r < 0 or r + length > len(white):
+        if r < 0 or r + length > samples:
             return -np.inf
         used = sites[u] >= 0
-        piece = white[r : r + length][:, sites[u][used]].astype(np.float64)
-        return float((piece * waveforms[u, 0][:, used]).sum())
+        piece = white[sites[u][used], r : r + length].astype(np.float64)
+        return float((piece * waveforms[u, 0, used]).sum())
 
     while len(taken) < len(rows):
         best: tuple[float, int, int, tuple[float, float, float]] | None = None
         for u, main in enumerate(mains):
             by_gain = np.sqrt((thresholds[u] + prior) * (norms[u] + prior)) - prior
             low = max(by_gain, amplitudes[0] * (norms[u] + prior) - prior, 0.0)
-            for t in range(max(1, first + before - _STEPS), min(last + before + _STEPS, len(white) - 2) + 1):
-                x = white[t, main]
-                if not (x < gate and x <= white[t - 1, main] and x < white[t + 1, main]):
+            for t in range(max(1, first + before - _STEPS), min(last + before + _STEPS, samples - 2) + 1):
+                x = white[main, t]
+                if not (x < gate and x <= white[main, t - 1] and x < white[main, t + 1]):
                     continue
                 r = t - before
+                own = waveforms[u, 0, np.flatnonzero(sites[u] == main)[0]].astype(np.float64)
+                if r < 0 or r + length > samples or not white[main, r : r + length] @ own > _MAIN * (own @ own):
+                    continue
                 if not project(u, r) > _CLOSE * low:
                     continue
                 three = (project(u, r - 1), project(u, r), project(u, r + 1))
@@ -82,26 +89,33 @@ def gated_pursuit_reference(
         taken.append((u, r))
         at = r + step // phases
         used = sites[u] >= 0
-        low_row, high_row = max(0, at), min(len(white), at + length)
-        white[low_row:high_row, sites[u][used]] -= (
-            np.float32(a) * waveforms[u, step % phases, low_row - at : high_row - at][:, used]
+        low_row, high_row = max(0, at), min(samples, at + length)
+        white[sites[u][used], low_row:high_row] -= (
+            np.float32(a) * waveforms[u, step % phases, used, low_row - at : high_row - at]
         )
     return len(taken)
 
 
 @numba.njit
-def _project(white, waveforms, sites, u, r):  # type: ignore[no-untyped-def]
-    length = waveforms.shape[2]
-    if r < 0 or r + length > white.shape[0]:
+def _project(white, waveforms, sites, u, r, lanes):  # type: ignore[no-untyped-def]
+    """Return the inner product of a unit with the signal from a row on: sums in sixteen lanes, which vectorise."""
+    length = waveforms.shape[3]
+    if r < 0 or r + length > white.shape[1]:
         return -np.inf
+    whole = length - length % _LANES
+    lanes[:] = np.float32(0.0)
+    for k in range(sites.shape[1]):
+        if sites[u, k] < 0:
+            break
+        x, w = white[sites[u, k], r : r + length], waveforms[u, 0, k]
+        for s in range(0, whole, _LANES):
+            for lane in range(_LANES):
+                lanes[lane] += x[s + lane] * w[s + lane]
+        for s in range(whole, length):
+            lanes[s - whole] += x[s] * w[s]
     total = 0.0
-    for s in range(length):
-        part = np.float32(0.0)
-        for k in range(sites.shape[1]):
-            if sites[u, k] < 0:
-                break
-            part += white[r + s, sites[u, k]] * waveforms[u, 0, s, k]
-        total += float(part)
+    for lane in range(_LANES):
+        total += float(lanes[lane])
     return total
 
 
@@ -115,28 +129,46 @@ def _least(norm, threshold, prior, smallest):  # type: ignore[no-untyped-def]
 @numba.njit
 def _look(  # type: ignore[no-untyped-def]
     white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, u, t_first, t_last,
-    c_gain, c_row, c_unit, c_three, count,
+    c_gain, c_row, c_unit, c_three, count, lanes,
 ):  # fmt: skip
     """Add the candidates of a unit whose trough lies in rows ``[t_first, t_last]``."""
     main, low = mains[u], _least(norms[u], thresholds[u], prior, amplitudes[0])
-    for t in range(max(1, t_first), min(t_last, white.shape[0] - 2) + 1):
-        x = white[t, main]
-        if not (x < gate and x <= white[t - 1, main] and x < white[t + 1, main]):
+    length, k_main = waveforms.shape[3], 0
+    while sites[u, k_main] != main:
+        k_main += 1
+    own = waveforms[u, 0, k_main]
+    least = np.float32(0.0)
+    for s in range(length):
+        least += own[s] * own[s]
+    least *= np.float32(_MAIN)
+    for t in range(max(1, t_first), min(t_last, white.shape[1] - 2) + 1):
+        x = white[main, t]
+        if not (x < gate and x <= white[main, t - 1] and x < white[main, t + 1]):
             continue
         r = t - before
-        here = _project(white, waveforms, sites, u, r)
+        if r < 0 or r + length > white.shape[1]:
+            continue
+        part = np.float32(0.0)
+        for s in range(length):
+            part += white[main, r + s] * own[s]
+        if not part > least:
+            continue
+        here = _project(white, waveforms, sites, u, r, lanes)
         if not here > _CLOSE * low:
             continue
-        left, right = _project(white, waveforms, sites, u, r - 1), _project(white, waveforms, sites, u, r + 1)
+        left, right = (
+            _project(white, waveforms, sites, u, r - 1, lanes),
+            _project(white, waveforms, sites, u, r + 1, lanes),
+        )
         for _ in range(_STEPS):
             if here > left and here >= right:
                 break
             if right > left:
                 r += 1
-                left, here, right = here, right, _project(white, waveforms, sites, u, r + 1)
+                left, here, right = here, right, _project(white, waveforms, sites, u, r + 1, lanes)
             else:
                 r -= 1
-                left, here, right = _project(white, waveforms, sites, u, r - 1), left, here
+                left, here, right = _project(white, waveforms, sites, u, r - 1, lanes), left, here
         if not (here > left and here >= right and here > low) or r < first or r > last:
             continue
         if (here + prior) / (norms[u] + prior) > amplitudes[1]:
@@ -164,9 +196,9 @@ def gated_pursuit(
     Parameters
     ----------
     white
-        ``(samples, channels)``; what is left of it is written back.
+        ``(channels, samples)``; what is left of it is written back.
     waveforms, sites
-        ``(units, phases, length, K)`` on the sites ``(units, K)``, -1 behind the last.
+        ``(units, phases, K, length)`` on the sites ``(units, K)``, -1 behind the last.
     mains
         ``(units,)``: site of each unit's deepest trough.
     share
@@ -191,19 +223,18 @@ def gated_pursuit(
     found
         Number of spikes, at most ``len(rows)``.
     """
-    count_units, phases, length = waveforms.shape[0], waveforms.shape[1], waveforms.shape[2]
+    count_units, phases, length = waveforms.shape[0], waveforms.shape[1], waveforms.shape[3]
+    lanes = np.empty(_LANES, np.float32)
     most = 4096
     c_gain, c_three = np.empty(most), np.empty((most, 3))
     c_row, c_unit = np.empty(most, np.int64), np.empty(most, np.int64)
     count = 0
-    t_first, t_last = max(1, first + before - _STEPS), min(last + before + _STEPS, white.shape[0] - 2)
-    for t in range(t_first, t_last + 1):  # row by row: they lie together in memory
-        for u in range(count_units):
-            if white[t, mains[u]] < gate:
-                count = _look(
-                    white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, u,
-                    t, t, c_gain, c_row, c_unit, c_three, count,
-                )  # fmt: skip
+    t_first, t_last = max(1, first + before - _STEPS), min(last + before + _STEPS, white.shape[1] - 2)
+    for u in range(count_units):
+        count = _look(
+            white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, u,
+            t_first, t_last, c_gain, c_row, c_unit, c_three, count, lanes,
+        )  # fmt: skip
     found = 0
     while found < rows.shape[0]:
         best = -1
@@ -232,11 +263,11 @@ def gated_pursuit(
         a = np.float32(min((peak + prior) / (norms[u] + prior), amplitudes[1]))
         rows[found], units[found], scale[found], fraction[found], gain[found] = r, u, a, shift, c_gain[best]
         found += 1
-        for s in range(max(0, -at), min(length, white.shape[0] - at)):
-            for k in range(sites.shape[1]):
-                if sites[u, k] < 0:
-                    break
-                white[at + s, sites[u, k]] -= a * waveforms[u, phase, s, k]
+        for k in range(sites.shape[1]):
+            if sites[u, k] < 0:
+                break
+            for s in range(max(0, -at), min(length, white.shape[1] - at)):
+                white[sites[u, k], at + s] -= a * waveforms[u, phase, k, s]
         kept = 0  # whatever that changed is looked at again
         for c in range(count):
             if share[u, c_unit[c]] and abs(c_row[c] - r) <= length + 2 * _STEPS + 2:
@@ -250,7 +281,7 @@ def gated_pursuit(
             if share[u, v]:
                 count = _again(
                     white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v,
-                    r, reach, length + 2 * _STEPS + 2, c_gain, c_row, c_unit, c_three, count,
+                    r, reach, length + 2 * _STEPS + 2, c_gain, c_row, c_unit, c_three, count, lanes,
                 )  # fmt: skip
     return found
 
@@ -258,13 +289,13 @@ def gated_pursuit(
 @numba.njit
 def _again(  # type: ignore[no-untyped-def]
     white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v, r, reach,
-    dropped, c_gain, c_row, c_unit, c_three, count,
+    dropped, c_gain, c_row, c_unit, c_three, count, lanes,
 ):  # fmt: skip
     """Look for a unit around a row again; candidates that were not dropped there are not added twice."""
     low, high = max(first, r - reach) + before - _STEPS, min(last, r + reach) + before + _STEPS
     after = _look(
         white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v, low, high,
-        c_gain, c_row, c_unit, c_three, count,
+        c_gain, c_row, c_unit, c_three, count, lanes,
     )  # fmt: skip
     kept = count
     for c in range(count, after):

@@ -11,7 +11,8 @@ from ranvier.sorting.refining import refine
 from ranvier.sorting.reservoir import thin
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import MOST_SITES, Report, Window, first_templates, gather, learn_shapes
+from ranvier.sorting.training import MOST_SITES, Report, first_templates, gather, learn_shapes
+from ranvier.sorting.window import Window
 
 #: Rounds of matching and averaging behind the first clusters; those that may split clusters.
 ROUNDS = (True, False)

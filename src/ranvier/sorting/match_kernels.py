@@ -3,7 +3,8 @@
 A spike of unit u with amplitude a explains ``2 a B - a^2 N`` of the block's energy, where B is the projection on the
 template and N the template's energy. With a normal prior of the amplitude around 1 the best gain is
 ``(B + k)^2 / (N + k) - k``, ``k = 1 / sd^2``. The largest gain of the whole block is taken first, its projection on all
-near templates is subtracted at the exact fraction of a sample, and what that changed is looked at again.
+near templates is subtracted at the exact fraction of a sample, and what that changed is looked at again. B is taken
+at the top of the parabola through three samples: projections need not be sampled more often than their spectrum asks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import heapq
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,17 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+
+
+def _peaks(projection: F32) -> F64:
+    """Return the tops of parabolas through each sample and its neighbours."""
+    x = projection.astype(np.float64)
+    left, here, right = x[:, :-2], x[:, 1:-1], x[:, 2:]
+    bend = left - 2 * here + right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.where(bend < 0, np.clip(0.5 * (left - right) / bend, -0.5, 0.5), 0.0)
+    x[:, 1:-1] = here - 0.25 * (left - right) * shift
+    return x
 
 
 def pursue_reference(
@@ -45,7 +58,8 @@ def pursue_reference(
     blocked = np.zeros(projection.shape, np.bool_)
     found = 0
     while found < len(rows):
-        raised = projection.astype(np.float64) + prior
+        peaks = _peaks(projection)
+        raised = peaks + prior
         gains = np.where(raised > 0, raised**2 / (norms[:, None] + prior) - prior, 0.0)
         best_amplitude = raised / (norms[:, None] + prior)
         fine = (gains > thresholds[:, None]) & ~blocked
@@ -63,8 +77,7 @@ def pursue_reference(
         shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0 else 0.0
         step = int(np.floor(shift * phases + 0.5))
         at, phase = t + step // phases, step % phases
-        peak = here - 0.25 * (left - right) * shift
-        a = min((peak + prior) / (norms[u] + prior), amplitudes[1])
+        a = best_amplitude[u, t]
         rows[found], units[found], scale[found], fraction[found] = t, u, a, shift
         gain[found] = largest
         found += 1
@@ -73,6 +86,22 @@ def pursue_reference(
             low, high = max(0, at - reach), min(samples, at + reach + 1)
             projection[other[k], low:high] -= np.float32(a) * value[k, phase, low - at + reach : high - at + reach]
     return found
+
+
+#: A local maximum below this share of what is asked for has no parabola that reaches it (its top is at most 1/8 of
+#: the difference of the neighbours higher, and neighbours are not negative twice as large).
+_CLOSE = 0.8
+
+
+@numba.njit
+def _top(projection, u, t):  # type: ignore[no-untyped-def]
+    """Return height and place (-0.5 to 0.5) of the top of the parabola through a local maximum and its neighbours."""
+    left, here, right = np.float64(projection[u, t - 1]), np.float64(projection[u, t]), np.float64(projection[u, t + 1])
+    bend = left - 2.0 * here + right
+    shift = 0.0
+    if bend < 0.0:
+        shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5)
+    return here - 0.25 * (left - right) * shift, shift
 
 
 @kernel(
@@ -132,33 +161,29 @@ def pursue(
         by_scale = amplitudes[0] * (norms[u] + prior) - prior
         low[u] = np.float32(max(max(by_gain, by_scale), 0.0))
     for u in range(count):
+        least = _CLOSE * low[u]
         for t in range(1, samples - 1):
             here = projection[u, t]
-            if here > low[u] and here > projection[u, t - 1] and here >= projection[u, t + 1]:
-                heap.append((-((here + prior) ** 2 / (norms[u] + prior) - prior), t, u))
+            if here > least and here > projection[u, t - 1] and here >= projection[u, t + 1]:
+                peak, _ = _top(projection, u, t)
+                if peak > low[u]:
+                    heap.append((-((peak + prior) ** 2 / (norms[u] + prior) - prior), t, u))
     heapq.heapify(heap)
     found = 0
     while len(heap) > 0 and found < rows.shape[0]:
         negative, t, u = heapq.heappop(heap)
         here = projection[u, t]
-        raised = here + prior
+        if blocked[u, t] or not (here > projection[u, t - 1] and here >= projection[u, t + 1]):
+            continue
+        peak, shift = _top(projection, u, t)
+        raised = peak + prior
         now = raised**2 / (norms[u] + prior) - prior
-        if blocked[u, t] or not here > low[u] or now != -negative:
+        a = raised / (norms[u] + prior)
+        if not peak > low[u] or now != -negative or a > amplitudes[1]:
             continue
-        left, right = projection[u, t - 1], projection[u, t + 1]
-        if not (here > left and here >= right):
-            continue
-        if raised / (norms[u] + prior) > amplitudes[1]:
-            continue
-        bend = np.float64(left) - 2.0 * np.float64(here) + np.float64(right)
-        shift = 0.0
-        if bend < 0.0:
-            shift = min(max(0.5 * (np.float64(left) - np.float64(right)) / bend, -0.5), 0.5)
         step = int(np.floor(shift * phases + 0.5))
         at = t + step // phases
         phase = step % phases
-        peak = np.float64(here) - 0.25 * (np.float64(left) - np.float64(right)) * shift
-        a = min((peak + prior) / (norms[u] + prior), amplitudes[1])
         rows[found], units[found] = t, u
         scale[found], fraction[found], gain[found] = a, shift, now
         found += 1
@@ -169,11 +194,14 @@ def pursue(
         for k in range(first[u], first[u + 1]):
             v = np.int64(other[k])
             offset = reach - at
+            least = _CLOSE * low[v]
             for s in range(begin_row, end_row):
                 projection[v, s] -= a32 * value[k, phase, s + offset]
             for s in range(max(1, begin_row - 1), min(samples - 1, end_row + 1)):
                 x = projection[v, s]
-                if x > low[v] and x > projection[v, s - 1] and x >= projection[v, s + 1] and not blocked[v, s]:
-                    again: Any = (-((x + prior) ** 2 / (norms[v] + prior) - prior), s, v)
-                    heapq.heappush(heap, again)
+                if x > least and x > projection[v, s - 1] and x >= projection[v, s + 1] and not blocked[v, s]:
+                    top, _ = _top(projection, v, s)
+                    if top > low[v]:
+                        again: Any = (-((top + prior) ** 2 / (norms[v] + prior) - prior), s, v)
+                        heapq.heappush(heap, again)
     return found

@@ -14,7 +14,8 @@ from ranvier.sorting.local_product import pieces
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.residual_kernels import features_at, subtract_others
-from ranvier.sorting.templates import PHASES, Templates, component_overlaps
+from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -69,11 +70,15 @@ class Matcher:
 
     templates: Templates
     parameters: SorterParameters
-    guard: int
+    window: Window
 
     @cached_property
     def _groups(self) -> list[_Group]:
         return _groups_of(self.templates)
+
+    @cached_property
+    def _overlaps(self) -> Overlaps:
+        return self.templates.overlaps.at_one_shift_in(self.window.every)
 
     @cached_property
     def _correlated(self) -> F32:
@@ -91,7 +96,8 @@ class Matcher:
         capacity = max(1000, rows // 10 + 20 * len(self.templates))
         row, unit = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
         amplitude, fraction, gain = np.empty((3, capacity), np.float32)
-        overlaps = self.templates.overlaps
+        overlaps = self._overlaps
+        every = self.window.every
         found = pursue(
             on_templates,
             self.templates.norms,
@@ -101,24 +107,28 @@ class Matcher:
             overlaps.first,
             overlaps.other,
             overlaps.value,
-            self.guard,
+            self.window.half // every,
             row,
             unit,
             amplitude,
             fraction,
             gain,
         )
-        order = np.lexsort((unit[:found], row[:found]))
-        return Matched(row[order], unit[order], amplitude[order], fraction[order], gain[order])
+        place = every * (row[:found] + fraction[:found].astype(np.float64))
+        whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, len(white) - self.window.samples)
+        order = np.lexsort((unit[:found], whole))
+        rest = (place - whole).astype(np.float32)
+        return Matched(whole[order], unit[order], amplitude[order], rest[order], gain[order])
 
     def _on_templates(self, white: F32) -> F32:
-        """Return the projection on each template starting at each sample, ``(units, rows)``."""
-        components = self.templates.basis.components
-        rows = len(white) - components.shape[1] + 1
+        """Return the projection on each template starting at one sample in ``every``, ``(units, rows)``."""
+        components, every = self.templates.basis.components, self.window.every
+        rows = (len(white) - components.shape[1]) // every + 1
         out = aligned_empty((len(self.templates), rows))
         for first in range(0, rows, _STRIP_ROWS):
             stop = min(first + _STRIP_ROWS, rows)
-            strip = project(white[first : stop + components.shape[1] - 1], components).transpose(1, 2, 0)
+            needed = white[every * first : every * (stop - 1) + components.shape[1]]
+            strip = project(needed, components, every).transpose(1, 2, 0)
             for group in self._groups:
                 parts = np.matmul(group.weights, strip[:, group.low : group.high])
                 out[group.units, first:stop] = parts.sum(axis=0)

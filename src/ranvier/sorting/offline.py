@@ -24,7 +24,8 @@ from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.refining import Block, Still, follow, match_block
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import MOST_SITES, Window, join_units
+from ranvier.sorting.training import MOST_SITES, join_units
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -202,7 +203,7 @@ def _match_all(
     team: Crew,
     report: Callable[[float], None],
 ) -> list[Block]:
-    view = Still(learned, p, window.half) if isinstance(learned, Templates) else Follower(learned, p, window.half)
+    view = Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
     if not len(learned):
         report(1.0)
         return []

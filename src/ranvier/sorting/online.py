@@ -179,7 +179,8 @@ class OnlineSorter:
         sure = block.stop - self.finder.settings.hold
         if self._matcher is not None:
             sure = min(sure, self._matcher.sure_before)
-        told.append(self._tell(sure - 2 * self._same))
+        if (before := sure - 2 * self._same) > self._told_before:
+            told.append(self._tell(before))
         return SpikeTable.concatenate(told)
 
     def flush(self) -> SpikeTable:
@@ -223,6 +224,9 @@ class OnlineSorter:
         )
         near, same = self.finder.settings.near, self._same
         judged = len(events) if before == _FOREVER else int(np.searchsorted(events.counter, before + same))
+        if not len(events) and not len(spikes):
+            self._told_before, self._events, self._labelled = before, [], []
+            return events
         absorbed = np.zeros(len(events), np.uint8)
         absorb_events(
             events.counter[:judged],

@@ -17,7 +17,8 @@ from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.templates import Templates, component_overlaps, on_sites
-from ranvier.sorting.training import MOST_SITES, Report, Window, is_unit, join_units
+from ranvier.sorting.training import MOST_SITES, Report, is_unit, join_units
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -42,8 +43,8 @@ class Block:
 class Still:
     """One matcher for all blocks: the tissue stands still."""
 
-    def __init__(self, templates: Templates, parameters: SorterParameters, guard: int) -> None:
-        self._matcher = Matcher(templates, parameters, guard)
+    def __init__(self, templates: Templates, parameters: SorterParameters, window: Window) -> None:
+        self._matcher = Matcher(templates, parameters, window)
 
     def matcher(self, block: int) -> Matcher:
         """Return the matcher of a block."""
@@ -88,9 +89,9 @@ def refine(
     Where the tissue moves, templates are those at its reference displacement.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    view: Still | Follower = Still(templates, parameters, window.half)
+    view: Still | Follower = Still(templates, parameters, window)
     if drift is not None:
-        view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+        view = Follower(moved_templates(templates, drift, near), parameters, window)
     parts: list[Block] = []
 
     def one(block: int) -> Block:
@@ -134,7 +135,7 @@ def follow(
 ) -> MovingTemplates:
     """Return templates at every displacement, measured on the spikes matched in some blocks."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    view = Follower(moved_templates(templates, drift, near), parameters, window.half)
+    view = Follower(moved_templates(templates, drift, near), parameters, window)
     rests = Rests(view.moving)
 
     def one(block: int) -> Block:

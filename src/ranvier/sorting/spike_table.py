@@ -77,20 +77,36 @@ class SpikeTable:
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> SpikeTable:
         """Return some rows."""
-        return SpikeTable(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return SpikeTable(
+            self.counter[rows],
+            self.site[rows],
+            self.label[rows],
+            self.amplitude_uv[rows],
+            self.scale[rows],
+            self.margin[rows],
+            self.x_um[rows],
+            self.y_um[rows],
+            self.flags[rows],
+        )
 
     @classmethod
     def concatenate(cls, parts: list[SpikeTable]) -> SpikeTable:
         """Return several tables as one, rows in their order."""
+        parts = [p for p in parts if len(p.counter)] or parts[:1]
         if len(parts) == 1:
             return parts[0]
         if not parts:
             return cls.empty()
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in _NAMES))
 
     def ordered(self) -> SpikeTable:
         """Return the rows by counter, then site."""
+        if len(self.counter) < 2:
+            return self
         return self.take(np.lexsort((self.site, self.counter)))
+
+
+_NAMES = tuple(f.name for f in fields(SpikeTable))
 
 
 class SpikeRing:
@@ -128,8 +144,8 @@ class SpikeRing:
         with self._lock:
             kept = spikes.take(slice(max(0, n - capacity), n))
             at = (self.total + n - len(kept) + np.arange(len(kept))) % capacity
-            for f in fields(SpikeTable):
-                getattr(self._table, f.name)[at] = getattr(kept, f.name)
+            for name in _NAMES:
+                getattr(self._table, name)[at] = getattr(kept, name)
             self.total += n
             self.labelled += int(np.count_nonzero(spikes.label))
             self.by_site += np.bincount(spikes.site, minlength=self.sites)

@@ -12,12 +12,14 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
+_LANES = 16
+
 
 def whiten_near_reference(x: F32, near: I32, weights: F32, out: F32) -> None:
     """Define :func:`whiten_near`."""
     for j in range(x.shape[1]):
         used = near[j] >= 0
-        out[:, j] = x[:, near[j][used]].astype(np.float64) @ weights[j][used]
+        out[j] = x[:, near[j][used]].astype(np.float64) @ weights[j][used]
 
 
 @kernel(
@@ -36,40 +38,49 @@ def whiten_near(x: F32, near: I32, weights: F32, out: F32) -> None:
     weights
         ``(sites, K)``.
     out
-        ``(samples, sites)``.
+        ``(sites, samples)``.
     """
     samples, sites = x.shape
-    columns = np.empty((sites, samples), np.float32)  # sums over sites run along time: that is what vectorises
+    padded = -(-samples // _LANES) * _LANES  # sums over sites run along time, in whole vectors
+    columns = np.zeros((sites, padded), np.float32)
     for t in range(samples):
         for j in range(sites):
             columns[j, t] = x[t, j]
-    total = np.empty(samples, np.float32)
+    total = np.empty(padded, np.float32)
+    most = near.shape[1]
     for j in range(sites):
         total[:] = np.float32(0.0)
-        for k in range(near.shape[1]):
-            if near[j, k] < 0:
-                break
-            weight, column = weights[j, k], columns[near[j, k]]
-            for t in range(samples):
-                total[t] += weight * column[t]
+        k = 0
+        while k + 3 < most and near[j, k + 3] >= 0:  # four at a time: sums are read and written a fourth as often
+            a, b = columns[near[j, k]], columns[near[j, k + 1]]
+            c, d = columns[near[j, k + 2]], columns[near[j, k + 3]]
+            for t in range(padded):
+                x4 = ((total[t] + weights[j, k] * a[t]) + weights[j, k + 1] * b[t]) + weights[j, k + 2] * c[t]
+                total[t] = x4 + weights[j, k + 3] * d[t]
+            k += 4
+        while k < most and near[j, k] >= 0:
+            a = columns[near[j, k]]
+            for t in range(padded):
+                total[t] += weights[j, k] * a[t]
+            k += 1
         for t in range(samples):
-            out[t, j] = total[t]
+            out[j, t] = total[t]
 
 
 def subtract_spikes_reference(
     x: F32, rows: I64, units: I32, phases: I64, amplitudes: F32, sites: I32, waveforms: F32
 ) -> None:
     """Define :func:`subtract_spikes`."""
-    samples = waveforms.shape[2]
+    length = waveforms.shape[3]
     for row, u, phase, a in zip(rows, units, phases, amplitudes, strict=True):
         for k, site in enumerate(sites[u]):
             if site >= 0:
-                first, last = max(0, row), min(len(x), row + samples)
-                x[first:last, site] -= a * waveforms[u, phase, first - row : last - row, k]
+                first, last = max(0, row), min(x.shape[1], row + length)
+                x[site, first:last] -= a * waveforms[u, phase, k, first - row : last - row]
 
 
 @kernel(
-    "void(float32[:,::1], int64[::1], int32[::1], int64[::1], float32[::1], int32[:,::1], float32[:,:,:,::1])",
+    "void(float32[:,:], int64[::1], int32[::1], int64[::1], float32[::1], int32[:,::1], float32[:,:,:,::1])",
     reference=subtract_spikes_reference,
 )
 def subtract_spikes(x: F32, rows: I64, units: I32, phases: I64, amplitudes: F32, sites: I32, waveforms: F32) -> None:
@@ -78,38 +89,38 @@ def subtract_spikes(x: F32, rows: I64, units: I32, phases: I64, amplitudes: F32,
     Parameters
     ----------
     x
-        ``(samples, sites)``, whitened.
+        ``(sites, samples)``, whitened.
     rows, units, phases, amplitudes
         ``(spikes,)``: row at which the waveform begins, unit, fraction of a sample in steps, share of the template.
     sites
         ``(units, K)``: sites of each unit, -1 behind the last.
     waveforms
-        ``(units, phases, length, K)``.
+        ``(units, phases, K, length)``.
     """
-    length = waveforms.shape[2]
+    length = waveforms.shape[3]
     for n in range(len(rows)):
         row, u, phase, a = rows[n], units[n], phases[n], amplitudes[n]
-        for s in range(max(0, -row), min(length, x.shape[0] - row)):
-            for k in range(sites.shape[1]):
-                if sites[u, k] < 0:
-                    break
-                x[row + s, sites[u, k]] -= a * waveforms[u, phase, s, k]
+        for k in range(sites.shape[1]):
+            if sites[u, k] < 0:
+                break
+            for s in range(max(0, -row), min(length, x.shape[1] - row)):
+                x[sites[u, k], row + s] -= a * waveforms[u, phase, k, s]
 
 
 def add_residuals_reference(
     x: F32, rows: I64, units: I32, amplitudes: F32, sites: I32, sums: F64, energy: F64, counts: I64
 ) -> None:
     """Define :func:`add_residuals`."""
-    length = sums.shape[1]
+    length = sums.shape[2]
     for row, u, a in zip(rows, units, amplitudes, strict=True):
         used = sites[u] >= 0
-        sums[u][:, used] += np.float64(a) * x[row : row + length][:, sites[u][used]]
+        sums[u][used] += np.float64(a) * x[sites[u][used], row : row + length]
         energy[u] += np.float64(a) ** 2
         counts[u] += 1
 
 
 @kernel(
-    "void(float32[:,::1], int64[::1], int32[::1], float32[::1], int32[:,::1], float64[:,:,::1], float64[::1],"
+    "void(float32[:,:], int64[::1], int32[::1], float32[::1], int32[:,::1], float64[:,:,::1], float64[::1],"
     " int64[::1])",
     reference=add_residuals_reference,
 )
@@ -121,24 +132,24 @@ def add_residuals(
     Parameters
     ----------
     x
-        ``(samples, sites)``: the whitened signal without the spikes.
+        ``(sites, samples)``: the whitened signal without the spikes.
     rows, units, amplitudes
         ``(spikes,)``: row at which the waveform begins (all of it lies in ``x``), unit, share of the template.
     sites
         ``(units, K)``: sites of each unit, -1 behind the last.
     sums, energy, counts
-        ``(units, length, K)``, ``(units,)``, ``(units,)``: added to; ``sums / energy`` is by how much, in the sense of
+        ``(units, K, length)``, ``(units,)``, ``(units,)``: added to; ``sums / energy`` is by how much, in the sense of
         least squares, the units differ from their templates.
     """
-    length = sums.shape[1]
+    length = sums.shape[2]
     for n in range(len(rows)):
         row, u = rows[n], units[n]
         a = float(amplitudes[n])
-        for s in range(length):
-            for k in range(sites.shape[1]):
-                if sites[u, k] < 0:
-                    break
-                sums[u, s, k] += a * float(x[row + s, sites[u, k]])
+        for k in range(sites.shape[1]):
+            if sites[u, k] < 0:
+                break
+            for s in range(length):
+                sums[u, k, s] += a * float(x[sites[u, k], row + s])
         energy[u] += a * a
         counts[u] += 1
 
@@ -148,19 +159,19 @@ def rival_margins_reference(
     apart: F64, prior: float, reach: int, out: F32,
 ) -> None:  # fmt: skip
     """Define :func:`rival_margins`."""
-    length = waveforms.shape[2]
+    length = waveforms.shape[3]
     for n, (row, u, phase, a) in enumerate(zip(rows, units, phases, amplitudes, strict=True)):
         out[n] = np.nan
         own = np.zeros_like(x, np.float64)
         used = sites[u] >= 0
-        own[row : row + length, sites[u][used]] = np.float64(a) * waveforms[u, phase][:, used]
+        own[sites[u][used], row : row + length] = np.float64(a) * waveforms[u, phase][used]
         for v in np.flatnonzero(np.isfinite(apart[u])):
             if v == u:
                 continue
             among = sites[v] >= 0
-            for r in range(max(0, row - reach), min(len(x) - length, row + reach) + 1):
-                piece = (x[r : r + length] + own[r : r + length])[:, sites[v][among]]
-                here = float((piece * waveforms[v, 0][:, among]).sum())
+            for r in range(max(0, row - reach), min(x.shape[1] - length, row + reach) + 1):
+                piece = (x[:, r : r + length] + own[:, r : r + length])[sites[v][among]]
+                here = float((piece * waveforms[v, 0][among]).sum())
                 gain = (here + prior) ** 2 / (norms[v] + prior) - prior
                 margin = np.float32((gains[n] - gain) / (2.0 * apart[u, v]))
                 if not margin >= out[n]:  # the smallest; NaN at first
@@ -168,7 +179,7 @@ def rival_margins_reference(
 
 
 @kernel(
-    "void(float32[:,::1], int64[::1], int32[::1], int64[::1], float32[::1], float32[::1], int32[:,::1],"
+    "void(float32[:,:], int64[::1], int32[::1], int64[::1], float32[::1], float32[::1], int32[:,::1],"
     " float32[:,:,:,::1], float64[::1], float64[:,::1], float64, int64, float32[::1])",
     reference=rival_margins_reference,
 )
@@ -183,7 +194,7 @@ def rival_margins(
     Parameters
     ----------
     x
-        ``(samples, sites)``: the whitened signal without the spikes.
+        ``(sites, samples)``: the whitened signal without the spikes.
     rows, units, phases, amplitudes, gains
         ``(spikes,)``: row at which the waveform begins (all of it lies in ``x``), unit, fraction of a sample in steps,
         share of the template, energy.
@@ -196,7 +207,7 @@ def rival_margins(
     out
         ``(spikes,)``: NaN where a unit has no rival.
     """
-    length, most = waveforms.shape[2], sites.shape[1]
+    length, most = waveforms.shape[3], sites.shape[1]
     own = np.empty(most, np.int64)
     for n in range(len(rows)):
         row, u, phase, a = rows[n], units[n], phases[n], amplitudes[n]
@@ -209,17 +220,17 @@ def rival_margins(
                 for m in range(most):
                     if sites[v, k] >= 0 and sites[u, m] == sites[v, k]:
                         own[k] = m
-            for r in range(max(0, row - reach), min(x.shape[0] - length, row + reach) + 1):
+            for r in range(max(0, row - reach), min(x.shape[1] - length, row + reach) + 1):
                 here = 0.0
                 for k in range(most):
                     site, m = sites[v, k], own[k]
                     if site < 0:
                         break
                     for s in range(length):
-                        value, at = x[r + s, site], r + s - row
+                        value, at = x[site, r + s], r + s - row
                         if m >= 0 and 0 <= at < length:
-                            value += a * waveforms[u, phase, at, m]
-                        here += float(value * waveforms[v, 0, s, k])
+                            value += a * waveforms[u, phase, m, at]
+                        here += float(value * waveforms[v, 0, k, s])
                 gain = (here + prior) * (here + prior) / (norms[v] + prior) - prior
                 margin = np.float32((float(gains[n]) - gain) / (2.0 * apart[u, v]))
                 if not margin >= out[n]:  # the smallest; NaN at first

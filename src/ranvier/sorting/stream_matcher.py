@@ -25,7 +25,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 #: Length of the windows, and how far behind them overlapping spikes are looked for.
-WINDOW_SEC = 2.5e-3
+WINDOW_SEC = 1.25e-3
 AHEAD_SEC = 0.5e-3
 #: A unit is looked for where its main site has a trough of so many SD of the whitened noise (docs/decisions/0022).
 GATE_SD = -2.0
@@ -44,7 +44,7 @@ class StreamMatcher:
     sure_before
         Every spike that peaked before this counter has been told.
     sites, waveforms
-        ``(units, K)``: sites of each unit, -1 behind the last; whitened waveforms there ``(units, phases, length, K)``.
+        ``(units, K)``: sites of each unit, -1 behind the last; whitened waveforms there ``(units, phases, K, length)``.
     apart
         ``(units, units)``: distance of the templates of rivals, NaN for units that are none.
     follower
@@ -56,7 +56,7 @@ class StreamMatcher:
         self.sure_before = _NEVER
         self._fs_hz = fs_hz
         templates = trained.templates
-        self._thresholds = Matcher(templates, trained.parameters, trained.window.half).thresholds
+        self._thresholds = Matcher(templates, trained.parameters, trained.window).thresholds
         self._norms = templates.norms
         self._mains = np.ascontiguousarray(templates.waveforms.min(axis=1).argmin(axis=1), np.int32)
         seen = (templates.weights != 0).any(axis=2).astype(np.float32)
@@ -67,7 +67,7 @@ class StreamMatcher:
         self._near, self._weights = _sparse(trained.whitening.matrix)
         self.sites, self.waveforms = _shifted(trained)
         sites = trained.whitening.matrix.shape[0]
-        self._white = np.empty((0, sites), np.float32)  # what is left of the whitened signal
+        self._white = _Held(sites, 4 * self._need)  # what is left of the whitened signal
         self._signal = np.empty((0, sites), np.float32)
         self._start = 0
         self._next: int | None = None
@@ -92,10 +92,11 @@ class StreamMatcher:
             self._start = block.start
             self._last[:] = _NEVER
         x = block.samples
-        white = np.empty_like(x)
+        white = np.empty(x.shape[::-1], np.float32)
         whiten_near(x, self._near, self._weights, white)
-        np.nan_to_num(white, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        self._white = np.concatenate([self._white, white])
+        if not np.isfinite(white.sum()):
+            np.nan_to_num(white, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        self._white.add(white)
         self._signal = np.concatenate([self._signal, x])
         self._next = block.stop
         at = 0
@@ -104,7 +105,8 @@ class StreamMatcher:
             at += self._hop
         if self.follower is not None and at:
             self._follow(self.follower, at)
-        self._white, self._signal = self._white[at:], self._signal[at:]
+        self._white.drop(at)
+        self._signal = self._signal[at:]
         self._start += at
         self.sure_before = self._start + self.trained.window.before
         return SpikeTable.concatenate(told)
@@ -114,7 +116,8 @@ class StreamMatcher:
         told = SpikeTable.empty()
         if len(self._white) > self.trained.window.samples + 2:
             told = self._window(0, len(self._white), len(self._white))
-        self._white, self._signal, self._next = self._white[:0], self._signal[:0], None
+        self._white.drop(len(self._white))
+        self._signal, self._next = self._signal[:0], None
         self._decided = []
         if self.follower is not None:
             self.follower.restart()
@@ -124,7 +127,7 @@ class StreamMatcher:
         """Hand over the rows that nothing is subtracted from any more, and the spikes that were decided."""
         nothing = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
         begins, units, amplitudes = (np.concatenate(parts) for parts in zip(*self._decided, nothing, strict=True))
-        follower.take(self._white[:rows], self._start, begins, units, amplitudes)
+        follower.take(self._white.samples[:, :rows].copy(), self._start, begins, units, amplitudes)
         self._decided = []
 
     def _window(self, at: int, rows: int, decide: int) -> SpikeTable:
@@ -138,7 +141,7 @@ class StreamMatcher:
         step = np.floor(chosen.fraction * PHASES + 0.5).astype(np.int64)
         begins = at + chosen.row + step // PHASES
         subtract_spikes(
-            self._white, begins, chosen.unit, step % PHASES, chosen.amplitude, self.sites, self.waveforms
+            self._white.samples, begins, chosen.unit, step % PHASES, chosen.amplitude, self.sites, self.waveforms
         )  # fmt: skip
         np.maximum.at(self._last, chosen.unit, self._start + at + chosen.row)
         margin = self._margins(chosen, begins, step % PHASES)
@@ -153,7 +156,7 @@ class StreamMatcher:
         whole = np.flatnonzero((begins >= 0) & (begins + self.trained.window.samples <= len(self._white)))
         found = np.empty(len(whole), np.float32)
         rival_margins(
-            self._white,
+            self._white.samples,
             begins[whole],
             chosen.unit[whole],
             phases[whole],
@@ -175,7 +178,7 @@ class StreamMatcher:
         row, unit = np.empty(_MOST, np.int64), np.empty(_MOST, np.int32)
         amplitude, fraction, gain = np.empty((3, _MOST), np.float32)
         found = gated_pursuit(
-            self._white[at : at + rows].copy(),
+            self._white.samples[:, at : at + rows].copy(),
             self.waveforms,
             self.sites,
             self._mains,
@@ -226,6 +229,39 @@ def _distances(trained: TrainedUnits) -> F64:
     return np.where(rivals, np.sqrt(squared), np.nan)
 
 
+class _Held:
+    """Samples ``(sites, n)`` that are added at the end and dropped at the beginning, without moving them each time."""
+
+    def __init__(self, sites: int, room: int) -> None:
+        self._memory = np.empty((sites, room), np.float32)
+        self._first = self._stop = 0
+
+    def __len__(self) -> int:
+        return self._stop - self._first
+
+    @property
+    def samples(self) -> F32:
+        """``(sites, n)``, to be changed in place."""
+        return self._memory[:, self._first : self._stop]
+
+    def add(self, samples: F32) -> None:
+        """Add samples at the end."""
+        more = samples.shape[1]
+        if self._stop + more > self._memory.shape[1]:
+            held = self.samples
+            memory = self._memory
+            if 2 * (held.shape[1] + more) > memory.shape[1]:
+                memory = np.empty((len(memory), 2 * (held.shape[1] + more)), np.float32)
+            memory[:, : held.shape[1]] = held.copy()
+            self._memory, self._first, self._stop = memory, 0, held.shape[1]
+        self._memory[:, self._stop : self._stop + more] = samples
+        self._stop += more
+
+    def drop(self, count: int) -> None:
+        """Forget the oldest samples."""
+        self._first += count
+
+
 def _sparse(matrix: F32) -> tuple[I32, F32]:
     """Return the nonzero entries of each column of a whitening matrix, ``(sites, K)`` each."""
     used = matrix != 0
@@ -251,4 +287,4 @@ def _shifted(trained: TrainedUnits) -> tuple[I32, F32]:
         sites[u, : len(columns)] = columns
         own[u, : len(columns)] = weights[u, columns]
     shifted = np.stack([fractional_shift(components, f / PHASES) for f in range(PHASES)])
-    return sites, np.ascontiguousarray(np.einsum("ukp,fps->ufsk", own, shifted), np.float32)
+    return sites, np.ascontiguousarray(np.einsum("ukp,fps->ufks", own, shifted), np.float32)

@@ -18,7 +18,7 @@ from ranvier.sorting.source import SortSource
 from ranvier.sorting.tape import TapeRecording
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.trained import TrainedUnits, signal_digest
-from ranvier.sorting.training import Window
+from ranvier.sorting.window import Window
 
 #: A tape is short: only clear spikes and clear units are learned from it.
 CLEAR_SD, CLEAR_SNR = 5.0, 3.5

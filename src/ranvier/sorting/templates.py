@@ -118,6 +118,20 @@ class Overlaps:
     other: I32
     value: F32
 
+    def at_one_shift_in(self, every: int) -> Overlaps:
+        """Return the same for projections on one shift in ``every``: lags and phases in units of those shifts."""
+        if every == 1:
+            return self
+        phases, lags = self.value.shape[1:]
+        most = lags // 2
+        reach = -(-(most + every - 1) // every)
+        value = np.zeros((len(self.other), every * phases, 2 * reach + 1), np.float32)
+        for whole in range(every):
+            lag = every * np.arange(-reach, reach + 1) - whole
+            held = np.abs(lag) <= most
+            value[:, whole * phases : (whole + 1) * phases, held] = self.value[:, :, most + lag[held]]
+        return Overlaps(self.first, self.other, value)
+
 
 def overlaps_of(templates: Templates) -> Overlaps:
     """Compute the overlaps of all templates that share a site."""

@@ -56,35 +56,35 @@ class Follower:
     def __init__(self, sites: I32, length: int) -> None:
         units, most = sites.shape
         self.sites = sites
-        self._sums = np.zeros((max(1, units), length, most))
+        self._sums = np.zeros((max(1, units), most, length))
         self._energy = np.zeros(max(1, units))
         self.counts = np.zeros(max(1, units), np.int64)
-        self._rows = np.zeros((0, 1), np.float32)
+        self._rows = np.zeros((1, 0), np.float32)  # (sites, samples)
         self._start = 0
         self._waiting: list[tuple[I64, I32, F32]] = []
 
     @property
     def change(self) -> F64:
-        """By how much units differ from their templates, ``(units, length, K)``."""
+        """By how much units differ from their templates, ``(units, K, length)``."""
         return np.asarray(self._sums / np.maximum(self._energy, 1e-9)[:, None, None], np.float64)
 
     def restart(self) -> None:
         """Forget the rows, behind a gap; the sums stay."""
-        self._rows, self._waiting = self._rows[:0], []
+        self._rows, self._waiting = self._rows[:, :0], []
 
     def take(self, residual: F32, start: int, begins: I64, units: I32, amplitudes: F32) -> None:
-        """Take the next rows of the residual, and spikes (counters at which waveforms begin) in or behind them."""
-        length = self._sums.shape[1]
-        if start != self._start + len(self._rows) or not len(self._rows):
+        """Take the next samples of the residual, ``(sites, n)``, and the spikes that begin in or behind them."""
+        length = self._sums.shape[2]
+        if start != self._start + self._rows.shape[1] or not self._rows.size:
             self._rows, self._start = residual, start
         else:
-            self._rows = np.concatenate([self._rows, residual])
+            self._rows = np.concatenate([self._rows, residual], axis=1)
         self._waiting.append((begins, units, amplitudes))
-        stop = self._start + len(self._rows)
+        stop = self._start + self._rows.shape[1]
         at, who, size = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
         whole = (at + length <= stop) & (at >= self._start)
         add_residuals(
-            np.ascontiguousarray(self._rows),
+            self._rows,
             at[whole] - self._start,
             np.ascontiguousarray(who[whole]),
             np.ascontiguousarray(size[whole]),
@@ -96,7 +96,7 @@ class Follower:
         later = at + length > stop
         self._waiting = [(at[later], who[later], size[later])]
         first = min(int(at[later].min(initial=stop)), stop - length)
-        self._rows = self._rows[max(0, first - self._start) :]
+        self._rows = self._rows[:, max(0, first - self._start) :]
         self._start = max(self._start, first)
 
 
@@ -116,7 +116,7 @@ def followed(trained: TrainedUnits, anchor: Templates, follower: Follower) -> tu
         if n < FEWEST:
             continue
         sites = follower.sites[u][follower.sites[u] >= 0]
-        step = np.einsum("sk,ps->kp", change[u][:, : len(sites)], components) * (n / (n + HALF_AT))
+        step = np.einsum("ks,ps->kp", change[u][: len(sites)], components) * (n / (n + HALF_AT))
         moved = weights[u].copy()
         moved[sites] += step
         why = _refusal(moved, u, anchor.weights[u], weights, trained)

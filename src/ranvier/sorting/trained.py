@@ -18,8 +18,8 @@ from ranvier.sorting.basis import Basis
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import Window
 from ranvier.sorting.whitening import Whitening
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from ranvier.sorting.residual_kernels import features_at
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates, component_overlaps, on_sites
 from ranvier.sorting.whitening import Whitening
+from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -32,30 +32,6 @@ MOST_SITES = 32
 _BASIS_BLOCKS = 20
 #: A unit's trough lies this near its place: others are afterwaves of the causal filter, found as spikes.
 MOST_OFF_SEC = 0.0002
-
-
-@dataclass(frozen=True)
-class Window:
-    """What a waveform spans, in samples."""
-
-    before: int
-    after: int
-    half: int  # of the window in which a candidate is the largest
-
-    @property
-    def samples(self) -> int:
-        """Length of a waveform."""
-        return self.before + self.after + 1
-
-    @classmethod
-    def of(cls, parameters: SorterParameters, fs_hz: float) -> Window:
-        """Return the window at a sampling rate."""
-        ms = fs_hz * 1e-3
-        return cls(
-            max(2, round(parameters.before_ms * ms)),
-            max(4, round(parameters.after_ms * ms)),
-            max(1, round(parameters.exclusive_ms * ms)),
-        )
 
 
 def learn_shapes(source: SortSource, parameters: SorterParameters, window: Window, seed: int, crew: Crew) -> Basis:
@@ -82,7 +58,7 @@ def gather(
 ) -> Spikes:
     """Return the spikes of some blocks that the sorter may learn from (to be thinned)."""
     finder = CandidateFinder(
-        basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half
+        basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half, window.every
     )
     noise = finder.noise_of(finder.score(source.white(blocks[len(blocks) // 2])))
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
