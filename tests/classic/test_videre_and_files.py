@@ -17,6 +17,7 @@ from ranvier.classic import FileSystemClient, VidereClient
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.lib.fsys import COLUMNS, FileSysResponse
 from ranvier.classic.lib.summa import SummaStatus
+from ranvier.classic.spikes_client import SpikesClient
 from ranvier.classic.utils.enums import ClientType, MetricID, MetricMode, MetricName, RadiensFileType, StatsVector
 from ranvier.exceptions import (
     CapabilityError,
@@ -130,7 +131,8 @@ def test_hubs(videre: VidereClient, made: Path, tmp_path: Path) -> None:
 
 def test_the_client_itself(videre: VidereClient) -> None:
     assert (videre.hub, videre.id, videre.type) == ("default", "", ClientType.VIDERE)
-    for later in (videre.dashboard, videre.spike_sorter, videre.spikes):
+    assert isinstance(videre.spikes(), SpikesClient)
+    for later in (videre.dashboard, videre.spike_sorter):
         with pytest.raises(CapabilityError, match="does not have yet"):
             later()
     videre.close()

@@ -271,3 +271,9 @@ def test_a_growing_recording_is_extended(videre: VidereClient, tmp_path: Path) -
     assert videre.get_kpi_status(dataset).num_packets == 9
     assert values[0, 0] == N
     np.testing.assert_allclose(values[:, 1], np.sqrt((counts.astype(float) ** 2).mean(axis=0)), rtol=1e-6)
+    held = np.memmap(path, "<i2", "r+")  # what was there already is changed in place: that is another recording
+    held *= 2
+    held.flush()
+    doubled = videre.get_kpi_metrics(dataset, ["NUM_PTS", "RMS"]).values
+    assert doubled[0, 0] == N
+    np.testing.assert_allclose(doubled[:, 1], 2 * values[:, 1], rtol=1e-6)

@@ -580,6 +580,36 @@ def test_ctrl_c_cancels_cleans_up_and_is_raised(tmp_path: Path, store: Store) ->
     assert script.returncode == 0
 
 
+def test_ctrl_c_while_the_thread_of_a_job_starts(jobs: JobManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work may be under way before ``submit`` has returned: nothing may go on that nobody waits for."""
+    started, cleaned = threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    def interrupted(self: threading.Thread) -> None:
+        start(self)
+        if self.name == "ranvier-job":
+            assert started.wait(30)
+            raise KeyboardInterrupt
+
+    def work(job: JobContext) -> None:
+        started.set()
+        try:
+            while True:
+                job.check()
+                time.sleep(0.01)
+        finally:
+            cleaned.set()
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run("k", "x", work)
+    monkeypatch.undo()
+    assert cleaned.is_set()
+    assert [info.state for info in jobs.list()] == [JobState.CANCELLED]
+    assert jobs.run("k", "y", lambda job: 5) == 5
+    assert not jobs.is_busy()
+
+
 HANG = """
     def work(job):
         job.progress(0.3)

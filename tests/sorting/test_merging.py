@@ -92,9 +92,9 @@ def test_parts_of_one_neuron_become_one_unit_and_their_times_agree() -> None:
     one, other = train(3), train(4)
     early, late = split(one)
     templates = np.stack([wave(60.0), wave(62.0, 92.0, centre=33), wave(66.0, 95.0)])
-    merged = merge_units(templates, [late, early + 3, other], np.array([[0, 60.0], [0, 62.0], [0, 66.0]]), RATE)
+    merged = merge_units(templates, [late, early - 3, other], np.array([[0, 60.0], [0, 62.0], [0, 66.0]]), RATE)
     assert merged.kept_as.tolist() == [0, 0, 2]
-    assert merged.shift.tolist() == [0, -3, 0]
+    assert merged.shift.tolist() == [0, 3, 0]
     [decision] = merged.decisions
     assert (decision.kept, decision.absorbed) == (0, 1)
 
@@ -125,7 +125,7 @@ def test_where_the_correlogram_cannot_judge_one_cloud_is_asked_for() -> None:
     assert merge_units(templates, [early, late], np.zeros((2, 2)), RATE).kept_as.tolist() == [0, 1]
     assert answer(True) == [0, 0]
     assert answer(False) == [0, 1]
-    assert asked == [([(0, 0)], [(1, -3)])] * 2
+    assert asked == [([(0, 0)], [(1, 3)])] * 2
     asked.clear()
     merge_units(templates[[0, 0]], [train(3), train(4)], np.zeros((2, 2)), RATE, one_cloud=lambda a, b: 1 / 0)
 
@@ -136,9 +136,9 @@ def test_a_chain_of_parts_becomes_one_unit_with_shifts_to_the_largest() -> None:
     parts[0] = np.sort(np.concatenate([parts[0], parts[1][::2]]))
     parts[1] = parts[1][1::2]
     templates = np.stack([wave(50.0, centre=30), wave(50.0, centre=32), wave(50.0, centre=27)])
-    moved = [parts[0], parts[1] + 2, parts[2] - 3]
+    moved = [parts[0], parts[1] - 2, parts[2] + 3]
     merged = merge_units(templates, moved, np.zeros((3, 2)), RATE)
     assert merged.kept_as.tolist() == [0, 0, 0]
-    assert merged.shift.tolist() == [0, -2, 3]
+    assert merged.shift.tolist() == [0, 2, -3]
     joined = np.sort(np.concatenate([moved[u] + merged.shift[u] for u in range(3)]))
     np.testing.assert_array_equal(joined, whole)

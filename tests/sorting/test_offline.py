@@ -240,5 +240,13 @@ def test_a_train_that_follows_another_is_its_shadow_and_independent_ones_are_not
     trains = [train, follower, other]
     assert shadows(trains, np.array([900.0, 100.0, 50.0]), np.zeros((3, 2)), RATE).tolist() == [False, True, False]
     assert not shadows(trains, np.array([900.0, 100.0, 50.0]), np.array([[0, 0], [0, 900], [0, 0.0]]), RATE).any()
+    loose = random.integers(0, 600 * RATE, 700)
+    behind = np.sort(np.concatenate([train[::3] + 40, other[::2] + 21, loose]))  # of two larger ones, by own lags
+    both = [train, other, behind, other + 4000]
+    assert shadows(both, np.array([900.0, 800.0, 50.0, 60.0]), np.zeros((4, 2)), RATE).tolist() == [0, 0, 1, 0]
+    together = np.sort(np.concatenate([train[::2] + random.integers(-3, 4, 1500), loose]))  # neurons that fire together
+    assert not shadows([train, together], np.array([900.0, 300.0]), np.zeros((2, 2)), RATE).any()
+    assert shadows([train, together], np.array([9000.0, 300.0]), np.zeros((2, 2)), RATE).tolist() == [False, True]
+    assert shadows(trains[:2], np.array([9000.0, 100.0]), np.array([[0, 0], [0, 900.0]]), RATE).tolist() == [0, 1]
     assert locked_share(other, train, RATE) < 0.05
     assert locked_share(follower, np.array([10**9]), RATE) == 0.0

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, DataProcessingError, DatasetError, StoreError
 from ranvier.hub.budget import Budget, Need, change_settings, settings_of
-from ranvier.hub.job import Job, JobContext, ProgressCallback, Retries
+from ranvier.hub.job import SHOW_INTERVAL_SEC, Job, JobContext, ProgressCallback, Retries
 from ranvier.models.jobs import JobInfo, JobProgress, JobSettings, JobState
 from ranvier.recordings.files import remove_left_behind
 from ranvier.store import JobRecord, Store
@@ -185,11 +185,17 @@ class JobManager:
                 self._owner = self._store.owners.claim()
             owner = self._owner
         self._store.jobs.insert(JobRecord(info, owner, os.getpid(), platform.node(), time.time(), request))
-        with self._lock:
-            self._jobs[job_id] = job
-            self._queue.append(job)
-            self._all_idle.clear()
-            self._start_threads()
+        try:
+            with self._lock:
+                self._jobs[job_id] = job
+                self._queue.append(job)
+                self._all_idle.clear()
+                self._start_threads()
+        except KeyboardInterrupt:  # while its thread starts: nobody will wait for it, as in ``Job.result``
+            job.cancel()
+            while not job.wait(SHOW_INTERVAL_SEC) and any(worker.is_alive() for worker in tuple(self._workers)):
+                pass
+            raise
         return job
 
     def run(

@@ -7,13 +7,10 @@ import numpy.typing as npt
 
 from ranvier.kernels import kernel
 from ranvier.kernels.lanes import WIDTH, greater, load, spread, store
-from ranvier.metrics.row_kernels import DRAWN, median
+from ranvier.metrics.row_kernels import DRAWN, GROUP, columns_to_rows, extent, median
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
-
-#: Channels that are gathered together: a cache line of float32.
-_GROUP = 16
 
 
 def fold_moments_reference(count: F32, mean: F64, m2: F64, out: F64) -> None:
@@ -93,22 +90,18 @@ def median_columns_reference(values: F32, out: F64) -> None:
 def median_columns(values: F32, out: F64) -> None:
     """Return the median of each column, exactly (rounded to float32); NaN does not count, and is what none gives."""
     rows, columns = values.shape
-    held = np.empty((_GROUP, rows + 1), np.float32)
-    filled = np.empty(_GROUP, np.int64)
+    held = np.empty((GROUP, rows + (32 - rows) % 64), np.float32)
     near = np.empty(rows + 1, np.float32)
     drawn = np.empty(DRAWN, np.float32)
-    for left in range(0, columns, _GROUP):
-        width = min(_GROUP, columns - left)
-        filled[:] = 0
-        for i in range(rows):
-            for k in range(width):
-                value = values[i, left + k]
-                at = filled[k]
-                held[k, at] = value
-                filled[k] = at + (value == value)
+    nowhere = np.float32(np.inf), np.float32(-np.inf)
+    for left in range(0, columns, GROUP):
+        width = min(GROUP, columns - left)
+        columns_to_rows(values, left, width, held)
         for k in range(width):
-            out[left + k] = np.nan
-            if filled[k] > 0:
-                out[left + k] = median(
-                    held[k : k + 1], 0, filled[k], np.float32(np.inf), np.float32(-np.inf), near, drawn
-                )
+            row, n = held[k : k + 1], rows
+            if np.isnan(extent(row, 0, rows)[0]):
+                n = 0
+                for i in range(rows):
+                    row[0, n] = row[0, i]
+                    n += not np.isnan(row[0, i])
+            out[left + k] = median(row, 0, n, *nowhere, near, drawn) if n > 0 else np.nan

@@ -12,7 +12,6 @@ from numba.extending import register_jitable
 from ranvier.detect.kernels import row_crossings
 from ranvier.detect.threshold import ThresholdDetector
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import WIDTH, prefetch, turn
 from ranvier.metrics.packet_columns import (
     AT_MAX,
     AT_MIN,
@@ -47,6 +46,8 @@ from ranvier.metrics.packet_columns import (
 )  # fmt: skip
 from ranvier.metrics.row_kernels import (
     DRAWN,
+    GROUP,
+    columns_to_rows,
     extent,
     first_of,
     mark_missing,
@@ -63,10 +64,6 @@ I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 Samples = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
-#: Columns that are turned into rows together: a cache line of int16 counts, two of float32.
-GROUP = 32
-#: Rows that are asked for before they are turned.
-AHEAD = 32
 
 _EMPTY = np.array(EMPTY_SINGLE, dtype=np.float32)
 _NAN = np.float32(np.nan)
@@ -194,7 +191,7 @@ def packet_rows(
     crossings = np.empty(n, np.int64)
     for group in range(left, right, GROUP):
         width = min(GROUP, right - group)
-        _turn(samples, group, width, turned)
+        columns_to_rows(samples, group, width, turned)
         for k in range(width):
             c = group + k
             _scale(turned[k], gain[c], offset[c], row[0])
@@ -202,22 +199,6 @@ def packet_rows(
                 row, first, stop, a, b, origin, levels[c], in_sd[c], wings[c], near, away, drawn, crossings,
                 exact, single, c,
             )  # fmt: skip
-
-
-@register_jitable  # type: ignore[untyped-decorator]
-def _turn(samples: Any, left: Any, width: Any, turned: Any) -> Any:
-    """Turn columns into rows: each line of the cache is read once (columns of a power of two share cache sets)."""
-    n = samples.shape[0]
-    inner, across = n // WIDTH * WIDTH, width // WIDTH * WIDTH
-    for i in range(0, inner, WIDTH):
-        for k in range(i + AHEAD, i + AHEAD + WIDTH):
-            prefetch(samples, k, left)
-            prefetch(samples, k, left + GROUP // 2)
-        for k in range(0, across, WIDTH):
-            turn(samples, i, left + k, turned, k, i)
-    for i in range(n):
-        for k in range(across if i < inner else 0, width):
-            turned[k, i] = samples[i, left + k]
 
 
 @register_jitable  # type: ignore[untyped-decorator]
@@ -322,21 +303,22 @@ def _between(
     """Fill what lies outside event windows: the packet less what lies in them."""
     row, mean = samples[0], exact[MEAN, c]
     inside, first, second = 0, 0.0, 0.0
-    least, most = np.inf, -np.inf
+    lowest, highest = _INF, -_INF
     cursor = a
-    for e in range(events + 1):
-        begin = min(b, max(a, crossings[e] - pre)) if e < events else b
-        end = min(b, crossings[e] + post + 1) if e < events else b
-        if begin > cursor:
-            _, bottom, top = extent(samples, cursor, begin)
-            least, most = min(least, bottom), max(most, top)
-        for i in range(max(cursor, begin), end):
-            if not np.isnan(row[i]):
-                x = np.float64(row[i]) - mean
+    for e in range(events):
+        end = min(b, crossings[e] + post + 1)
+        for i in range(max(cursor, min(b, crossings[e] - pre)), end):
+            value = row[i]
+            if not np.isnan(value):
+                x = np.float64(value) - mean
                 inside += 1
                 first += x
                 second += x * x
+                lowest, highest = min(lowest, value), max(highest, value)
         cursor = max(cursor, end)
+    least, most = single[MIN, c], single[MAX, c]
+    if least == lowest or most == highest:  # else they do not lie in windows
+        least, most = _extent_between(samples, a, b, crossings, events, pre, post)
     n = np.int64(single[N, c]) - inside
     single[ISI_N, c], single[ISI_MIN, c], single[ISI_MAX, c] = n, least, most
     if n == 0:
@@ -346,6 +328,19 @@ def _between(
     if inside > 0 and squares < 1e-3 * exact[M2, c]:  # too little is left of a difference of large numbers
         shift, squares = _between_directly(row, a, b, crossings, events, pre, post, mean, n)
     exact[ISI_MEAN, c], exact[ISI_M2, c] = mean + shift, squares
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _extent_between(samples: Any, a: Any, b: Any, crossings: Any, events: Any, pre: Any, post: Any) -> Any:
+    least, most = np.float64(np.inf), np.float64(-np.inf)
+    cursor = a
+    for e in range(events + 1):
+        begin = min(b, crossings[e] - pre) if e < events else b
+        if begin > cursor:
+            _, bottom, top = extent(samples, cursor, begin)
+            least, most = min(least, bottom), max(most, top)
+        cursor = max(cursor, min(b, crossings[e] + post + 1)) if e < events else b
+    return np.float32(least), np.float32(most)
 
 
 @register_jitable  # type: ignore[untyped-decorator]

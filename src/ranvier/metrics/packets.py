@@ -16,7 +16,8 @@ from ranvier.dsp.parallel import ALONE, Team
 from ranvier.exceptions import ConfigurationError
 from ranvier.metrics.event_levels import EventLevels
 from ranvier.metrics.packet_columns import EMPTY_SINGLE, NUM_EXACT, NUM_SINGLE
-from ranvier.metrics.packet_kernels import GROUP, packet_rows
+from ranvier.metrics.packet_kernels import packet_rows
+from ranvier.metrics.row_kernels import GROUP
 from ranvier.recordings import Block, Recording
 
 I64 = npt.NDArray[np.int64]

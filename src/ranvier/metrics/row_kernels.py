@@ -8,12 +8,28 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import register_jitable
 
-from ranvier.kernels.lanes import BITS, WIDTH, greater, lesser, load, lowest_bit, spread, total, within
+from ranvier.kernels.lanes import (
+    BITS,
+    WIDTH,
+    greater,
+    lesser,
+    load,
+    lowest_bit,
+    prefetch,
+    spread,
+    total,
+    turn,
+    within,
+)
 from ranvier.kernels.lanes import least as least_of
 from ranvier.kernels.lanes import most as most_of
 
 F32 = npt.NDArray[np.float32]
 
+#: Columns that are turned into rows together: a cache line of int16 counts, two of float32.
+GROUP = 32
+#: Rows that are asked for before they are turned.
+AHEAD = 32
 #: So few values are gathered and ranked rather than counted again.
 FEW = 700
 #: How far, as a share of a range, interpolation in it may err because densities are not flat.
@@ -45,6 +61,22 @@ def median_reference(x: F32) -> Any:
     """Define :func:`median`."""
     ranked = np.sort(x)
     return np.float32((float(ranked[(len(x) - 1) // 2]) + float(ranked[len(x) // 2])) / 2)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def columns_to_rows(samples: Any, left: Any, width: Any, turned: Any) -> Any:
+    """Turn columns into rows: each line of the cache is read once (columns of a power of two share cache sets)."""
+    n = samples.shape[0]
+    inner, across = n // WIDTH * WIDTH, width // WIDTH * WIDTH
+    for i in range(0, inner, WIDTH):
+        for k in range(i + AHEAD, i + AHEAD + WIDTH):
+            prefetch(samples, k, left)
+            prefetch(samples, k, left + GROUP // 2)
+        for k in range(0, across, WIDTH):
+            turn(samples, i, left + k, turned, k, i)
+    for i in range(n):
+        for k in range(across if i < inner else 0, width):
+            turned[k, i] = samples[i, left + k]
 
 
 @register_jitable  # type: ignore[untyped-decorator]

@@ -98,6 +98,12 @@ class CandidateFinder:
         inside = (shifts >= first) & (shifts < last)
         return shifts[inside], columns[inside]
 
+    def at(self, score: F32, rows: I64, columns: I32) -> F32:
+        """Return the score at shifts in samples: the larger of the two around each."""
+        below = np.minimum(rows // self.every, len(score) - 1)
+        above = np.minimum(-(-rows // self.every), len(score) - 1)
+        return np.maximum(score[below, columns], score[above, columns])
+
 
 def _tops(score: F32, rows: I64, columns: I32) -> F64:
     """Return where between rows the parabola through a peak and its neighbours has its top, -0.5 to 0.5."""

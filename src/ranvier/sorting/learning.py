@@ -11,11 +11,13 @@ from ranvier.sorting.refining import refine
 from ranvier.sorting.reservoir import thin
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.training import MOST_SITES, Report, first_templates, gather, learn_shapes
+from ranvier.sorting.training import MOST_SITES, Report, candidate_finder, first_templates, gather, learn_shapes
 from ranvier.sorting.window import Window
 
 #: Rounds of matching and averaging behind the first clusters; those that may split clusters.
 ROUNDS = (True, False)
+#: Rounds that look for further units in what is left.
+LEFTOVERS = (True, False)
 #: Stages that are reported: spikes, clusters, each round.
 STAGES = 2 + len(ROUNDS)
 
@@ -41,7 +43,8 @@ def learn_templates(
         Whether to look for motion; where there is some, templates are those at the reference displacement.
     """
     basis = learn_shapes(source, parameters, window, seed, crew)
-    spikes = gather(source, parameters, window, basis, blocks, crew, stage(0))
+    finder, noise = candidate_finder(source, parameters, window, basis, blocks)
+    spikes = gather(source, parameters, window, finder, noise, blocks, crew, stage(0))
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     drift = find_drift(spikes, source, parameters, basis, near, blocks, crew) if motion else None
     if drift is not None:
@@ -53,7 +56,18 @@ def learn_templates(
         report = stage(2 + number)
         if len(templates):
             templates = refine(
-                templates, source, parameters, window, blocks, seed, crew, report, split=split, drift=drift
+                templates,
+                source,
+                parameters,
+                window,
+                blocks,
+                seed,
+                crew,
+                report,
+                split=split,
+                drift=drift,
+                finder=finder if LEFTOVERS[number] else None,
+                noise=noise,
             )
         else:
             report(1.0)

@@ -134,6 +134,19 @@ class Matcher:
                 out[group.units, first:stop] = parts.sum(axis=0)
         return out
 
+    @cached_property
+    def _around(self) -> F64:
+        """``(units, channels)``: energy of each template near each site."""
+        own = (self.templates.weights.astype(np.float64) ** 2).sum(axis=2)
+        near = self.templates.geometry.distance_um <= self.parameters.exclusive_um
+        return np.asarray(own @ near, np.float64)
+
+    def energy_beside(self, rows: I64, sites: I32, matched: Matched) -> F64:
+        """Return the energy of the matched spikes within half a waveform of some rows near some sites, ``(rows,)``."""
+        which, spike = pairs_within(rows, matched.row, self.templates.basis.samples // 2)
+        energy = matched.amplitude[spike].astype(np.float64) ** 2 * self._around[matched.unit[spike], sites[which]]
+        return np.asarray(np.bincount(which, energy, minlength=len(rows)), np.float64)
+
     def features(self, matched: Matched, white: F32, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
 
@@ -182,3 +195,11 @@ def _groups_of(templates: Templates) -> list[_Group]:
         weights = templates.weights[units, piece.low : piece.high].transpose(2, 0, 1)
         groups.append(_Group(units, piece.low, piece.high, np.ascontiguousarray(weights)))
     return groups
+
+
+def pairs_within(rows: I64, others: I64, reach: int) -> tuple[I64, I64]:
+    """Return all pairs of a row and another (rising) that are at most ``reach`` apart, as two lists of indices."""
+    low = np.searchsorted(others, rows - reach, side="left")
+    count = np.searchsorted(others, rows + reach, side="right") - low
+    which = np.repeat(np.arange(len(rows)), count)
+    return which, np.arange(len(which)) - np.repeat(np.cumsum(count) - count - low, count)

@@ -99,7 +99,8 @@ def template_difference(a: F32, b: F32, most_lag: int) -> tuple[float, int]:
         ``sum |a - b| / (sum |a| + sum |b|)`` over the samples that both have at that lag: 0 for equal ones, 1 for
         ones that share no channel.
     lag
-        ``b[t]`` is compared with ``a[t + lag]``: adding the lag to the times of b's spikes aligns them with a's.
+        ``b[t]`` is compared with ``a[t + lag]``: the same spike begins ``lag`` samples later in b's waveform than in
+        a's, so b's times less the lag agree with a's.
     """
     best, best_lag = np.inf, 0
     samples = len(a)
@@ -192,7 +193,7 @@ class _Merging:
                 self.open[(a, b)] = found
 
     def _judge(self, a: int, b: int, difference: float, lag: int) -> None:
-        first, second, shift = (a, b, lag) if self.weights[a] >= self.weights[b] else (b, a, -lag)
+        first, second, shift = (a, b, -lag) if self.weights[a] >= self.weights[b] else (b, a, lag)
         limits = self.limits
         tested = cross_refractory(self.trains[first], self.trains[second] + shift, self.rate)
         proven = tested.ratio <= limits.ratio and tested.p_value <= limits.p_value
@@ -216,7 +217,7 @@ class _Merging:
         self.trains[kept] = np.sort(np.concatenate([self.trains[kept], self.trains[absorbed] + shift]))
         self.trains[absorbed] = self.trains[absorbed][:0]
         share = self.weights[absorbed] / (self.weights[kept] + self.weights[absorbed])
-        moved = _shifted(self.templates[absorbed], shift)
+        moved = _shifted(self.templates[absorbed], -shift)
         self.templates[kept] += np.float32(share) * (moved - self.templates[kept])
         self.positions[kept] += share * (self.positions[absorbed] - self.positions[kept])
         self.weights[kept] += self.weights[absorbed]

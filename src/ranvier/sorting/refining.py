@@ -7,26 +7,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.clouds import Clouds, detrended
+from ranvier.sorting.averages import Averages, Cluster, averages_of
+from ranvier.sorting.candidates import CandidateFinder
+from ranvier.sorting.clouds import detrended
 from ranvier.sorting.clusters import cluster_site
+from ranvier.sorting.composites import composites
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift
 from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
+from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.reservoir import Spikes, join, thin
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource
-from ranvier.sorting.templates import Templates, component_overlaps, on_sites
-from ranvier.sorting.training import MOST_SITES, Report, is_unit, join_units
+from ranvier.sorting.templates import Templates
+from ranvier.sorting.training import MOST_SITES, Report, cluster_averages, is_unit, join_averages, quota_of
 from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-
-#: Spikes of a unit that a split is judged by, at most.
-_SPLIT_SPIKES = 1000
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Block:
     amplitude: F32
     gain: F32
     features: F32  # (spikes, K, P) where asked for, else empty
+    left: Spikes | None = None  # candidates that the matched spikes leave, where asked for
 
 
 class Still:
@@ -56,19 +59,33 @@ class Still:
 
 
 def match_block(
-    view: Still | Follower, source: SortSource, window: Window, near: I32, block: int, *, features: bool = False
+    view: Still | Follower,
+    source: SortSource,
+    window: Window,
+    near: I32,
+    block: int,
+    *,
+    features: bool = False,
+    leftovers: Leftovers | None = None,
 ) -> Block:
-    """Match one block; on request with the clean features of its spikes, as they are seen in that block."""
+    """Match one block; on request with the clean features of its spikes, as they are seen in that block, and with what
+    they leave to learn from.
+    """
     matcher = view.matcher(block)
     white = source.white(block)
     matched = matcher.match(white)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
-    inside = (sample >= first) & (sample < last)
+    kept = (sample >= first) & (sample < last)
     clean = np.zeros((0, 0, 0), np.float32)
     if features:
-        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[inside]
-    return Block(sample[inside], matched.unit[inside], matched.amplitude[inside], matched.gain[inside], clean)
+        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
+    left = None
+    if leftovers is not None:
+        low = source.margin - window.before
+        left = leftovers.find(white, matched, low, low + last - first)
+        left = replace(left, sample=left.sample + first)
+    return Block(sample[kept], matched.unit[kept], matched.amplitude[kept], matched.gain[kept], clean, left)
 
 
 def refine(
@@ -83,19 +100,29 @@ def refine(
     *,
     split: bool,
     drift: Drift | None = None,
+    finder: CandidateFinder | None = None,
+    noise: F32 | None = None,
 ) -> Templates:
     """Return better templates: matched on some blocks, averaged, split where two clouds show, merged.
 
     Where the tissue moves, templates are those at its reference displacement.
+
+    Parameters
+    ----------
+    finder, noise
+        Where given, and the tissue stands still, further units are learned from what the matched spikes leave.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     view: Still | Follower = Still(templates, parameters, window)
     if drift is not None:
         view = Follower(moved_templates(templates, drift, near), parameters, window)
+    behind = None
+    if finder is not None and noise is not None and isinstance(view, Still):
+        behind = Leftovers(view.matcher(0), finder, noise, near, quota_of(parameters, blocks))
     parts: list[Block] = []
 
     def one(block: int) -> Block:
-        part = match_block(view, source, window, near, block, features=True)
+        part = match_block(view, source, window, near, block, features=True, leftovers=behind)
         if isinstance(view, Still):
             return part
         return replace(part, features=view.registered(block, part.unit, part.amplitude, part.features))
@@ -107,20 +134,24 @@ def refine(
     sample = np.concatenate([p.sample for p in parts])
     features = np.concatenate([p.features for p in parts])
     shift_um = None if drift is None else drift.shift_um(sample, templates.sites[unit], source)
-    made, trains, members = _averages(
-        templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split
-    )
-    learned_sec = len(blocks) * parameters.block_sec
-    enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in trains], np.bool_)
-    locked = shadows(trains, made.norms, made.positions_um, float(source.fs))
-    kept = np.flatnonzero(enough & ~locked & is_unit(made, source, parameters))
-    one_cloud = None
-    if shift_um is not None:
-        sites = [int(templates.sites[unit[m[0]]]) if len(m) else 0 for m in members]
-        correlated = component_overlaps(templates.basis.components)
-        clouds = Clouds(features, shift_um, members, sites, near, source.geometry, correlated, parameters)
-        one_cloud = clouds.take(kept).are_one
-    return join_units(made.take(kept), [trains[k] for k in kept], parameters, float(source.fs), one_cloud)[0]
+    made = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split)
+    left = [p.left for p in parts if p.left is not None]
+    if left:
+        spikes = thin(join(left), parameters.events_per_site, source.channels)
+        second = np.random.SeedSequence(seed, spawn_key=(4,))
+        made = made.and_also(
+            cluster_averages(spikes, source, parameters, templates.basis, second, crew, lambda fraction: None)
+        )
+    made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec))
+    joined, counts = join_averages(made, features, shift_um, source, parameters)
+    return joined.take(~composites(joined, counts, parameters.amplitude_sd))
+
+
+def _real(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float) -> I64:
+    """Return which averages may be units: of enough spikes, told from noise, and no shadows of others."""
+    enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in made.trains], np.bool_)
+    locked = shadows(made.trains, made.templates.norms, made.templates.positions_um, float(source.fs))
+    return np.flatnonzero(enough & ~locked & is_unit(made.templates, source, parameters))
 
 
 def follow(
@@ -161,12 +192,12 @@ def _averages(
     shift_um: F64 | None,
     *,
     split: bool,
-) -> tuple[Templates, list[I64], list[I64]]:
+) -> Averages:
     order = np.argsort(unit, kind="stable")
     bounds = np.searchsorted(unit[order], np.arange(len(templates) + 1))
     radius = parameters.neighbor_radius_um
 
-    def one(u: int) -> list[tuple[int, F32, I64]]:
+    def one(u: int) -> list[Cluster]:
         own = order[bounds[u] : bounds[u + 1]]
         if not len(own):
             return []
@@ -182,14 +213,10 @@ def _averages(
         for label in range(int(labels.max()) + 1):
             members = own[labels == label]
             if len(members) >= parameters.min_cluster or label == 0:
-                made.append((site, features[members].mean(axis=0), members))
+                made.append(Cluster.of(site, features, members))
         return made
 
-    sites, means, groups = [], [], []
+    found: list[Cluster] = []
     for parts in crew.map(one, range(len(templates))):
-        for site, mean, members in parts:
-            sites.append(site)
-            means.append(mean)
-            groups.append(members)
-    trains = [np.sort(sample[members]) for members in groups]
-    return on_sites(sites, means, near, templates.basis, templates.geometry), trains, groups
+        found += parts
+    return averages_of(found, sample, near, templates.basis, templates.geometry)

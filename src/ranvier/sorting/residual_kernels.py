@@ -121,3 +121,11 @@ def subtract_others(
                             for q in range(parts):
                                 out[i, k, q] -= w * correlated[phase[j], samples - 1 + lag, p, q]
             j += 1
+
+
+def features_of(white: F32, rows: I64, columns: I32, components: F32) -> F32:
+    """Return what :func:`features_at` writes, ``(n, K, P)``."""
+    columns = np.ascontiguousarray(columns)
+    out = np.empty((*columns.shape, len(components)), np.float32)
+    features_at(white, rows, columns, components, out)
+    return out

@@ -15,7 +15,7 @@ from ranvier.sorting.gated_kernels import gated_pursuit
 from ranvier.sorting.matching import AMPLITUDES, Matched, Matcher
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_kernels import rival_margins, subtract_spikes, whiten_near
-from ranvier.sorting.templates import PHASES, fractional_shift
+from ranvier.sorting.templates import PHASES, shifted_waveforms
 from ranvier.sorting.tracking import SURE_SD, Follower
 from ranvier.sorting.trained import TrainedUnits
 
@@ -65,7 +65,7 @@ class StreamMatcher:
         self._ahead = max(1, round(AHEAD_SEC * fs_hz))
         self._need = trained.window.samples + self._hop + self._ahead + 1
         self._near, self._weights = _sparse(trained.whitening.matrix)
-        self.sites, self.waveforms = _shifted(trained)
+        self.sites, self.waveforms = shifted_waveforms(trained.templates)
         sites = trained.whitening.matrix.shape[0]
         self._white = _Held(sites, 4 * self._need)  # what is left of the whitened signal
         self._signal = np.empty((0, sites), np.float32)
@@ -273,18 +273,3 @@ def _sparse(matrix: F32) -> tuple[I32, F32]:
         near[j, : len(rows)] = rows
         weights[j, : len(rows)] = matrix[rows, j]
     return near, weights
-
-
-def _shifted(trained: TrainedUnits) -> tuple[I32, F32]:
-    """Return the sites of each unit and its whitened waveforms there at every fraction of a sample."""
-    weights, components = trained.templates.weights, trained.templates.basis.components
-    seen = (weights != 0).any(axis=2)
-    most = max(1, int(seen.sum(axis=1).max(initial=0)))
-    sites = np.full((len(weights), most), -1, np.int32)
-    own = np.zeros((len(weights), most, weights.shape[2]), np.float32)
-    for u in range(len(weights)):
-        columns = np.flatnonzero(seen[u])
-        sites[u, : len(columns)] = columns
-        own[u, : len(columns)] = weights[u, columns]
-    shifted = np.stack([fractional_shift(components, f / PHASES) for f in range(PHASES)])
-    return sites, np.ascontiguousarray(np.einsum("ukp,fps->ufks", own, shifted), np.float32)

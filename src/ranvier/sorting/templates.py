@@ -72,6 +72,10 @@ class Templates:
         """Return some of them."""
         return Templates(np.ascontiguousarray(self.weights[chosen]), self.basis, self.geometry)
 
+    def and_also(self, others: Templates) -> Templates:
+        """Return these, then others of the same basis and geometry."""
+        return Templates(np.concatenate([self.weights, others.weights]), self.basis, self.geometry)
+
     def on_channels(self, chosen: npt.NDArray[np.int64]) -> Templates:
         """Return the same with the channels in another order."""
         return Templates(np.ascontiguousarray(self.weights[:, chosen]), self.basis, self.geometry.take(chosen))
@@ -179,3 +183,26 @@ def fractional_shift(shapes: F32, later: float) -> F32:
     spectrum = np.fft.rfft(shapes.astype(np.float64), padded, axis=1)
     turn = np.exp(-2j * np.pi * np.fft.rfftfreq(padded) * later)
     return np.ascontiguousarray(np.fft.irfft(spectrum * turn, padded, axis=1)[:, :samples], np.float32)
+
+
+def shifted_waveforms(templates: Templates) -> tuple[I32, F32]:
+    """Return the sites of each unit and its whitened waveforms there at every fraction of a sample.
+
+    Returns
+    -------
+    sites
+        ``(units, K)``; -1 behind the last.
+    waveforms
+        ``(units, PHASES, K, samples)``.
+    """
+    weights, components = templates.weights, templates.basis.components
+    seen = (weights != 0).any(axis=2)
+    most = max(1, int(seen.sum(axis=1).max(initial=0)))
+    sites = np.full((len(weights), most), -1, np.int32)
+    own = np.zeros((len(weights), most, weights.shape[2]), np.float32)
+    for u in range(len(weights)):
+        columns = np.flatnonzero(seen[u])
+        sites[u, : len(columns)] = columns
+        own[u, : len(columns)] = weights[u, columns]
+    shifted = np.stack([fractional_shift(components, f / PHASES) for f in range(PHASES)])
+    return sites, np.ascontiguousarray(np.einsum("ukp,fps->ufks", own, shifted), np.float32)

@@ -7,17 +7,19 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.averages import Averages, Cluster, StillClouds, averages_of
 from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
+from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, merge_units
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.reservoir import Spikes, join, thin_indices
-from ranvier.sorting.residual_kernels import features_at
+from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.source import SortSource, spread
-from ranvier.sorting.templates import Templates, component_overlaps, on_sites
+from ranvier.sorting.templates import Templates, component_overlaps
 from ranvier.sorting.whitening import Whitening
 from ranvier.sorting.window import Window
 
@@ -47,34 +49,47 @@ def learn_shapes(source: SortSource, parameters: SorterParameters, window: Windo
     )
 
 
+def candidate_finder(
+    source: SortSource, parameters: SorterParameters, window: Window, basis: Basis, blocks: list[int]
+) -> tuple[CandidateFinder, F32]:
+    """Return the matched filter for spikes to learn from, and centre and SD of its output on noise."""
+    finder = CandidateFinder(
+        basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half, window.every
+    )
+    return finder, finder.noise_of(finder.score(source.white(blocks[len(blocks) // 2])))
+
+
+def quota_of(parameters: SorterParameters, blocks: list[int]) -> int:
+    """Return how many spikes of one site are taken from one block, at most."""
+    return max(4, -(-2 * parameters.events_per_site // len(blocks)))
+
+
 def gather(
     source: SortSource,
     parameters: SorterParameters,
     window: Window,
-    basis: Basis,
+    finder: CandidateFinder,
+    noise: F32,
     blocks: list[int],
     crew: Crew,
     report: Report,
 ) -> Spikes:
-    """Return the spikes of some blocks that the sorter may learn from (to be thinned)."""
-    finder = CandidateFinder(
-        basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half, window.every
-    )
-    noise = finder.noise_of(finder.score(source.white(blocks[len(blocks) // 2])))
+    """Return the spikes of some blocks that the sorter may learn from (to be thinned): those no larger one covers."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    quota = max(4, -(-2 * parameters.events_per_site // len(blocks)))
+    quota = quota_of(parameters, blocks)
+    same = source.geometry.distance_um <= parameters.template_radius_um
 
     def one(block: int) -> Spikes:
         white = source.white(block)
         first, last = source.bounds(block)
         low = source.margin - window.before
-        rows, sites = finder.find(finder.score(white), noise, low, low + last - first)
+        score = finder.score(white)
+        rows, sites = finder.find(score, noise, low, low + last - first)
+        clear = clear_of_larger(rows, sites, finder.at(score, rows, sites), same, window.samples)
+        rows, sites = rows[clear], sites[clear]
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
-        columns = np.ascontiguousarray(near[sites])
-        features = np.empty((*columns.shape, len(basis.components)), np.float32)
-        features_at(white, rows, columns, basis.components, features)
-        return Spikes(rows + (first - low), sites, features)
+        return Spikes(rows + (first - low), sites, features_of(white, rows, near[sites], finder.basis.components))
 
     parts = []
     for k, part in enumerate(crew.map(one, blocks)):
@@ -100,42 +115,47 @@ def first_templates(
     shift_um
         ``(spikes,)``: displacement of the tissue that was made good in each spike; None where it stood still.
     """
+    first = np.random.SeedSequence(seed, spawn_key=(2,))
+    found = cluster_averages(spikes, source, parameters, basis, first, crew, report)
+    found = found.take(np.flatnonzero(is_unit(found.templates, source, parameters)))
+    return join_averages(found, spikes.features, shift_um, source, parameters)[0]
+
+
+def cluster_averages(
+    spikes: Spikes,
+    source: SortSource,
+    parameters: SorterParameters,
+    basis: Basis,
+    seed: np.random.SeedSequence,
+    crew: Crew,
+    report: Report,
+) -> Averages:
+    """Cluster each site's spikes; return the averages of the clusters."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     inner = source.geometry.distance_um[np.arange(source.channels)[:, None], near] <= parameters.neighbor_radius_um
     inner &= near >= 0
     order = np.argsort(spikes.site, kind="stable")
     bounds = np.searchsorted(spikes.site[order], np.arange(source.channels + 1))
 
-    def one(site: int) -> list[I64]:
+    def one(site: int) -> list[Cluster]:
         own = order[bounds[site] : bounds[site + 1]]
         if len(own) < parameters.min_cluster:
             return []
         features = spikes.features[own]
         flat = np.ascontiguousarray(features[:, inner[site]].reshape(len(own), -1))
-        labels = cluster_site(flat, parameters, np.random.SeedSequence(seed, spawn_key=(2, site)))
+        labels = cluster_site(flat, parameters, np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, site)))
         made = []
         for label in range(int(labels.max()) + 1):
             members = labels == label
             if members.sum() >= parameters.min_cluster:
-                made.append(own[members])
+                made.append(Cluster.of(site, spikes.features, own[members]))
         return made
 
-    sites, means, trains, members = [], [], [], []
+    found: list[Cluster] = []
     for site, made in enumerate(crew.map(one, range(source.channels))):
         report((site + 1) / source.channels)
-        for chosen in made:
-            sites.append(site)
-            means.append(spikes.features[chosen].mean(axis=0))
-            trains.append(np.sort(spikes.sample[chosen]))
-            members.append(chosen)
-    found = on_sites(sites, means, near, basis, source.geometry)
-    kept = np.flatnonzero(is_unit(found, source, parameters))
-    one_cloud = None
-    if shift_um is not None:
-        correlated = component_overlaps(basis.components)
-        clouds = Clouds(spikes.features, shift_um, members, sites, near, source.geometry, correlated, parameters)
-        one_cloud = clouds.take(kept).are_one
-    return join_units(found.take(kept), [trains[k] for k in kept], parameters, float(source.fs), one_cloud)[0]
+        found += made
+    return averages_of(found, spikes.sample, near, basis, source.geometry)
 
 
 def is_unit(templates: Templates, source: SortSource, parameters: SorterParameters) -> npt.NDArray[np.bool_]:
@@ -166,6 +186,37 @@ def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64
         snr = np.nan_to_num(-waveforms.min(axis=1) / noise.noise_uv)
     best = snr.argmax(axis=1)
     return waveforms, np.asarray(snr[np.arange(len(templates)), best], np.float64), best
+
+
+def join_averages(
+    averages: Averages, features: F32, shift_um: F64 | None, source: SortSource, parameters: SorterParameters
+) -> tuple[Templates, I64]:
+    """Merge the averages that are one neuron.
+
+    Parameters
+    ----------
+    features, shift_um
+        Of the spikes that the averages' members are among; ``shift_um`` is None where the tissue stands still.
+
+    Returns
+    -------
+    templates, counts
+        Of the units that remain: their templates, and how many spikes each has.
+    """
+    near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
+    if shift_um is None:
+        one_cloud = StillClouds(
+            averages, near, parameters.neighbor_radius_um, parameters.latent_dim, parameters.isocut_threshold
+        ).are_one
+    else:
+        correlated = component_overlaps(averages.templates.basis.components)
+        sites = [int(site) for site in averages.at]
+        one_cloud = Clouds(
+            features, shift_um, averages.members, sites, near, source.geometry, correlated, parameters
+        ).are_one
+    joined, kept_as, _ = join_units(averages.templates, averages.trains, parameters, float(source.fs), one_cloud)
+    counts = np.array([len(train) for train in averages.trains], np.float64)
+    return joined, np.bincount(kept_as, counts, minlength=len(joined)).astype(np.int64)
 
 
 def join_units(
