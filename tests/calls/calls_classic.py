@@ -22,6 +22,7 @@ from ranvier.classic.lib.spikes import SpikesMetadata, SpikesSet
 from ranvier.classic.lib.summa import SummaAnalysis, SummaStatus
 from ranvier.classic.metrics_client import MetricsClient
 from ranvier.classic.signals_client import SignalsClient
+from ranvier.classic.spike_sorter_client import PARAM_COLUMNS, SpikeSorterClient
 from ranvier.classic.spikes_client import NEURON_COLUMNS, SpikesClient
 from ranvier.classic.utils.enums import ClientType, SystemMode
 from ranvier.classic.utils.util import make_signal_selector
@@ -100,7 +101,7 @@ def allego_clients(e: Engine) -> None:
     assert isinstance(client.workspace(), WorkspaceClient)
     assert isinstance(client.signal_metrics(), MetricsClient)
     assert isinstance(client.spikes(), SpikesClient)
-    client.refuses(CapabilityError, "spike_sorter")  # documented to come with sorting
+    assert isinstance(client.spike_sorter(), SpikeSorterClient)
 
 
 @classics("WorkspaceClient", "__init__", "hubs", "id", "workspace_save", "workspace_switch", "workspace_delete",
@@ -177,8 +178,8 @@ def videre_itself(e: Engine) -> None:
     assert isinstance(client.signal_metrics(), MetricsClient)
     assert isinstance(client.signals(), SignalsClient)
     assert isinstance(client.spikes(), SpikesClient)
-    for later in ("spike_sorter", "dashboard"):
-        client.refuses(CapabilityError, later)  # documented to come with their capabilities
+    assert isinstance(client.spike_sorter(), SpikeSorterClient)
+    client.refuses(CapabilityError, "dashboard")  # documented to come with its capability
 
 
 @classics("VidereClient", "link_data_file", "get_data_file_metadata", "clear_dataset", "get_dataset_ids", "list_dir")
@@ -369,3 +370,73 @@ def file_system(e: Engine) -> None:
     assert names() == {"rec_SIMULATED"}
     assert client.get_data_file_metadata(e.recording).TR.dur_sec == 2.0  # s
     assert isinstance(client.link_data_file(e.recording), DatasetMetadata)
+
+
+def sorter_settings(sorter: Any, count: int) -> None:
+    """Call what sorters of datasets and of the live stream share."""
+    assert sorter.set_threshold_level(60, None) == f"[{count} channels] detect: neg thr=-60.00 uV, pos_thr=n/a"
+    assert sorter.set_threshold_level(4.5, 5, "sd", [2]) == "[1 channels] detect: neg thr=-4.50 sd, pos_thr=5.00 sd"
+    assert "no new threshold levels" in sorter.set_threshold_level()
+    assert sorter.set_threshold("on", "off") == f"[{count} channels] detect: neg thr=on, pos_thr=off"
+    told = sorter.set_spike_window(0.4, 1.2)  # ms
+    assert "total=1.600 ms [48 points]" in told
+    assert sorter.set_spike_shadow(2.0) == f"[{count} channels] shadow window: 2.000 ms [60 points]"
+    params = sorter.get_params()
+    assert tuple(params.columns) == PARAM_COLUMNS
+    assert len(params) == count
+    row = params.set_index("ntv_idx").loc[3]
+    assert (row["thr"][0], row["thr_wdw"], row["shadow"], row["thr_activated"]) == (
+        -60.0,
+        [0.4, 1.2],
+        2.0,
+        [True, False],
+    )
+    assert params.set_index("ntv_idx").loc[2]["thr_sd"] == [-4.5, 5.0]
+
+
+@classics("SpikeSorterClient", "__init__", "initialize", "rebase", "clear_spikes", "set_sorting",
+          "set_threshold_level", "set_threshold", "set_spike_window", "set_spike_shadow", "get_params", "get_state",
+          "get_dashboard")  # fmt: skip
+def sorter_of_the_stream(e: Engine) -> None:
+    client = e.classic_allego()
+    count = client.get_channel_metadata().num_sigs("amp")
+    sorter = e.sub(client.spike_sorter())
+    assert sorter.initialize() is None
+    sorter_settings(sorter, count)
+    sorter.set_sorting("on")
+    client.set_streaming("on")
+    wait_until(lambda: sorter.get_dashboard()["value"]["num_spikes_processed"] > 5)
+    board = sorter.get_dashboard()["value"]
+    assert (board["ports"], board["num_sites_total"]) == (["A"], count)
+    state = sorter.get_state()["value"]
+    assert (state["mode"], state["is_on"], state["kernel_err_message"]) == ("ON", True, "")
+    sorter.clear_spikes()
+    sorter.rebase()
+    sorter.set_sorting("off")
+    assert sorter.get_state()["value"]["mode"] == "OFF"
+    client.set_streaming("off")
+    sorter.refuses(ValueError, "set_sorting", "perhaps")
+    sorter.refuses(ValueError, "set_threshold_level", 1, 2, "volt")
+    sorter.initialize()
+    assert sorter.get_params()["thr_sd"][0][0] == -4.5  # the default again
+
+
+@classics("SpikeSorterClient", "launch_offline")
+def sorter_of_a_dataset(e: Engine) -> None:
+    client = e.classic_hub("VidereClient")
+    dataset = client.link_data_file(e.recording, calc_metrics=False)
+    sorter = e.sub(client.spike_sorter(dataset_metadata=dataset, force=True))
+    assert sorter.get_state()["value"]["mode"] == "NOT_CONFIGURED"
+    sorter_settings(sorter, 16)
+    sorter.initialize()
+    assert sorter.get_state()["value"]["message"] == "waits for ON"
+    assert sorter.launch_offline(dataset) is None
+    wait_until(lambda: not sorter.get_state()["value"]["is_on"])
+    state = sorter.get_state()["value"]
+    assert (state["phase"], state["frac_complete"], state["kernel_err_message"]) == ("COMPLETE", 1.0, "")
+    board = sorter.get_dashboard()["value"]
+    assert (board["num_sites_total"], board["time_range"]) == (16, [3.0, 5.0])
+    assert (board["spikes_file_path"], board["spikes_file_base_name"]) == (str(e.folder), "rec_SIMULATED")
+    sorter.rebase()
+    sorter.set_sorting("off")
+    assert (e.folder / "rec_SIMULATED.spikes").is_file()

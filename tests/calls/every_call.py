@@ -19,10 +19,8 @@ from ranvier import classic
 
 CLIENTS = json.loads((Path(__file__).parents[2] / "docs" / "contract" / "clients.json").read_text(encoding="utf-8"))
 
-#: Documented clients that this version does not have yet.
-LATER_CLASSIC = ("SpikeSorterClient",)
-#: Those that are there and raise CapabilityError until then.
-REFUSING = {"classic": ("spike_sorter", "dashboard"), "typed": ()}
+#: Documented methods that are there and raise CapabilityError until their capability comes.
+REFUSING = {"classic": ("dashboard",), "typed": ()}
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,7 @@ def called(api: str, client: str) -> set[str]:
 
 def due(api: str, client: str) -> set[str]:
     """Return the documented methods of a client that this version must have."""
-    documented = set(CLIENTS[api][client])
-    if api == "classic":
-        return set() if client in LATER_CLASSIC else documented
-    return documented
+    return set(CLIENTS[api][client])
 
 
 class Recorder:

@@ -146,10 +146,7 @@ def test_workspaces(allego: AllegoClient) -> None:
     assert client.id == ""
 
 
-def test_what_comes_later_and_closed(allego: AllegoClient) -> None:
-    for later in (allego.spikes, allego.spike_sorter):
-        with pytest.raises(CapabilityError, match="spike sorting"):
-            later()
+def test_closed(allego: AllegoClient) -> None:
     allego.close()
     with pytest.raises(ClientClosedError):
         allego.get_status()

@@ -162,7 +162,9 @@ def test_the_same_seed_gives_the_same_spikes_with_less_workers_and_a_small_budge
     assert "memory" in videre.get_spike_sorter_state(sorter.spike_sorter_id).warn_msg
     with SpikeStore.open(folder / "rec_SIMULATED.small.spikes") as store:
         assert store.info.parameters["block_sec"] < 0.25
-        assert abs(len(store) - len(expected[0])) < 0.1 * len(expected[0])
+        again = store.select().samples
+    apart = np.abs(expected[0][:, None] - again).min(axis=1)
+    assert np.mean(apart <= 15) > 0.95  # the same spikes, within 0.5 ms
 
 
 def test_a_part_of_time_and_channels(videre: VidereClient, ds: DatasetMetadata, folder: Path) -> None:
@@ -177,6 +179,7 @@ def test_a_part_of_time_and_channels(videre: VidereClient, ds: DatasetMetadata, 
     assert videre.get_unit_waveforms(ds, unit, most=5, spikes_id=spikes).source == "recording"
 
 
+@pytest.mark.slow
 def test_filters_of_stage_2_come_first_and_are_not_done_twice(videre: VidereClient, ds: DatasetMetadata) -> None:
     videre.set_dsp_group(ds, stage="stage2", params=[{"type": "highpass", "freq": 300.0, "port": "A"}])
     spikes = videre.spike_sort(ds, time_range=[3.0, 7.0])
@@ -192,7 +195,7 @@ def test_sorted_jointly_units_have_one_number_in_all_recordings(
     one, two = (
         videre.slice_time(ds, a, b, folder / name) for a, b, name in ((3.0, 6.0, "one.xdat"), (6.0, 9.0, "two.xdat"))
     )
-    first = videre.spike_sort([one, two])
+    first = videre.spike_sort(one, jointly=[two])
     assert first in videre.get_spikes_ids(one)
     units = [{u.label: u for u in videre.get_units(each)} for each in (one, two)]
     assert set(units[0]) == set(units[1])
@@ -205,11 +208,9 @@ def test_sorted_jointly_units_have_one_number_in_all_recordings(
         assert start <= spec.spike_time_range[0] < spec.spike_time_range[1] <= stop
         assert len(videre.get_provenance(videre.get_spikes_ids(each)[0]).details["sources"]) == 2
     with pytest.raises(ConfigurationError, match="time range is of one recording"):
-        videre.spike_sort([one, two], time_range=[3.0, 5.0])
+        videre.spike_sort(one, jointly=[two], time_range=[3.0, 5.0])
     with pytest.raises(ConfigurationError, match="a file each"):
-        videre.spike_sort([one, two], output_path=folder / "x.spikes")
-    with pytest.raises(ConfigurationError, match="name a dataset"):
-        videre.spike_sort([])
+        videre.spike_sort(one, jointly=[two], output_path=folder / "x.spikes")
 
 
 def test_detect_only_tells_threshold_events_by_the_parameters_of_the_dataset(
@@ -247,7 +248,7 @@ def test_a_sorter_that_waits_is_begun_changed_and_begun_again(
 ) -> None:
     before = names(folder)
     launched = videre.spike_sorter_launch(
-        SpikeSorterLaunchParams(dsource_id=ds.id, is_auto_on=False, seed=1), force=True
+        SpikeSorterLaunchParams(dsource_id=ds.id, is_auto_on=False, seed=1), time_range=[3.0, 7.0], force=True
     )
     sorter = launched.spike_sorter_id
     assert launched.sorter_type == SpikeSorterType.VEX_FILE
@@ -257,7 +258,7 @@ def test_a_sorter_that_waits_is_begun_changed_and_begun_again(
     board = videre.get_spike_sorter_dashboard(sorter, ["general", "ENABLED_PORTS"])
     assert board.general is not None
     assert (board.general.num_total_sites, board.general.num_neurons) == (16, 0)
-    assert board.general.time_range == (3.0, 9.0)
+    assert board.general.time_range == (3.0, 7.0)
     assert board.enabled_ports == [Port.A]
     assert names(folder) == before
 
@@ -309,7 +310,9 @@ def test_another_engine_knows_a_sort_by_its_file(made: Path, videre: VidereClien
         videre.spike_sorter_command(sorter, "on")
 
 
-@pytest.mark.parametrize("phase", ["detecting", "training", "sorting", "finalizing"])
+@pytest.mark.parametrize(
+    "phase", ["detecting", pytest.param("training", marks=pytest.mark.slow), "sorting", "finalizing"]
+)
 def test_a_sort_that_is_cancelled_in_any_phase_leaves_nothing(folder: Path, phase: str) -> None:
     before = names(folder)
     seen: list[str] = []
@@ -435,6 +438,7 @@ def test_arguments_that_cannot_be_meant(videre: VidereClient, ds: DatasetMetadat
         videre.spike_sort(ds)
 
 
+@pytest.mark.slow
 def test_neighbours_in_either_spelling_reach_the_sorter(videre: VidereClient, ds: DatasetMetadata) -> None:
     def parameters(**named: object) -> dict[str, object]:
         launch = SpikeSorterLaunchParams.model_validate({"dsource_id": ds.id, **named})
@@ -456,14 +460,15 @@ def test_spikes_are_no_recording(made: Path, videre: VidereClient) -> None:
         videre.spike_sort(spikes)
 
 
+@pytest.mark.slow
 def test_recordings_of_another_kind_do_not_go_together(videre: VidereClient, ds: DatasetMetadata, folder: Path) -> None:
     slow = videre.downsample(ds, 2, folder / "slow.xdat")
     with pytest.raises(ConfigurationError, match="cannot be concatenated"):
-        videre.spike_sort([ds, slow])
+        videre.spike_sort(ds, jointly=[slow])
     videre.set_dsp_group(ds, stage="stage2", params=[DSPParams(type=DSPType.HIGHPASS, stage=1, freq=300.0)])
     part = videre.slice_time(ds, 3.0, 6.0, folder / "part.xdat")
     with pytest.raises(ConfigurationError, match="same stage-2 filters"):
-        videre.spike_sort([ds, part])
+        videre.spike_sort(ds, jointly=[part])
     very_slow = videre.downsample(slow, 4, folder / "very_slow.xdat")
     with pytest.raises(ConfigurationError, match="cannot be seen below"):
         videre.spike_sort(very_slow)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ranvier.classic._errors import ArgumentTypeError, NoDatasetError
 from ranvier.classic._measured import DatasetMeasured, Measured
+from ranvier.classic._sorting import DatasetSorting, Sorting
 from ranvier.classic._spiking import DatasetSpikes, Spiking
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID, DEFAULT_IP
@@ -64,6 +65,11 @@ class HubClient:
     def _spiking(self, dataset_id: str | None, hub_name: str = DEFAULT_HUB_ID) -> Spiking:
         """Return the spikes of a dataset."""
         return DatasetSpikes(self._on(hub_name), dataset_id)
+
+    def _sorting(self, dataset_metadata: DatasetMetadata | None = None, *, force: bool = False) -> Sorting:
+        """Return the sorts of a dataset."""
+        wanted = None if dataset_metadata is None else given_dataset(dataset_metadata).id
+        return DatasetSorting(self._on(), wanted, force=force)
 
     def _typed_hub(self, hub_name: str = DEFAULT_HUB_ID) -> VidereClient | None:
         return self._on(hub_name)

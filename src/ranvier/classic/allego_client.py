@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.classic._measured import Measured, StreamMeasured
+from ranvier.classic._sorting import Sorting, StreamSorting
 from ranvier.classic._spiking import Spiking, StreamSpikes
 from ranvier.classic._stimulation import DEFAULTS, MissingKeyError, from_dict, to_dict
 from ranvier.classic.lib.allego_lib import AllegoState
 from ranvier.classic.lib.channel_metadata import ChannelMetadata
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.metrics_client import MetricsClient
+from ranvier.classic.spike_sorter_client import SpikeSorterClient
 from ranvier.classic.spikes_client import SpikesClient
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, Port, RecordMode, StreamMode, SystemMode
 from ranvier.classic.workspace_client import WorkspaceClient
 from ranvier.clients.allego import AllegoClient as TypedClient
 from ranvier.clients.videre import VidereClient as TypedHub
-from ranvier.exceptions import CapabilityError, ConfigurationError
+from ranvier.exceptions import ConfigurationError
 from ranvier.models.status import BackboneMode
 
 _EVERYTHING = {"amp": "all", "ain": "all", "din": "all", "dout": "all"}
@@ -61,9 +63,9 @@ class AllegoClient:
         """Return the client of saved set-ups."""
         return WorkspaceClient(self._typed)
 
-    def spike_sorter(self) -> NoReturn:
-        """Come with spike sorting: raises CapabilityError."""
-        raise CapabilityError("spike_sorter() comes with spike sorting, which this version does not have yet")
+    def spike_sorter(self) -> SpikeSorterClient:
+        """Return the client of the sorter of the live stream."""
+        return SpikeSorterClient(self)
 
     def spikes(self) -> SpikesClient:
         """Return the client of the spikes of the live stream."""
@@ -75,6 +77,9 @@ class AllegoClient:
 
     def _measured(self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID) -> Measured:
         return StreamMeasured(self._typed._rig)
+
+    def _sorting(self, dataset_metadata: DatasetMetadata | None = None, *, force: bool = False) -> Sorting:
+        return StreamSorting(self._typed)
 
     def _spiking(self, dataset_id: str | None = None, hub_name: str = DEFAULT_HUB_ID) -> Spiking:
         return StreamSpikes(self._typed)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from ranvier.classic._errors import ArgumentTypeError
+from ranvier.classic._events import COLUMNS, changes_of, chosen_channels, level_fields, number, row_of, switched
 from ranvier.classic._measured import Measured
 from ranvier.classic.lib.channel_metadata import ChannelMetadata
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.lib.sig_metrics import SignalMetrics, SignalMetricsStatus
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import MetricID, MetricMode, MetricName
-from ranvier.exceptions import ConfigurationError
 from ranvier.models.kpi import KpiMetric, KpiMetricId, KpiMode
-from ranvier.models.spikesorter import SpikeDetectParams
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,32 +29,6 @@ DEFAULT_METRICS = [
         MetricName.EVENT_MEAN_MAX_MIN_DIFF_ABS,
     )
 ]
-
-#: Field of the level and of its switch, by the unit and by whether the weak (artifact) level is meant.
-_LEVELS = {
-    ("uv", False): ("thr", "is_set_thr"),
-    ("sd", False): ("thr_sd", "is_set_thr"),
-    ("uv", True): ("weak_thr", "is_set_weak_thr"),
-    ("sd", True): ("weak_thr_sd", "is_set_weak_thr"),
-}
-
-#: Columns of ``get_params``: the field of the parameters, and what its seconds are multiplied by.
-_COLUMNS: dict[str, tuple[str, float | None]] = {
-    "ntv_idx": ("ntv_chan_idx", None),
-    "chan_enabled": ("is_enabled", None),
-    "thr_activated": ("is_set_thr", None),
-    "thr": ("thr", None),
-    "thr_sd": ("thr_sd", None),
-    "thr_wdw": ("thr_wdw", 1e3),
-    "shadow": ("shadow", 1e3),
-    "weak_thr_activated": ("is_set_weak_thr", None),
-    "weak_thr": ("weak_thr", None),
-    "weak_thr_sd": ("weak_thr_sd", None),
-    "thr_wdw_pts": ("thr_wdw_pts", None),
-    "shadow_pts": ("shadow_pts", None),
-}
-
-_SWITCH = {"on": True, "off": False, True: True, False: False}
 
 
 class _Parent(Protocol):
@@ -102,11 +71,8 @@ class MetricsClient:
 
         A negative threshold may be given with or without its sign. ``weak_thr`` means the artifact level instead.
         """
-        if (scale.lower(), bool(weak_thr)) not in _LEVELS:
-            raise ConfigurationError(f"scale={scale!r} is neither 'uV' nor 'sd'")
-        field, _ = _LEVELS[scale.lower(), bool(weak_thr)]
-        levels = [nan if neg_thr is None else -abs(_number(neg_thr)), nan if pos_thr is None else _number(pos_thr)]
-        count = self._change({field: levels}, ntv_idxs, dataset_metadata, hub_name)
+        fields = level_fields(neg_thr, pos_thr, scale, weak_thr)
+        count = self._change(fields, ntv_idxs, dataset_metadata, hub_name)
         kind = "weak " if weak_thr else ""
         return f"[{count} channels] {kind}event threshold: negative={neg_thr}, positive={pos_thr} {scale}"
 
@@ -117,23 +83,8 @@ class MetricsClient:
         channel_metadata: ChannelMetadata | None = None,
     ) -> str:  # fmt: skip
         """Switch thresholds 'on' or 'off'; one that is None stays."""
-        _, field = _LEVELS["uv", bool(weak_thr)]
         measured = self._of(dataset_metadata, hub_name)
-        wanted = [None if one is None else _switch(one) for one in (neg_thr, pos_thr)]
-        chosen = _chosen(ntv_idxs)
-        rows = [row for row in measured.params() if chosen is None or row.ntv_chan_idx in chosen]
-        changes = [
-            SpikeDetectParams.model_validate(
-                {
-                    "ntv_chan_idx": row.ntv_chan_idx,
-                    field: [
-                        old if new is None else new
-                        for old, new in zip(getattr(row, field) or (False, False), wanted, strict=True)
-                    ],
-                }
-            )
-            for row in rows
-        ]
+        changes = switched(measured.params(), neg_thr, pos_thr, weak_thr, chosen_channels(ntv_idxs))
         measured.set_params(changes)
         kind = "weak " if weak_thr else ""
         return f"[{len(changes)} channels] {kind}event threshold: negative={neg_thr}, positive={pos_thr}"
@@ -143,7 +94,7 @@ class MetricsClient:
         hub_name: str = DEFAULT_HUB_ID, channel_metadata: ChannelMetadata | None = None,
     ) -> str:  # fmt: skip
         """Set the window around an event, in ms before and after it."""
-        window = [_number(pre_ms) / 1e3, _number(post_ms) / 1e3]
+        window = [number(pre_ms) / 1e3, number(post_ms) / 1e3]
         count = self._change({"thr_wdw": window}, None, dataset_metadata, hub_name)
         return f"[{count} channels] event window: pre-threshold={pre_ms} ms, post-threshold={post_ms} ms"
 
@@ -152,14 +103,14 @@ class MetricsClient:
         channel_metadata: ChannelMetadata | None = None, hub_name: str = DEFAULT_HUB_ID,
     ) -> str:  # fmt: skip
         """Set the dead time behind an event, in ms."""
-        count = self._change({"shadow": _number(shadow_ms) / 1e3}, None, dataset_metadata, hub_name)
+        count = self._change({"shadow": number(shadow_ms) / 1e3}, None, dataset_metadata, hub_name)
         return f"[{count} channels] event shadow {shadow_ms} ms,"
 
     def set_packet_duration(
         self, packet_dur_sec: float, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID
     ) -> None:
         """Set how long packets are, in s; those of another length are computed anew."""
-        self._of(dataset_metadata, hub_name).set_packet_duration(_number(packet_dur_sec))
+        self._of(dataset_metadata, hub_name).set_packet_duration(number(packet_dur_sec))
 
     def get_params(
         self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID
@@ -168,7 +119,7 @@ class MetricsClient:
         import pandas as pd
 
         rows = self._of(dataset_metadata, hub_name).params()
-        return pd.DataFrame([_row(params) for params in rows], columns=list(_COLUMNS))
+        return pd.DataFrame([row_of(params) for params in rows], columns=list(COLUMNS))
 
     def get_metrics_status(
         self, dataset_metadata: DatasetMetadata | None = None, hub_name: str = DEFAULT_HUB_ID
@@ -190,7 +141,7 @@ class MetricsClient:
         ``tail``, ``plot``, ``file`` and ``data`` are accepted and draw nothing, as in the vendor's package.
         """
         asked = [_metric(one) for one in (DEFAULT_METRICS if metrics is None else metrics)]
-        return self._of(dataset_metadata, hub_name).series(asked, _chosen(ntv_idxs), time_range)
+        return self._of(dataset_metadata, hub_name).series(asked, chosen_channels(ntv_idxs), time_range)
 
     def _of(self, dataset_metadata: DatasetMetadata | None, hub_name: str) -> Measured:
         return self._parent._measured(dataset_metadata, hub_name)
@@ -200,46 +151,11 @@ class MetricsClient:
         dataset_metadata: DatasetMetadata | None, hub_name: str,
     ) -> int:  # fmt: skip
         """Change fields of channels (None: all), and return of how many."""
-        chosen = _chosen(ntv_idxs)
-        targets: Sequence[int | None] = [None] if chosen is None else chosen
-        changes = [SpikeDetectParams.model_validate({"ntv_chan_idx": ntv, **fields}) for ntv in targets]
-        now = self._of(dataset_metadata, hub_name).set_params(changes)
+        chosen = chosen_channels(ntv_idxs)
+        now = self._of(dataset_metadata, hub_name).set_params(changes_of(fields, chosen))
         return len(now) if chosen is None else len(chosen)
 
 
 def _metric(given: Any) -> KpiMetricId:
     mode, name = given if isinstance(given, tuple) and len(given) == 2 else (MetricMode.BASE, given)
     return KpiMetricId(mode=KpiMode[MetricMode.parse(mode).name], name=KpiMetric[MetricName.parse(name).name])
-
-
-def _chosen(ntv_idxs: int | Sequence[int] | None) -> list[int] | None:
-    if ntv_idxs is None:
-        return None
-    try:
-        return [int(ntv) for ntv in np.atleast_1d(np.asarray(ntv_idxs)).tolist()]
-    except (TypeError, ValueError):
-        raise ArgumentTypeError(f"{ntv_idxs!r} is neither a native index nor a list of them") from None
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ArgumentTypeError(f"{value!r} is no number") from None
-
-
-def _switch(word: str | bool) -> bool:
-    wanted = word.lower() if isinstance(word, str) else word
-    if not isinstance(wanted, str | int) or wanted not in _SWITCH:
-        raise ConfigurationError(f"{word!r} is neither 'on' nor 'off'")
-    return _SWITCH[wanted]
-
-
-def _row(params: SpikeDetectParams) -> dict[str, Any]:
-    return {column: _scaled(getattr(params, field), factor) for column, (field, factor) in _COLUMNS.items()}
-
-
-def _scaled(value: Any, factor: float | None) -> Any:
-    if value is None or factor is None:
-        return value
-    return [one * factor for one in value] if isinstance(value, list) else value * factor

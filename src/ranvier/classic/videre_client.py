@@ -11,6 +11,7 @@ from ranvier.classic._summa import SummaClient
 from ranvier.classic.lib.dataset_metadata import DatasetMetadata
 from ranvier.classic.metrics_client import MetricsClient
 from ranvier.classic.signals_client import SignalsClient
+from ranvier.classic.spike_sorter_client import SpikeSorterClient
 from ranvier.classic.spikes_client import SpikesClient
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import ClientType, RadiensFileType
@@ -48,9 +49,14 @@ class VidereClient(SummaClient):
         """Return the client of signals and spectra."""
         return SignalsClient(self)
 
-    def spike_sorter(self) -> NoReturn:
-        """Come with spike sorting: raises CapabilityError."""
-        raise CapabilityError("spike_sorter() comes with spike sorting, which this version does not have yet")
+    def spike_sorter(
+        self, *, dataset_metadata: DatasetMetadata | None = None, force: bool = False
+    ) -> SpikeSorterClient:
+        """Return the client of a dataset's sorts (None: the only recording that is linked).
+
+        ``force`` replaces spikes that were written before; both are additions to the documented API.
+        """
+        return SpikeSorterClient(self, dataset_metadata, force=force)
 
     def spikes(self) -> SpikesClient:
         """Return the client of the spikes of datasets."""

@@ -130,6 +130,38 @@ def apply(
 
 
 @app.command()
+def sort(
+    paths: Annotated[list[Path], typer.Argument(help="Recording; several are sorted jointly, as one after the other.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The .spikes file; beside the recording by default.")
+    ] = None,
+    start: Annotated[float | None, typer.Option("--start", help="Stream seconds; the beginning by default.")] = None,
+    stop: Annotated[float | None, typer.Option("--stop", help="Stream seconds; the end by default.")] = None,
+    channels: Annotated[
+        str | None, typer.Option("--channels", help="Native indices, as 0-15,20; the selected ones by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed gives the same spikes.")] = None,
+    detect_only: Annotated[bool, typer.Option("--detect-only", help="Threshold events, no units.")] = False,
+    force: Force = False,
+    json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Sort a recording: its units as a .spikes file beside it. Ctrl-C leaves nothing half-written."""
+    from ranvier.cli.sort import run
+
+    run(
+        paths,
+        out=out,
+        start=start,
+        stop=stop,
+        channels=channels,
+        seed=seed,
+        detect_only=detect_only,
+        force=force,
+        as_json=json,
+    )
+
+
+@app.command()
 def provenance(path: PathArgument, json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Say from what, and by which steps, a file was made."""
     from ranvier.cli.info import show_provenance

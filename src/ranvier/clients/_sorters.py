@@ -27,8 +27,8 @@ from ranvier.models.spikesorter import (
     coerce_spike_sorter_sub_command,
 )
 
-#: What a sort is asked with: the documented parameters, or only what is to be sorted, with all defaults.
-WhatToSort = SpikeSorterLaunchParams | DatasetMetadata | str | Path | Sequence[FlexDataset]
+#: What a sort is asked with: the documented parameters, or only the dataset, with all defaults.
+WhatToSort = SpikeSorterLaunchParams | DatasetMetadata | str | Path
 
 
 class SortersClient(SignalsClient):
@@ -39,6 +39,7 @@ class SortersClient(SignalsClient):
         params: WhatToSort,
         *,
         stall_sec: float = 120.0,
+        jointly: Sequence[FlexDataset] = (),
         time_range: FlexTimeRange | None = None,
         channels: FlexSignalSpec | None = None,
         output_path: str | Path | None = None,
@@ -52,10 +53,12 @@ class SortersClient(SignalsClient):
         ----------
         params
             ``SpikeSorterLaunchParams(dsource_id=...)``, whose ``dsource_id`` is an id or a path; or a dataset
-            (metadata, id, path), or several to be sorted jointly: units have the same numbers in all of them, and each
-            gets its own file. (Datasets are an addition to the documented API, as is everything below.)
+            (metadata, id, path), for all defaults. (An addition to the documented API, as are the arguments below.)
         stall_sec
-            Give up where there is no progress for so long.
+            Give up where there is no progress for so long (documented).
+        jointly
+            Further recordings, sorted as if they followed: units have the same numbers in all of them, and each gets
+            its own file.
         time_range, channels
             As in ``get_signals``; all of the recording, and its selected amplifier channels.
         output_path
@@ -76,7 +79,7 @@ class SortersClient(SignalsClient):
         JobCancelledError
             It was cancelled.
         """
-        ids, asked, options = self._asked_sort(params, time_range, channels, output_path, force)
+        ids, asked, options = self._asked_sort(params, jointly, time_range, channels, output_path, force)
         with shown(self._progress, "sorting") as progress:
             made = self._hub.sorters.sort(ids, asked, options, stall_sec=stall_sec, progress=progress)
         for spikes_id in made:
@@ -87,6 +90,7 @@ class SortersClient(SignalsClient):
         self,
         params: WhatToSort,
         *,
+        jointly: Sequence[FlexDataset] = (),
         time_range: FlexTimeRange | None = None,
         channels: FlexSignalSpec | None = None,
         output_path: str | Path | None = None,
@@ -97,7 +101,7 @@ class SortersClient(SignalsClient):
         ``get_spike_sorter_state`` tells how far it is; its id becomes that of the spikes. Arguments and errors are
         those of ``spike_sort``; what is wrong with the samples themselves stands in the state's ``error_msg``.
         """
-        ids, asked, options = self._asked_sort(params, time_range, channels, output_path, force)
+        ids, asked, options = self._asked_sort(params, jointly, time_range, channels, output_path, force)
         return self._hub.sorters.launch(ids, asked, options)
 
     def spike_sorter_command(
@@ -215,24 +219,19 @@ class SortersClient(SignalsClient):
     def _asked_sort(
         self,
         params: WhatToSort,
+        jointly: Sequence[FlexDataset],
         time_range: FlexTimeRange | None,
         channels: FlexSignalSpec | None,
         output_path: str | Path | None,
         force: bool,
     ) -> tuple[list[str], SpikeSorterLaunchParams, SortOptions]:
         asked = params if isinstance(params, SpikeSorterLaunchParams) else SpikeSorterLaunchParams()
-        datasets: Sequence[FlexDataset]
-        if isinstance(params, SpikeSorterLaunchParams):
-            if not params.dsource_id:
-                raise ConfigurationError("dsource_id is missing: the id or the path of the recording to sort")
-            datasets = [params.dsource_id]
-        elif isinstance(params, DatasetMetadata | str | Path):
-            datasets = [params]
-        else:
-            datasets = params
-        found = [self._metadata(one) for one in datasets]
+        first: FlexDataset = params.dsource_id or "" if isinstance(params, SpikeSorterLaunchParams) else params
+        if first == "":
+            raise ConfigurationError("dsource_id is missing: the id or the path of the recording to sort")
+        found = [self._metadata(one) for one in (first, *jointly)]
         chosen = None
-        if channels is not None and found:
+        if channels is not None:
             select = coerce_signal_spec(channels).to_sig_select(found[0].channel_metadata)
             chosen = tuple(int(n) for n in select.amp)
         return (

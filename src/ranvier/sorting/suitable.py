@@ -97,8 +97,8 @@ def suitable(
     stats = meter.finish()
     noise = np.median(np.concatenate(sample), axis=0) / 0.6745
     reasons = {
-        "silent": (stats.n == 0) | (stats.flat_fraction >= FLAT_FRACTION) | ~(noise > 0),
         "saturated": stats.saturated_fraction >= SATURATED_SHARE,
+        "silent": (stats.n == 0) | (stats.flat_fraction >= FLAT_FRACTION) | ~(noise > 0),
         "noise beyond what electrodes have": noise >= LOUD_UV,
     }
     left_out = np.zeros(len(columns), np.bool_)

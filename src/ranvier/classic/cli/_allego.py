@@ -9,6 +9,7 @@ import typer
 
 from ranvier.classic.allego_client import AllegoClient
 from ranvier.classic.cli import _metrics as metrics
+from ranvier.classic.cli import _sorter as sorter
 from ranvier.classic.cli import _tables as tables
 from ranvier.classic.lib.allego_lib import AllegoState
 from ranvier.classic.utils.enums import SystemMode
@@ -18,6 +19,7 @@ app = typer.Typer(name="allego", help="The acquisition system: stream, record, s
 setting = typer.Typer(name="set", help="Settings of the system and of recordings.", no_args_is_help=True)
 app.add_typer(setting)
 app.add_typer(metrics.stream_group())
+app.add_typer(sorter.stream_group())
 
 #: The documented words; SystemMode takes them, its own names and numbers.
 SYSTEMS = (

@@ -43,7 +43,7 @@ class Target:
             yield client.signal_metrics(), options.dataset(client, row, dataset_id, path)
 
 
-class _OptionsAnywhere(TyperGroup):
+class OptionsAnywhere(TyperGroup):
     """A group whose own options, each with a value, may stand behind the command too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -67,7 +67,7 @@ def dataset_group() -> typer.Typer:
     group = typer.Typer(
         name="metrics",
         help="Metrics of a dataset: radiens videre metrics status -p rec.xdat",
-        cls=_OptionsAnywhere,
+        cls=OptionsAnywhere,
     )
 
     @group.callback()
@@ -171,13 +171,18 @@ def threshold(
 ) -> None:
     """Set levels, and switch thresholds on and off."""
     levels, switches = (negative, positive), (negative_on, positive_on)
-    if not any(one is not None for one in (*levels, *switches)):
-        raise ConfigurationError("give a level (-nl, -pl) or a switch (-na, -pa)")
+    pick_threshold(levels, switches)
     with _target(context).open() as (metrics, dataset):
         if levels != (None, None):
             typer.echo(metrics.set_event_threshold_level(*levels, scale, channels, weak, dataset))
         if switches != (None, None):
             typer.echo(metrics.set_event_threshold(*switches, channels, weak, dataset))
+
+
+def pick_threshold(levels: tuple[float | None, ...], switches: tuple[str | None, ...]) -> None:
+    """Raise ConfigurationError where neither a level nor a switch was given."""
+    if not any(one is not None for one in (*levels, *switches)):
+        raise ConfigurationError("give a level (-nl, -pl) or a switch (-na, -pa)")
 
 
 def window(

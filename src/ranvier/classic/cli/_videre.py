@@ -10,6 +10,7 @@ import typer
 
 from ranvier.classic.cli import _metrics as metrics
 from ranvier.classic.cli import _options as options
+from ranvier.classic.cli import _sorter as sorter
 from ranvier.classic.cli import _tables as tables
 from ranvier.classic.utils.constants import DEFAULT_HUB_ID
 from ranvier.classic.utils.enums import SignalType
@@ -19,6 +20,7 @@ app = typer.Typer(name="videre", help="Datasets: link, list, look at.", no_args_
 signals = typer.Typer(name="signals", help="Signals of a dataset.", no_args_is_help=True)
 app.add_typer(signals)
 app.add_typer(metrics.dataset_group())
+app.add_typer(sorter.dataset_group())
 
 Start = Annotated[float | None, typer.Option("-ts", help="Start in stream seconds; the beginning by default.")]
 Duration = Annotated[float, typer.Option("-dur", help="Seconds.")]

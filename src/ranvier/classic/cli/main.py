@@ -8,6 +8,8 @@ Examples::
     radiens videre signals psd -p ~/data/rec.xdat -dur 5
     radiens videre metrics -p ~/data/rec.xdat params
 
+    radiens videre sorter sort on -p ~/data/rec.xdat
+
     radiens allego restart -sys sim-spikes
     radiens allego set record -p ~/data -n rat12
     radiens allego record on
