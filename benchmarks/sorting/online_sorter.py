@@ -33,7 +33,10 @@ def live_sorter(fs: Fraction, channels: ChannelTable, tape: TrainingTape | None 
 
 
 def trained_on(recording: Recording, seconds: float, kept: Path | None = None) -> OnlineSorter:
-    """Return a sorter that was trained on the first seconds of a recording, as fast as they can be read."""
+    """Return a sorter that was trained on the first seconds of a recording, as fast as they can be read.
+
+    It has seen the last two of them: kernels are loaded, filters and noise have settled.
+    """
     sorter, _ = live_sorter(recording.fs, recording.channels)
     if kept is None or not kept.exists():
         units = learned(recording, seconds)
@@ -42,6 +45,9 @@ def trained_on(recording: Recording, seconds: float, kept: Path | None = None) -
     else:
         units = load_units(kept)
     sorter.use(units)
+    stop = recording.start + int(seconds * recording.fs)
+    for block in recording.blocks(int(recording.fs) // 10, max(recording.start, stop - 2 * int(recording.fs)), stop):
+        sorter.process(block)
     return sorter
 
 

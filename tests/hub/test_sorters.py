@@ -142,6 +142,16 @@ def test_templates_are_what_the_waveforms_of_the_recording_are(made: Path) -> No
                 assert template[row].argmin() == pytest.approx(store.templates.before, abs=3)
 
 
+def test_other_filters_of_the_dataset_do_not_change_what_a_sort_has_seen(
+    made: Path, videre: VidereClient, folder: Path
+) -> None:
+    shutil.copy(made / "rec_SIMULATED.spikes", folder)
+    ds = videre.link_data_file(folder / "rec_SIMULATED.xdat")
+    before = videre.get_unit_waveforms(ds, 1, most=20).mean_uv
+    videre.set_dsp_group(ds, stage="stage2", params=[{"type": "lowpass", "freq": 500.0}])
+    np.testing.assert_array_equal(videre.get_unit_waveforms(ds, 1, most=20).mean_uv, before)
+
+
 def test_the_same_seed_gives_the_same_spikes_with_less_workers_and_a_small_budget(
     made: Path, videre: VidereClient, ds: DatasetMetadata
 ) -> None:
