@@ -56,7 +56,7 @@ peers: $(PEERS)/.ready  ## the programs that benchmarks and interop tests compar
 $(PEERS)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(PEERS)/bin/python -m pip install --quiet --editable . spikeinterface==0.105.3 nex5file==0.1.3 pyedflib edfio nwbinspector \
+	$(PEERS)/bin/python -m pip install --quiet --editable . spikeinterface==0.105.3 nex5file==0.1.3 pyedflib edfio nwbinspector phylib \
 		MEArec==1.11.0 pytest pytest-timeout hypothesis
 	@touch $@
 

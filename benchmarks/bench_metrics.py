@@ -4,6 +4,8 @@ The set: mean, SD, RMS, min, max and where they are, median absolute deviation, 
 range of each window), and mean, SD, min, max outside the windows. Floors: 5x the transcription (goal 12x) with all
 cores; an hour of 384 channels in 10 ms (goal 5); 1024 channels x 30 kHz, read from the live cache, in 10 % of a core
 (goal 6 %). 300 s are streamed: four seconds of samples over and over, a fifth of the 300 s in each of five rounds.
+The hour is such packets over and over, their noise scattered by 1 %. ``--cpu`` takes CPU time instead of the clock on
+the wall: for a machine that other work shares (it says nothing about several cores).
 Run: python benchmarks/bench_metrics.py
 """
 
@@ -14,6 +16,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -120,18 +123,18 @@ def live(rounds: int) -> list[float]:
     return spent
 
 
-def folds(hour: PacketTable, rounds: int) -> dict[str, list[float]]:
+def folds(hour: PacketTable, rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
     """Return milliseconds for one metric over an hour of packets in memory."""
     spent: dict[str, list[float]] = {name.name: [] for name in METRICS}
     for _ in range(rounds):
         for name in METRICS:
-            began = time.perf_counter()
+            began = clock()
             DEFINITIONS[name].compute(Totals(hour, FS, FS, 3600 * FS))
-            spent[name.name].append(1e3 * (time.perf_counter() - began))
+            spent[name.name].append(1e3 * (clock() - began))
     return spent
 
 
-def stored(hour: PacketTable, rounds: int) -> dict[str, list[float]]:
+def stored(hour: PacketTable, rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
     """Return milliseconds with the packets in a ``.kpi`` file: to open it, and for RMS then, pages cold and warm."""
     spent: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -144,13 +147,13 @@ def stored(hour: PacketTable, rounds: int) -> dict[str, list[float]]:
             for pages in ("cold", "warm"):
                 if pages == "cold" and not forget(path):
                     continue
-                times = [time.perf_counter()]
+                times = [clock()]
                 store = FilePackets(*given)
                 for _ in range(2):
-                    times.append(time.perf_counter())
+                    times.append(clock())
                     table = store.table(0, len(hour))
                     DEFINITIONS[KpiMetric.RMS].compute(Totals(table, FS, FS, 3600 * FS))
-                times.append(time.perf_counter())
+                times.append(clock())
                 for what, a, b in zip(("open", "first RMS", "next RMS"), times, times[1:], strict=False):
                     spent.setdefault(f"{what}, pages {pages}", []).append(1e3 * (b - a))
     return spent
@@ -176,8 +179,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=300, help="of recording in all, over the rounds")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["pass", "hour", "live"], nargs="*", default=["pass", "hour", "live"])
+    parser.add_argument("--cpu", action="store_true", help="CPU time, not the clock on the wall")
     args = parser.parse_args()
-    results: dict[str, object] = {"machine": machine()}
+    clock = time.process_time if args.cpu else time.perf_counter
+    results: dict[str, object] = {"machine": machine(), "clock": clock.__name__}
     holds = True
     x = signal(DISTINCT_SEC, args.channels)
     if "pass" in args.only:
@@ -189,6 +194,7 @@ def main() -> int:
                 **{n: lambda t=t: [packets_of(x, t) for _ in range(again)] for n, t in teams.items()},
             },
             args.rounds,
+            clock,
         )
         median = {name: statistics.median(seconds) for name, seconds in times.items()}
         results["set"] = (
@@ -197,7 +203,7 @@ def main() -> int:
         )
         results["seconds a round"] = {name: spread_of(seconds) for name, seconds in times.items()}
         results["ratio"] = {name: median["numpy"] / median[name] for name in teams}
-        holds &= median["numpy"] / median["all cores"] >= 5
+        holds &= median["numpy"] / median["one thread" if args.cpu else "all cores"] >= 5
     if "hour" in args.only:
         table = packets_of(x, Team(1))
         repeat = -(-3600 // len(table))
@@ -206,9 +212,11 @@ def main() -> int:
             np.tile(table.exact, (repeat, 1, 1))[:3600],
             np.tile(table.single, (repeat, 1, 1))[:3600],
         )
-        in_memory = folds(hour, args.rounds)
+        scatter = np.random.default_rng(2).normal(1.0, 0.01, hour.single[:, k.MAD].shape)
+        hour.single[:, k.MAD] *= scatter.astype(np.float32)
+        in_memory = folds(hour, args.rounds, clock)
         results["one metric of an hour, packets in memory, ms"] = {n: spread_of(v) for n, v in in_memory.items()}
-        results["packets in a .kpi file, ms"] = {n: spread_of(v) for n, v in stored(hour, args.rounds).items()}
+        results["packets in a .kpi file, ms"] = {n: spread_of(v) for n, v in stored(hour, args.rounds, clock).items()}
         holds &= max(statistics.median(v) for v in in_memory.values()) <= 10
     if "live" in args.only:
         load = live(args.rounds)

@@ -81,7 +81,11 @@ def test_what_a_made_unit_inherits(path: Path, spikes: Given) -> None:
     unit = SpikeStore.open(path).units[merged]
     assert unit.site == (3 if n3 >= n4 else 4)
     assert (unit.unit, unit.label) == (merged, "")
+    assert unit.snr is None  # the size of those it was made from is not its own
+    assert unit.mean_abs_peak_uv is None
+    assert not SpikeStore.open(path).is_divided(merged)
     halves = split(path, merged, np.arange(n3 + n4) % 2)
+    assert all(SpikeStore.open(path).is_divided(half) for half in halves)
     label(path, [halves[0]], " good ")
     assert SpikeStore.open(path).units[halves[0]].label == "good"
     assert SpikeStore.open(path).units[halves[1]].site == unit.site

@@ -14,6 +14,7 @@ from ranvier._version import __version__
 from ranvier.cli.hubs import app as hub_app
 from ranvier.cli.jobs import app as jobs_app
 from ranvier.cli.rig import app as rig_app
+from ranvier.cli.spikes import app as spikes_app
 from ranvier.exceptions import RadiensError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(rig_app)
 app.add_typer(hub_app)
 app.add_typer(jobs_app)
+app.add_typer(spikes_app)
 
 #: What a wrong call raises: click's class, which newer typers carry themselves.
 _WRONG_CALL: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.clients._output_options import MetadataInput, output_options
 from ranvier.clients._signals import SignalsClient
 from ranvier.models.channels import ChannelMetadata
-from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
+from ranvier.models.dataset import DatasetMetadata, RadiensFileType, TimeRangeSpec
 from ranvier.models.flex import (
     FlexDataset,
     FlexSignalSpec,
@@ -243,6 +245,80 @@ class SpikesClient(SignalsClient):
         )
         self._mine[found.id] = None
         return found
+
+    def export_spikes(
+        self,
+        dataset: FlexDataset,
+        output_path: str | Path,
+        file_format: str = "phy",
+        *,
+        recording: FlexDataset | None = None,
+        spikes_id: str | None = None,
+        signals: bool = False,
+        metadata: MetadataInput = None,
+        force: bool = False,
+    ) -> Path:
+        """Write units for another program (an addition); return what that is to open.
+
+        Parameters
+        ----------
+        file_format
+            ``"phy"``: a folder for phy, phylib and SpikeInterface; ``"nwb"``: an NWB file of units, for archives;
+            ``"unitmatch"``: a folder for UnitMatch.
+        recording
+            The one they belong to, where the spikes are a dataset of their own.
+        signals
+            Copy the amplifier channels into phy's folder, which then needs nothing else.
+        metadata
+            Subject and session of NWB: a SessionMetadata, a dict, or the path of a YAML file.
+
+        Raises
+        ------
+        OutputExistsError
+            It exists already, and ``force`` was not given.
+        CapabilityError
+            There are no units with spikes, or no waveforms: the sorter left none, and the recording is not there.
+        """
+        return self._hub.spikes.export(
+            self._id(dataset),
+            Path(output_path),
+            file_format,
+            recording_id=None if recording is None else self._id(recording),
+            spikes_id=spikes_id,
+            signals=signals,
+            options=output_options(metadata),
+            force=force,
+        )
+
+    def to_spikeinterface(self, dataset: FlexDataset, *, spikes_id: str | None = None) -> tuple[Any, Any]:
+        """Return units as a SpikeInterface sorting, and the recording they are of (an addition).
+
+        The sorting has the properties ``snr``, ``main_channel_id`` and ``location``; units labelled noise, bad or
+        delete are left out, as are spikes without a unit. The recording (uV) is read here, so that its files must be on
+        this machine; None for spikes that are alone. CapabilityError where SpikeInterface is not installed.
+        """
+        from ranvier.interop import spikeinterface as interop
+
+        found = self._metadata(dataset)
+        neurons = self.get_neurons(found, spikes_id=spikes_id).neurons_by_channel.values()
+        known = {int(n.spike_label): n for some in neurons for n in some if n.spike_count}
+        raster = self.get_spike_raster(found, list(known), spikes_id=spikes_id)
+        fs = found.time_range.fs
+        signals = found.channel_metadata.num_channels.get(SignalType.AMP) and found.file_type != RadiensFileType.SPIKES
+        recording = interop.read_recording(found.base_path) if signals else None
+        sorting = interop.sorting_of(
+            np.rint(raster.sec * fs).astype(np.int64) - found.time_range.timestamp[0],
+            raster.unit,
+            fs,
+            {
+                "snr": {unit: n.snr for unit, n in known.items()},
+                "main_channel_id": {unit: str(n.site_ntv_chan_idx) for unit, n in known.items()},
+                "location": {unit: n.pos_probe[:2] for unit, n in known.items()},
+            },
+        )
+        if recording is not None:
+            sorting.register_recording(recording)
+        return sorting, recording
 
 
 def _asked(

@@ -14,7 +14,8 @@ from ranvier.dsp import Chain, HighPass
 from ranvier.exceptions import CapabilityError, DatasetError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.sidecars import holds_spikes
-from ranvier.models.dataset import TimeRangeSpec
+from ranvier.interop.kilosort import store_of_folder
+from ranvier.models.dataset import RadiensFileType, TimeRangeSpec
 from ranvier.models.signals import SignalType
 from ranvier.recordings.signalless import NoSignals
 from ranvier.recordings.timing import resolve_counters
@@ -172,7 +173,11 @@ class SpikeSets:
         known = self._trains.get(f"{linked.id}_{name}")
         if known is not None and known[0] == id(trains):
             return known[1]
-        store = SpikeStore.from_trains(trains, linked.recording.fs, linked.canonical, name=name)
+        if linked.format.file_type == RadiensFileType.SPKS_PHY2:  # it holds more than spike trains do
+            signals = None if isinstance(linked.recording, NoSignals) else linked.recording
+            store = store_of_folder(linked.canonical, linked.recording.fs, linked.channels, signals, name=name)
+        else:
+            store = SpikeStore.from_trains(trains, linked.recording.fs, linked.canonical, name=name)
         store.info = replace(store.info, filters=_usual_filters(linked))
         self._trains[f"{linked.id}_{name}"] = (id(trains), store)
         return store
@@ -212,7 +217,8 @@ def measured(spikes: SpikeSet, units: dict[int, UnitRecord]) -> dict[int, UnitRe
     for unit, record in units.items():
         if record.snr is not None and record.mean_abs_peak_uv is not None:
             continue
-        template, templates = spikes.store.template(unit), spikes.store.templates
+        templates = spikes.store.templates
+        template = None if spikes.store.is_divided(unit) else spikes.store.template(unit)
         if template is not None and templates is not None and record.site in templates.sites:
             row = int(np.flatnonzero(templates.sites == record.site)[0])
             peak = float(np.nanmax(np.abs(template[row]))) if np.isfinite(template[row]).any() else None

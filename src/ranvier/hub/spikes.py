@@ -15,7 +15,12 @@ from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.spike_sets import SpikeSet, SpikeSets
 from ranvier.hub.unit_quality import quality_of
 from ranvier.hub.unit_waveforms import waveforms_of_spikes, waveforms_of_unit
+from ranvier.interop.nwb_units import export_nwb
+from ranvier.interop.phy import export_phy
+from ranvier.interop.sorted_spikes import SortedSpikes
+from ranvier.interop.unitmatch import export_unitmatch
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType, TimeRangeSpec
+from ranvier.models.output_options import OutputOptions
 from ranvier.models.spikes import (
     ChannelSpikeData,
     NeuronInfo,
@@ -26,10 +31,14 @@ from ranvier.models.spikes import (
 )
 from ranvier.models.units import CurationEntry, SpikeRaster, UnitCorrelograms, UnitQualityTable, UnitWaveforms
 from ranvier.recordings.provenance import new_record
+from ranvier.recordings.signalless import NoSignals
 from ranvier.spikes import RecordingIdentity, SiteRecord, SpikeWriter, StoreInfo, UnitRecord, curation, recover
 from ranvier.spikes.columns import KNOWN, SNIPPETS
 from ranvier.spikes.correlograms import Binning, correlograms
 from ranvier.spikes.writer import SUFFIX
+
+#: What spikes can be exported as.
+EXPORTS = ("phy", "nwb", "unitmatch")
 
 
 class SpikesOf:
@@ -247,6 +256,48 @@ class SpikesOf:
                 means = [blank if (t := spikes.store.template(u)) is None else t for u in units]
                 writer.set_templates(list(units), templates.sites, np.stack(means), before=templates.before)
         return self._datasets.link(writer.path, RadiensFileType.SPIKES)
+
+    def export(
+        self, dataset_id: str, output: Path, file_format: str, *, recording_id: str | None = None,
+        spikes_id: str | None = None, signals: bool = False, options: OutputOptions | None = None, force: bool = False,
+    ) -> Path:  # fmt: skip
+        """Write spikes for another program; see the Protocol."""
+        if file_format not in EXPORTS:
+            raise ConfigurationError(f"file_format={file_format!r}; spikes are exported as {', '.join(EXPORTS)}")
+        if signals and file_format != "phy":
+            raise ConfigurationError(f"signals are copied for phy only, not for {file_format}")
+        spikes = self.sets.get(dataset_id, spikes_id)
+        owner = spikes.recording if recording_id is None else self._datasets.linked(recording_id)
+        if recording_id is not None and _shift(spikes, owner):
+            raise ConfigurationError(
+                f"{spikes.store.path.name} counts from the first sample of {owner.base_name}, which is not sample 0; "
+                f"convert_spikes makes a .spikes file of it, which can be exported"
+            )
+        found = self._sorted(spikes, owner)
+        if file_format == "phy":
+            return export_phy(found, output, signals=signals, force=force)
+        if file_format == "unitmatch":
+            return export_unitmatch(found, output, force=force)
+        kept = [found.units[unit] for unit in found.neurons()]
+        quality = quality_of(spikes, kept, found.start, found.stop, isolation=False)
+        return export_nwb(found, output, quality=quality, options=options, force=force)
+
+    def _sorted(self, spikes: SpikeSet, owner: Linked) -> SortedSpikes:
+        """Return spikes as exports take them."""
+        recording = None if isinstance(owner.recording, NoSignals) else owner.recording
+        known = spikes.store.info.recording
+        first, stop = spikes.extent
+        start = recording.start if recording is not None else first if known is None else known.start
+        return SortedSpikes(
+            store=spikes.store,
+            units=self.sets.units(spikes),
+            channels=owner.channels,
+            recording=recording,
+            start=start,
+            stop=stop,
+            name=owner.base_name,
+            walltime=owner.recording.walltime,
+        )
 
     def _converted(self, spikes: SpikeSet, owner: Linked, shift: int) -> StoreInfo:
         """Return what a converted file says about itself."""

@@ -80,7 +80,8 @@ def draw_waveforms(found: UnitWaveforms, ax: Axes | None, *, most: int) -> Axes:
         ax.plot(x, found.mean_uv[k], color=color, lw=1.6)
     ax.set_xticks([k * step for k in range(len(found.site_ntv_chan_idx))], [str(n) for n in found.site_ntv_chan_idx])
     ax.set(xlabel=f"channel; {found.ms[-1] - found.ms[0]:.1f} ms each", ylabel="µV")
-    ax.set_title(f"{_name(found.unit, found.label)}: {len(found.waveforms_uv)} waveforms", fontsize="medium")
+    told = "mean of the sorter" if found.source == "template" else f"{len(found.waveforms_uv)} waveforms"
+    ax.set_title(f"{_name(found.unit, found.label)}: {told}", fontsize="medium")
     return ax
 
 
@@ -118,7 +119,11 @@ def draw_neurons(result: NeuronsResult, where: ChannelMetadata | DatasetMetadata
         number = int(n.spike_label) if n.spike_label.isdecimal() else 0
         size = 30 + 25 * np.sqrt(max(n.spike_rate, 0.0))
         ax.scatter(n.pos_probe[0], n.pos_probe[1], s=size, color=color_of(number), alpha=0.75, lw=0)
-        ax.annotate(n.spike_label, (n.pos_probe[0], n.pos_probe[1]), ha="center", va="center", fontsize=6, color="w")
+        beside = (2 + np.sqrt(size) / 2, 0)  # points: behind the dot's edge
+        ax.annotate(
+            n.spike_label, (n.pos_probe[0], n.pos_probe[1]), xytext=beside, textcoords="offset points", va="center",
+            fontsize=7, color="0.2",
+        )  # fmt: skip
     ax.margins(0.2, 0.05)
     ax.set(xlabel="µm", ylabel="µm from the tip", title=f"{len(known)} units; area by rate")
     return ax

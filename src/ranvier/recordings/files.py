@@ -217,7 +217,7 @@ def _flush_files(files: Sequence[tuple[Path, Path]]) -> None:
 def _flush(path: Path) -> None:
     if path.is_dir():
         for inner in sorted(path.iterdir()):
-            _platform.flush_to_disk(inner)
+            _flush(inner)
         _platform.flush_folder(path)
     else:
         _platform.flush_to_disk(path)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
+from ranvier.models.output_options import OutputOptions
 from ranvier.models.spikes import ChannelSpikeData, NeuronSpikeData, NeuronsResult, SpikesSpec
 from ranvier.models.units import CurationEntry, SpikeRaster, UnitCorrelograms, UnitQualityTable, UnitWaveforms
 
@@ -180,5 +181,41 @@ class HubSpikes(Protocol):
         ------
         OutputExistsError, OutputError
             It exists already and force was not given; it cannot be written.
+        """
+        ...
+
+    def export(
+        self,
+        dataset_id: str,
+        output: Path,
+        file_format: str,
+        *,
+        recording_id: str | None = None,
+        spikes_id: str | None = None,
+        signals: bool = False,
+        options: OutputOptions | None = None,
+        force: bool = False,
+    ) -> Path:
+        """Write spikes for another program and return what that is to open; curation is applied.
+
+        Parameters
+        ----------
+        file_format
+            ``"phy"``: a folder; ``"nwb"``: a file of units; ``"unitmatch"``: a folder of mean waveforms.
+        recording_id
+            The recording they belong to, where that is another dataset.
+        signals
+            Copy the amplifier channels too, as int16 (phy).
+        options
+            Subject and session (NWB).
+
+        Raises
+        ------
+        OutputExistsError, OutputError
+            It exists already and force was not given; it cannot be written.
+        CapabilityError
+            No units with spikes, or waveforms that nothing tells.
+        ConfigurationError
+            Another format; spikes that count otherwise than the recording.
         """
         ...

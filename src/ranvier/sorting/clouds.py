@@ -29,7 +29,11 @@ I64 = npt.NDArray[np.int64]
 SMOOTH_UM = 3.0
 #: Units whose displacements have more in common are not pieces of one neuron along them.
 MOST_COMMON = 2.0 / 3.0
-#: Displacements are looked at where the rarer unit has this share of the spikes.
+#: Those whose displacements have less in common are hardly ever seen together.
+LEAST_COMMON = 0.2
+#: Fewer spikes of either do not tell two modes from one.
+FEWEST = 20
+#: Displacements are looked at where the rarer unit (each in shares of its own spikes) has this share.
 LEAST_MIXED = 0.15
 #: Spikes of either side, at most.
 _MOST = 600
@@ -63,7 +67,7 @@ class Together(NamedTuple):
     share
         What their distributions have in common, 0 to 1.
     first, second
-        Which of either set lie where both are frequent.
+        Which of either set lie where both are about as frequent, each for itself.
     """
 
     share: float
@@ -75,13 +79,13 @@ def together(first_um: F64, second_um: F64) -> Together:
     """Compare the displacements of two units' spikes."""
     places, place = np.unique(np.concatenate([first_um, second_um]), return_inverse=True)
     place = place.ravel()
-    a = np.bincount(place[: len(first_um)], minlength=len(places)).astype(np.float64)
-    b = np.bincount(place[len(first_um) :], minlength=len(places)).astype(np.float64)
-    share = float(np.minimum(a / max(len(first_um), 1), b / max(len(second_um), 1)).sum())
+    at_first, at_second = place[: len(first_um)], place[len(first_um) :]
     kernel = np.exp(-0.5 * ((places[:, None] - places[None]) / SMOOTH_UM) ** 2)
-    a, b = kernel @ a, kernel @ b
+    kernel /= kernel.sum(axis=0)
+    a = kernel @ np.bincount(at_first, minlength=len(places)) / max(len(first_um), 1)
+    b = kernel @ np.bincount(at_second, minlength=len(places)) / max(len(second_um), 1)
     mixed = np.minimum(a, b) >= LEAST_MIXED * (a + b)
-    return Together(share, mixed[place[: len(first_um)]], mixed[place[len(first_um) :]])
+    return Together(float(np.minimum(a, b).sum()), mixed[at_first], mixed[at_second])
 
 
 @dataclass(frozen=True)
@@ -137,11 +141,11 @@ class Clouds:
         both = together(at_a, at_b)
         if both.share > MOST_COMMON:
             return False
-        a, at_a, b, at_b = a[both.first], at_a[both.first], b[both.second], at_b[both.second]
-        if (
-            min(len(a), len(b)) < self.parameters.min_cluster
-        ):  # hardly ever together: nothing but displacement parts them
+        if both.share < LEAST_COMMON:  # nothing but their displacements parts them
             return True
+        a, at_a, b, at_b = a[both.first], at_a[both.first], b[both.second], at_b[both.second]
+        if min(len(a), len(b)) < FEWEST:
+            return False
         few = 2 * min(len(a), len(b))
         a, at_a, b, at_b = *_fewer(a, at_a, few), *_fewer(b, at_b, few)
         rest = detrended(np.concatenate([a, b]), np.concatenate([at_a, at_b]))

@@ -13,7 +13,7 @@ from ranvier.sorting.clouds import detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.composites import composites
 from ranvier.sorting.crew import Crew
-from ranvier.sorting.drift import Drift
+from ranvier.sorting.drift import Drift, registered
 from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
 from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
@@ -69,9 +69,11 @@ def match_block(
     leftovers: Leftovers | None = None,
 ) -> Block:
     """Match one block; on request with the clean features of its spikes, as they are seen in that block, and with what
-    they leave to learn from.
+    they leave to learn from (behind the matcher of that block).
     """
     matcher = view.matcher(block)
+    if leftovers is not None and leftovers.matcher is not matcher:
+        leftovers = replace(leftovers, matcher=matcher)
     white = source.white(block)
     matched = matcher.match(white)
     first, last = source.bounds(block)
@@ -110,15 +112,15 @@ def refine(
     Parameters
     ----------
     finder, noise
-        Where given, and the tissue stands still, further units are learned from what the matched spikes leave.
+        Where given, further units are learned from what the matched spikes leave.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     view: Still | Follower = Still(templates, parameters, window)
     if drift is not None:
         view = Follower(moved_templates(templates, drift, near), parameters, window)
     behind = None
-    if finder is not None and noise is not None and isinstance(view, Still):
-        behind = Leftovers(view.matcher(0), finder, noise, near, quota_of(parameters, blocks))
+    if finder is not None and noise is not None:
+        behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks))
     parts: list[Block] = []
 
     def one(block: int) -> Block:
@@ -137,11 +139,17 @@ def refine(
     made = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split)
     left = [p.left for p in parts if p.left is not None]
     if left:
-        spikes = thin(join(left), parameters.events_per_site, source.channels)
+        spikes = join(left)
+        if drift is not None:
+            spikes = registered(spikes, drift, source, near)
+        spikes = thin(spikes, parameters.events_per_site, source.channels)
         second = np.random.SeedSequence(seed, spawn_key=(4,))
-        made = made.and_also(
-            cluster_averages(spikes, source, parameters, templates.basis, second, crew, lambda fraction: None)
-        )
+        further = cluster_averages(spikes, source, parameters, templates.basis, second, crew, lambda fraction: None)
+        if drift is not None:
+            further = replace(further, members=[m + len(features) for m in further.members])
+            features = np.concatenate([features, spikes.features])
+            shift_um = np.concatenate([shift_um, drift.shift_um(spikes.sample, spikes.site, source)])
+        made = made.and_also(further)
     made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec))
     joined, counts = join_averages(made, features, shift_um, source, parameters)
     return joined.take(~composites(joined, counts, parameters.amplitude_sd))

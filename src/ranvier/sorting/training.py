@@ -14,7 +14,7 @@ from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.leftovers import clear_of_larger
-from ranvier.sorting.merging import MergeLimits, OneCloud, merge_units
+from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.reservoir import Spikes, join, thin_indices
 from ranvier.sorting.residual_kernels import features_of
@@ -204,16 +204,19 @@ def join_averages(
         Of the units that remain: their templates, and how many spikes each has.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    if shift_um is None:
-        one_cloud = StillClouds(
-            averages, near, parameters.neighbor_radius_um, parameters.latent_dim, parameters.isocut_threshold
-        ).are_one
-    else:
+    still = StillClouds(
+        averages, near, parameters.neighbor_radius_um, parameters.latent_dim, parameters.isocut_threshold
+    )
+    one_cloud: OneCloud = still.are_one
+    if shift_um is not None:
         correlated = component_overlaps(averages.templates.basis.components)
         sites = [int(site) for site in averages.at]
-        one_cloud = Clouds(
-            features, shift_um, averages.members, sites, near, source.geometry, correlated, parameters
-        ).are_one
+        moving = Clouds(features, shift_um, averages.members, sites, near, source.geometry, correlated, parameters)
+
+        def either(a: list[Part], b: list[Part]) -> bool:
+            return still.are_one(a, b) or moving.are_one(a, b)
+
+        one_cloud = either
     joined, kept_as, _ = join_units(averages.templates, averages.trains, parameters, float(source.fs), one_cloud)
     counts = np.array([len(train) for train in averages.trains], np.float64)
     return joined, np.bincount(kept_as, counts, minlength=len(joined)).astype(np.int64)

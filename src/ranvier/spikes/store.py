@@ -283,6 +283,11 @@ class SpikeStore:
             return None
         return np.average(np.stack(found), axis=0, weights=weights).astype(np.float32)
 
+    def is_divided(self, unit: int) -> bool:
+        """Return whether a split left a part of one of the sorter's units: that unit's template is not its own."""
+        self.need([unit])
+        return any(part.rows is not None for part in self._curated.parts[unit])
+
     @cached_property
     def _curated(self) -> Curated:
         raw = set(self._described)
@@ -370,7 +375,10 @@ class SpikeStore:
         return [origin for source in made[unit] for origin in self._origins(source)]
 
     def _record(self, unit: int) -> UnitRecord:
-        """Return what is known of a unit; of one that curation made, what follows from those it was made from."""
+        """Return what is known of a unit; of one that curation made, site and place of the largest that it came from.
+
+        Its size is not theirs: SNR and peak are not known then.
+        """
         sources = [
             self._described.get(o, UnitRecord(o)) for p in self._curated.parts[unit] for o in self._origins(p.unit)
         ]
@@ -379,7 +387,7 @@ class SpikeStore:
             return sources[0] if told is None else replace(sources[0], label=told)
         raw = {} if self._single is None else self._single.by_unit.counts()
         main = max(sources, key=lambda s: raw.get(s.unit, 0))
-        return replace(main, unit=unit, label=told or "", name="")
+        return replace(main, unit=unit, label=told or "", name="", snr=None, mean_abs_peak_uv=None)
 
 
 def _main_sites(segment: Segment) -> dict[int, int]:

@@ -54,17 +54,18 @@ def write_skeleton(path: Path, header: Header) -> None:
     """Write devices, electrodes and empty series of the columns of ``header``."""
     from pynwb import NWBHDF5IO
 
-    file = _file(header)
+    file = new_file(header)
     amplifier = _take(header.channels, SignalType.AMP)
     location = (header.options.metadata or SessionMetadata()).electrode_location or "unknown"
-    region = _add_electrodes(file, amplifier, location)
+    region = add_electrodes(file, amplifier, location)
     _add_series(file, header.channels, region)
     file.add_scratch("{}", name=SCRATCH_NAME, description="What Ranvier needs to read its own file exactly (JSON)")
     with Hdf5Output(path, "w") as target, NWBHDF5IO(file=target.file, mode="w") as io:
         io.write(file)
 
 
-def _file(header: Header) -> Any:
+def new_file(header: Header) -> Any:
+    """Return an NWBFile with session and subject, in memory."""
     from pynwb import NWBFile
 
     metadata = header.options.metadata or SessionMetadata()
@@ -128,7 +129,7 @@ def _subject(metadata: SessionMetadata) -> Any:
     return Subject(subject_id=given.subject_id, sex=given.sex, date_of_birth=born, **optional)
 
 
-def _add_electrodes(file: Any, channels: list[Channel], location: str) -> Any:
+def add_electrodes(file: Any, channels: list[Channel], location: str) -> Any:
     """Add a device per probe, a group per shank, a row per channel; return the region of all rows."""
     groups: dict[tuple[str, int], Any] = {}
     devices: dict[str, Any] = {}

@@ -30,7 +30,7 @@ from ranvier.recordings.formats.phy_tables import (
     load_integers,
     peak_channels,
 )
-from ranvier.recordings.formats.raw_shape import params_py
+from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV, gain_from_params, params_py
 from ranvier.recordings.session import Session
 
 NAME = "phy folder"
@@ -68,6 +68,11 @@ def open_phy(folder: Path) -> Session:
     channel_map, positions = _channel_map(folder, notes), _positions(folder)
     first = signals.stream().start if signals is not None else 0
     trains, clusters = _trains(folder, channel_map, first, notes)
+    if (folder / "whitening_mat_inv.npy").is_file() and signals is None and gain_from_params(params) is None:
+        notes.append(
+            f"its templates are in counts, and {DEFAULT_GAIN_UV:g} uV per count is assumed; write {params_path} with a "
+            f"line such as 'ampfactor = 2.34e-6' (V per count) to state it"
+        )
     table = _placed(None if signals is None else signals.stream().channels, channel_map, positions)
     streams = {} if signals is None else dict(signals.streams)
     for recording in streams.values():

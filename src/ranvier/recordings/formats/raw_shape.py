@@ -118,16 +118,23 @@ def params_py(path: Path) -> dict[str, Any]:
 
 
 def shape_from_params(params: Mapping[str, Any], source: Path) -> Shape:
-    """Return the shape that a ``params.py`` states; it has no gain, so 0.195 uV per count is assumed."""
-    return shape_from(
-        {
-            "fs": params.get("sample_rate"),
-            "num_channels": params.get("n_channels_dat"),
-            "dtype": params.get("dtype", "int16"),
-            "header_bytes": params.get("offset", 0),
-        },
-        source,
-    )
+    """Return the shape that a ``params.py`` states; without ``ampfactor`` (V per count), 0.195 uV is assumed."""
+    stated: dict[str, Any] = {
+        "fs": params.get("sample_rate"),
+        "num_channels": params.get("n_channels_dat"),
+        "dtype": params.get("dtype", "int16"),
+        "header_bytes": params.get("offset", 0),
+    }
+    gain = gain_from_params(params)
+    return shape_from(stated if gain is None else {**stated, "gain_uv": gain}, source)
+
+
+def gain_from_params(params: Mapping[str, Any]) -> float | None:
+    """Return uV per count as ``ampfactor`` (V per count) states it; None where it does not, or cannot be meant."""
+    factor = params.get("ampfactor")
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor < 1:
+        return None
+    return float(factor) * 1e6
 
 
 def _rate(value: Any, source: Path) -> Fraction:
