@@ -10,7 +10,7 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -363,6 +363,30 @@ def before_threads_end(action: Callable[[], object]) -> None:
     import threading
 
     getattr(threading, "_register_atexit", atexit.register)(action)
+
+
+def absolute_environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a process that starts in another folder: relative entries count from this one's."""
+    variables = {**os.environ, **(changes or {})}
+    if variables.get("PYTHONPATH"):
+        entries = variables["PYTHONPATH"].split(os.pathsep)
+        variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)
+    return variables
+
+
+def run_in_background() -> None:
+    """Let everybody else go first: for a process whose work can wait."""
+    if sys.platform == "win32":
+        import ctypes
+
+        below_normal = 0x4000
+        ctypes.windll.kernel32.SetPriorityClass(ctypes.windll.kernel32.GetCurrentProcess(), below_normal)
+        return
+    with suppress(OSError):
+        os.nice(10)
+    if hasattr(os, "SCHED_BATCH"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def detached() -> dict[str, Any]:

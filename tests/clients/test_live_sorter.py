@@ -14,14 +14,20 @@ from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, S
 from ranvier.models import (
     DashElement,
     DataRecordingType,
+    SignalType,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterCommand,
+    SpikeSorterDynamicConfig,
+    SpikeSorterDynamicCriteria,
+    SpikeSorterDynamicUpdatePeriod,
     SpikeSorterFeatureParams,
     SpikeSorterPhase,
     SpikeSorterStateSystem,
     SpikeSorterSubCommand,
 )
+from ranvier.models import SpikeSorterCriterionLevel as Level
+from ranvier.spikes.columns import SNIPPETS
 from ranvier.spikes.store import SpikeStore
 
 
@@ -221,6 +227,85 @@ def test_spikes_are_recorded_beside_the_samples(allego: AllegoClient, tmp_path: 
         assert samples.tolist() == own.tolist()
 
 
+def test_adapting_and_the_board(allego: AllegoClient) -> None:
+    sorter = allego.get_default_spike_sorter_id()
+    allego.spike_sorter_command(sorter, "init")
+    told = allego.get_spike_sorter_dynamics(sorter)
+    assert told.config.is_enabled is False
+    assert told.tasks["train"].next_sec is None
+    with pytest.raises(ConfigurationError, match="detect is 1 to 600"):
+        allego.set_spike_sorter_dynamics(
+            sorter, SpikeSorterDynamicConfig(update_period_sec=SpikeSorterDynamicUpdatePeriod(detect=0.1))
+        )
+    config = SpikeSorterDynamicConfig(
+        is_enabled=True,
+        update_period_sec=SpikeSorterDynamicUpdatePeriod(detect=1.0),
+        criteria=SpikeSorterDynamicCriteria(detect=Level.LEAST, sort=Level.MOST),
+    )
+    told = allego.set_spike_sorter_dynamics(sorter, config)
+    assert told.config.update_period_sec is not None
+    assert (told.config.update_period_sec.detect, told.config.update_period_sec.sort) == (1.0, 30.0)
+    assert allego.get_detect_params(sorter, [0])[0].thr_sd == [-3.5, 3.5]
+    allego.update_detect_params(sorter, SpikeDetectParams(thr_sd=[-6.0, 6.0]), [1])
+    found = allego.get_detect_params(sorter, [0, 1])
+    assert (found[0].thr_sd, found[1].thr_sd) == ([-3.5, 3.5], [-6.0, 6.0])  # what was set by hand stays
+    allego.spike_sorter_command(sorter, "on")
+    allego.start_streaming()
+    wait_for(lambda: allego.get_spike_sorter_dynamics(sorter).tasks["detect"].rounds >= 2)
+    told = allego.get_spike_sorter_dynamics(sorter)
+    assert {entry["event"] for entry in told.log} == {"noise"}
+    assert all(0 <= entry["largest_change"] <= 0.2 + 1e-9 for entry in told.log)
+    wait_for(spikes_come(allego))
+    board = allego.get_spike_sorter_dashboard(sorter, list(DashElement))
+    assert board.general is not None
+    assert board.dynamics is not None
+    assert len(board.sites) == board.general.num_total_sites
+    assert 0 < sum(p.num_spikes for p in board.ports) <= sum(s.num_spikes for s in board.sites)  # asked for later
+    site = board.sites[0]
+    assert site.noise_sd_uv is not None
+    assert site.thr_uv[0] == pytest.approx(-3.5 * site.noise_sd_uv, rel=0.5)
+    assert board.sites[1].thr_uv[0] < 1.3 * site.thr_uv[0]
+    off = SpikeSorterDynamicConfig(is_enabled=False, criteria=SpikeSorterDynamicCriteria(detect=Level.MOST))
+    allego.set_spike_sorter_dynamics(sorter, off)
+    assert allego.get_detect_params(sorter, [0])[0].thr_sd == [-6.0, 6.0]
+    rounds = allego.get_spike_sorter_dynamics(sorter).tasks["detect"].rounds
+    time.sleep(1.3)
+    assert allego.get_spike_sorter_dynamics(sorter).tasks["detect"].rounds == rounds
+
+
+def test_spikes_are_recorded_alone(allego: AllegoClient, tmp_path: Path) -> None:
+    allego.spike_sorter_command(cmd="init")
+    allego.spike_sorter_command(cmd="on", sub_cmd="detect_only")
+    config = allego.get_recording_config()
+    allego.update_recording_config(config.model_copy(update={"recording_type": DataRecordingType.SPIKES}))
+    allego.start_streaming()
+    time.sleep(1.6)
+    allego.start_recording()
+    time.sleep(1.5)
+    allego.stop_recording()
+    live = allego.get_live_spikes([0, 100])
+    (metadata,) = tmp_path.glob("*.xdat.json")
+    with VidereClient(address=f"embedded:{tmp_path / 'home'}") as videre:
+        linked = videre.link_data_file(metadata)
+        assert len(linked.channel_metadata.index(SignalType.AMP).ntv) == 0
+        assert len(linked.channel_metadata.index(SignalType.DIN).ntv) > 0
+        (spikes,) = linked.associated_spikes_ids
+        channel = int(live.ntv_chan_idx[np.argmax(np.bincount(live.ntv_chan_idx)[live.ntv_chan_idx])])
+        found = videre.get_spikes_by_channel(linked, [channel], include_waveforms=True, spikes_id=spikes)[channel]
+    assert found.waveforms is not None
+    assert len(found.waveforms) == len(found.timestamps) > 0
+    (path,) = tmp_path.glob("*.spikes")
+    with SpikeStore.open(path) as store:
+        assert store.info.waveforms == "stored"
+        assert store.info.recording is not None
+        stored = store.select(columns=("site", "amplitude_uv", SNIPPETS))
+    assert len(stored.samples) > 10
+    snippets = stored.columns[SNIPPETS]
+    assert snippets.shape[1:] == (1, store.info.before + store.info.after)
+    np.testing.assert_array_equal(snippets[:-1, 0, store.info.before], stored.columns["amplitude_uv"][:-1])
+    assert np.isfinite(snippets[:-1]).all()
+
+
 @pytest.mark.slow
 def test_neurons_are_learned_saved_and_known_again(allego: AllegoClient, tmp_path: Path) -> None:
     sorter = allego.get_default_spike_sorter_id()
@@ -231,6 +316,21 @@ def test_neurons_are_learned_saved_and_known_again(allego: AllegoClient, tmp_pat
     time.sleep(4.0)
     neurons = allego.get_live_neurons().neurons_by_channel
     assert sum(map(len, neurons.values())) >= 2
+    board = allego.get_spike_sorter_dashboard(sorter, [DashElement.NEURON_PANEL, DashElement.SITE_PANEL])
+    assert {n.quality for n in board.neurons} <= {"good", "mua", "pending", "noise"}
+    assert all(n.reason or n.quality == "good" for n in board.neurons)
+    assert all(len(n.template_uv) > 30 for n in board.neurons)
+    assert sorted(label for s in board.sites for label in s.neuron_labels) == sorted(
+        n.spike_label for n in board.neurons
+    )
+    allego.set_spike_sorter_dynamics(
+        sorter,
+        SpikeSorterDynamicConfig(is_enabled=True, update_period_sec=SpikeSorterDynamicUpdatePeriod(sort=5.0)),
+    )
+    wait_for(lambda: allego.get_spike_sorter_dynamics(sorter).tasks["sort"].rounds >= 1)
+    entry = next(e for e in allego.get_spike_sorter_dynamics(sorter).log if e["event"] == "followed")
+    assert entry["changed"]
+    assert all(0 <= share < 0.2 for share in entry["changed"].values())  # they rest
     first = max((n for found in neurons.values() for n in found), key=lambda n: n.spike_count)
     assert first.spike_count > 10
     assert 2 < first.spike_rate < 60

@@ -156,6 +156,8 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
         "rig.triggers.arm_loop",
         "rig.triggers.disarm_loop",
         "rig.sorter.save_units",
+        "rig.sorter.dynamics",
+        "rig.sorter.set_dynamics",
         "rig.sorter.load_units",
     }
 

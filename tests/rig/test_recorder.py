@@ -290,7 +290,7 @@ def test_clocks_lie_beside_the_samples(tmp_path: Path) -> None:
         ({"base_file_path": "somewhere"}, ConfigurationError, "relative"),
         ({"base_file_path": "{tmp}/missing"}, OutputError, "missing does not exist"),
         ({"base_file_path": "{tmp}/file"}, OutputError, "is not a folder"),
-        ({"recording_type": DataRecordingType.SPIKES}, CapabilityError, "leaves the samples out"),
+        ({"recording_type": DataRecordingType.SPIKES, "split_files_by_port": True}, CapabilityError, "whole sets"),
         (
             {"recording_type": "CONTINUOUS_AND_SPIKES", "split_files_by_port": True},
             CapabilityError,

@@ -182,7 +182,7 @@ def test_kernels_of_known_spikes_are_their_references() -> None:
 
 
 def test_units_are_counted() -> None:
-    units = UnitStatistics()
+    units = UnitStatistics(30_000.0)
     table = SpikeTable.empty(6)
     table.label[:] = [3, 0, 200, 3, 3, 0]
     table.amplitude_uv[:] = [-10, -500, 40, -20, -30, -500]

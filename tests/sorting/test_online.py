@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from ranvier.dsp.chain import Chain
-from ranvier.exceptions import DatasetError, JobCancelledError
+from ranvier.exceptions import DataProcessingError, DatasetError, JobCancelledError
 from ranvier.metrics.event_levels import changed_params
 from ranvier.models.signals import SignalType
 from ranvier.models.simulation import SimulationSpec
 from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.recordings.block import Block
 from ranvier.simulation import SimulatedRecording
+from ranvier.sorting.apart import train_apart
 from ranvier.sorting.event_finder import FinderSettings, default_detect_params
 from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.linking import linked_labels
@@ -30,7 +31,7 @@ from ranvier.sorting.stream_kernels import (
 )
 from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.stream_training import stop_when, train_on_tape
-from ranvier.sorting.tape import TrainingTape
+from ranvier.sorting.tape import TapeRecording, TrainingTape
 from ranvier.sorting.trained import TrainedUnits, load_units
 
 SPEC = SimulationSpec(
@@ -211,6 +212,31 @@ def test_training_is_repeatable_and_ends_when_told(recording: SimulatedRecording
             report=lambda _: None, check=stop_when(lambda: stopped),
         )[0]  # fmt: skip
 
+    reports: list[float] = []
+    apart, following = train_apart(
+        stream.tape.snapshot(), stream.chain.describe_stages(), PARAMETERS, learned, 9, seed=1,
+        report=reports.append, check=lambda: None,
+    )  # fmt: skip
+    np.testing.assert_array_equal(apart.templates.weights, learned.templates.weights)
+    assert (apart.labels.tolist(), apart.digest, following) == (learned.labels.tolist(), learned.digest, 9)
+    assert reports[-1] == pytest.approx(1.0)
+    calls: list[int] = []
+
+    def stop_later() -> None:
+        calls.append(1)
+        if len(calls) > 3:
+            raise JobCancelledError("stopped")
+
+    with pytest.raises(JobCancelledError):
+        train_apart(
+            stream.tape.snapshot(), stream.chain.describe_stages(), PARAMETERS, None, 1, seed=1,
+            report=lambda _: None, check=stop_later,
+        )  # fmt: skip
+    with pytest.raises(DataProcessingError, match="at least one array"):
+        train_apart(
+            TapeRecording([], 30_000, stream.recording.fs, stream.sites.channels), [], PARAMETERS, None, 1, seed=1,
+            report=lambda _: None, check=lambda: None,
+        )  # fmt: skip
     np.testing.assert_array_equal(train(False).templates.weights, learned.templates.weights)
     with pytest.raises(JobCancelledError):
         train(True)

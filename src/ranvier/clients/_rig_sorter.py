@@ -13,10 +13,12 @@ from ranvier.models.flex import FlexTimeRange
 from ranvier.models.spikes import LiveSpikes, NeuronsResult
 from ranvier.models.spikesorter import (
     DashElement,
+    SorterDynamics,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterCommand,
     SpikeSorterDashboard,
+    SpikeSorterDynamicConfig,
     SpikeSorterFeatureParams,
     SpikeSorterState,
     SpikeSorterSubCommand,
@@ -94,7 +96,7 @@ class LiveSorterClient(RigClient):
     def get_spike_sorter_dashboard(
         self, spike_sorter_id: str, elements: Sequence[DashElement | int | str] | None = None
     ) -> SpikeSorterDashboard:
-        """Return elements of the dashboard; None: ports and general."""
+        """Return elements of the dashboard; None: ports and general. The others fill fields that are additions."""
         asked: Sequence[DashElement | int | str]
         asked = (DashElement.ENABLED_PORTS, DashElement.GENERAL) if elements is None else elements
         return self._rig.sorter.dashboard(spike_sorter_id, [coerce_dash_element(e) for e in asked])
@@ -129,6 +131,23 @@ class LiveSorterClient(RigClient):
         self.update_detect_params(spike_sorter_id, params, channels)
 
     # --- additions to the documented API ------------------------------------------------------------------------
+
+    def get_spike_sorter_dynamics(self, spike_sorter_id: str) -> SorterDynamics:
+        """Return how the sorter adapts by itself, when its tasks run, and what they changed (an addition)."""
+        return self._rig.sorter.dynamics(spike_sorter_id)
+
+    def set_spike_sorter_dynamics(self, spike_sorter_id: str, config: SpikeSorterDynamicConfig) -> SorterDynamics:
+        """Let the sorter adapt, or not, and say how strict it is (an addition); fields that are None stay.
+
+        Off by default. ``detect`` lets thresholds in SD follow the noise (every 10 s), ``sort`` lets templates follow
+        their spikes (30 s), ``train`` learns the units anew (300 s); thresholds in uV never change by themselves.
+
+        Raises
+        ------
+        ConfigurationError
+            A period out of range: ``detect`` 1 to 600 s, ``sort`` 5 to 600 s, ``train`` 60 to 3600 s.
+        """
+        return self._rig.sorter.set_dynamics(spike_sorter_id, config)
 
     def get_live_spikes(
         self,

@@ -328,4 +328,8 @@ def _asked(
     spec = None if time_range is None else coerce_time_range(time_range)
     if channels is None:
         return None, spec
-    return [int(n) for n in coerce_signal_spec(channels).to_sig_select(metadata).amp], spec
+    asked = coerce_signal_spec(channels)
+    if not metadata.index(SignalType.AMP).ntv:  # spikes that were recorded without their signals: they know their sites
+        given = asked.by_type.get(SignalType.AMP, ())
+        return None if isinstance(given, str) else [int(n) for n in given], spec
+    return [int(n) for n in asked.to_sig_select(metadata).amp], spec

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ranvier.models.sessions import *
     from ranvier.models.signals import *
     from ranvier.models.simulation import *
+    from ranvier.models.sorter_stats import *
     from ranvier.models.spectra import *
     from ranvier.models.spectral import *
     from ranvier.models.spikes import *
@@ -124,6 +125,9 @@ _NAMES = {
     "simulation": """
         SimulationSpec
     """,
+    "sorter_stats": """
+        SorterNeuronStats SorterPortStats SorterSiteStats
+    """,
     "spectra": """
         BANDS_HZ BandPowerTable CoherenceResult CsdResult PsdQuery PsdResult
     """,
@@ -136,7 +140,8 @@ _NAMES = {
         ChannelSpikeData LiveSpikes NeuronInfo NeuronSpikeData NeuronsResult SpikesSiteSpec SpikesSpec Unit
     """,
     "spikesorter": """
-        DashElement InputFeatureType SpikeDetectParams SpikeSorterClustererParams SpikeSorterCommand
+        DashElement InputFeatureType SorterDynamics SorterTask SpikeDetectParams
+        SpikeSorterClustererParams SpikeSorterCommand
         SpikeSorterCriterionLevel SpikeSorterDashboard SpikeSorterDashboardGeneral SpikeSorterDynamicConfig
         SpikeSorterDynamicCriteria SpikeSorterDynamicUpdatePeriod SpikeSorterFeatureParams
         SpikeSorterLaunchParams SpikeSorterLaunchResult SpikeSorterParamCommand SpikeSorterPhase

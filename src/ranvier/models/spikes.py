@@ -111,6 +111,9 @@ class NeuronInfo(Model):
         Peak over noise.
     pos_probe, pos_tissue
         Estimated position ``[x, y, z]`` in um, in probe and in tissue coordinates.
+    quality, quality_reason
+        Live: ``good``, ``mua``, ``noise`` or ``pending``, and the measure that decided; "" where nothing judged it (an
+        addition).
     """
 
     neuron_id: str
@@ -122,6 +125,8 @@ class NeuronInfo(Model):
     snr: float
     pos_probe: list[float]
     pos_tissue: list[float]
+    quality: str = ""
+    quality_reason: str = ""
 
 
 class NeuronsResult(Model):

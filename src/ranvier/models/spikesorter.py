@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from ranvier.models._base import Model
 from ranvier.models._coerce import EnumInput
 from ranvier.models.ports import Port
+from ranvier.models.sorter_stats import SorterNeuronStats, SorterPortStats, SorterSiteStats
 
 __all__ = [
     "DashElement",
     "InputFeatureType",
+    "SorterDynamics",
+    "SorterTask",
     "SpikeDetectParams",
     "SpikeSorterClustererParams",
     "SpikeSorterCommand",
@@ -287,6 +290,38 @@ class SpikeSorterDynamicConfig(Model):
     criteria: SpikeSorterDynamicCriteria | None = None
 
 
+class SorterTask(Model):
+    """One task of dynamic tracking; times are stream seconds, None before the first and while tracking is off.
+
+    Attributes
+    ----------
+    rounds, accepted, rejected
+        How often it ran; changes of units (or noise) that it made, and that it refused to make.
+    """
+
+    last_sec: float | None = None
+    next_sec: float | None = None
+    rounds: int = 0
+    accepted: int = 0
+    rejected: int = 0
+
+
+class SorterDynamics(Model):
+    """How a live sorter adapts: what is set, how its tasks stand, what they changed.
+
+    Attributes
+    ----------
+    tasks
+        ``detect``, ``train`` and ``sort``.
+    log
+        What the sorter did by itself, oldest first, JSON data.
+    """
+
+    config: SpikeSorterDynamicConfig
+    tasks: dict[str, SorterTask]
+    log: list[dict[str, Any]] = Field(default_factory=list)
+
+
 class SpikeSorterDashboardGeneral(Model):
     """A sort at a glance.
 
@@ -319,7 +354,20 @@ class SpikeSorterDashboardGeneral(Model):
 
 
 class SpikeSorterDashboard(Model):
-    """The sorter's dashboard: the elements that were asked for."""
+    """The sorter's dashboard: the elements that were asked for. Those behind ``general`` are additions.
+
+    Attributes
+    ----------
+    ports, sites, neurons
+        ``PORT_STATS``, ``SITE_STATS`` or ``SITE_PANEL`` (with labels of neurons), ``NEURON_STATS`` or ``NEURON_PANEL``
+        (with templates).
+    dynamics
+        ``AI``: how it adapts by itself, by statistics.
+    """
 
     enabled_ports: list[Port] = Field(default_factory=list)
     general: SpikeSorterDashboardGeneral | None = None
+    ports: list[SorterPortStats] = Field(default_factory=list)
+    sites: list[SorterSiteStats] = Field(default_factory=list)
+    neurons: list[SorterNeuronStats] = Field(default_factory=list)
+    dynamics: SorterDynamics | None = None

@@ -29,7 +29,7 @@ def check_config(config: RecordingConfig) -> RecordingConfig:
     OutputError
         A folder that is missing or cannot be written.
     CapabilityError
-        Spikes without samples, or beside files that are split by port.
+        Spikes beside files that are split by port.
     """
     name = config.base_file_name
     if not name.strip():
@@ -48,13 +48,10 @@ def check_config(config: RecordingConfig) -> RecordingConfig:
         raise ConfigurationError(f"base_file_name has more than {LONGEST_NAME_BYTES} bytes; choose a shorter one")
     if config.datasource_idx < 0:
         raise ConfigurationError(f"datasource_idx is {config.datasource_idx}; files are numbered from 0")
-    if config.recording_type == DataRecordingType.SPIKES:
+    if config.recording_type != DataRecordingType.CONTINUOUS and config.split_files_by_port:
         raise CapabilityError(
-            "recording_type SPIKES leaves the samples out, which this version does not do; CONTINUOUS_AND_SPIKES "
-            "records both"
+            f"recording_type {config.recording_type.name} records whole sets; turn split_files_by_port off"
         )
-    if config.recording_type == DataRecordingType.CONTINUOUS_AND_SPIKES and config.split_files_by_port:
-        raise CapabilityError("recording_type CONTINUOUS_AND_SPIKES records whole sets; turn split_files_by_port off")
     return config.model_copy(update={"base_file_path": str(check_folder(config.base_file_path))})
 
 

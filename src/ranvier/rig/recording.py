@@ -41,8 +41,8 @@ class Context:
 class SpikesBeside(Protocol):
     """Who writes spikes beside a recording."""
 
-    def recording_began(self, file: RecordingFile, simulated: bool) -> None:
-        """Begin."""
+    def recording_began(self, file: RecordingFile, simulated: bool, *, waveforms: bool) -> None:
+        """Begin; with ``waveforms`` where the recording itself has no amplifier signals."""
         ...
 
     def recording_ended(self) -> str:
@@ -112,10 +112,11 @@ class Recording:
             self.recorder.interrupt(f"the source failed while the recording began: {self._machine.fault}")
 
     def _begin_spikes(self) -> None:
-        wanted = self.recorder.config().recording_type == DataRecordingType.CONTINUOUS_AND_SPIKES
+        kind = self.recorder.config().recording_type
         file = self.recorder.whole_file()
-        if wanted and file is not None and self.spikes is not None:
-            self.spikes.recording_began(file, self._core.source.info.simulated)
+        if kind != DataRecordingType.CONTINUOUS and file is not None and self.spikes is not None:
+            alone = kind == DataRecordingType.SPIKES
+            self.spikes.recording_began(file, self._core.source.info.simulated, waveforms=alone)
 
     def _end_spikes(self) -> None:
         """Finish the spikes of a recording that is over; what goes wrong there is a warning of the sorter."""

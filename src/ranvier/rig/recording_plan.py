@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ranvier.exceptions import ConfigurationError, OutputError
 from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
-from ranvier.models.status import RecordingConfig
+from ranvier.models.status import DataRecordingType, RecordingConfig
 from ranvier.recordings import ChannelTable
 from ranvier.recordings.formats.xdat_names import XdatSet
 from ranvier.recordings.provenance import new_record
@@ -44,10 +44,12 @@ def plan_files(config: RecordingConfig, stream: StreamInfo, port: Port | None) -
     """Return the sets to record, not created yet.
 
     The set of a port holds its amplifier channels and every analog and digital channel that belongs to no other port,
-    so that each set has the synchronisation lines.
+    so that each set has the synchronisation lines. Beside spikes alone there are no amplifier channels.
     """
     if not len(stream.channels):
         raise ConfigurationError("nothing to record: no channels are connected; scan the ports, or assign a sensor")
+    if config.recording_type == DataRecordingType.SPIKES:
+        return [_without_amplifiers(stream)]
     if not config.split_files_by_port:
         return [PlannedFile(None, stream.channels, None, stream.fs)]
     there = sorted({c.port for c in stream.channels if c.type == SignalType.AMP and c.port is not None})
@@ -66,6 +68,17 @@ def plan_files(config: RecordingConfig, stream: StreamInfo, port: Port | None) -
         columns = np.array(kept, np.int64)
         planned.append(PlannedFile(p, stream.channels.take(columns), columns, stream.fs))
     return planned
+
+
+def _without_amplifiers(stream: StreamInfo) -> PlannedFile:
+    """Return the set that lies beside spikes alone: sample counters and what is not amplifier signal."""
+    columns = np.array([i for i, c in enumerate(stream.channels) if c.type != SignalType.AMP], np.int64)
+    if not len(columns):
+        raise ConfigurationError(
+            "recording_type SPIKES records analog and digital lines beside the spikes, and this source has none; take "
+            "CONTINUOUS_AND_SPIKES"
+        )
+    return PlannedFile(None, stream.channels.take(columns), columns, stream.fs)
 
 
 def create_files(

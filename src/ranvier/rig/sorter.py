@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ from ranvier.models.signals import SignalType
 from ranvier.models.spikes import LiveSpikes, NeuronInfo, NeuronsResult
 from ranvier.models.spikesorter import (
     DashElement,
+    SorterDynamics,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterCommand,
     SpikeSorterDashboard,
     SpikeSorterDashboardGeneral,
+    SpikeSorterDynamicConfig,
     SpikeSorterFeatureParams,
     SpikeSorterPhase,
     SpikeSorterState,
@@ -31,13 +34,13 @@ from ranvier.models.spikesorter import (
 )
 from ranvier.recordings.channels import Channel
 from ranvier.recordings.timing import resolve_counters
+from ranvier.rig import sorter_board as board
 from ranvier.rig.core import Core
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.signals import LIVE_ID
 from ranvier.rig.sorter_settings import SorterSettings, amplifier_ntv, known_only
 from ranvier.rig.sorting import Sorting
 from ranvier.rig.view import CacheRecording
-from ranvier.sorting.event_finder import default_detect_params
 from ranvier.sorting.online import OnlineSorter, is_noise
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.trained import load_units
@@ -92,10 +95,30 @@ class LiveSorter:
         """Return the elements that are asked for; see the Protocol."""
         self._check(sorter_id)
         ports = sorted({c.port for c in self._enabled() if c.port is not None})
+        sites = DashElement.SITE_STATS in elements or DashElement.SITE_PANEL in elements
+        units = DashElement.NEURON_STATS in elements or DashElement.NEURON_PANEL in elements
         return SpikeSorterDashboard(
             enabled_ports=list(ports) if DashElement.ENABLED_PORTS in elements else [],
             general=self._general() if DashElement.GENERAL in elements else None,
+            ports=board.port_stats(self._sorting) if DashElement.PORT_STATS in elements else [],
+            sites=board.site_stats(self._sorting, labels=DashElement.SITE_PANEL in elements) if sites else [],
+            neurons=board.neuron_stats(self._sorting, templates=DashElement.NEURON_PANEL in elements) if units else [],
+            dynamics=board.dynamics_of(self._sorting) if DashElement.AI in elements else None,
         )
+
+    def dynamics(self, sorter_id: str) -> SorterDynamics:
+        """Return how it adapts; see the Protocol."""
+        self._check(sorter_id)
+        return board.dynamics_of(self._sorting)
+
+    def set_dynamics(self, sorter_id: str, config: SpikeSorterDynamicConfig) -> SorterDynamics:
+        """Change how it adapts; see the Protocol."""
+        self._check(sorter_id)
+        with self._core.machine.control:
+            settings = replace(self._settings, dynamics=self._settings.dynamics.take(config))
+            self._use(settings)
+            self._sorting.change(settings)
+        return board.dynamics_of(self._sorting)
 
     def neurons(self) -> NeuronsResult:
         """Return the units with spikes; see the Protocol."""
@@ -103,8 +126,8 @@ class LiveSorter:
         result: dict[int, list[NeuronInfo]] = {}
         if engine is None:
             return NeuronsResult(neurons_by_channel={})
-        since, now = engine.labelled_from, engine.next
-        seconds = 0.0 if since is None or now is None else float((now - since) / engine.sites.fs)
+        seconds = board.labelled_sec(engine)
+        judged = {n.spike_label: n for n in board.neuron_stats(self._sorting)}
         for unit in engine.units.numbers():
             channel = engine.sites.channels[int(engine.sites.columns[unit.site])]
             noise = float(engine.finder.noise.sd_uv[unit.site])
@@ -121,6 +144,8 @@ class LiveSorter:
                     snr=unit.mean_abs_peak_uv / noise if noise > 0 else math.nan,
                     pos_probe=[unit.x_um, unit.y_um, z],
                     pos_tissue=[unit.x_um + dx, unit.y_um + dy, z + dz],
+                    quality=judged[str(unit.label)].quality if str(unit.label) in judged else "",
+                    quality_reason=judged[str(unit.label)].reason if str(unit.label) in judged else "",
                 )
             )
         return NeuronsResult(neurons_by_channel=result)
@@ -168,12 +193,13 @@ class LiveSorter:
         self._check(sorter_id)
         with self._core.machine.control:
             result = self._changed_params(changes)
-            changed = {p.ntv_chan_idx: p for p in result if p.ntv_chan_idx is not None}
+            touched = {c.ntv_chan_idx for c in changes}
+            told = [p for p in result if None in touched or p.ntv_chan_idx in touched]
+            changed = {p.ntv_chan_idx: p for p in told if p.ntv_chan_idx is not None}
             self._settings.params = {**self._settings.params, **changed}
             self._use(self._settings)
             self._sorting.change(self._settings)
-        touched = {c.ntv_chan_idx for c in changes}
-        return [p for p in result if None in touched or p.ntv_chan_idx in touched]
+        return told
 
     def save_units(self, path: Path) -> None:
         """Write the units to a file; see the Protocol."""
@@ -235,9 +261,9 @@ class LiveSorter:
             points_before=before,
         )
 
-    def recording_began(self, file: RecordingFile, simulated: bool) -> None:
+    def recording_began(self, file: RecordingFile, simulated: bool, *, waveforms: bool) -> None:
         """Write spikes beside a recording."""
-        self._sorting.record(file, simulated=simulated)
+        self._sorting.record(file, simulated=simulated, waveforms=waveforms)
 
     def recording_ended(self) -> str:
         """Finish them; return "" or what went wrong."""
@@ -281,8 +307,9 @@ class LiveSorter:
     def _changed_params(self, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
         source = self._core.source
         ntv = amplifier_ntv(source.channels)
+        shown = {i: self._settings.of_site(i) for i in ntv}
         changed = changed_params(
-            self._settings.params, changes, ntv, float(source.fs), default=default_detect_params, widths=True
+            shown, changes, ntv, float(source.fs), default=self._settings.default_params, widths=True
         )
         return [changed[i] for i in ntv]
 

@@ -10,11 +10,14 @@ from ranvier.models.signals import SignalType
 from ranvier.models.spikesorter import (
     SpikeDetectParams,
     SpikeSorterClustererParams,
+    SpikeSorterDynamicConfig,
     SpikeSorterFeatureParams,
     SpikeSorterSubCommand,
 )
 from ranvier.recordings.channels import ChannelTable
-from ranvier.sorting.event_finder import FinderSettings
+from ranvier.sorting.criteria import CRITERIA
+from ranvier.sorting.dynamics import Dynamics
+from ranvier.sorting.event_finder import FinderSettings, default_detect_params
 from ranvier.sorting.online import StreamSites
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.requested import (
@@ -43,6 +46,8 @@ class SorterSettings:
         Sites that an event is compared with; 0 neighbours: every site for itself.
     detect_only
         Whether nothing is learned, and no spike gets a label.
+    dynamics
+        How it adapts by itself, and how strict it is.
     """
 
     params: dict[int, SpikeDetectParams] = field(default_factory=dict)
@@ -51,6 +56,19 @@ class SorterSettings:
     neighbor_radius_um: float = EVENT_RADIUS_UM
     max_neighbors: int = EVENT_NEIGHBORS
     detect_only: bool = False
+    dynamics: Dynamics = field(default_factory=Dynamics)
+
+    def default_params(self, ntv: int) -> SpikeDetectParams:
+        """Return the parameters of a site for which nothing was set, at the level of detection."""
+        sd = CRITERIA[self.dynamics.level["detect"]].threshold_sd
+        return default_detect_params(ntv).model_copy(update={"thr_sd": [-sd, sd]})
+
+    def of_site(self, ntv: int) -> SpikeDetectParams:
+        """Return the parameters of a site."""
+        given = self.params.get(ntv)
+        if given is None or repr(given) == repr(default_detect_params(ntv)):
+            return self.default_params(ntv)
+        return given
 
     def take(
         self,
@@ -80,7 +98,7 @@ class SorterSettings:
     def finder(self, sites: StreamSites) -> FinderSettings:
         """Return how events of a stream are found."""
         return finder_settings(
-            self.params,
+            {ntv: self.of_site(ntv) for ntv in sites.ntv},
             sites.channels,
             sites.columns,
             float(sites.fs),
@@ -100,6 +118,8 @@ class SorterSettings:
             made.clusterer = SpikeSorterClustererParams.model_validate(saved["clusterer"])
         if saved.get("features"):
             made.features = SpikeSorterFeatureParams.model_validate(saved["features"])
+        if saved.get("dynamics"):
+            made.dynamics = made.dynamics.take(SpikeSorterDynamicConfig.model_validate(saved["dynamics"]))
         made.neighbor_radius_um = float(saved.get("neighbor_radius_um", made.neighbor_radius_um))
         made.max_neighbors = int(saved.get("max_neighbors", made.max_neighbors))
         return made
@@ -112,6 +132,7 @@ class SorterSettings:
                 "params": [p.model_dump(mode="json") for p in self.params.values()],
                 "clusterer": None if self.clusterer is None else self.clusterer.model_dump(mode="json"),
                 "features": None if self.features is None else self.features.model_dump(mode="json"),
+                "dynamics": self.dynamics.config().model_dump(mode="json"),
                 "neighbor_radius_um": self.neighbor_radius_um,
                 "max_neighbors": self.max_neighbors,
             },

@@ -20,11 +20,17 @@ from ranvier.rig.core import Core
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.rig.spike_recording import SpikeRecording, describe
+from ranvier.sorting.apart import train_apart
+from ranvier.sorting.criteria import stricter
+from ranvier.sorting.dynamics import Schedule
 from ranvier.sorting.online import OnlineSorter, StreamSites
+from ranvier.sorting.rounds import Rounds
 from ranvier.sorting.source import filters
 from ranvier.sorting.spike_table import SpikeTable
-from ranvier.sorting.stream_training import digest_of, stop_when, train_on_tape
+from ranvier.sorting.stream_training import digest_of, stop_when
 from ranvier.sorting.tape import TrainingTape
+from ranvier.sorting.templates import Templates
+from ranvier.sorting.tracking import followed
 from ranvier.sorting.trained import TrainedUnits
 
 #: Units are learned when so many seconds came since it began.
@@ -50,6 +56,10 @@ class Sorting:
         Why it takes no more, "" while it does.
     notes
         What a person should know.
+    log
+        What it did by itself, JSON data.
+    schedule
+        When it adapts.
     """
 
     def __init__(self, core: Core, settings: SorterSettings, *, seed: int = 0) -> None:
@@ -63,6 +73,8 @@ class Sorting:
         self._training: threading.Thread | None = None
         self._stop_training = threading.Event()
         self._rounds = 0
+        self._later = Rounds()
+        self._anchor: Templates | None = None
         self._next_label = 1
         self._shed_before = 0
         self.settings = settings
@@ -70,6 +82,7 @@ class Sorting:
         self.training_failure = ""
         self.notes: list[str] = []
         self.log: list[dict[str, Any]] = []
+        self.schedule = Schedule()
         self.spike_file: SpikeRecording | None = None
 
     # --- control --------------------------------------------------------------------------------------------------
@@ -102,6 +115,8 @@ class Sorting:
         if self._consumer is not None and not self._consumer.failure:
             return
         self.turn_off()
+        if self._engine is not None:
+            self._engine.finder.settle_again()
         self._consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=QUEUE_BLOCKS)
         self._core.pump.add_consumer(self._consumer)
 
@@ -122,8 +137,14 @@ class Sorting:
         """Take other settings from the next block on."""
         with self._lock:
             self.settings = settings
-            if self._engine is not None:
-                self._engine.finder.change(settings.finder(self._engine.sites))
+            engine = self._engine
+            if engine is None:
+                return
+            engine.finder.change(settings.finder(engine.sites))
+            if engine.trained is not None and settings.dynamics.is_enabled != (engine.follower is not None):
+                self._use(engine, engine.trained)
+            if settings.dynamics.is_enabled and engine.tape is None:
+                engine.tape = self._tape(engine.sites.fs, engine.sites)
 
     def clear_spikes(self) -> None:
         """Forget the spikes."""
@@ -131,7 +152,7 @@ class Sorting:
             if self._engine is not None:
                 self._engine.clear()
 
-    def record(self, file: RecordingFile, *, simulated: bool) -> None:
+    def record(self, file: RecordingFile, *, simulated: bool, waveforms: bool = False) -> None:
         """Write spikes beside a recording from now on, turning the sorter on where it is off."""
         self.turn_on()
         with self._lock:
@@ -139,7 +160,7 @@ class Sorting:
             engine = self._engine
             if engine is None:
                 return
-            made = SpikeRecording(file, describe(engine, simulated=simulated, seed=self._seed))
+            made = SpikeRecording(file, describe(engine, simulated=simulated, seed=self._seed, waveforms=waveforms))
             if engine.next is not None:  # the recording may have begun meanwhile: what was told since belongs to it
                 made.take(engine.ring.read(engine.next - int(_BACK_SEC * engine.sites.fs)), engine)
             self.spike_file = made
@@ -161,7 +182,7 @@ class Sorting:
         with self._lock:
             self.settings = settings
             self._engine, self._bound = None, ()
-            self._rounds = 0
+            self._rounds, self._later = 0, Rounds()
             self.notes.clear()
 
     def put_in(self, trained: TrainedUnits) -> str:
@@ -173,7 +194,7 @@ class Sorting:
                 return "there are no amplifier channels"
             if trained.digest != self._digest(engine):
                 return "they were learned on another signal: rate, channels and filters must be the same"
-            engine.use(trained)
+            self._use(engine, trained)
             self._next_label = max(self._next_label, int(trained.labels.max(initial=0)) + 1)
             self._rounds = len(TRAIN_AT_SEC)
             return ""
@@ -189,6 +210,8 @@ class Sorting:
             engine.process(block)
             if self._is_due(engine):
                 self._begin_training(engine)
+            elif self.settings.dynamics.is_enabled:
+                self._adapt(engine)
 
     def _bind(self) -> None:
         """Make the sorter anew where source or filters are other ones than before; units do not fit then."""
@@ -204,7 +227,7 @@ class Sorting:
         if self._engine is not None:
             self.notes.append("filters or channels changed: spikes and units were forgotten, and are learned anew")
         self._bound = bound
-        self._rounds = 0
+        self._rounds, self._later = 0, Rounds()
         self._stop_training.set()
         self._engine = self._made(core.source.channels, Fraction(core.source.fs), core.dsp.sorter)
 
@@ -236,6 +259,34 @@ class Sorting:
         live = self._core.dsp.describe()
         return [*live, *engine.describe_filters()]
 
+    # --- adapting -----------------------------------------------------------------------------------------------
+
+    def _adapt(self, engine: OnlineSorter) -> None:
+        """Do what is due by the stream's own time; every change goes into the log."""
+        dynamics, now = self.settings.dynamics, self._now(engine)
+        if self.schedule.due("detect", dynamics, now):
+            largest = engine.finder.follow_noise()
+            self._did("detect", engine, int(largest > 0))
+            self.log.append({"event": "noise", "largest_change": largest, "in_force_from_sample": engine.next})
+        trained, follower, anchor = engine.trained, engine.follower, self._anchor
+        if trained is not None and follower is not None and anchor is not None:
+            if self.schedule.due("sort", dynamics, now):
+                moved, told = followed(trained, anchor, follower)
+                if told.changed:
+                    engine.use(moved, follow=True)
+                self._did("sort", engine, len(told.changed), len(told.refused))
+                self.log.append({"event": "followed", "changed": {str(u): v for u, v in told.changed.items()},
+                                 "refused": {str(u): why for u, why in told.refused.items()},
+                                 "in_force_from_sample": engine.next})  # fmt: skip
+            if self._training is None and self.schedule.due("train", dynamics, now):
+                self._begin_training(engine, again=True)
+
+    def _now(self, engine: OnlineSorter) -> float:
+        return 0.0 if engine.next is None else float(engine.next / engine.sites.fs)
+
+    def _did(self, task: str, engine: OnlineSorter, accepted: int, rejected: int = 0) -> None:
+        self.schedule.did(task, self._now(engine), accepted, rejected)
+
     # --- learning -----------------------------------------------------------------------------------------------
 
     def _is_due(self, engine: OnlineSorter) -> bool:
@@ -243,37 +294,50 @@ class Sorting:
             return False
         return engine.tape.taken_sec >= TRAIN_AT_SEC[self._rounds]
 
-    def _begin_training(self, engine: OnlineSorter) -> None:
+    def _use(self, engine: OnlineSorter, trained: TrainedUnits) -> None:
+        """Give spikes to these units; they are followed where the sorter adapts."""
+        if engine.trained is not trained:
+            self._anchor = trained.templates
+        engine.use(trained, follow=self.settings.dynamics.is_enabled)
+
+    def _begin_training(self, engine: OnlineSorter, *, again: bool = False) -> None:
         self._stop_training = threading.Event()
         self.progress = 0.0
-        self._rounds += 1
+        self._rounds += not again
         self._training = threading.Thread(
-            target=self._train, args=(engine, self._stop_training), name="ranvier-sorter-training", daemon=True
+            target=self._train, args=(engine, self._stop_training, again), name="ranvier-sorter-training", daemon=True
         )
         self._training.start()
 
-    def _train(self, engine: OnlineSorter, stopping: threading.Event) -> None:
+    def _train(self, engine: OnlineSorter, stopping: threading.Event, again: bool) -> None:
         try:
             if engine.tape is None:
                 return
-            trained, next_label = train_on_tape(
+            known = engine.trained
+            trained, next_label = train_apart(
                 engine.tape.snapshot(),
                 self._filters(engine),
-                self.settings.parameters(),
-                engine.trained,
+                stricter(self.settings.parameters(), self.settings.dynamics.level["train"], engine.tape.held_sec),
+                None if again else known,
                 self._next_label,
                 seed=self._seed,
                 report=self._report,
                 check=stop_when(stopping.is_set),
             )
+            entry: dict[str, Any] = {"event": "learned", "from_sec": trained.learned_sec}
+            if again and known is not None:
+                settled = self._later.settle(trained, known, self._next_label, float(engine.sites.fs))
+                trained, next_label = settled.units, settled.next_label
+                entry |= {"event": "learned_again", "new": settled.new, "dropped": settled.dropped}
+                entry |= {"missed": settled.missed, "pending": settled.pending}
+                self._did("train", engine, len(trained) - len(settled.missed), settled.pending)
             with self._lock:
                 if self._engine is engine and not stopping.is_set():
-                    engine.use(trained)
+                    self._use(engine, trained)
                     self._next_label = next_label
-                    if self._rounds >= len(TRAIN_AT_SEC):
+                    if self._rounds >= len(TRAIN_AT_SEC) and not self.settings.dynamics.is_enabled:
                         engine.tape = None  # nothing is learned any more
-                    self.log.append({"event": "learned", "units": len(trained), "from_sec": trained.learned_sec,
-                                     "in_force_from_sample": engine.next})  # fmt: skip
+                    self.log.append({**entry, "units": len(trained), "in_force_from_sample": engine.next})
             self.training_failure = ""
         except JobCancelledError:
             pass

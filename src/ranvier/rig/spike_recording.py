@@ -8,18 +8,24 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ranvier.exceptions import RadiensError
+from ranvier.models.signals import SignalType
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.sorting.online import OnlineSorter
+from ranvier.sorting.snippets import SignalTail
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stored import event_columns
+from ranvier.spikes.columns import SNIPPETS
 from ranvier.spikes.info import RecordingIdentity, SiteRecord, StoreInfo, UnitRecord
 from ranvier.spikes.writer import SpikeWriter
 
 #: How long the end of a recording waits for the sorter to come as far.
 WAIT_SEC = 2.0
 SORTER = "ranvier live"
+
+F32 = npt.NDArray[np.float32]
 
 
 class SpikeRecording:
@@ -41,7 +47,9 @@ class SpikeRecording:
     def __init__(self, file: RecordingFile, info: StoreInfo) -> None:
         self._file = file
         self._writer = SpikeWriter(file.files.folder / file.files.base, info, live=True)
-        self._waiting: list[SpikeTable] = []
+        self._uncut: list[SpikeTable] = []
+        self._waiting: list[tuple[SpikeTable, F32]] = []
+        self._cuts = info.waveforms == "stored"
         self._lock = threading.Lock()
         self._ended = False
         self.error = ""
@@ -56,7 +64,8 @@ class SpikeRecording:
         with self._lock:
             if self._ended or self.error:
                 return
-            self._waiting.append(spikes)
+            self._uncut.append(spikes)
+            self._cut(engine.tail, None if engine.tail.stop is None else engine.tail.stop - self._writer.info.after)
             self._write(engine)
 
     def end(self, engine: OnlineSorter | None, log: list[dict[str, Any]], *, wait: bool) -> None:
@@ -74,6 +83,7 @@ class SpikeRecording:
             self._ended = True
             try:
                 if engine is not None and not self.error:
+                    self._cut(engine.tail, None)
                     self._write(engine)
                     self._describe(engine, log)
                 self._writer.close(self._identified())
@@ -82,6 +92,18 @@ class SpikeRecording:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    def _cut(self, tail: SignalTail, before: int | None) -> None:
+        """Let spikes before a counter (None: all) have their waveforms, where these are stored."""
+        table = SpikeTable.concatenate(self._uncut)
+        ready = np.ones(len(table), np.bool_) if before is None or not self._cuts else table.counter < before
+        self._uncut = [table.take(~ready)]
+        table = table.take(ready)
+        if not len(table):
+            return
+        info, none = self._writer.info, np.empty((len(table), 0), np.float32)
+        cut = tail.cut(table.counter, table.site, info.before, info.after) if self._cuts else none
+        self._waiting.append((table, cut))
+
     def _write(self, engine: OnlineSorter) -> None:
         """Append what lies within the recording as far as it is written."""
         file = self._file
@@ -89,12 +111,15 @@ class SpikeRecording:
             return
         offset = file.counter_offset or 0
         start, stop = file.header.start + offset, file.segments.stop + offset
-        table = SpikeTable.concatenate(self._waiting)
-        self._waiting = [table.take(table.counter >= stop)]
-        table = table.take((table.counter >= start) & (table.counter < stop))
+        table = SpikeTable.concatenate([t for t, _ in self._waiting])
+        cut = np.concatenate([c for _, c in self._waiting])
+        later, now = table.counter >= stop, (table.counter >= start) & (table.counter < stop)
+        self._waiting = [(table.take(later), cut[later])] if later.any() else []
+        table = table.take(now)
+        snippets = {SNIPPETS: cut[now][:, None]} if self._cuts else {}
         columns = event_columns(table, np.array(engine.sites.ntv, np.int32))
         try:
-            self._writer.append(**{**columns, "sample_index": table.counter - offset})
+            self._writer.append(**{**columns, **snippets, "sample_index": table.counter - offset})
         except RadiensError as error:
             self.error = f"spikes are written no more: {error}"
 
@@ -131,15 +156,15 @@ class SpikeRecording:
         identity = RecordingIdentity(
             name=file.files.base,
             fs=file.header.fs,
-            channels=len(info.sites),
+            channels=file.header.channels.count(SignalType.AMP),
             start=file.header.start,
             stop=file.segments.stop,
         )
         return replace(info, start=identity.start, stop=identity.stop, recording=identity)
 
 
-def describe(engine: OnlineSorter, *, simulated: bool, seed: int) -> StoreInfo:
-    """Return what the spikes of a stream are."""
+def describe(engine: OnlineSorter, *, simulated: bool, seed: int, waveforms: bool) -> StoreInfo:
+    """Return what the spikes of a stream are; with ``waveforms`` these are stored with them."""
     levels = engine.finder.settings.levels
     low, high = engine.finder.thresholds()
     sites = []
@@ -163,6 +188,7 @@ def describe(engine: OnlineSorter, *, simulated: bool, seed: int) -> StoreInfo:
         sites=tuple(sites),
         sorter=SORTER,
         seed=seed,
+        waveforms="stored" if waveforms else "recording",
         filters=tuple(engine.describe_filters()),
         before=max(1, int(levels.wings[:, 0].max(initial=0))),
         after=max(1, int(levels.wings[:, 1].max(initial=0))),

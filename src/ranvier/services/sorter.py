@@ -10,10 +10,12 @@ from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.spikes import LiveSpikes, NeuronsResult
 from ranvier.models.spikesorter import (
     DashElement,
+    SorterDynamics,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterCommand,
     SpikeSorterDashboard,
+    SpikeSorterDynamicConfig,
     SpikeSorterFeatureParams,
     SpikeSorterState,
     SpikeSorterSubCommand,
@@ -63,6 +65,22 @@ class RigSorter(Protocol):
 
     def dashboard(self, sorter_id: str, elements: Sequence[DashElement]) -> SpikeSorterDashboard:
         """Return the elements that are asked for."""
+        ...
+
+    def dynamics(self, sorter_id: str) -> SorterDynamics:
+        """Return how it adapts by itself, and what it changed."""
+        ...
+
+    def set_dynamics(self, sorter_id: str, config: SpikeSorterDynamicConfig) -> SorterDynamics:
+        """Change how it adapts, and how strict it is, from the next block on; None stays.
+
+        Raises
+        ------
+        DatasetError
+            An unknown id.
+        ConfigurationError
+            A period out of range.
+        """
         ...
 
     def neurons(self) -> NeuronsResult:

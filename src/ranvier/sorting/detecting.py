@@ -57,9 +57,8 @@ def detect_recording(
     first, last = recording.clip(recording.start if start is None else start, recording.stop if stop is None else stop)
     sites = StreamSites(recording.fs, recording.channels.take(columns), np.arange(len(columns), dtype=np.int64))
     sorter = OnlineSorter(sites, None, settings, capacity=_KEPT, sink=sink)
-    noise = sorter.finder.noise
-    if not noise.add(recording.read(first, min(first + noise.left, last), columns).samples):
-        noise.restart()  # less than a second
+    sorter.finder.settles = False
+    sorter.finder.know(recording.read(first, min(first + sorter.finder.noise.left, last), columns).samples)
     for block in recording.blocks(max(1, _VALUES // len(columns)), first, last, columns):
         if check is not None:
             check()

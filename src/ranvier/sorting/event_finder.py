@@ -22,6 +22,7 @@ from ranvier.sorting.noise_tracker import NoiseTracker
 from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -33,8 +34,11 @@ DEFAULT_SHADOW_SEC = 1.0e-3
 PEAK_SEC = 0.3e-3
 #: What a causal filter leaves behind a spike (a second, smaller trough) comes within this time.
 AFTERWAVE_SEC = 2.0e-3
-#: Noise is measured over pieces of this length.
+#: Noise is measured over pieces of this length; thresholds follow it over the first of them, then stay.
 NOISE_SEC = 1.0
+SETTLED = 10
+#: And move by this share at most when they are told to follow it again.
+LARGEST_STEP = 0.2
 #: What comes on more than this share of at least ``_PORT_SITES`` sites of a port at once is no spike.
 COMMON_SHARE = 0.3
 _PORT_SITES = 8
@@ -143,16 +147,26 @@ class EventFinder:
         May be replaced at any time; holds from the next block on.
     fs_hz, sites
         Of the stream.
+
+    Attributes
+    ----------
+    sd_uv
+        ``(sites,)``: the noise that thresholds in SD are multiples of; NaN before it is known.
+    settles
+        Whether thresholds stay after the first seconds; otherwise they follow the noise all the time.
     """
 
     settings: FinderSettings
     fs_hz: float
     sites: int
     noise: NoiseTracker = field(init=False)
+    sd_uv: F64 = field(init=False)
+    settles: bool = True
     counts: FinderCounts = field(default_factory=FinderCounts)
 
     def __post_init__(self) -> None:
         self.noise = NoiseTracker(self.sites, max(1, round(NOISE_SEC * self.fs_hz)))
+        self.sd_uv = self.noise.sd_uv
         self._state: DetectorState | None = None
         self._detector: ThresholdDetector | None = None
         self._bound: tuple[object, ...] = ()
@@ -174,9 +188,30 @@ class EventFinder:
             n = min(self.noise.left, len(x) - at)
             piece = Block(np.ascontiguousarray(x[at : at + n]), block.start + at)
             parts.append(self._piece(piece))
-            self.noise.add(piece.samples)
+            if self.noise.add(piece.samples) and (not self.settles or self.noise.pieces <= SETTLED):
+                self.sd_uv = self.noise.sd_uv
             at += n
         return SpikeTable.concatenate(parts)
+
+    def know(self, x: F32) -> None:
+        """Measure the noise on samples that come before the first block, one second of them."""
+        if self.noise.add(x):
+            self.sd_uv = self.noise.sd_uv
+        else:
+            self.noise.restart()
+
+    def follow_noise(self) -> float:
+        """Let thresholds follow the noise, by at most ``LARGEST_STEP``; return the largest change (share)."""
+        old, now = self.sd_uv, self.noise.sd_uv
+        bounded = np.clip(now, old * (1 - LARGEST_STEP), old * (1 + LARGEST_STEP))
+        self.sd_uv = np.where(np.isnan(bounded), np.where(np.isnan(old), now, old), bounded)
+        with np.errstate(invalid="ignore"):
+            change = np.abs(self.sd_uv / old - 1)
+        return float(np.nanmax(change, initial=0.0))
+
+    def settle_again(self) -> None:
+        """Let thresholds follow the noise over the next seconds, as at the beginning."""
+        self.noise.pieces = 0
 
     def thresholds(self) -> tuple[F32, F32]:
         """Return the negative and positive thresholds in uV, ``(sites,)`` each; infinite where off or not known yet."""
@@ -213,7 +248,7 @@ class EventFinder:
 
     def _bind(self) -> ThresholdDetector:
         """Return the detector of the settings and noise in force."""
-        bound = (self.settings, self.noise.sd_uv)
+        bound = (self.settings, self.sd_uv)
         if self._detector is None or any(a is not b for a, b in zip(bound, self._bound, strict=True)):
             low, high = self._levels(0)
             shadow = self.settings.levels.wings[:, 2]
@@ -224,7 +259,7 @@ class EventFinder:
     def _levels(self, pair: int) -> tuple[F32, F32]:
         """Return thresholds (0) or artifact levels (1) in uV; infinite where off or where the noise is not known."""
         levels = self.settings.levels
-        unit = np.where(levels.in_sd[:, pair] > 0, self.noise.sd_uv, 1.0)
+        unit = np.where(levels.in_sd[:, pair] > 0, self.sd_uv, 1.0)
         with np.errstate(invalid="ignore"):
             low, high = levels.levels[:, 2 * pair] * unit, levels.levels[:, 2 * pair + 1] * unit
         low[np.isnan(low)], high[np.isnan(high)] = -np.inf, np.inf

@@ -20,15 +20,19 @@ from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.sorting.event_finder import EventFinder, FinderSettings
 from ranvier.sorting.event_kernels import absorb_events, explain_events
+from ranvier.sorting.snippets import SignalTail
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.tape import TrainingTape
+from ranvier.sorting.tracking import Follower
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.unit_statistics import UnitStatistics
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
+#: Spikes are told some ten milliseconds after they came: so far back their waveforms can be had.
+TAIL_SEC = 0.25
 #: Spikes that are remembered.
 CAPACITY = 1_000_000
 #: A threshold event this near to a labelled spike, on the same or a neighbouring site, is that spike.
@@ -67,6 +71,8 @@ class StreamSites:
 class OnlineSorter:
     """Sorts one stream.
 
+    ``tail`` keeps the newest filtered samples, for whoever wants waveforms of spikes that are told.
+
     Parameters
     ----------
     sites
@@ -94,9 +100,10 @@ class OnlineSorter:
         self.sites = sites
         self.finder = EventFinder(settings, float(sites.fs), len(sites.columns))
         self.ring = SpikeRing(capacity, len(sites.columns))
-        self.units = UnitStatistics()
+        self.units = UnitStatistics(float(sites.fs))
         self.chain = chain
         self.tape = tape
+        self.tail = SignalTail(round(TAIL_SEC * float(sites.fs)))
         self.first: int | None = None
         self.next: int | None = None
         self.labelled_from: int | None = None
@@ -126,13 +133,25 @@ class OnlineSorter:
         """Return the filters in front as plain data."""
         return [] if self.chain is None else self.chain.describe_stages()
 
-    def use(self, trained: TrainedUnits | None) -> None:
-        """Give spikes to other units from the next block on; spikes that are told keep their labels."""
-        if self._matcher is not None:
-            self._labelled.append(self._matcher.flush())
-        if trained is not None and self._matcher is None:
+    @property
+    def follower(self) -> Follower | None:
+        """What is known of how the units change; None while they are not followed."""
+        return None if self._matcher is None else self._matcher.follower
+
+    def use(self, trained: TrainedUnits | None, *, follow: bool = False) -> None:
+        """Give spikes to other units from the next block on; spikes that are told keep their labels.
+
+        With ``follow`` it is collected how they change (see :mod:`ranvier.sorting.tracking`).
+        """
+        before = self._matcher
+        if before is not None and trained is not None and _same_signal(before.trained, trained):
+            self._matcher = before.moved_to(trained, follow=follow)
+            return
+        if before is not None:
+            self._labelled.append(before.flush())
+        if trained is not None and before is None:
             self.labelled_from = self.next
-        self._matcher = None if trained is None else StreamMatcher(trained, float(self.sites.fs))
+        self._matcher = None if trained is None else StreamMatcher(trained, float(self.sites.fs), follow=follow)
 
     def process(self, block: Block) -> SpikeTable:
         """Take the next block of the stream and return the spikes that can be told now.
@@ -154,6 +173,7 @@ class OnlineSorter:
             self._events.append(self.finder.process(filtered))
             if self.tape is not None:
                 self.tape.add(filtered.samples)
+            self.tail.add(filtered)
             if self._matcher is not None:
                 self._labelled.append(self._matcher.process(filtered))
         sure = block.stop - self.finder.settings.hold
@@ -255,6 +275,11 @@ class OnlineSorter:
 
 
 _FOREVER, _NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+
+
+def _same_signal(a: TrainedUnits, b: TrainedUnits) -> bool:
+    """Return whether what is left of the signal for some units is what is left of it for others."""
+    return a.whitening is b.whitening and a.window == b.window and np.array_equal(a.labels, b.labels)
 
 
 def is_noise(table: SpikeTable) -> npt.NDArray[np.bool_]:

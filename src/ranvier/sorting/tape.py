@@ -93,6 +93,21 @@ class TapeRecording(Recording):
         self.name = "training tape"
         self.segments = Segments.single(0, rows * len(pieces))
 
+    def save(self, path: Path) -> None:
+        """Write the pieces to a file of NumPy's, ``(pieces, rows, channels)``."""
+        held = np.lib.format.open_memmap(
+            path, mode="w+", dtype=np.int16, shape=(len(self._pieces), self._piece_rows, len(self.channels))
+        )
+        for k, piece in enumerate(self._pieces):
+            held[k] = piece
+        held.flush()
+
+    @classmethod
+    def load(cls, path: Path, fs: Fraction, channels: ChannelTable) -> TapeRecording:
+        """Return what :meth:`save` wrote, read where it lies."""
+        held = np.load(path, mmap_mode="r")
+        return cls(list(held), held.shape[1], fs, channels)
+
     def _read_rows(self, start: int, stop: int, columns: npt.NDArray[np.int64], out: npt.NDArray[np.float32]) -> None:
         at = start
         while at < stop:

@@ -6,8 +6,14 @@ import threading
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from ranvier.sorting.criteria import ISI_SEC, PRESENCE_SEC
 from ranvier.sorting.spike_table import SpikeTable
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+_NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,10 @@ class UnitNumbers:
         Number of spikes, and the mean of their absolute peaks.
     x_um, y_um
         Mean position.
+    violations
+        Spikes within ``ISI_SEC`` of the one before.
+    bins
+        Bins of ``PRESENCE_SEC`` of the stream that have a spike.
     """
 
     label: int
@@ -30,12 +40,15 @@ class UnitNumbers:
     mean_abs_peak_uv: float
     x_um: float
     y_um: float
+    violations: int
+    bins: int
 
 
 class UnitStatistics:
-    """One thread adds, any reads."""
+    """One thread adds spikes in the order of their counters, any reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, fs_hz: float) -> None:
+        self._isi, self._bin = round(ISI_SEC * fs_hz), max(1, round(PRESENCE_SEC * fs_hz))
         self._lock = threading.Lock()
         self.clear()
 
@@ -45,6 +58,9 @@ class UnitStatistics:
             self._counts = np.zeros(64, np.int64)  # by label
             self._sites = np.zeros(64, np.int32)
             self._sums = np.zeros((64, 3))  # of absolute peaks, x, y
+            self._last = np.full(64, _NEVER, np.int64)  # counter of the last spike
+            self._violations = np.zeros(64, np.int64)
+            self._bins = np.zeros(64, np.int64)
 
     def add(self, spikes: SpikeTable) -> None:
         """Count labelled spikes."""
@@ -58,18 +74,42 @@ class UnitStatistics:
             np.add.at(self._counts, labels, 1)
             np.add.at(self._sums, labels, values)
             self._sites[labels] = spikes.site[rows]
+            self._add_times(labels, spikes.counter[rows])
 
     def numbers(self) -> list[UnitNumbers]:
         """Return the units with spikes, by label."""
         with self._lock:
             counts, sites, sums = self._counts.copy(), self._sites.copy(), self._sums.copy()
+            violations, bins = self._violations.copy(), self._bins.copy()
+        means = sums / np.maximum(counts, 1)[:, None]
         return [
-            UnitNumbers(int(u), int(sites[u]), int(counts[u]), *(float(v) for v in sums[u] / counts[u]))
+            UnitNumbers(
+                label=int(u),
+                site=int(sites[u]),
+                count=int(counts[u]),
+                mean_abs_peak_uv=float(means[u, 0]),
+                x_um=float(means[u, 1]),
+                y_um=float(means[u, 2]),
+                violations=int(violations[u]),
+                bins=int(bins[u]),
+            )
             for u in np.flatnonzero(counts)
         ]
 
+    def _add_times(self, labels: I32, counters: I64) -> None:
+        order = np.argsort(labels, kind="stable")
+        labels, counters = labels[order], counters[order]
+        first = np.concatenate([[True], labels[1:] != labels[:-1]])
+        before = np.where(first, self._last[labels], np.concatenate([[0], counters[:-1]]))
+        np.add.at(self._violations, labels, (before != _NEVER) & (counters - before < self._isi))
+        np.add.at(self._bins, labels, (before == _NEVER) | (counters // self._bin != before // self._bin))
+        self._last[labels] = counters  # the last of equal labels counts
+
     def _grow(self, size: int) -> None:
         while size > len(self._counts):
+            self._last = np.concatenate([self._last, np.full_like(self._last, _NEVER)])
+            self._violations = np.concatenate([self._violations, np.zeros_like(self._violations)])
+            self._bins = np.concatenate([self._bins, np.zeros_like(self._bins)])
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
             self._sites = np.concatenate([self._sites, np.zeros_like(self._sites)])
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ranvier._platform import detached
+from ranvier._platform import absolute_environment, detached
 from ranvier.exceptions import ServerCommunicationError, ServerDiscoveryError
 from ranvier.services.caller import Caller
 from ranvier.transport.lifetime import LINGER_SEC
@@ -226,10 +226,7 @@ def _spawn(place: Place, arguments: list[str], environment: Mapping[str, str]) -
     log = place.file("log")
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         os.replace(log, place.file("log.1"))
-    variables = {**os.environ, **environment, "RANVIER_HOME": str(place.folder.parent)}
-    if variables.get("PYTHONPATH"):  # relative entries count from this process's folder
-        entries = variables["PYTHONPATH"].split(os.pathsep)
-        variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)
+    variables = absolute_environment({**environment, "RANVIER_HOME": str(place.folder.parent)})
     with open(log, "ab") as output:
         process = subprocess.Popen(
             # -P: a random.py in the folder of the caller must not become part of the engine

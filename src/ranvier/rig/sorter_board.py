@@ -1,0 +1,124 @@
+"""What the dashboard of the live sorter shows: ports, sites and neurons in numbers."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import numpy as np
+
+from ranvier.models.ports import Port
+from ranvier.models.sorter_stats import SorterNeuronStats, SorterPortStats, SorterSiteStats
+from ranvier.models.spikesorter import SorterDynamics, SorterTask
+from ranvier.rig.sorting import Sorting
+from ranvier.sorting.criteria import PRESENCE_SEC, UnitEvidence, isi_ratio, verdict
+from ranvier.sorting.online import OnlineSorter
+
+
+def neuron_stats(sorting: Sorting, *, templates: bool = False) -> list[SorterNeuronStats]:
+    """Return the units with spikes, judged by the criterion of the task ``sort``."""
+    engine = sorting.engine
+    if engine is None:
+        return []
+    level, seconds = sorting.settings.dynamics.level["sort"], labelled_sec(engine)
+    trained, ntv = engine.trained, engine.sites.ntv
+    rows = {} if trained is None else {int(label): row for row, label in enumerate(trained.labels)}
+    found = []
+    for unit in engine.units.numbers():
+        noise = float(engine.finder.noise.sd_uv[unit.site])
+        waveform = np.zeros(0, np.float32)
+        if trained is not None and unit.label in rows:
+            waveform = trained.waveforms_uv[rows[unit.label], :, unit.site]
+        known = UnitEvidence(
+            waveform_uv=waveform,
+            fs_hz=float(engine.sites.fs),
+            spikes=unit.count,
+            violations=unit.violations,
+            seconds=seconds,
+            snr=unit.mean_abs_peak_uv / noise if noise > 0 else math.nan,
+            amplitude_uv=unit.mean_abs_peak_uv,
+            presence=min(1.0, unit.bins / max(1, math.ceil(seconds / PRESENCE_SEC))),
+        )
+        quality, reason = verdict(known, level)
+        found.append(
+            SorterNeuronStats(
+                spike_label=str(unit.label),
+                ntv_chan_idx=ntv[unit.site],
+                num_spikes=unit.count,
+                spike_rate=unit.count / seconds if seconds > 0 else 0.0,
+                snr=known.snr,
+                mean_abs_peak_uv=unit.mean_abs_peak_uv,
+                isi_violations_ratio=isi_ratio(known),
+                presence_ratio=known.presence if seconds > 0 else math.nan,
+                quality=quality,
+                reason=reason,
+                template_uv=[float(v) for v in waveform] if templates else [],
+            )
+        )
+    return found
+
+
+def site_stats(sorting: Sorting, *, labels: bool = False) -> list[SorterSiteStats]:
+    """Return the sites in the order of the channels."""
+    engine = sorting.engine
+    if engine is None:
+        return []
+    low, high = engine.finder.thresholds()
+    neurons: dict[int, list[str]] = defaultdict(list)
+    if labels:
+        for unit in engine.units.numbers():
+            neurons[unit.site].append(str(unit.label))
+    found = []
+    for k, column in enumerate(engine.sites.columns):
+        channel = engine.sites.channels[int(column)]
+        found.append(
+            SorterSiteStats(
+                ntv_chan_idx=channel.ntv,
+                port=channel.port,
+                is_enabled=sorting.settings.of_site(channel.ntv).is_enabled is not False,
+                noise_sd_uv=_number(engine.finder.noise.sd_uv[k]),
+                thr_uv=(_number(low[k]), _number(high[k])),
+                num_spikes=int(engine.ring.by_site[k]),
+                neuron_labels=neurons[k],
+            )
+        )
+    return found
+
+
+def port_stats(sorting: Sorting) -> list[SorterPortStats]:
+    """Return the ports with sites."""
+    by_port: dict[Port, list[SorterSiteStats]] = defaultdict(list)
+    for site in site_stats(sorting, labels=True):
+        if site.port is not None:
+            by_port[site.port].append(site)
+    return [
+        SorterPortStats(
+            port=port,
+            num_enabled_sites=sum(s.is_enabled for s in sites),
+            num_active_sites=sum(s.num_spikes > 0 for s in sites),
+            num_neurons=sum(len(s.neuron_labels) for s in sites),
+            num_spikes=sum(s.num_spikes for s in sites),
+        )
+        for port, sites in sorted(by_port.items())
+    ]
+
+
+def dynamics_of(sorting: Sorting) -> SorterDynamics:
+    """Return how the sorter adapts and what it changed."""
+    dynamics = sorting.settings.dynamics
+    tasks = sorting.schedule.state(dynamics)
+    return SorterDynamics(
+        config=dynamics.config(),
+        tasks={task: SorterTask(**state) for task, state in tasks.items()},
+        log=list(sorting.log),
+    )
+
+
+def labelled_sec(engine: OnlineSorter) -> float:
+    """Return how long spikes have been given to units."""
+    since, now = engine.labelled_from, engine.next
+    return 0.0 if since is None or now is None else max(0.0, float((now - since) / engine.sites.fs))
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,159 @@
+"""Learning in a process of its own: a rig's interpreter belongs to acquisition.
+
+The tape and what to learn go into a folder; ``python -m ranvier.sorting.apart FOLDER`` learns, leaving the units there.
+The child tells its progress on its output, gives way to everybody else, and ends with its parent: its input closes.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ranvier import _platform
+from ranvier.exceptions import DataProcessingError, JobCancelledError, RadiensError
+from ranvier.recordings.channels import ChannelTable
+from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.stream_training import stop_when, train_on_tape
+from ranvier.sorting.tape import TapeRecording
+from ranvier.sorting.trained import TrainedUnits, load_units
+
+_TAPE, _REQUEST, _KNOWN, _UNITS = "tape.npy", "request.pickle", "known.npz", "units.npz"
+#: How often it is looked whether the work was stopped, in seconds.
+_LOOK_SEC = 0.1
+
+
+def train_apart(
+    tape: TapeRecording,
+    filters: list[dict[str, Any]],
+    parameters: SorterParameters,
+    known: TrainedUnits | None,
+    next_label: int,
+    *,
+    seed: int,
+    report: Callable[[float], None],
+    check: Callable[[], None],
+) -> tuple[TrainedUnits, int]:
+    """Return what :func:`ranvier.sorting.stream_training.train_on_tape` returns, learned by another process.
+
+    Raises
+    ------
+    DataProcessingError
+        The process failed; the message is its last words.
+    """
+    with tempfile.TemporaryDirectory(prefix="ranvier-train-") as named:
+        folder = Path(named)
+        tape.save(folder / _TAPE)
+        request = (tape.fs, tape.channels, filters, parameters, next_label, seed)
+        (folder / _REQUEST).write_bytes(pickle.dumps(request))
+        if known is not None:
+            known.save(folder / _KNOWN)
+        _run(folder, report, check)
+        answer = json.loads((folder / "answer.json").read_text())
+        return load_units(folder / _UNITS), int(answer["next_label"])
+
+
+def _run(folder: Path, report: Callable[[float], None], check: Callable[[], None]) -> None:
+    """Start the child and wait for it; what ``check`` raises ends it."""
+    words: list[str] = []
+    with (folder / "errors.txt").open("w+b") as errors:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ranvier.sorting.apart", str(folder)],  # -P: see ranvier.transport.processes
+            env=_platform.absolute_environment(),
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            **_platform.detached(),
+        )
+        reader = threading.Thread(target=_listen, args=(child, report, words), daemon=True)
+        reader.start()
+        try:
+            while True:
+                check()
+                try:
+                    child.wait(_LOOK_SEC)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            child.wait()
+            reader.join()
+            for stream in (child.stdin, child.stdout):
+                if stream is not None:
+                    stream.close()
+        if child.returncode:
+            errors.seek(0)
+            last = errors.read().decode(errors="replace").strip().splitlines()
+            raise DataProcessingError((words or last or [f"it ended with {child.returncode}"])[-1])
+
+
+def _listen(child: subprocess.Popen[str], report: Callable[[float], None], words: list[str]) -> None:
+    """Take the child's lines: fractions, and why it failed."""
+    if child.stdout is None:
+        return
+    for line in child.stdout:
+        kind, _, text = line.rstrip("\n").partition(" ")
+        if kind == "done":
+            report(float(text))
+        elif kind == "failed":
+            words.append(text)
+
+
+def _child(folder: Path) -> int:
+    """Learn what a folder asks for."""
+    _platform.run_in_background()
+    orphaned = threading.Event()
+
+    def wait_for_the_end() -> None:
+        sys.stdin.read()
+        orphaned.set()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    fs, channels, filters, parameters, next_label, seed = _request(folder)
+    known = load_units(folder / _KNOWN) if (folder / _KNOWN).exists() else None
+    try:
+        trained, following = train_on_tape(
+            TapeRecording.load(folder / _TAPE, fs, channels),
+            filters,
+            parameters,
+            known,
+            next_label,
+            seed=seed,
+            report=lambda fraction: _say(f"done {fraction}"),
+            check=stop_when(orphaned.is_set),
+        )
+    except JobCancelledError:
+        return 2
+    except RadiensError as error:
+        _say(f"failed {type(error).__name__}: {error}")
+        return 1
+    trained.save(folder / _UNITS)
+    (folder / "answer.json").write_text(json.dumps({"next_label": following}))
+    return 0
+
+
+def _request(folder: Path) -> tuple[Fraction, ChannelTable, list[dict[str, Any]], SorterParameters, int, int]:
+    made: tuple[Fraction, ChannelTable, list[dict[str, Any]], SorterParameters, int, int]
+    made = pickle.loads((folder / _REQUEST).read_bytes())  # our own file, in a folder that nobody else may enter
+    return made
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line.replace("\n", " ") + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(_child(Path(sys.argv[1])))
