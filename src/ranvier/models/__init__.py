@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ranvier.models.signals import *
     from ranvier.models.simulation import *
     from ranvier.models.sorter_stats import *
+    from ranvier.models.sorting import *
     from ranvier.models.spectra import *
     from ranvier.models.spectral import *
     from ranvier.models.spikes import *
@@ -127,6 +128,9 @@ _NAMES = {
     """,
     "sorter_stats": """
         SorterNeuronStats SorterPortStats SorterSiteStats
+    """,
+    "sorting": """
+        SortOptions
     """,
     "spectra": """
         BANDS_HZ BandPowerTable CoherenceResult CsdResult PsdQuery PsdResult
