@@ -40,7 +40,8 @@ Paths = dict[str, tuple[tuple[Operation, ...], tuple[int, int] | None]]
 def output(name: str, recording: FlatRecording, operations: tuple[Operation, ...]) -> OutputRef:
     chain = Chain.bind(operations, recording.fs, recording.channels) if operations else None
     header = make_header(recording, chain)
-    return OutputRef(name, name, name, RadiensFileType.XDAT, header, recording.start, recording.stop, True)
+    span = (recording.start, recording.stop)
+    return OutputRef(name, name, name, RadiensFileType.XDAT, header, *span, span, force=True)
 
 
 def tree(recording: FlatRecording, paths: Paths) -> Branch:
