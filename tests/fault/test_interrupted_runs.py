@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from ranvier import CurateClient
 from ranvier.cli import main
+from ranvier.hub.jobs import STORE_INTERVAL_SEC
 from ranvier.models.jobs import JobState
 from ranvier.models.simulation import SimulationSpec
 
@@ -39,7 +41,7 @@ def slow(self, block):
     write(self, block)
     if self.destination.name.startswith("r1"):
         print("writing", flush=True)
-        time.sleep(1.0)
+        time.sleep(3.0)
 FORMAT.sink.write = slow
 folder = sys.argv[1]
 """
@@ -75,6 +77,8 @@ def interrupted(folder: Path, how: str, sign: int) -> tuple[int, str]:
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "writing\n"
+    if sign == signal.SIGKILL:
+        time.sleep(STORE_INTERVAL_SEC + 0.5)  # progress is stored once a second
     child.send_signal(sign)
     _, said = child.communicate(timeout=60)
     return child.returncode, said
