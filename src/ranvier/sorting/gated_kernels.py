@@ -337,7 +337,8 @@ def _drop(places, fits, later, held, share, u, oldest):  # type: ignore[no-untyp
     "int64(float32[:,::1], int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, float32[:,:,:,::1],"
     " int64, int64, int64, int32[:,::1], int32[:,::1], uint8[:,::1], float64[::1], float64[::1], float64[::1],"
     " float64[:,::1], float64, float64, float64, int64, int64[:,::1], int64[::1], int64[:,::1], float64[:,::1],"
-    " int64[:,::1], int64[:,::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], float32[::1], float32[::1])",
+    " int64[:,::1], int64[:,::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], float32[::1],"
+    " float32[::1])",
     reference=gated_steps_reference,
 )
 def gated_steps(

@@ -34,8 +34,8 @@ from ranvier.sorting.unit_statistics import UnitStatistics
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: Spikes are told some milliseconds after they came: so far behind a packet their waveforms can be had.
-TAIL_SEC = 0.03
+#: So far behind a packet waveforms can be had: spikes come late, and a recording that begins asks for past ones.
+TAIL_SEC = 0.25
 #: Spikes that are remembered.
 CAPACITY = 1_000_000
 #: A threshold event this near to a labelled spike, on the same or a neighbouring site, is that spike.
