@@ -3,9 +3,9 @@
     python -m benchmarks.sorting.online_latency [--channels 384] [--rate 10] [--seconds 30] [--block-ms 1]
 
 Software latency of a simulated source, which is an open loop: it never waits for the sorter. ``L_sw`` counts from the
-arrival of the packet that holds the sample half a millisecond behind a spike's trough to the label, ``L_label`` from the
-time the trough was sampled; both are of all labels behind the first second. The stream of ``online_load``, two seconds
-of it again and again, goes through the rig's own pump and queue to the sorter's thread.
+arrival of the packet that holds the sample half a millisecond behind a spike's trough to the label, ``L_label`` from
+the time the trough was sampled; both are of all labels behind the first two seconds. The stream of ``online_load``,
+two seconds of it again and again, goes through the rig's own pump and queue to the sorter's thread.
 """
 
 from __future__ import annotations
