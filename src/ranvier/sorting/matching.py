@@ -13,8 +13,10 @@ from ranvier.sorting.basis import project
 from ranvier.sorting.local_product import pieces
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.residual_kernels import features_at, subtract_others
-from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps
+from ranvier.sorting.residual_kernels import features_of
+from ranvier.sorting.residues import Residues
+from ranvier.sorting.stream_kernels import subtract_spikes
+from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_waveforms
 from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
@@ -71,6 +73,11 @@ class Matcher:
     templates: Templates
     parameters: SorterParameters
     window: Window
+    residues: Residues | None = None
+
+    @cached_property
+    def _shapes(self) -> tuple[I32, F32]:
+        return shifted_waveforms(self.templates)
 
     @cached_property
     def _groups(self) -> list[_Group]:
@@ -78,7 +85,8 @@ class Matcher:
 
     @cached_property
     def _overlaps(self) -> Overlaps:
-        return self.templates.overlaps.at_one_shift_in(self.window.every)
+        overlaps = self.templates.overlaps if self.residues is None else self.templates.overlaps_with(self.residues)
+        return overlaps.at_one_shift_in(self.window.every)
 
     @cached_property
     def _correlated(self) -> F32:
@@ -147,31 +155,34 @@ class Matcher:
         energy = matched.amplitude[spike].astype(np.float64) ** 2 * self._around[matched.unit[spike], sites[which]]
         return np.asarray(np.bincount(which, energy, minlength=len(rows)), np.float64)
 
-    def features(self, matched: Matched, white: F32, columns: I32) -> F32:
+    def subtract(self, white: F32, matched: Matched) -> None:
+        """Subtract matched spikes from a block, in place."""
+        step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
+        sites, waveforms = self._shapes
+        subtract_spikes(
+            white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
+        )
+        if self.residues is not None:
+            self.residues.subtract(white, matched)
+
+    def features(self, matched: Matched, rest: F32, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
 
         Parameters
         ----------
+        rest
+            What :meth:`subtract` left of the block.
         columns
             ``(n, K)``: the sites that are looked at; -1: none.
         """
         components = self.templates.basis.components
-        columns = np.ascontiguousarray(columns)
-        out = np.empty((len(matched), columns.shape[1], len(components)), np.float32)
+        out = features_of(rest, matched.row, columns, components)
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
-        if len(matched):
-            features_at(white, matched.row, columns, components, out)
-            subtract_others(
-                matched.row,
-                step % PHASES,
-                matched.row + step // PHASES,
-                matched.unit,
-                matched.amplitude,
-                self.templates.weights,
-                self._correlated,
-                columns,
-                out,
-            )
+        lag = components.shape[1] - 1 - step // PHASES
+        used = columns >= 0
+        own = np.where(used[:, :, None], self.templates.weights[matched.unit[:, None], columns], np.float32(0.0))
+        own *= matched.amplitude[:, None, None]
+        out += np.matmul(own, self._correlated[step % PHASES, lag])
         return out
 
 

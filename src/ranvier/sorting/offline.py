@@ -21,6 +21,7 @@ from ranvier.sorting.following import Follower, MovingTemplates
 from ranvier.sorting.learning import learn_templates
 from ranvier.sorting.motion import Motion
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting import refining as RF
 from ranvier.sorting.refining import Block, Still, follow, match_block
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
@@ -203,7 +204,10 @@ def _match_all(
     team: Crew,
     report: Callable[[float], None],
 ) -> list[Block]:
-    view = Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
+    residues = None
+    if isinstance(learned, Templates) and len(learned) and RF.RESIDUE_BLOCKS:
+        residues = RF.measure_residues(learned, source, p, window, list(range(source.blocks)), team)
+    view = Still(learned, p, window, residues) if isinstance(learned, Templates) else Follower(learned, p, window)
     if not len(learned):
         report(1.0)
         return []
