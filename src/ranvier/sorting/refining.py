@@ -124,6 +124,7 @@ def measure_residues(
 
 #: Blocks that residues are measured on, at most.
 RESIDUE_BLOCKS = 20
+FIRST = True
 
 
 def refine(
@@ -152,7 +153,7 @@ def refine(
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     residues = None
-    if drift is None and RESIDUE_BLOCKS:
+    if drift is None and RESIDUE_BLOCKS and (FIRST or finder is None):
         residues = measure_residues(templates, source, parameters, window, blocks, crew)
     view: Still | Follower = Still(templates, parameters, window, residues)
     if drift is not None:

@@ -31,6 +31,8 @@ MOST_SITES = 96
 LEAST_ENERGY = 150.0
 #: How long spikes are followed behind the end of their templates, as a share of their length.
 BEHIND = 0.75
+#: Share of a template's energy that it may miss.
+MOST_MISSED = 0.35
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class ResidueSums:
         self.sums = np.zeros((*self.sites.shape, self.length), np.float64)
         self.energy = np.zeros(len(templates))
         self.counts = np.zeros(len(templates), np.int64)
+        self.norms = templates.norms
 
     def add(self, rest: F32, matched: Matched, low: int, high: int) -> None:
         """Add the spikes in rows ``[low, high)`` of what matched spikes leave of a block."""
@@ -107,11 +110,16 @@ class ResidueSums:
         self.energy += other.energy
 
     def means(self) -> Residues:
-        """Return the means, each site's shrunk by what noise alone gives."""
+        """Return the means, each site's shrunk by what noise alone gives.
+
+        None (zeros) for units with more than a template can miss: another neuron, not known yet, fires with them.
+        """
         energy = np.maximum(self.energy, 1e-9)[:, None]
         mean = self.sums / energy[:, :, None]
         size = (mean**2).sum(axis=2)
         by_chance = self.length / energy
         share = np.clip(1.0 - 1.5 * by_chance / np.maximum(size, 1e-12), 0.0, 1.0)
         waveforms = np.asarray(mean * share[:, :, None], np.float32)
+        whole = (waveforms.astype(np.float64) ** 2).sum(axis=(1, 2))
+        waveforms[whole > MOST_MISSED * self.norms] = 0.0
         return Residues(self.sites, np.ascontiguousarray(waveforms))
