@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp.buffers import aligned_empty
-from ranvier.sorting.basis import project
-from ranvier.sorting.local_product import pieces
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.residual_kernels import features_of
-from ranvier.sorting.residues import Residues
+from ranvier.sorting.residues import Residues, whole_overlaps
+from ranvier.sorting.shape_kernels import on_templates
 from ranvier.sorting.stream_kernels import subtract_spikes
 from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_waveforms
 from ranvier.sorting.window import Window
@@ -26,10 +25,6 @@ I64 = npt.NDArray[np.int64]
 
 #: Smallest and largest share of a template that a spike is.
 AMPLITUDES = (0.4, 2.5)
-#: Rows that are projected at a time: they stay in the cache.
-_STRIP_ROWS = 256
-#: Units that are projected on together.
-_GROUP = 32
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,13 @@ class Matched:
 
 @dataclass(frozen=True)
 class Matcher:
-    """Templates, ready to be looked for."""
+    """Templates, ready to be looked for.
+
+    Attributes
+    ----------
+    residues
+        What is subtracted with spikes beside their templates, where it is known.
+    """
 
     templates: Templates
     parameters: SorterParameters
@@ -80,12 +81,18 @@ class Matcher:
         return shifted_waveforms(self.templates)
 
     @cached_property
-    def _groups(self) -> list[_Group]:
-        return _groups_of(self.templates)
+    def _sparse(self) -> tuple[I64, I32, F32]:
+        """Where the sites of each unit begin, those sites, and the unit's components there."""
+        seen = (self.templates.weights != 0).any(axis=2)
+        unit, site = np.nonzero(seen)
+        first = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int64)
+        return first, site.astype(np.int32), np.ascontiguousarray(self.templates.weights[unit, site])
 
     @cached_property
     def _overlaps(self) -> Overlaps:
-        overlaps = self.templates.overlaps if self.residues is None else self.templates.overlaps_with(self.residues)
+        overlaps = self.templates.overlaps
+        if self.residues is not None:
+            overlaps = whole_overlaps(self.templates, self.residues)
         return overlaps.at_one_shift_in(self.window.every)
 
     @cached_property
@@ -131,15 +138,8 @@ class Matcher:
     def _on_templates(self, white: F32) -> F32:
         """Return the projection on each template starting at one sample in ``every``, ``(units, rows)``."""
         components, every = self.templates.basis.components, self.window.every
-        rows = (len(white) - components.shape[1]) // every + 1
-        out = aligned_empty((len(self.templates), rows))
-        for first in range(0, rows, _STRIP_ROWS):
-            stop = min(first + _STRIP_ROWS, rows)
-            needed = white[every * first : every * (stop - 1) + components.shape[1]]
-            strip = project(needed, components, every).transpose(1, 2, 0)
-            for group in self._groups:
-                parts = np.matmul(group.weights, strip[:, group.low : group.high])
-                out[group.units, first:stop] = parts.sum(axis=0)
+        out = aligned_empty((len(self.templates), (len(white) - components.shape[1]) // every + 1))
+        on_templates(white, components, every, *self._sparse, out)
         return out
 
     @cached_property
@@ -163,7 +163,7 @@ class Matcher:
             white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
         )
         if self.residues is not None:
-            self.residues.subtract(white, matched)
+            self.residues.subtract(white, matched.row, matched.unit, matched.amplitude)
 
     def features(self, matched: Matched, rest: F32, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
@@ -184,28 +184,6 @@ class Matcher:
         own *= matched.amplitude[:, None, None]
         out += np.matmul(own, self._correlated[step % PHASES, lag])
         return out
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Units that lie together: their numbers, the channels ``[low, high)`` that they have, ``(P, units, channels)``."""
-
-    units: I64
-    low: int
-    high: int
-    weights: F32
-
-
-def _groups_of(templates: Templates) -> list[_Group]:
-    """Cut the units into groups that are seen on few channels each, in the order of their sites."""
-    seen = (templates.weights != 0).any(axis=2)
-    order = np.argsort(templates.sites, kind="stable")
-    groups = []
-    for piece in pieces(seen[order].T, _GROUP):
-        units = order[piece.first : piece.stop]
-        weights = templates.weights[units, piece.low : piece.high].transpose(2, 0, 1)
-        groups.append(_Group(units, piece.low, piece.high, np.ascontiguousarray(weights)))
-    return groups
 
 
 def pairs_within(rows: I64, others: I64, reach: int) -> tuple[I64, I64]:

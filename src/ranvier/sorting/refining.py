@@ -31,6 +31,9 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
+#: Blocks that residues are measured on, at most.
+_RESIDUE_BLOCKS = 20
+
 
 @dataclass(frozen=True)
 class Block:
@@ -103,7 +106,7 @@ def measure_residues(
     blocks: list[int],
     crew: Crew,
 ) -> Residues:
-    """Return what spikes in some blocks show beyond their templates."""
+    """Return what spikes in some of the blocks show beyond their templates; the tissue stands still."""
     matcher = Matcher(templates, parameters, window)
 
     def one(block: int) -> ResidueSums:
@@ -111,20 +114,16 @@ def measure_residues(
         matched = matcher.match(white)
         matcher.subtract(white, matched)
         first, last = source.bounds(block)
-        sums = ResidueSums(templates)
         low = source.margin - window.before
-        sums.add(white, matched, low, low + last - first)
+        own = matched.take((matched.row >= low) & (matched.row < low + last - first))
+        sums = ResidueSums(templates)
+        sums.add(white, own.row, own.unit, own.amplitude)
         return sums
 
     total = ResidueSums(templates)
-    for sums in crew.map(one, [blocks[k] for k in spread(len(blocks), RESIDUE_BLOCKS)]):
+    for sums in crew.map(one, [blocks[k] for k in spread(len(blocks), _RESIDUE_BLOCKS)]):
         total.join(sums)
     return total.means()
-
-
-#: Blocks that residues are measured on, at most.
-RESIDUE_BLOCKS = 20
-FIRST = True
 
 
 def refine(
@@ -149,11 +148,12 @@ def refine(
     Parameters
     ----------
     finder, noise
-        Where given, further units are learned from what the matched spikes leave.
+        Where given, further units are learned from what the matched spikes leave. Else residues are subtracted with
+        spikes: behind units that are not known yet they would hide those that fire with them.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     residues = None
-    if drift is None and RESIDUE_BLOCKS and (FIRST or finder is None):
+    if drift is None and finder is None:
         residues = measure_residues(templates, source, parameters, window, blocks, crew)
     view: Still | Follower = Still(templates, parameters, window, residues)
     if drift is not None:

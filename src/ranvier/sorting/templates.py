@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from ranvier.sorting.basis import Basis
 from ranvier.sorting.geometry import Geometry
-from ranvier.sorting.residues import Residues
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -85,10 +84,6 @@ class Templates:
     def overlaps(self) -> Overlaps:
         """Inner products of near templates at every lag."""
         return overlaps_of(self)
-
-    def overlaps_with(self, residues: Residues) -> Overlaps:
-        """Return overlaps of what templates see of spikes with their residues."""
-        return with_residues(self, residues)
 
 
 def on_sites(sites: list[int], features: list[F32], near: I32, basis: Basis, geometry: Geometry) -> Templates:
@@ -160,37 +155,6 @@ def overlaps_of(templates: Templates) -> Overlaps:
         products = np.einsum("cp,vcq->vpq", own, templates.weights[neighbours][:, sites]).reshape(-1, p * p)
         value[first[u] : first[u + 1]] = (products @ table).reshape(-1, phases, lags)
     return Overlaps(first, other, value)
-
-
-#: A residue changes the gain of another unit by as much at least, or is not looked at (squares of SD).
-_LEAST_GAIN = 0.5
-
-
-def with_residues(templates: Templates, residues: Residues) -> Overlaps:
-    """Compute overlaps of templates with whole spikes: templates and residues."""
-    plain = templates.overlaps
-    phases, lags = plain.value.shape[1:]
-    samples = templates.basis.samples
-    behind = residues.length - samples
-    norms = np.maximum(templates.norms, 1e-9)
-    first, other, values = [0], [], []
-    for u in range(len(templates)):
-        own = plain.other[plain.first[u] : plain.first[u + 1]]
-        seen = residues.on_templates(u, templates)
-        changed = (seen.astype(np.float64) ** 2).max(axis=1) / norms >= _LEAST_GAIN
-        changed[own] = True
-        near = np.flatnonzero(changed)
-        value = np.zeros((len(near), phases, lags + 2 * behind), np.float32)
-        value[np.searchsorted(near, own), :, behind : behind + lags] = plain.value[plain.first[u] : plain.first[u + 1]]
-        later = behind  # of the first lag at which a template meets the residue
-        for f in range(phases):
-            begin = later + int(f / phases + 0.5)
-            stop = min(value.shape[2], begin + seen.shape[1])
-            value[:, f, begin:stop] += seen[near, : stop - begin]
-        first.append(first[-1] + len(near))
-        other.append(near.astype(np.int32))
-        values.append(value)
-    return Overlaps(np.array(first, np.int64), np.concatenate(other), np.concatenate(values))
 
 
 def component_overlaps(components: F32) -> F32:
