@@ -41,6 +41,7 @@ from ranvier.rig.signals import LIVE_ID
 from ranvier.rig.sorter_settings import SorterSettings, amplifier_ntv, known_only
 from ranvier.rig.sorting import Sorting
 from ranvier.rig.view import CacheRecording
+from ranvier.sorting.apart import remove_stale_folders
 from ranvier.sorting.online import OnlineSorter, is_noise
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.trained import load_units
@@ -53,6 +54,7 @@ class LiveSorter:
     """Service ``RigSorter``."""
 
     def __init__(self, core: Core) -> None:
+        remove_stale_folders()
         self._core = core
         self._settings = SorterSettings.load(core.store)
         self._sorting = Sorting(core, self._settings)
