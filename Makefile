@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml compat/pyproject.toml
 demo: $(STAMP)  ## the main job: link, look, clean, measure, convert a simulated recording
 	$(BIN)/ranvier demo
 
-# a module's tests stay together in one process: what it made once, it made once
+# a file's tests stay in one process, in their order: what a module made once, it makes once
 test: $(STAMP)  ## the tests, on up to four cores (under 8 minutes on two)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -12,7 +12,6 @@ from ranvier.exceptions import ConfigurationError, DataProcessingError, DatasetE
 from ranvier.models.spikesorter import SpikeSorterPhase
 from ranvier.recordings.channels import Site, plain_channels
 from ranvier.recordings.memory import ArrayRecording
-from ranvier.sorting.basis import project
 from ranvier.sorting.match_kernels import pursue, pursue_reference
 from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
@@ -24,6 +23,7 @@ from ranvier.sorting.residual_kernels import (
     subtract_others_reference,
 )
 from ranvier.sorting.shadows import locked_share, shadows
+from ranvier.sorting.shape_kernels import projections
 from ranvier.sorting.templates import PHASES, component_overlaps, fractional_shift
 
 F32 = npt.NDArray[np.float32]
@@ -167,13 +167,6 @@ def test_peaks_are_those_of_the_definition() -> None:
     np.testing.assert_array_equal(got[1][:found], wanted[1][:found])
 
 
-def test_projections_are_inner_products_at_every_shift() -> None:
-    random = np.random.default_rng(4)
-    x, shapes = random.standard_normal((333, 5)).astype(np.float32), random.standard_normal((3, 21)).astype(np.float32)
-    wanted = np.stack([np.einsum("pl,lc->pc", shapes, x[t : t + 21]) for t in range(333 - 20)])
-    np.testing.assert_allclose(project(x, shapes), wanted, atol=1e-4)
-
-
 def test_matching_takes_the_same_spikes_as_its_definition() -> None:
     random = np.random.default_rng(6)
     waves = np.stack([spike(4.0)[10:50], spike(6.0)[10:50]])
@@ -184,7 +177,7 @@ def test_matching_takes_the_same_spikes_as_its_definition() -> None:
     x = random.standard_normal(800).astype(np.float32)
     for t, u, a in [(50, 0, 1.0), (82, 1, 0.9), (300, 1, 1.2), (325, 0, 1.0), (600, 0, 0.8)]:
         x[t : t + 40] += np.float32(a) * (weights[u] @ components)
-    projection = np.ascontiguousarray(np.einsum("up,tp->ut", weights, project(x[:, None], components)[:, :, 0]))
+    projection = np.ascontiguousarray(np.einsum("up,tp->ut", weights, projections(x[:, None], components, 1)[:, :, 0]))
     projection = projection.astype(np.float32)
     norms = (weights.astype(np.float64) ** 2).sum(axis=1)
     first, other = np.array([0, 2, 4]), np.array([0, 1, 0, 1], np.int32)

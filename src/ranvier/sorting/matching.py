@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp.buffers import aligned_empty
-from ranvier.sorting.basis import project
-from ranvier.sorting.local_product import pieces
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.residual_kernels import features_at, subtract_others
+from ranvier.sorting.shape_kernels import on_templates
 from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps
 from ranvier.sorting.window import Window
 
@@ -24,10 +23,6 @@ I64 = npt.NDArray[np.int64]
 
 #: Smallest and largest share of a template that a spike is.
 AMPLITUDES = (0.4, 2.5)
-#: Rows that are projected at a time: they stay in the cache.
-_STRIP_ROWS = 256
-#: Units that are projected on together.
-_GROUP = 32
 
 
 @dataclass(frozen=True)
@@ -73,8 +68,12 @@ class Matcher:
     window: Window
 
     @cached_property
-    def _groups(self) -> list[_Group]:
-        return _groups_of(self.templates)
+    def _sparse(self) -> tuple[I64, I32, F32]:
+        """Where the sites of each unit begin, those sites, and the unit's components there."""
+        seen = (self.templates.weights != 0).any(axis=2)
+        unit, site = np.nonzero(seen)
+        first = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int64)
+        return first, site.astype(np.int32), np.ascontiguousarray(self.templates.weights[unit, site])
 
     @cached_property
     def _overlaps(self) -> Overlaps:
@@ -123,15 +122,8 @@ class Matcher:
     def _on_templates(self, white: F32) -> F32:
         """Return the projection on each template starting at one sample in ``every``, ``(units, rows)``."""
         components, every = self.templates.basis.components, self.window.every
-        rows = (len(white) - components.shape[1]) // every + 1
-        out = aligned_empty((len(self.templates), rows))
-        for first in range(0, rows, _STRIP_ROWS):
-            stop = min(first + _STRIP_ROWS, rows)
-            needed = white[every * first : every * (stop - 1) + components.shape[1]]
-            strip = project(needed, components, every).transpose(1, 2, 0)
-            for group in self._groups:
-                parts = np.matmul(group.weights, strip[:, group.low : group.high])
-                out[group.units, first:stop] = parts.sum(axis=0)
+        out = aligned_empty((len(self.templates), (len(white) - components.shape[1]) // every + 1))
+        on_templates(white, components, every, *self._sparse, out)
         return out
 
     @cached_property
@@ -173,28 +165,6 @@ class Matcher:
                 out,
             )
         return out
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Units that lie together: their numbers, the channels ``[low, high)`` that they have, ``(P, units, channels)``."""
-
-    units: I64
-    low: int
-    high: int
-    weights: F32
-
-
-def _groups_of(templates: Templates) -> list[_Group]:
-    """Cut the units into groups that are seen on few channels each, in the order of their sites."""
-    seen = (templates.weights != 0).any(axis=2)
-    order = np.argsort(templates.sites, kind="stable")
-    groups = []
-    for piece in pieces(seen[order].T, _GROUP):
-        units = order[piece.first : piece.stop]
-        weights = templates.weights[units, piece.low : piece.high].transpose(2, 0, 1)
-        groups.append(_Group(units, piece.low, piece.high, np.ascontiguousarray(weights)))
-    return groups
 
 
 def pairs_within(rows: I64, others: I64, reach: int) -> tuple[I64, I64]:
