@@ -208,7 +208,7 @@ class Sorting:
             engine = self._engine
             if engine is None:
                 return
-            engine.process(block)
+            engine.take(block)
             if self._is_due(engine):
                 self._begin_training(engine)
             elif self.settings.dynamics.is_enabled:
