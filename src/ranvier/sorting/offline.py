@@ -163,7 +163,7 @@ def sort_recording(
 
         return report
 
-    with crew(workers, check) as team:
+    with source.keeping(), crew(workers, check) as team:
         learned = _learn(source, p, window, seed, team, reporter)
         begin = 0.7 if isinstance(learned, Templates) else sum(_FOLLOWING[1:])
         report = reporter(SpikeSorterPhase.SORTING, begin, 1.0 - begin)
