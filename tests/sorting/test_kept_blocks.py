@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -58,12 +60,14 @@ def test_the_signal_is_the_same_with_and_without_room(folder: str, monkeypatch: 
         with source.keeping():
             for block in (0, 2, 1, 0, 1, 2):
                 np.testing.assert_array_equal(source.white(block), plain[block])
-            assert source._kept is not None and len(source._kept._places) == 3
+            assert source._kept is not None
+            assert len(source._kept._places) == 3
         if folder == "full":
             monkeypatch.setattr(kept, "ROOM_SHARE", 0.0)
         else:
-            monkeypatch.setattr(kept.tempfile, "gettempdir", lambda: "/nowhere/at/all")
+            monkeypatch.setattr(tempfile, "gettempdir", lambda: "/nowhere/at/all")
         with source.keeping():
             for block in (1, 1):
                 np.testing.assert_array_equal(source.white(block), plain[block])
-            assert source._kept is not None and not source._kept._places
+            assert source._kept is not None
+            assert not source._kept._places

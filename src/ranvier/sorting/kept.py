@@ -1,7 +1,7 @@
 """Blocks of whitened signal, kept in a file so that later passes need not filter and whiten again.
 
-Sorting passes over the signal four times. What is kept are counts of :data:`STEP_SD`; a block is rounded to them whether
-it is kept or not, so that a full disk changes nothing but time.
+Sorting passes over the signal four times. What is kept are counts of :data:`STEP_SD`; a block is rounded to them
+whether it is kept or not, so that a full disk changes nothing but time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class KeptBlocks:
         self._room = 0
         try:
             self._room = min(MOST_BYTES, int(ROOM_SHARE * shutil.disk_usage(tempfile.gettempdir()).free))
-            self._file = tempfile.TemporaryFile(prefix="ranvier-sort-", buffering=0)
+            self._file = tempfile.TemporaryFile(prefix="ranvier-sort-", buffering=0)  # noqa: SIM115 (closed by close)
         except OSError:
             self._room = 0
 
@@ -55,7 +55,7 @@ class KeptBlocks:
                 return
             try:
                 self._file.seek(self._next)
-                whole, done = memoryview(counts).cast("B"), 0
+                whole, done = counts.data.cast("B"), 0
                 while done < len(whole):
                     done += self._file.write(whole[done:])
             except OSError:  # the disk is full: what was kept before stays
@@ -70,7 +70,7 @@ class KeptBlocks:
             place = self._places.get(block)
             if self._file is None or place is None:
                 return False
-            whole, done = memoryview(counts).cast("B"), 0
+            whole, done = counts.data.cast("B"), 0
             try:
                 self._file.seek(place)
                 while done < len(whole):

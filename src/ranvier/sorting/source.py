@@ -146,7 +146,8 @@ class SortSource:
         """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
         chosen = [int(k) for k in spread(self.blocks, _NOISE_BLOCKS)]
         inner = slice(self.margin, -self.margin or None, EVERY)
-        self.whitening = measure_noise(crew.map(lambda k: self.filtered(k)[inner].copy(), chosen), self.geometry)
+        parts = crew.map(lambda k: self.filtered(k)[inner].copy(), chosen)
+        self.whitening = measure_noise(parts, self.geometry, crew.map)
         return self.whitening
 
     @property
