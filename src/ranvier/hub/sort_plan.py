@@ -22,7 +22,7 @@ from ranvier.hub.dsp import DspGroups
 from ranvier.hub.sessions import joined
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.timing import resolve
-from ranvier.models.dsp import DSPParams, DSPType
+from ranvier.models.dsp import DSPParams
 from ranvier.models.signals import SignalType
 from ranvier.models.sorting import SortOptions
 from ranvier.models.spikesorter import (
@@ -31,6 +31,7 @@ from ranvier.models.spikesorter import (
     SpikeSorterSubCommand,
 )
 from ranvier.recordings import ChannelTable, Recording
+from ranvier.recordings.channels import Channel
 from ranvier.recordings.pieces import PieceTable, SourcePiece
 from ranvier.recordings.selection import amplifier_columns
 from ranvier.recordings.views import JoinedRecording
@@ -38,7 +39,7 @@ from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.offline import SHORTEST_SEC
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.requested import EVENT_NEIGHBORS, EVENT_RADIUS_UM, check_neighborhood, requested, with_neighborhood
-from ranvier.sorting.source import filters
+from ranvier.sorting.source import done_in_front, filters
 from ranvier.sorting.suitable import check_places
 from ranvier.spikes.writer import SUFFIX
 
@@ -48,8 +49,6 @@ I64 = npt.NDArray[np.int64]
 APART_SEC = 0.1
 #: No spike can be seen below this rate.
 SLOWEST_HZ = 5000.0
-_PASSES_SPIKES = (DSPType.HIGHPASS, DSPType.BANDPASS)
-_REFERENCES = (DSPType.CAR, DSPType.VIRTUAL_REFERENCE, DSPType.PAIRED_REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ def plan_sort(
     start, stop = _range(raw, options, len(linked))
     columns = _columns(raw, options, detect)
     check_places(raw.channels, columns)
-    parameters, notes = _parameters(launch, stage2, detect, [raw.channels[int(c)].ntv for c in columns])
+    parameters, notes = _parameters(launch, stage2, detect, [raw.channels[int(c)] for c in columns])
     parameters = with_neighborhood(
         parameters, geometry_of(raw.channels, columns), launch.neighbor_radius_um, launch.max_num_site_neighbors
     )
@@ -326,16 +325,13 @@ def _parameters(
     launch: SpikeSorterLaunchParams,
     stage2: Sequence[DSPParams],
     detect: Mapping[int, SpikeDetectParams],
-    ntv: Sequence[int],
+    sorted_channels: Sequence[Channel],
 ) -> tuple[SorterParameters, list[str]]:
     """Return what the sorter is told; what stage 2 does already it leaves out."""
     check_neighborhood(launch.neighbor_radius_um, launch.max_num_site_neighbors)
-    given: dict[str, Any] = {}
+    given = done_in_front(stage2, {c.port for c in sorted_channels})
     notes = []
-    if any(p.type in _PASSES_SPIKES and not p.is_aux for p in stage2):
-        given["band_hz"] = None
-    if any(p.type in _REFERENCES and not p.is_aux for p in stage2):
-        given["reference"] = False
+    ntv = [c.ntv for c in sorted_channels]
     levels = [p.thr_sd[0] for i in ntv if (p := detect.get(i)) is not None and p.thr_sd and _is_on(p)]
     levels = [abs(level) for level in levels if np.isfinite(level)]
     if levels:

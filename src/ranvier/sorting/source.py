@@ -6,9 +6,10 @@ the same for any number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from ranvier.dsp.chain import Chain
 from ranvier.dsp.operations import BandPass, CommonAverageReference, Operation
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import ConfigurationError, DatasetError
+from ranvier.models.dsp import DSPParams, DSPType
+from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.crew import Crew
@@ -28,6 +31,9 @@ from ranvier.sorting.whitening import EVERY, Whitening, measure_noise
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
+
+_PASSES_SPIKES = (DSPType.HIGHPASS, DSPType.BANDPASS)
+_REFERENCES = (DSPType.CAR, DSPType.VIRTUAL_REFERENCE, DSPType.PAIRED_REFERENCE)
 
 #: A common reference needs this many channels: of fewer it would spread spikes instead of taking noise.
 REFERENCE_CHANNELS = 16
@@ -193,6 +199,33 @@ def filters(parameters: SorterParameters, fs_hz: float, channels: int) -> list[O
     if parameters.reference and channels >= REFERENCE_CHANNELS:
         operations.append(CommonAverageReference())
     return operations
+
+
+def done_in_front(front: Sequence[DSPParams], ports: Collection[Port | None]) -> dict[str, Any]:
+    """Return parameters that leave out what filters in front of the sorter do already, on all of its channels.
+
+    A high pass or a band pass takes the place of the sorter's band pass, a reference that of its common average; other
+    filters (a notch, a low pass), those of analog inputs and those of some ports only take the place of neither.
+
+    Parameters
+    ----------
+    front
+        The filters in front: stage 2, and of a live stream the sorter's own stage.
+    ports
+        Of the channels that are sorted.
+    """
+    given: dict[str, Any] = {}
+    if _cover([p for p in front if p.type in _PASSES_SPIKES], ports):
+        given["band_hz"] = None
+    if _cover([p for p in front if p.type in _REFERENCES], ports):
+        given["reference"] = False
+    return given
+
+
+def _cover(kind: Sequence[DSPParams], ports: Collection[Port | None]) -> bool:
+    """Whether every one of the ports has a filter of amplifier channels."""
+    on = {p.port for p in kind if not p.is_aux}
+    return None in on or (bool(on) and set(ports) <= on)
 
 
 def spread(count: int, most: int) -> I64:
