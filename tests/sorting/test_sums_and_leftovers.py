@@ -121,6 +121,7 @@ def test_a_small_spike_behind_a_large_known_one_is_left_and_nothing_of_the_large
     finder = CandidateFinder(basis(), geometry(), p.detection_threshold, p.exclusive_um, 15, 2)
     noise = np.stack([np.zeros(CHANNELS), np.ones(CHANNELS)]).astype(np.float32)
     near = geometry().nearest(p.template_radius_um, 32)
+    matcher.subtract(white, matched)
     left = Leftovers(matcher, finder, noise, near, 100).find(white, matched, 100, 2900)
     np.testing.assert_allclose(left.sample + 100, [700, 1045], atol=1)
     assert left.site.tolist() == [4, 4]

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from ranvier.dsp.buffers import aligned_empty
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.residual_kernels import features_at, subtract_others
+from ranvier.sorting.residual_kernels import features_of
+from ranvier.sorting.residues import Residues, whole_overlaps
 from ranvier.sorting.shape_kernels import on_templates
-from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps
+from ranvier.sorting.stream_kernels import subtract_spikes
+from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_waveforms
 from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
@@ -61,11 +63,22 @@ class Matched:
 
 @dataclass(frozen=True)
 class Matcher:
-    """Templates, ready to be looked for."""
+    """Templates, ready to be looked for.
+
+    Attributes
+    ----------
+    residues
+        What is subtracted with spikes beside their templates, where it is known.
+    """
 
     templates: Templates
     parameters: SorterParameters
     window: Window
+    residues: Residues | None = None
+
+    @cached_property
+    def _shapes(self) -> tuple[I32, F32]:
+        return shifted_waveforms(self.templates)
 
     @cached_property
     def _sparse(self) -> tuple[I64, I32, F32]:
@@ -77,7 +90,10 @@ class Matcher:
 
     @cached_property
     def _overlaps(self) -> Overlaps:
-        return self.templates.overlaps.at_one_shift_in(self.window.every)
+        overlaps = self.templates.overlaps
+        if self.residues is not None:
+            overlaps = whole_overlaps(self.templates, self.residues)
+        return overlaps.at_one_shift_in(self.window.every)
 
     @cached_property
     def _correlated(self) -> F32:
@@ -139,31 +155,34 @@ class Matcher:
         energy = matched.amplitude[spike].astype(np.float64) ** 2 * self._around[matched.unit[spike], sites[which]]
         return np.asarray(np.bincount(which, energy, minlength=len(rows)), np.float64)
 
-    def features(self, matched: Matched, white: F32, columns: I32) -> F32:
+    def subtract(self, white: F32, matched: Matched) -> None:
+        """Subtract matched spikes from a block, in place."""
+        step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
+        sites, waveforms = self._shapes
+        subtract_spikes(
+            white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
+        )
+        if self.residues is not None:
+            self.residues.subtract(white, matched.row, matched.unit, matched.amplitude)
+
+    def features(self, matched: Matched, rest: F32, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
 
         Parameters
         ----------
+        rest
+            What :meth:`subtract` left of the block.
         columns
             ``(n, K)``: the sites that are looked at; -1: none.
         """
         components = self.templates.basis.components
-        columns = np.ascontiguousarray(columns)
-        out = np.empty((len(matched), columns.shape[1], len(components)), np.float32)
+        out = features_of(rest, matched.row, columns, components)
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
-        if len(matched):
-            features_at(white, matched.row, columns, components, out)
-            subtract_others(
-                matched.row,
-                step % PHASES,
-                matched.row + step // PHASES,
-                matched.unit,
-                matched.amplitude,
-                self.templates.weights,
-                self._correlated,
-                columns,
-                out,
-            )
+        lag = components.shape[1] - 1 - step // PHASES
+        used = columns >= 0
+        own = np.where(used[:, :, None], self.templates.weights[matched.unit[:, None], columns], np.float32(0.0))
+        own *= matched.amplitude[:, None, None]
+        out += np.matmul(own, self._correlated[step % PHASES, lag])
         return out
 
 

@@ -23,7 +23,7 @@ from ranvier.sorting.learning import learn_templates
 from ranvier.sorting.motion import Motion
 from ranvier.sorting.pair_kernels import add_waveforms
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.refining import Block, Still, follow, match_block
+from ranvier.sorting.refining import Block, Still, follow, match_block, measure_residues
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, join_units
@@ -207,10 +207,15 @@ def _match_all(
     team: Crew,
     report: Callable[[float], None],
 ) -> list[Block]:
-    view = Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
     if not len(learned):
         report(1.0)
         return []
+    view: Still | Follower
+    if isinstance(learned, Templates):
+        residues = measure_residues(learned, source, p, window, list(range(source.blocks)), team)
+        view = Still(learned, p, window, residues)
+    else:
+        view = Follower(learned, p, window)
     near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
     done = []
     for part in team.map(lambda block: match_block(view, source, window, near, block), range(source.blocks)):
