@@ -140,8 +140,8 @@ def test_what_cannot_be_sorted_is_refused(alone: Path, detected: Path, tmp_path:
         none, events = videre.link_data_file(tmp_path / "none.spikes"), videre.link_data_file(alone)
         with pytest.raises(CapabilityError, match="no waveforms"):
             videre.spike_sort(SpikeSorterLaunchParams(dsource_id=none.id))
+        asked = SpikeSorterLaunchParams(dsource_id=events.id, sub_cmd=SpikeSorterSubCommand.DETECT_ONLY)
         with pytest.raises(ConfigurationError, match="detected already"):
-            asked = SpikeSorterLaunchParams(dsource_id=events.id, sub_cmd=SpikeSorterSubCommand.DETECT_ONLY)
             videre.spike_sort(asked)
         with pytest.raises(CapabilityError, match="as a whole"):
             videre.spike_sort(events, channels=[0])
