@@ -383,7 +383,7 @@ class _Settling:
     def settle(self, near: I32, same: int, sure: int) -> SpikeTable:
         """Return the events that nothing can change any more, where spikes before ``sure`` are known."""
         waiting = int(self._held[0])
-        if not waiting:
+        if not waiting and self._held[1] < _MANY:
             return SpikeTable.empty()
         counter, site = np.empty(waiting, np.int64), np.empty(waiting, np.int32)
         value, flags = np.empty(waiting, np.float32), np.empty(waiting, np.uint8)
@@ -422,6 +422,8 @@ def _longer(array: Any) -> Any:
 
 _FOREVER, _NEVER = 1 << 62, -(1 << 62)
 _ROOM = 1024
+#: So many spikes are looked through even where no event waits: most are too old to matter.
+_MANY = 256
 #: Spikes that are told before they are stored.
 _NEW = 500
 #: Sites on which a spike may explain an event.
