@@ -33,6 +33,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.spectral.fft_kernels",
     "ranvier.sorting.isocut_kernels",
     "ranvier.sorting.match_kernels",
+    "ranvier.sorting.pair_kernels",
     "ranvier.sorting.peak_kernels",
     "ranvier.sorting.residual_kernels",
     "ranvier.sorting.shape_kernels",

@@ -2,7 +2,7 @@
 
 As :mod:`ranvier.kernels.lanes`, for single precision: a sum that lies in memory is written and read again for every
 product, which takes longer than the product. Products are rounded before they are added (no fused multiply-add), so the
-bits are those of sixteen scalar sums. Only inside Numba functions.
+bits are those of sixteen scalar sums; only ``plus_fused`` leaves that to the CPU. Only inside Numba functions.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
 from ranvier.kernels.lanes import STRIP, _folded_halves, _is_matrix, _place_of, _spread
@@ -120,3 +120,52 @@ def below(typing: Any, array: Any, row: Any, column: Any, limit: Any) -> Any:
         return builder.zext(builder.bitcast(found, ir.IntType(STRIP)), ir.IntType(64))
 
     return types.uint64(array, types.intp, types.intp, types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load(typing: Any, array: Any, row: Any, column: Any) -> Any:
+    """``array[row, column : column + STRIP]``."""
+    if not _is_floats(array):
+        return None
+    return FLOATS(array, types.intp, types.intp), lambda context, builder, signature, values: _held(
+        context, builder, signature.args[0], values
+    )
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store(typing: Any, array: Any, row: Any, column: Any, values: Any) -> Any:
+    """``array[row, column : column + STRIP] = values``."""
+    if values != FLOATS or not _is_floats(array):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        builder.store(given[3], _place_of(context, builder, signature.args[0], given[:3], _FLOATS), align=_ALIGN)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, FLOATS), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def plus_fused(typing: Any, total: Any, weight: Any, values: Any) -> Any:
+    """``total + weight * values`` for one float32 weight: rounded once where the CPU can, as products of BLAS are."""
+    if total != FLOATS or values != FLOATS or weight != types.float32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+        fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{STRIP}f32")
+        return builder.call(fused, [_spread(builder, given[1], STRIP), given[2], given[0]])
+
+    return FLOATS(FLOATS, types.float32, FLOATS), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def greater(typing: Any, one: Any, two: Any) -> Any:
+    """The greater of two in each place; the second where the first is NaN."""
+    if one != FLOATS or two != FLOATS:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *given), *given)
+
+    return FLOATS(FLOATS, FLOATS), generate

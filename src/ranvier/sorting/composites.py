@@ -55,7 +55,7 @@ def _explain(
     """Return the energy of a template that some units explain, and how many of them."""
     rest = np.ascontiguousarray(values)
     norms = np.ascontiguousarray(templates.norms[units])
-    part = templates.take(units).overlaps
+    part = templates.overlaps.among(units)
     row, unit = np.empty(_MOST_PARTS, np.int64), np.empty(_MOST_PARTS, np.int32)
     scale, fraction, gain = np.empty((3, _MOST_PARTS), np.float32)
     least = np.full(len(units), max(_LEAST_GAIN, _LEAST_SHARE * whole))

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
-from ranvier.kernels.floats import FLOATS, greater, load, plus_product, store, zeros
-from ranvier.kernels.lanes import WIDTH, turn
+from ranvier.kernels.lanes import STRIP, WIDTH, turn
+from ranvier.kernels.strips import greater, load, nothing, plus_fused, store
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 
 #: Shifts of one strip: four variables of sixteen values.
-_STRIP = 4 * FLOATS
+_SHIFTS = 4 * STRIP
 
 
 def projections(signal: F32, shapes: F32, every: int) -> F32:
@@ -67,25 +67,25 @@ def _on_shapes(strip, every, channels, shapes, out):  # type: ignore[no-untyped-
     count, length = shapes.shape
     for c in range(channels):
         for p in range(0, count, 2):
-            a0, a1, a2, a3 = zeros(), zeros(), zeros(), zeros()
-            b0, b1, b2, b3 = zeros(), zeros(), zeros(), zeros()
+            a0, a1, a2, a3 = nothing(), nothing(), nothing(), nothing()
+            b0, b1, b2, b3 = nothing(), nothing(), nothing(), nothing()
             row, at = c * every, 0
             for s in range(length):
                 one, two = shapes[p, s], shapes[p + 1, s]
-                x0, x1 = load(strip, row, at), load(strip, row, at + FLOATS)
-                x2, x3 = load(strip, row, at + 2 * FLOATS), load(strip, row, at + 3 * FLOATS)
-                a0, a1 = plus_product(a0, one, x0), plus_product(a1, one, x1)
-                a2, a3 = plus_product(a2, one, x2), plus_product(a3, one, x3)
-                b0, b1 = plus_product(b0, two, x0), plus_product(b1, two, x1)
-                b2, b3 = plus_product(b2, two, x2), plus_product(b3, two, x3)
+                x0, x1 = load(strip, row, at), load(strip, row, at + STRIP)
+                x2, x3 = load(strip, row, at + 2 * STRIP), load(strip, row, at + 3 * STRIP)
+                a0, a1 = plus_fused(a0, one, x0), plus_fused(a1, one, x1)
+                a2, a3 = plus_fused(a2, one, x2), plus_fused(a3, one, x3)
+                b0, b1 = plus_fused(b0, two, x0), plus_fused(b1, two, x1)
+                b2, b3 = plus_fused(b2, two, x2), plus_fused(b3, two, x3)
                 row += 1
                 if row == (c + 1) * every:
                     row, at = c * every, at + 1
             k = c * count + p
-            store(out, k, 0, a0), store(out, k, FLOATS, a1)
-            store(out, k, 2 * FLOATS, a2), store(out, k, 3 * FLOATS, a3)
-            store(out, k + 1, 0, b0), store(out, k + 1, FLOATS, b1)
-            store(out, k + 1, 2 * FLOATS, b2), store(out, k + 1, 3 * FLOATS, b3)
+            store(out, k, 0, a0), store(out, k, STRIP, a1)
+            store(out, k, 2 * STRIP, a2), store(out, k, 3 * STRIP, a3)
+            store(out, k + 1, 0, b0), store(out, k + 1, STRIP, b1)
+            store(out, k + 1, 2 * STRIP, b2), store(out, k + 1, 3 * STRIP, b3)
 
 
 @numba.njit
@@ -133,26 +133,26 @@ def on_templates(
     channels, (parts, length) = signal.shape[1], shapes.shape
     even = _even(shapes)
     count = even.shape[0]
-    strip = np.empty((channels * every, _STRIP + (length - 1) // every + WIDTH), np.float32)
-    projected = np.empty((channels * count, _STRIP), np.float32)
-    line = np.empty((1, _STRIP), np.float32)
+    strip = np.empty((channels * every, _SHIFTS + (length - 1) // every + WIDTH), np.float32)
+    projected = np.empty((channels * count, _SHIFTS), np.float32)
+    line = np.empty((1, _SHIFTS), np.float32)
     shifts = out.shape[1]
-    for begin in range(0, shifts, _STRIP):
+    for begin in range(0, shifts, _SHIFTS):
         _laid_out(signal, begin, every, strip)
         _on_shapes(strip, every, channels, even, projected)
-        kept = min(_STRIP, shifts - begin)
+        kept = min(_SHIFTS, shifts - begin)
         for u in range(out.shape[0]):
-            a0, a1, a2, a3 = zeros(), zeros(), zeros(), zeros()
+            a0, a1, a2, a3 = nothing(), nothing(), nothing(), nothing()
             for k in range(first[u], first[u + 1]):
                 row = np.int64(sites[k]) * count
                 for p in range(parts):
                     w = weights[k, p]
-                    a0 = plus_product(a0, w, load(projected, row + p, 0))
-                    a1 = plus_product(a1, w, load(projected, row + p, FLOATS))
-                    a2 = plus_product(a2, w, load(projected, row + p, 2 * FLOATS))
-                    a3 = plus_product(a3, w, load(projected, row + p, 3 * FLOATS))
-            store(line, 0, 0, a0), store(line, 0, FLOATS, a1)
-            store(line, 0, 2 * FLOATS, a2), store(line, 0, 3 * FLOATS, a3)
+                    a0 = plus_fused(a0, w, load(projected, row + p, 0))
+                    a1 = plus_fused(a1, w, load(projected, row + p, STRIP))
+                    a2 = plus_fused(a2, w, load(projected, row + p, 2 * STRIP))
+                    a3 = plus_fused(a3, w, load(projected, row + p, 3 * STRIP))
+            store(line, 0, 0, a0), store(line, 0, STRIP, a1)
+            store(line, 0, 2 * STRIP, a2), store(line, 0, 3 * STRIP, a3)
             for t in range(kept):
                 out[u, begin + t] = line[0, t]
 
@@ -197,36 +197,36 @@ def spread_scores(
     channels, (parts, length) = signal.shape[1], shapes.shape
     even = _even(shapes)
     count = even.shape[0]
-    strip = np.empty((channels * every, _STRIP + (length - 1) // every + WIDTH), np.float32)
-    projected = np.empty((channels * count, _STRIP), np.float32)
-    best = np.empty((channels, _STRIP), np.float32)
+    strip = np.empty((channels * every, _SHIFTS + (length - 1) // every + WIDTH), np.float32)
+    projected = np.empty((channels * count, _SHIFTS), np.float32)
+    best = np.empty((channels, _SHIFTS), np.float32)
     shifts = out.shape[0]
     spreads = (first.shape[0] - 1) // channels
-    for begin in range(0, shifts, _STRIP):
+    for begin in range(0, shifts, _SHIFTS):
         _laid_out(signal, begin, every, strip)
         _on_shapes(strip, every, channels, even, projected)
         for c in range(channels):
             row = c * count
-            m0, m1 = load(projected, row, 0), load(projected, row, FLOATS)
-            m2, m3 = load(projected, row, 2 * FLOATS), load(projected, row, 3 * FLOATS)
+            m0, m1 = load(projected, row, 0), load(projected, row, STRIP)
+            m2, m3 = load(projected, row, 2 * STRIP), load(projected, row, 3 * STRIP)
             for p in range(1, parts):
                 m0 = greater(load(projected, row + p, 0), m0)
-                m1 = greater(load(projected, row + p, FLOATS), m1)
-                m2 = greater(load(projected, row + p, 2 * FLOATS), m2)
-                m3 = greater(load(projected, row + p, 3 * FLOATS), m3)
+                m1 = greater(load(projected, row + p, STRIP), m1)
+                m2 = greater(load(projected, row + p, 2 * STRIP), m2)
+                m3 = greater(load(projected, row + p, 3 * STRIP), m3)
             for s in range(spreads):
                 low, high = first[s * channels + c], first[s * channels + c + 1]
                 for p in range(parts):
-                    a0, a1, a2, a3 = zeros(), zeros(), zeros(), zeros()
+                    a0, a1, a2, a3 = nothing(), nothing(), nothing(), nothing()
                     for k in range(low, high):
                         w, row = weights[k], np.int64(sites[k]) * count + p
-                        a0 = plus_product(a0, w, load(projected, row, 0))
-                        a1 = plus_product(a1, w, load(projected, row, FLOATS))
-                        a2 = plus_product(a2, w, load(projected, row, 2 * FLOATS))
-                        a3 = plus_product(a3, w, load(projected, row, 3 * FLOATS))
+                        a0 = plus_fused(a0, w, load(projected, row, 0))
+                        a1 = plus_fused(a1, w, load(projected, row, STRIP))
+                        a2 = plus_fused(a2, w, load(projected, row, 2 * STRIP))
+                        a3 = plus_fused(a3, w, load(projected, row, 3 * STRIP))
                     m0, m1, m2, m3 = greater(a0, m0), greater(a1, m1), greater(a2, m2), greater(a3, m3)
-            store(best, c, 0, m0), store(best, c, FLOATS, m1)
-            store(best, c, 2 * FLOATS, m2), store(best, c, 3 * FLOATS, m3)
+            store(best, c, 0, m0), store(best, c, STRIP, m1)
+            store(best, c, 2 * STRIP, m2), store(best, c, 3 * STRIP, m3)
         _turned_back(best, begin, out)
 
 

@@ -7,6 +7,7 @@ the same for any number of workers.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
@@ -24,6 +25,7 @@ from ranvier.models.signals import SignalType
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry, geometry_of
+from ranvier.sorting.kept import STEP_SD, KeptBlocks, in_counts
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.whitening import EVERY, Whitening, measure_noise
 
@@ -97,6 +99,7 @@ class SortSource:
         chain = Chain.bind(operations, recording.fs, recording.channels) if operations else None
         self._recording = recording if chain is None else FilteredRecording(recording, chain)
         self.whitening: Whitening | None = None
+        self._kept: KeptBlocks | None = None
 
     @property
     def channels(self) -> int:
@@ -149,7 +152,8 @@ class SortSource:
         """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
         chosen = [int(k) for k in spread(self.blocks, _NOISE_BLOCKS)]
         inner = slice(self.margin, -self.margin or None, EVERY)
-        self.whitening = measure_noise(crew.map(lambda k: self.filtered(k)[inner].copy(), chosen), self.geometry)
+        parts = crew.map(lambda k: self.filtered(k)[inner].copy(), chosen)
+        self.whitening = measure_noise(parts, self.geometry, crew.map)
         return self.whitening
 
     @property
@@ -160,12 +164,30 @@ class SortSource:
         return self.whitening
 
     def white(self, block: int) -> F32:
-        """Return a block with margins in units of the noise, ``(rows + 2 margins, channels)``."""
+        """Return a block with margins in units of the noise (in steps), ``(rows + 2 margins, channels)``."""
         product = self.noise.product
         out = self._memory(block)
+        counts = aligned_empty(out.shape, np.int16)
+        if self._kept is not None and self._kept.read(block, counts):
+            np.multiply(counts, np.float32(STEP_SD), out=out)
+            return out
         for row, strip in self._strips(block):
-            product.into(strip, out[row : row + len(strip)])
+            there = slice(row, row + len(strip))
+            product.into(strip, out[there])
+            in_counts(out[there], counts[there])
+        if self._kept is not None:
+            self._kept.keep(block, counts)
         return out
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep whitened blocks in a temporary file for a while."""
+        self._kept = KeptBlocks()
+        try:
+            yield
+        finally:
+            self._kept.close()
+            self._kept = None
 
 
 def filters(parameters: SorterParameters, fs_hz: float, channels: int) -> list[Operation]:
