@@ -23,7 +23,7 @@ class LocalProduct:
         self.columns = columns
         self._matrix = np.zeros((rows, -(-columns // STRIP) * STRIP), np.float32)
         self._matrix[:, :columns] = matrix
-        needed = self._matrix.reshape(rows, -1, STRIP).any(axis=2)
+        needed = np.asarray((self._matrix != 0).reshape(rows, -1, STRIP).any(axis=2), np.bool_)
         used = needed.any(axis=0)
         self._low = np.where(used, needed.argmax(axis=0), 0).astype(np.int64)
         self._high = np.where(used, rows - needed[::-1].argmax(axis=0), 0).astype(np.int64)
