@@ -232,6 +232,41 @@ def _drops_behind() -> bool:
     return sys.platform.startswith("linux") and release is not None and tuple(map(int, release.groups())) >= (6, 16)
 
 
+#: Memory, offsets and lengths that ``write_direct`` takes are multiples of this: blocks of nearly every disk.
+DIRECT_BYTES = 4096
+
+
+def open_direct(path: Path) -> int | None:
+    """Return a second handle of a file that is being written, for ``write_direct``; None where there is no such thing.
+
+    Linux; its file systems in memory and some on the network refuse it.
+    """
+    if not sys.platform.startswith("linux") or not hasattr(os, "O_DIRECT"):
+        return None
+    try:
+        return os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def write_direct(handle: int, data: memoryview, start: int) -> int:
+    """Write from this memory to the disk itself; return how many bytes went there, 0 where that cannot be done.
+
+    A multiple of ``DIRECT_BYTES`` or less than was given; OSError where the disk refuses it.
+    """
+    try:
+        return os.pwrite(handle, data, start)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP):  # larger blocks, or no such thing after all
+            return 0
+        raise
+
+
+def close_handle(handle: int) -> None:
+    """Close what ``open_direct`` returned."""
+    os.close(handle)
+
+
 def forget_cached(path: Path, start: int) -> None:
     """Let go of what the system keeps in memory of a flushed file from ``start`` on, where it can be asked."""
     if hasattr(os, "posix_fadvise"):
