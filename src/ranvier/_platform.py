@@ -192,6 +192,9 @@ def flush_handle(handle: int) -> None:
 #: RWF_DONTCACHE of linux/fs.h: whole pages go to the disk at once, and nothing of them stays in memory.
 _DONTCACHE = 0x80
 
+#: Held from the seek to the write where these are two calls.
+_POSITION = threading.Lock()
+
 
 def write_past_cache(handle: int, parts: Sequence[Any], start: int, *, keep: bool = False) -> int:
     """Write some buffers one after the other from an offset of an open file on; return their size in bytes.
@@ -213,9 +216,10 @@ def write_past_cache(handle: int, parts: Sequence[Any], start: int, *, keep: boo
 
 
 def _write_at(handle: int, parts: list[memoryview], start: int, keep: bool) -> int:
-    if not hasattr(os, "pwritev"):  # Windows; nobody else writes through this handle
-        os.lseek(handle, start, os.SEEK_SET)
-        return os.write(handle, parts[0])
+    if not hasattr(os, "pwritev"):  # Windows; the handle has one position for all threads
+        with _POSITION:
+            os.lseek(handle, start, os.SEEK_SET)
+            return os.write(handle, parts[0])
     if not keep and _drops_behind():
         try:
             return os.pwritev(handle, parts, start, _DONTCACHE)

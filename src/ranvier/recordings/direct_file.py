@@ -1,8 +1,8 @@
 """Samples on their way to the disk, past the memory in which the system keeps files.
 
-The disk takes them out of our own memory (``O_DIRECT``), which costs a fifth to an eighth of the CPU time of a copy into
-the system's. It takes whole pages only; what does not fill one, and what a platform or a file system does not do that
-way, is written as :func:`ranvier._platform.write_past_cache` does.
+The disk takes them out of our own memory (``O_DIRECT``), which costs a fifth to an eighth of the CPU time of a copy
+into the system's. It takes whole pages only; what does not fill one, and what a platform or a file system does not do
+that way, is written as :func:`ranvier._platform.write_past_cache` does.
 """
 
 from __future__ import annotations

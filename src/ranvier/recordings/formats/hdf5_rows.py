@@ -155,7 +155,7 @@ class GrowingRows:
         self._settle(2 * worker_count())
 
     def _stretches(self, row: int, across: int) -> list[tuple[int, int, int]]:
-        """Set the next row of chunks aside; return ``(place, first, stop)``: chunks that follow each other in the file."""
+        """Set a row of chunks aside; return ``(place, first, stop)`` of those that follow each other in the file."""
         size = math.prod(self._chunk) * self._dtype.itemsize
         file = self.dataset.file.id
         end = file.get_filesize()
