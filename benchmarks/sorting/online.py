@@ -30,7 +30,8 @@ from benchmarks.sorting.recording import open_recording
 from benchmarks.sorting.score import scores
 from benchmarks.sorting.truth import Truth
 
-from ranvier.recordings import Block
+from ranvier import _platform
+from ranvier.recordings import Block, Recording
 from ranvier.recordings.memory import ArrayRecording
 from ranvier.rig.cache import SignalCache
 from ranvier.rig.clock import RealClock
@@ -80,15 +81,22 @@ class Replayed:
     busy_fraction: float
     stop: int
 
+    def latencies(self, first: int) -> dict[str, Any]:
+        """Return percentiles (ms) of the labels from a counter on, and how late the source was."""
+        mine = self.sample_index >= first
+        return {
+            "L_sw_ms": _percentiles((self.published_sec - self.needed_sec)[mine]),
+            "L_label_ms": _percentiles((self.published_sec - self.taken_sec)[mine]),
+            "source_late_ms": _percentiles(self.late_sec),
+        }
+
     def report(self, truth: Truth, from_sec: float = 0.0) -> dict[str, Any]:
         """Return latencies (ms) and scores as plain numbers; of the labels and spikes after ``from_sec``."""
         first = int(from_sec * truth.fs)
         mine, real = self.sample_index >= first, (truth.sample_index >= first) & (truth.sample_index < self.stop)
         return {
             "labels": int(mine.sum()),
-            "L_sw_ms": _percentiles((self.published_sec - self.needed_sec)[mine]),
-            "L_label_ms": _percentiles((self.published_sec - self.taken_sec)[mine]),
-            "source_late_ms": _percentiles(self.late_sec),
+            **self.latencies(first),
             "shed_samples": self.shed_samples,
             "busy_fraction": round(self.busy_fraction, 4),
             "scores": scores(
@@ -107,20 +115,26 @@ def replay(
     truth: Truth, labeller: Labeller, *, seconds: float, block_ms: float = 1.0, from_sec: float = 0.0
 ) -> Replayed:
     """Replay a part of a recording in real time to a labeller that runs in a thread of its own."""
-    run = _Run(truth, labeller, seconds, block_ms, from_sec)
-    return run.go()
+    first = int(from_sec * truth.fs)
+    whole = open_recording(truth)
+    part = ArrayRecording(truth.counts()[first:], whole.fs, whole.channels, start=first, simulated=True)
+    return replay_recording(part, labeller, seconds=min(seconds, part.segments.rows / truth.fs), block_ms=block_ms)
+
+
+def replay_recording(
+    recording: Recording, labeller: Labeller, *, seconds: float, block_ms: float = 1.0, loop: bool = False
+) -> Replayed:
+    """Replay a recording in real time to a labeller that runs in a thread of its own."""
+    return _Run(recording, labeller, seconds, block_ms, loop).go()
 
 
 class _Run:
-    def __init__(self, truth: Truth, labeller: Labeller, seconds: float, block_ms: float, from_sec: float) -> None:
+    def __init__(self, recording: Recording, labeller: Labeller, seconds: float, block_ms: float, loop: bool) -> None:
         self._labeller = labeller
-        self._fs = truth.fs
-        first = int(from_sec * truth.fs)
-        whole = open_recording(truth)
-        part = ArrayRecording(truth.counts()[first:], whole.fs, whole.channels, start=first, simulated=True)
-        self._source = ReplaySource(part, loop=False, block_sec=block_ms / 1000)
-        self._stop = min(first + int(seconds * truth.fs), int(truth.about["samples"]))
-        self._seconds = (self._stop - first) / truth.fs
+        self._fs = float(recording.fs)
+        self._source = ReplaySource(recording, loop=loop, block_sec=block_ms / 1000)
+        self._stop = recording.start + int(seconds * self._fs)
+        self._seconds = seconds
         self._arrivals: list[tuple[int, float, float]] = []
         self._labels: list[tuple[I64, I64, float]] = []
         self._over = threading.Event()
@@ -156,6 +170,7 @@ class _Run:
             persistence_sec=lambda: 2.0,
             failed=self._fail,
         )
+        _platform.take_short_turns()  # as a rig's process does
         consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=1024)
         pump.add_hook(self)
         pump.add_consumer(consumer)

@@ -3,7 +3,7 @@
     python -m benchmarks.sorting.online_load [--channels 1024] [--rate 10] [--seconds 3] [--block-ms 1] [--runs 5]
 
 One unit per site, seen on the sites within 60 um, in Gaussian noise of 8 uV (simulated). The sorter is given the
-units as they were made: what is measured is filtering, threshold events, whitening and matching, in one thread.
+units as they were made: what is measured is all that a packet of int16 counts goes through in the sorter's thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 from benchmarks.sorting.online_sorter import PARAMETERS, live_sorter
-from benchmarks.sorting.recipes import FS
+from benchmarks.sorting.recipes import FS, GAIN_UV
 
 from ranvier.recordings import Block, ChannelTable, Site, plain_channels
 from ranvier.sorting.basis import learn_basis
@@ -31,6 +31,7 @@ from ranvier.sorting.whitening import measure_noise
 from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
+I16 = npt.NDArray[np.int16]
 I64 = npt.NDArray[np.int64]
 NOISE_UV, PITCH_UM, SPREAD_UM, SEEN_UM = 8.0, 30.0, 20.0, 60.0
 REFRACTORY = 90
@@ -99,11 +100,13 @@ def told(table: ChannelTable, x: F32, trains: list[I64]) -> OnlineSorter:
     return sorter
 
 
-def run(sorter: OnlineSorter, x: F32, first: int, block: int) -> tuple[float, int]:
+def run(sorter: OnlineSorter, counts: I16, first: int, block: int) -> tuple[float, int]:
     """Return the CPU seconds of a thread for the packets of a signal, and the labelled spikes it told."""
+    gain, offset = np.full(counts.shape[1], GAIN_UV), np.zeros(counts.shape[1])
     labelled, began = 0, time.thread_time()
-    for at in range(0, len(x), block):
-        labelled += int(np.count_nonzero(sorter.process(Block(x[at : at + block], first + at)).label))
+    for at in range(0, len(counts), block):
+        for told in sorter.take(Block(counts[at : at + block], first + at, gain, offset)):
+            labelled += int(np.count_nonzero(told.label))
     return time.thread_time() - began, labelled
 
 
@@ -118,8 +121,9 @@ def main() -> None:
     table = grid(asked.channels)
     x, trains = stream(table, asked.rate, asked.seconds)
     sorter, block = told(table, x, trains), max(1, round(asked.block_ms * FS / 1000))
-    run(sorter, x, 0, block)  # kernels, thresholds
-    done = [run(sorter, x, (k + 1) * len(x), block) for k in range(asked.runs)]
+    counts = np.round(x / np.float32(GAIN_UV)).astype(np.int16)
+    run(sorter, counts, 0, block)  # kernels, thresholds
+    done = [run(sorter, counts, (k + 1) * len(x), block) for k in range(asked.runs)]
     shares = [cpu / asked.seconds for cpu, _ in done]
     print(
         json.dumps(

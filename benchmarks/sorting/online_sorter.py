@@ -15,6 +15,7 @@ from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.source import filters
+from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_training import train_on_tape
 from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.trained import TrainedUnits, load_units
@@ -78,6 +79,6 @@ class Labels:
     sorter: OnlineSorter
 
     def __call__(self, block: Block) -> tuple[I64, I64]:
-        told = self.sorter.process(block)
+        told = SpikeTable.concatenate(self.sorter.take(block))
         own = told.label > 0
         return told.counter[own], told.label[own].astype(np.int64) - 1

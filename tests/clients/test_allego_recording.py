@@ -156,7 +156,7 @@ def test_the_older_form_of_triggers(allego: AllegoClient) -> None:
     assert allego.get_trigger_state().enabled_channels == []
 
 
-def test_a_trigger_records(allego: AllegoClient) -> None:
+def test_a_trigger_records(allego: AllegoClient, tmp_path: Path) -> None:
     """A digital output that is driven by hand triggers: up, it records; down, the file is finished."""
     allego.set_dio_manual(0, False)
     allego.enable_trigger(channel="dout_0")
@@ -169,3 +169,8 @@ def test_a_trigger_records(allego: AllegoClient) -> None:
     while allego.get_status().recording.record_mode == m.RecordMode.ON:
         assert time.monotonic() < until
         time.sleep(0.02)
+    while not (written := [*tmp_path.glob("rec*.xdat.json")]):  # it is being finished
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    with VidereClient(progress=False) as videre:
+        assert videre.link_data_file(written[0]).time_range.n >= 3000  # 0.1 s

@@ -16,8 +16,10 @@ from ranvier.exceptions import (
     DatasetError,
     GraphError,
     JobCancelledError,
+    OutputError,
     OutputExistsError,
     PartialFailureError,
+    RadiensError,
 )
 from ranvier.models.dataset import (
     ProtocolSpec,
@@ -186,6 +188,32 @@ def test_a_full_disk_under_one_output_leaves_the_others(curate, dataset, tmp_pat
     assert not any("slow" in name for name in names(tmp_path / "out"))
     assert {"clean.xdat.json", "raw.xdat.json"} <= names(tmp_path / "out")
     assert amp(curate, tmp_path / "out" / "clean.xdat").shape == curate.get_signals(dataset).amp.shape
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(OutputError("disk full"), 2), (DatasetError("no such channel"), 1)])
+def test_what_may_pass_is_tried_again_by_itself(
+    curate, dataset, tmp_path: Path, monkeypatch, error: RadiensError, attempts: int
+) -> None:
+    write, failed = XdatSink.write, []
+
+    def once(self, block) -> None:
+        if self.destination.name == "slow" and not failed:
+            failed.append(self.destination.name)
+            raise error
+        write(self, block)
+
+    monkeypatch.setattr(XdatSink, "write", once)
+    curate.set_job_settings(retries=1, retry_pause_sec=0.01)
+    nodes, edges = fork(dataset, tmp_path / "out")
+    curate.set_protocol(nodes, edges, protocol_id="p")
+    if attempts == 1:
+        with pytest.raises(PartialFailureError, match="no such channel"):
+            curate.apply_protocol("p")
+    else:
+        curate.apply_protocol("p")
+        assert {"clean.xdat.json", "raw.xdat.json", "slow.xdat.json"} <= names(tmp_path / "out")
+    job = next(job for job in curate.jobs() if job.kind == "protocol")
+    assert job.attempts == attempts
 
 
 def test_cancelled_leaves_nothing(curate, tmp_path: Path, monkeypatch) -> None:

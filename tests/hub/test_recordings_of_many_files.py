@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from ranvier.checks.files_ncs import write_ncs, write_nlx_events
 from ranvier.checks.files_nex import NexSignal, write_nex
 from ranvier.checks.files_nsx import write_nev, write_nsx
 from ranvier.checks.files_tdt import TdtStore, write_tdt
+from ranvier.cli import main
 from ranvier.recordings import open_session
 
 
@@ -88,13 +86,10 @@ def test_convert_keeps_samples_gaps_and_events(tmp_path: Path, kind: str, output
 
 
 @pytest.mark.parametrize("kind", ["nsx", "tdt", "ncs_session", "nex5"])
-def test_the_command_line(tmp_path: Path, kind: str) -> None:
+def test_the_command_line(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = make(kind, tmp_path / "a")
     for words in (["info", str(path)], ["convert", str(path), str(tmp_path / "out.xdat")]):
-        done = subprocess.run(
-            [sys.executable, "-m", "ranvier", *words], capture_output=True, text=True, check=False, env=os.environ
-        )
-        assert done.returncode == 0, done.stderr
+        assert main(words) == 0, capsys.readouterr()
     assert (
         open_session(tmp_path / "out.xdat.json").stream().segments.runs() == open_session(path).stream().segments.runs()
     )

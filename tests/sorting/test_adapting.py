@@ -26,8 +26,6 @@ from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_kernels import (
     add_residuals,
     add_residuals_reference,
-    rival_margins,
-    rival_margins_reference,
 )
 from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.templates import Templates
@@ -78,7 +76,7 @@ def test_templates_follow_a_neuron_that_drifts() -> None:
     static = StreamMatcher(learned, FS)
     found, size = 0, {"followed": 0.0, "static": 0.0}
     start = 0
-    for step in range(1, 9):
+    for step in range(1, 8):
         true = units_at(60.0 + 3.0 * step, 140.0 + 3.0 * step)
         x = stream_of(true, 5.0, random)
         for at in range(0, len(x), 150):
@@ -91,12 +89,12 @@ def test_templates_follow_a_neuron_that_drifts() -> None:
         now, changes = followed(now, anchor, matcher.follower)
         assert set(changes.changed) == {1, 2}, changes
         matcher = matcher.moved_to(now, follow=True)
-    end = units_at(84.0, 164.0).templates.weights
+    end = units_at(81.0, 161.0).templates.weights
     for u in (0, 1):
         assert cosine(now.templates.weights[u], end[u]) > 0.98
         assert cosine(learned.templates.weights[u], end[u]) < 0.85
-    np.testing.assert_allclose(now.positions_um[:, 1], [84.0, 164.0], atol=4.0)
-    assert found == pytest.approx(8 * 5 * 20 * 2, rel=0.04)
+    np.testing.assert_allclose(now.positions_um[:, 1], [81.0, 161.0], atol=4.0)
+    assert found == pytest.approx(7 * 5 * 20 * 2, rel=0.04)
     assert size["followed"] / found == pytest.approx(1.0, abs=0.03)
     assert size["static"] / found < 0.95
 
@@ -154,14 +152,7 @@ def test_kernels_are_their_references() -> None:
     matcher = StreamMatcher(units, FS)
     x = random.standard_normal((SITES, 400)).astype(np.float32)
     rows, who = np.array([0, 50, 200, 339], np.int64), np.array([0, 1, 2, 0], np.int32)
-    phases, size = np.array([0, 3, 1, 2], np.int64), np.array([1.0, 0.7, 1.3, 0.9], np.float32)
-    gains = np.array([90.0, 80.0, 70.0, 60.0], np.float32)
-    out = np.empty((2, 4), np.float32)
-    for k, run in enumerate((rival_margins, rival_margins_reference)):
-        run(x, rows, who, phases, size, gains, matcher.sites, matcher.waveforms, units.templates.norms,
-            matcher.apart, 44.0, 1, out[k])  # fmt: skip
-    np.testing.assert_allclose(out[0], out[1], rtol=1e-4)
-    assert np.isfinite(out[0]).tolist() == [True, True, False, True]
+    size = np.array([1.0, 0.7, 1.3, 0.9], np.float32)
     sums = np.zeros((2, 3, matcher.sites.shape[1], WINDOW.samples))
     energy, counts = np.zeros((2, 3)), np.zeros((2, 3), np.int64)
     for k, add in enumerate((add_residuals, add_residuals_reference)):

@@ -14,14 +14,18 @@ from ranvier.recordings.block import Block
 from ranvier.simulation import SimulatedRecording
 from ranvier.sorting.event_finder import EventFinder, FinderSettings, default_detect_params
 from ranvier.sorting.event_kernels import (
-    absorb_events,
-    absorb_events_reference,
-    explain_events,
-    explain_events_reference,
+    count_spikes,
+    count_spikes_reference,
     judge_events,
     judge_events_reference,
+    middle_values,
+    middle_values_reference,
+    order_events,
+    order_events_reference,
     peak_widths,
     peak_widths_reference,
+    settle_events,
+    settle_events_reference,
 )
 from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
@@ -145,13 +149,18 @@ def test_kernels_are_their_references() -> None:
     near = settings().near
     port = (np.arange(SITES) // 8).astype(np.int32)
     enough = np.array([3, 5], np.int64)
+    low, high = np.full(SITES, -7.0, np.float32), np.full(SITES, 8.0, np.float32)
     for first, last in ((0, 200), (37, 120)):
-        got, wanted = np.empty((2, 3, last - first), np.uint8)
-        judge_events(counters, sites, values, near, port, enough, 7, 30, first, last, *got)
-        judge_events_reference(counters, sites, values, near, port, enough, 7, 30, first, last, *wanted)
-        np.testing.assert_array_equal(got, wanted)
-        assert (got.sum(axis=1) > 0).all()
-        assert (got.sum(axis=1) < last - first).all()
+        results = []
+        for function in (judge_events, judge_events_reference):
+            rows, flags, numbers = np.zeros(200, np.int64), np.zeros(200, np.uint8), np.zeros(4, np.int64)
+            kept = function(
+                counters, sites, values, near, port, enough, 7, 30, first, last, low, high, True, rows, flags, numbers
+            )
+            results.append((rows[:kept].tolist(), flags[:kept].tolist(), numbers.tolist()))
+        assert results[0] == results[1]
+        assert set(results[0][1]) == {1, 3}
+        assert min(results[0][2]) > 0
     x = random.standard_normal((300, SITES)).astype(np.float32).cumsum(axis=0).astype(np.float32)
     rows, chosen = random.integers(0, 300, 50), random.integers(0, SITES, 50).astype(np.int32)
     most = random.integers(1, 20, 50)
@@ -164,21 +173,69 @@ def test_kernels_are_their_references() -> None:
 def test_kernels_of_known_spikes_are_their_references() -> None:
     random = np.random.default_rng(1)
     near = np.array([[c, (c + 1) % 8, -1 if c % 2 else (c + 3) % 8] for c in range(8)], np.int32)
-    counters, spikes = np.sort(random.integers(0, 300, 60)), np.sort(random.integers(0, 300, 40))
-    sites, at = random.integers(0, 8, 60).astype(np.int32), random.integers(0, 8, 40).astype(np.int32)
-    got = [(np.empty(60, np.uint8), np.zeros(40, np.uint8)) for _ in range(2)]
-    for function, (absorbed, flags) in zip((absorb_events, absorb_events_reference), got, strict=True):
-        function(counters, sites, spikes, at, near, 6, absorbed, flags)
-    values = np.empty((2, 60), np.float32)
-    scales, of = random.uniform(0.5, 1.5, 40).astype(np.float32), random.integers(-1, 3, 40).astype(np.int32)
-    shapes = random.standard_normal((3, 9, 8)).astype(np.float32)
-    explain_events(counters, sites, spikes, of, scales, shapes, 3, values[0])
-    explain_events_reference(counters, sites, spikes, of, scales, shapes, 3, values[1])
-    np.testing.assert_allclose(values[0], values[1], atol=1e-5)
-    assert (values[0] != 0).sum() > 20
-    for a, b in zip(*got, strict=True):
+    place = random.permuted(np.tile(np.array([0, 1, 2, -1, -1, -1, -1, -1], np.int32), (3, 1)), axis=1)
+    shapes = random.standard_normal((3, 3, 9)).astype(np.float32)
+    row_of = np.array([-1, 2, 0, 1, -1], np.int32)
+    results = []
+    for function in (settle_events, settle_events_reference):
+        random = np.random.default_rng(2)
+        counters, spikes = np.sort(random.integers(0, 300, 60)), random.integers(0, 300, 40)
+        sites, at = random.integers(0, 8, 60).astype(np.int32), random.integers(0, 8, 40).astype(np.int32)
+        values, flags = random.normal(0, 1, 60).astype(np.float32), random.integers(1, 4, 60).astype(np.uint8)
+        labels, scales = random.integers(0, 5, 40).astype(np.int32), random.uniform(0.5, 1.5, 40).astype(np.float32)
+        held = np.array([55, 38])
+        out = (np.zeros(60, np.int64), np.zeros(60, np.int32), np.zeros(60, np.float32), np.zeros(60, np.uint8))
+        told = function(
+            counters, sites, values, flags, spikes, at, labels, scales, held, near, row_of, place, shapes, 3, 6, 0.5,
+            200, *out,
+        )  # fmt: skip
+        kept = [a[: held[0]] for a in (counters, sites, values, flags)]
+        recent = [a[: held[1]] for a in (spikes, at, labels, scales)]
+        results.append([*(a[:told] for a in out), *kept, *recent])
+    for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert 0 < got[0][0].sum() < 60
+    assert 10 < len(results[0][0]) < 45
+    assert min(len(results[0][4]), len(results[0][8])) > 5
+
+
+def test_kernels_of_running_numbers_are_their_references() -> None:
+    random = np.random.default_rng(3)
+    sample = random.standard_normal((101, 20)).astype(np.float32)
+    sample[5, 3] = np.nan
+    sample[:, 4] = 0.0
+    guess = np.full(20, 0.67, np.float32)
+    guess[7], guess[8] = np.nan, 100.0
+    for rows in (101, 100, 1):
+        got, wanted = np.empty((2, 20), np.float32)
+        middle_values(sample, rows, guess, got)
+        middle_values_reference(sample, rows, guess, wanted)
+        np.testing.assert_array_equal(got, wanted)
+    tables = []
+    for function in (order_events, order_events_reference):
+        random = np.random.default_rng(4)
+        counters, sites, values = np.arange(0, 60, 2), np.arange(30, dtype=np.int32), np.arange(30, dtype=np.float32)
+        new = (random.permutation(80)[:10], random.integers(0, 60, 10).astype(np.int32), -np.ones(10, np.float32))
+        function(counters, sites, values, 20, *new)
+        tables.append((counters, sites, values))
+    for a, b in zip(*tables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    numbers = []
+    for function in (count_spikes, count_spikes_reference):
+        random = np.random.default_rng(5)
+        counts = (
+            np.zeros(5, np.int64), np.zeros(5, np.int32), np.zeros((5, 3)), np.full(5, np.iinfo(np.int64).min),
+            np.zeros(5, np.int64), np.zeros(5, np.int64),
+        )  # fmt: skip
+        for part in range(2):
+            n = 50
+            counters, labels = np.sort(random.integers(0, 2000, n)) + 2000 * part, random.integers(0, 5, n)
+            floats = random.normal(0, 50, (3, n)).astype(np.float32)
+            function(counters, labels.astype(np.int32), np.arange(n, dtype=np.int32), *floats, 40, 300, *counts)
+        numbers.append(counts)
+    for a, b in zip(*numbers, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert numbers[0][4][1:].min() > 0
+    assert numbers[0][0][0] == 0
 
 
 def test_units_are_counted() -> None:
@@ -230,7 +287,6 @@ def test_the_ring_forgets_the_oldest() -> None:
         table.counter[:] = np.arange(70) + 1000 * k
         ring.add(table.take(slice(None)))
     assert (ring.total, ring.labelled, ring.by_site.tolist()) == (210, 210, [210, 0, 0, 0])
-    assert (ring.first, ring.last) == (0, 2069)
     kept = ring.read()
     assert kept.counter.tolist() == [*range(1040, 1070), *range(2000, 2070)]
     assert ring.read(1060, 2001).counter.tolist() == [*range(1060, 1070), 2000]

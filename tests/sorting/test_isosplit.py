@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranvier.exceptions import ConfigurationError
-from ranvier.sorting.isocut import isocut, unimodal_fit
+from ranvier.sorting.isocut import isocut, isocut_reference, unimodal_fit
 from ranvier.sorting.isocut_kernels import rising_fit, rising_fit_reference
 from ranvier.sorting.isosplit import isosplit
 
@@ -70,6 +70,17 @@ def test_two_modes_are_cut_between_them_even_if_one_is_small(small: int) -> None
     cut = isocut(np.concatenate([random.standard_normal(3000), 8.0 + random.standard_normal(small)]))
     assert cut.score > (2.0 if small > 100 else 1.4)
     assert 2.5 < cut.position < 6.0
+
+
+@pytest.mark.parametrize("count", [4, 5, 37, 600])
+def test_cuts_are_those_of_the_definition(count: int) -> None:
+    random = np.random.default_rng(count)
+    for _ in range(20):
+        sample = np.sort(np.concatenate([random.standard_normal(count), 5.0 + random.standard_normal(count // 3)]))
+        sample[1] = sample[0]  # and some are equal
+        got, wanted = isocut(sample[::-1]), isocut_reference(sample)
+        assert got.score == pytest.approx(wanted.score, rel=1e-9)
+        assert got.position == pytest.approx(wanted.position, rel=1e-9)
 
 
 def test_samples_that_cannot_be_cut_score_nothing() -> None:

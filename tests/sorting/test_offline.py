@@ -12,7 +12,6 @@ from ranvier.exceptions import ConfigurationError, DataProcessingError, DatasetE
 from ranvier.models.spikesorter import SpikeSorterPhase
 from ranvier.recordings.channels import Site, plain_channels
 from ranvier.recordings.memory import ArrayRecording
-from ranvier.sorting.basis import project
 from ranvier.sorting.match_kernels import pursue, pursue_reference
 from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
@@ -20,10 +19,9 @@ from ranvier.sorting.peak_kernels import exclusive_peaks, exclusive_peaks_refere
 from ranvier.sorting.residual_kernels import (
     features_at,
     features_at_reference,
-    subtract_others,
-    subtract_others_reference,
 )
 from ranvier.sorting.shadows import locked_share, shadows
+from ranvier.sorting.shape_kernels import projections
 from ranvier.sorting.templates import PHASES, component_overlaps, fractional_shift
 
 F32 = npt.NDArray[np.float32]
@@ -167,13 +165,6 @@ def test_peaks_are_those_of_the_definition() -> None:
     np.testing.assert_array_equal(got[1][:found], wanted[1][:found])
 
 
-def test_projections_are_inner_products_at_every_shift() -> None:
-    random = np.random.default_rng(4)
-    x, shapes = random.standard_normal((333, 5)).astype(np.float32), random.standard_normal((3, 21)).astype(np.float32)
-    wanted = np.stack([np.einsum("pl,lc->pc", shapes, x[t : t + 21]) for t in range(333 - 20)])
-    np.testing.assert_allclose(project(x, shapes), wanted, atol=1e-4)
-
-
 def test_matching_takes_the_same_spikes_as_its_definition() -> None:
     random = np.random.default_rng(6)
     waves = np.stack([spike(4.0)[10:50], spike(6.0)[10:50]])
@@ -184,7 +175,7 @@ def test_matching_takes_the_same_spikes_as_its_definition() -> None:
     x = random.standard_normal(800).astype(np.float32)
     for t, u, a in [(50, 0, 1.0), (82, 1, 0.9), (300, 1, 1.2), (325, 0, 1.0), (600, 0, 0.8)]:
         x[t : t + 40] += np.float32(a) * (weights[u] @ components)
-    projection = np.ascontiguousarray(np.einsum("up,tp->ut", weights, project(x[:, None], components)[:, :, 0]))
+    projection = np.ascontiguousarray(np.einsum("up,tp->ut", weights, projections(x[:, None], components, 1)[:, :, 0]))
     projection = projection.astype(np.float32)
     norms = (weights.astype(np.float64) ** 2).sum(axis=1)
     first, other = np.array([0, 2, 4]), np.array([0, 1, 0, 1], np.int32)
@@ -201,29 +192,16 @@ def test_matching_takes_the_same_spikes_as_its_definition() -> None:
     assert sorted(results[0][1]) == pytest.approx([50, 82, 300, 325, 600], abs=1)
 
 
-def test_features_lose_the_spikes_that_overlap() -> None:
+def test_features_are_inner_products_on_the_sites_asked_for() -> None:
     random = np.random.default_rng(8)
-    components = np.linalg.qr(random.standard_normal((30, 3)))[0].T.astype(np.float32)
-    weights = random.standard_normal((2, 4, 3)).astype(np.float32)
-    x = np.zeros((120, 4), np.float32)
-    x[40:70] += (weights[0] @ components).T
-    x[52:82] += (weights[1] @ components).T
-    correlated = component_overlaps(np.ascontiguousarray(components))
-    rows, units = np.array([40, 52]), np.array([0, 1], np.int32)
-    columns = np.array([[0, 1, -1], [3, 2, 0]], np.int32)
-    plain = np.zeros(2, np.int64)
+    components = np.ascontiguousarray(np.linalg.qr(random.standard_normal((30, 3)))[0].T, np.float32)
+    x = random.standard_normal((120, 4)).astype(np.float32)
+    rows, columns = np.array([40, 52]), np.array([[0, 1, -1], [3, 2, 0]], np.int32)
     out, wanted = np.empty((2, 2, 3, 3), np.float32)
-    one = np.ones(2, np.float32)
-    components = np.ascontiguousarray(components)
     features_at(x, rows, columns, components, out)
     features_at_reference(x, rows, columns, components, wanted)
     np.testing.assert_allclose(out, wanted, atol=1e-5)
-    assert np.abs(out[0, :2] - weights[0, :2]).max() > 0.1  # the other one is in it
-    subtract_others(rows, plain, rows, units, one, weights, correlated, columns, out)
-    subtract_others_reference(rows, plain, rows, units, one, weights, correlated, columns, wanted)
-    np.testing.assert_allclose(out, wanted, atol=1e-5)
-    np.testing.assert_allclose(out[0, :2], weights[0, :2], atol=1e-5)
-    np.testing.assert_allclose(out[1], weights[1, [3, 2, 0]], atol=1e-5)
+    np.testing.assert_allclose(out[1, 0], components @ x[52:82, 3], atol=1e-5)
 
 
 def test_a_shift_by_half_a_sample_twice_is_a_shift_by_one() -> None:

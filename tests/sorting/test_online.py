@@ -24,6 +24,7 @@ from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.source import filters
 from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
 from ranvier.sorting.stream_kernels import (
+    SLACK,
     subtract_spikes,
     subtract_spikes_reference,
     whiten_near,
@@ -121,10 +122,13 @@ def test_neurons_are_told_in_packets_of_any_length(recording: SimulatedRecording
     for packet in (150, 30, 4321):
         stream = Stream(recording, tape=False)
         stream.sorter.use(learned)
-        told[packet] = SpikeTable.concatenate([stream.play(start, stop, packet), stream.sorter.flush()])
+        parts = [stream.play(start, stop, packet), stream.sorter.flush()]
+        told[packet] = SpikeTable.concatenate(parts).ordered()
+        kept = stream.sorter.ring.read()
+        np.testing.assert_array_equal(kept.counter, told[packet].counter)
     whole = told[150]
     for other in (told[30], told[4321]):
-        for name in ("counter", "site", "label", "amplitude_uv", "scale", "flags"):
+        for name in ("counter", "site", "label", "amplitude_uv", "scale", "margin", "flags"):
             np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
     assert (np.diff(whole.counter) >= 0).all()
     assert min(accuracy(recording, whole, start + 3000, stop - 3000)) > 0.9
@@ -151,7 +155,9 @@ def test_what_was_told_is_subtracted(learned: TrainedUnits) -> None:
     left = StreamMatcher(learned, 30_000.0)
     for at in range(0, 6000, 150):
         left.process(Block(x[at : at + 150].copy(), at))
-        decided = left._white.samples[:, : max(0, len(left._white) - length - left._hop)]
+        signal = left._signal
+        final = left.sure_before - left._before - left._front - signal.origin
+        decided = signal.white[:, signal.start - signal.origin : max(0, final)]
         assert np.abs(decided).max(initial=0.0) < 3.0
 
 
@@ -262,10 +268,12 @@ def test_kernels_are_their_references() -> None:
     x = random.standard_normal((50, 8)).astype(np.float32)
     near = np.array([[c, (c + 1) % 8, -1 if c % 2 else (c + 3) % 8] for c in range(8)], np.int32)
     weights = random.standard_normal((8, 3)).astype(np.float32)
-    out = np.empty((2, 8, 50), np.float32)
-    whiten_near(x, near, weights, out[0])
-    whiten_near_reference(x, near, weights, out[1])
-    np.testing.assert_allclose(out[0], out[1], atol=1e-5)
+    x[7, 2] = np.nan
+    out = np.full((2, 2, 8, 50 + 7 + SLACK), 9.0, np.float32)
+    whiten_near(x, near, weights, out[0, 0], out[0, 1], 7)
+    whiten_near_reference(x, near, weights, out[1, 0], out[1, 1], 7)
+    np.testing.assert_allclose(out[0, :, :, :57], out[1, :, :, :57], atol=1e-5)
+    x[7, 2] = 0.0
     rows = np.array([-3, 10, 45, 12], np.int64)
     units, phases = np.array([0, 1, 2, 1], np.int32), np.array([0, 3, 1, 2], np.int64)
     amplitudes = random.uniform(0.5, 1.5, 4).astype(np.float32)

@@ -163,13 +163,23 @@ def by_type(signals: FlexSignalSpec, channels: ChannelMetadata) -> dict[SignalTy
     return {kind: [int(i) for i in select.of(kind)] for kind in spec.by_type}
 
 
-def kept_channels(table: ChannelQualityTable, keep: Sequence[ChannelVerdict | str]) -> list[int]:
-    """Return the native indices of channels with one of some verdicts; SignalSelectionError where there is none."""
+def verdicts_of(keep: Sequence[ChannelVerdict | str]) -> set[ChannelVerdict]:
+    """Return the verdicts that are asked for, before anything is measured.
+
+    ConfigurationError for a word that is none, SignalSelectionError where none is asked for.
+    """
     try:
         wanted = {ChannelVerdict(verdict) for verdict in keep}
     except ValueError:
         names = ", ".join(v.value for v in ChannelVerdict)
         raise ConfigurationError(f"keep={list(keep)!r}: verdicts are {names}") from None
+    if not wanted:
+        raise SignalSelectionError("no channel has such a verdict, as keep names none; the selection was left as it is")
+    return wanted
+
+
+def kept_channels(table: ChannelQualityTable, wanted: set[ChannelVerdict]) -> list[int]:
+    """Return the native indices of channels with one of some verdicts; SignalSelectionError where there is none."""
     kept = [c.ntv_idx for c in table.channels if c.verdict in wanted]
     if not kept:
         raise SignalSelectionError("no channel has such a verdict; the selection was left as it is")

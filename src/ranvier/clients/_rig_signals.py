@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.clients._arrays import Out, by_type, kept_channels, widened
+from ranvier.clients._arrays import Out, by_type, kept_channels, verdicts_of, widened
 from ranvier.clients._rig_arguments import LIVE, flag, live, number, whole
 from ranvier.clients._rig_base import RigClient
 from ranvier.clients._rig_stream import Subscription, arrays
@@ -172,9 +172,10 @@ class LiveClient(RigClient):
         keep: Sequence[ChannelVerdict | str] = (ChannelVerdict.GOOD,),
     ) -> ChannelMetadata:
         """Judge all amplifier channels and select those with a verdict of ``keep`` (an addition)."""
+        wanted = verdicts_of(keep)
         every = [int(i) for i in SignalSpec.all_amp().to_sig_select(self._channels()).amp]
         table = self.get_channel_quality(time_range, every)
-        return self._rig.signals.set_selected({SignalType.AMP: kept_channels(table, keep)})
+        return self._rig.signals.set_selected({SignalType.AMP: kept_channels(table, wanted)})
 
     def get_ground_truth(self, time_range: FlexTimeRange | None = None) -> EventTable:
         """Return the true spikes of a simulated source since streaming began (an addition).

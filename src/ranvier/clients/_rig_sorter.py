@@ -6,34 +6,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ranvier.clients._rig_base import RigClient
+from ranvier.clients._sorter_calls import SorterCalls
 from ranvier.clients._spectra import spec_of
 from ranvier.exceptions import RadiensError
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.flex import FlexTimeRange
 from ranvier.models.spikes import LiveSpikes, NeuronsResult
 from ranvier.models.spikesorter import (
-    DashElement,
     SorterDynamics,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterCommand,
-    SpikeSorterDashboard,
     SpikeSorterDynamicConfig,
     SpikeSorterFeatureParams,
     SpikeSorterState,
     SpikeSorterSubCommand,
-    coerce_dash_element,
     coerce_spike_sorter_command,
     coerce_spike_sorter_sub_command,
 )
+from ranvier.services.sorter import RigSorter
 
 
-class LiveSorterClient(RigClient):
+class LiveSorterClient(SorterCalls[str], RigClient):
     """Spikes of the stream: detected by threshold from the second second on, then given to neurons."""
 
     def get_spike_sorter_ids(self) -> list[str]:
         """Return the id of the rig's sorter, whether or not it runs."""
-        return self._rig.sorter.ids()
+        return self._sorters.ids()
 
     def get_default_spike_sorter_id(self) -> str:
         """Return the first id; RadiensError where there is none."""
@@ -44,7 +43,7 @@ class LiveSorterClient(RigClient):
 
     def get_spike_sorter_state(self, spike_sorter_id: str) -> SpikeSorterState:
         """Return whether it is on, its phase, and how far that is; DatasetError for an unknown id."""
-        return self._rig.sorter.state(spike_sorter_id)
+        return self._sorters.state(spike_sorter_id)
 
     def spike_sorter_command(
         self,
@@ -83,7 +82,7 @@ class LiveSorterClient(RigClient):
         if cmd is None:
             raise TypeError("spike_sorter_command() needs cmd: 'on', 'off', 'clear_sort', 'rebase' or 'init'")
         self._check_hardware()
-        self._rig.sorter.command(
+        self._sorters.command(
             self.get_default_spike_sorter_id() if spike_sorter_id is None else spike_sorter_id,
             coerce_spike_sorter_command(cmd),
             sub_command=coerce_spike_sorter_sub_command(sub_cmd),
@@ -92,22 +91,6 @@ class LiveSorterClient(RigClient):
             neighbor_radius_um=neighbor_radius_um,
             max_num_site_neighbors=max_num_site_neighbors,
         )
-
-    def get_spike_sorter_dashboard(
-        self, spike_sorter_id: str, elements: Sequence[DashElement | int | str] | None = None
-    ) -> SpikeSorterDashboard:
-        """Return elements of the dashboard; None: ports and general. The others fill fields that are additions."""
-        asked: Sequence[DashElement | int | str]
-        asked = (DashElement.ENABLED_PORTS, DashElement.GENERAL) if elements is None else elements
-        return self._rig.sorter.dashboard(spike_sorter_id, [coerce_dash_element(e) for e in asked])
-
-    def get_detect_params(
-        self, spike_sorter_id: str, channels: Sequence[int] | None = None
-    ) -> dict[int, SpikeDetectParams]:
-        """Return how spikes are detected, by native channel index; all amplifier channels where None."""
-        found = {p.ntv_chan_idx: p for p in self._rig.sorter.params(spike_sorter_id)}
-        known = {i: p for i, p in found.items() if i is not None}
-        return known if channels is None else {i: known[i] for i in channels if i in known}
 
     def update_detect_params(self, spike_sorter_id: str, params: SpikeDetectParams, channels: Sequence[int]) -> None:
         """Change how spikes are detected on some channels; fields that are None stay.
@@ -122,19 +105,13 @@ class LiveSorterClient(RigClient):
         ConfigurationError
             A threshold on the wrong side of 0, a time out of range.
         """
-        self._rig.sorter.set_params(
-            spike_sorter_id, [params.model_copy(update={"ntv_chan_idx": int(i)}) for i in channels]
-        )
-
-    def set_detect_params(self, spike_sorter_id: str, params: SpikeDetectParams, channels: Sequence[int]) -> None:
-        """Change how spikes are detected: the older name of :meth:`update_detect_params`."""
-        self.update_detect_params(spike_sorter_id, params, channels)
+        super().update_detect_params(spike_sorter_id, params, channels)
 
     # --- additions to the documented API ------------------------------------------------------------------------
 
     def get_spike_sorter_dynamics(self, spike_sorter_id: str) -> SorterDynamics:
         """Return how the sorter adapts by itself, when its tasks run, and what they changed (an addition)."""
-        return self._rig.sorter.dynamics(spike_sorter_id)
+        return self._sorters.dynamics(spike_sorter_id)
 
     def set_spike_sorter_dynamics(self, spike_sorter_id: str, config: SpikeSorterDynamicConfig) -> SorterDynamics:
         """Let the sorter adapt, or not, and say how strict it is (an addition); fields that are None stay.
@@ -147,7 +124,7 @@ class LiveSorterClient(RigClient):
         ConfigurationError
             A period out of range: ``detect`` 1 to 600 s, ``sort`` 5 to 600 s, ``train`` 60 to 3600 s.
         """
-        return self._rig.sorter.set_dynamics(spike_sorter_id, config)
+        return self._sorters.set_dynamics(spike_sorter_id, config)
 
     def get_live_spikes(
         self,
@@ -172,7 +149,7 @@ class LiveSorterClient(RigClient):
             Nothing was sorted (of this range).
         """
         spec = spec_of(time_range) or TimeRangeSpec.lookback(1.0)
-        return self._rig.sorter.recent_spikes(
+        return self._sorters.recent_spikes(
             spec,
             None if channels is None else list(channels),
             waveforms=include_waveforms,
@@ -181,12 +158,21 @@ class LiveSorterClient(RigClient):
 
     def get_live_neurons(self) -> NeuronsResult:
         """Return the neurons that fired since spikes were last cleared (an addition)."""
-        return self._rig.sorter.neurons()
+        return self._sorters.neurons()
 
     def save_sorter_units(self, path: str | Path) -> None:
         """Save what the sorter has learned, on the rig's machine (an addition); see :meth:`load_sorter_units`."""
-        self._rig.sorter.save_units(Path(path))
+        self._sorters.save_units(Path(path))
 
     def load_sorter_units(self, path: str | Path) -> None:
         """Give spikes to saved neurons from now on (an addition): rate, channels and filters must be the same."""
-        self._rig.sorter.load_units(Path(path))
+        self._sorters.load_units(Path(path))
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    @property
+    def _sorters(self) -> RigSorter:
+        return self._rig.sorter
+
+    def _sorter_id(self, which: str) -> str:
+        return which

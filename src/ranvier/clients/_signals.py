@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.clients._arrays import by_type, kept_channels, widened
+from ranvier.clients._arrays import by_type, kept_channels, verdicts_of, widened
 from ranvier.clients._files import BaseFileClient
 from ranvier.clients._progress import shown
 from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
@@ -117,12 +117,13 @@ class SignalsClient(BaseFileClient):
 
         Other signal types keep their selection. SignalSelectionError where no channel would be left.
         """
+        wanted = verdicts_of(keep)
         metadata = self._metadata(dataset)
         spec = None if time_range is None else coerce_time_range(time_range)
         every = SignalSpec.all_amp().to_sig_select(metadata.channel_metadata)
         with shown(self._progress, f"measuring {metadata.base_name}") as progress:
             table = self._hub.metrics.channel_quality(metadata.id, spec, every, apply_dsp=apply_dsp, progress=progress)
-        return self._hub.datasets.set_selected(metadata.id, {SignalType.AMP: kept_channels(table, keep)})
+        return self._hub.datasets.set_selected(metadata.id, {SignalType.AMP: kept_channels(table, wanted)})
 
     def get_dsp_group(self, dataset: FlexDataset) -> DSPGroup:
         """Return the filters of a dataset, per stage; a dataset has stage 2 only."""

@@ -7,31 +7,30 @@ from pathlib import Path
 
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
+from ranvier.clients._sorter_calls import SorterCalls
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.flex import FlexDataset, FlexSignalSpec, FlexTimeRange, coerce_signal_spec, coerce_time_range
 from ranvier.models.sorting import SortOptions
 from ranvier.models.spikesorter import (
-    DashElement,
     SpikeDetectParams,
     SpikeSorterClustererParams,
     SpikeSorterCommand,
-    SpikeSorterDashboard,
     SpikeSorterFeatureParams,
     SpikeSorterLaunchParams,
     SpikeSorterLaunchResult,
     SpikeSorterState,
     SpikeSorterSubCommand,
-    coerce_dash_element,
     coerce_spike_sorter_command,
     coerce_spike_sorter_sub_command,
 )
+from ranvier.services.sorters import HubSorters
 
 #: What a sort is asked with: the documented parameters, or only the dataset, with all defaults.
 WhatToSort = SpikeSorterLaunchParams | DatasetMetadata | str | Path
 
 
-class SortersClient(SignalsClient):
+class SortersClient(SorterCalls[FlexDataset], SignalsClient):
     """Sort recordings: a sort is a job, and its result a ``.spikes`` file beside the recording."""
 
     def spike_sort(
@@ -81,7 +80,7 @@ class SortersClient(SignalsClient):
         """
         ids, asked, options = self._asked_sort(params, jointly, time_range, channels, output_path, force)
         with shown(self._progress, "sorting") as progress:
-            made = self._hub.sorters.sort(ids, asked, options, stall_sec=stall_sec, progress=progress)
+            made = self._sorters.sort(ids, asked, options, stall_sec=stall_sec, progress=progress)
         for spikes_id in made:
             self._mine[spikes_id] = None
         return made[0]
@@ -102,7 +101,7 @@ class SortersClient(SignalsClient):
         those of ``spike_sort``; what is wrong with the samples themselves stands in the state's ``error_msg``.
         """
         ids, asked, options = self._asked_sort(params, jointly, time_range, channels, output_path, force)
-        return self._hub.sorters.launch(ids, asked, options)
+        return self._sorters.launch(ids, asked, options)
 
     def spike_sorter_command(
         self,
@@ -134,7 +133,7 @@ class SortersClient(SignalsClient):
         ConfigurationError
             A parameter out of range.
         """
-        self._hub.sorters.command(
+        self._sorters.command(
             spike_sorter_id,
             coerce_spike_sorter_command(cmd),
             sub_command=coerce_spike_sorter_sub_command(sub_cmd),
@@ -146,7 +145,7 @@ class SortersClient(SignalsClient):
 
     def spike_sorter_cancel(self, spike_sorter_id: str) -> None:
         """Cancel a sort and forget the sorter; nothing was written then. DatasetError for an unknown one."""
-        self._hub.sorters.command(spike_sorter_id, SpikeSorterCommand.OFF)
+        self._sorters.command(spike_sorter_id, SpikeSorterCommand.OFF)
 
     def spike_sorter_delete(self, spike_sorter_id: str) -> None:
         """Forget a sorter, cancelling it where it is at work; a file that was written stays. Unknown ids are ignored.
@@ -155,34 +154,18 @@ class SortersClient(SignalsClient):
         """
         if not spike_sorter_id:
             raise ConfigurationError("spike_sorter_delete() needs the id of a sorter, not ''")
-        self._hub.sorters.delete(spike_sorter_id)
+        self._sorters.delete(spike_sorter_id)
 
     def get_spike_sorter_ids(self, dataset: FlexDataset) -> list[str]:
         """Return the ids of a dataset's sorters: those at work, and those that have written spikes."""
-        return list(self._hub.sorters.ids(self._id(dataset)))
+        return list(self._sorters.ids(self._id(dataset)))
 
     def get_spike_sorter_state(self, spike_sorter_id: str) -> SpikeSorterState:
         """Return phase, fraction of that phase, and what went wrong.
 
         A finished sorter stays at COMPLETE, off; DatasetError for one that was cancelled or never was.
         """
-        return self._hub.sorters.state(spike_sorter_id)
-
-    def get_spike_sorter_dashboard(
-        self, spike_sorter_id: str, elements: Sequence[DashElement | int | str] | None = None
-    ) -> SpikeSorterDashboard:
-        """Return elements of the dashboard; None: ports and general. Counts are 0 before the spikes are written."""
-        asked: Sequence[DashElement | int | str]
-        asked = (DashElement.ENABLED_PORTS, DashElement.GENERAL) if elements is None else elements
-        return self._hub.sorters.dashboard(spike_sorter_id, [coerce_dash_element(e) for e in asked])
-
-    def get_detect_params(
-        self, spike_sorter_id: FlexDataset, channels: Sequence[int] | None = None
-    ) -> dict[int, SpikeDetectParams]:
-        """Return how spikes are detected, by native channel index, of a sorter or a dataset."""
-        found = {p.ntv_chan_idx: p for p in self._hub.sorters.params(self._sorted_id(spike_sorter_id))}
-        known = {i: p for i, p in found.items() if i is not None}
-        return known if channels is None else {i: known[i] for i in channels if i in known}
+        return self._sorters.state(spike_sorter_id)
 
     def update_detect_params(
         self, spike_sorter_id: FlexDataset, params: SpikeDetectParams, channels: Sequence[int]
@@ -200,19 +183,15 @@ class SortersClient(SignalsClient):
         ConfigurationError
             A threshold on the wrong side of 0, a time out of range.
         """
-        self._hub.sorters.set_params(
-            self._sorted_id(spike_sorter_id), [params.model_copy(update={"ntv_chan_idx": int(i)}) for i in channels]
-        )
-
-    def set_detect_params(
-        self, spike_sorter_id: FlexDataset, params: SpikeDetectParams, channels: Sequence[int]
-    ) -> None:
-        """Change how spikes are detected: the older name of :meth:`update_detect_params`."""
-        self.update_detect_params(spike_sorter_id, params, channels)
+        super().update_detect_params(spike_sorter_id, params, channels)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _sorted_id(self, which: FlexDataset) -> str:
+    @property
+    def _sorters(self) -> HubSorters:
+        return self._hub.sorters
+
+    def _sorter_id(self, which: FlexDataset) -> str:
         """Return the id of a sorter as it is, of a dataset its own."""
         return which if isinstance(which, str) and "/" not in which and "\\" not in which else self._id(which)
 

@@ -53,6 +53,11 @@ class TreeReport:
         """What went wrong, by name of the output."""
         return {o.ref.name: str(o.error) or type(o.error).__name__ for o in self.outputs if o.error is not None}
 
+    @property
+    def kinds(self) -> dict[str, type[BaseException]]:
+        """The class of what went wrong, by name of the output."""
+        return {o.ref.name: type(o.error) for o in self.outputs if o.error is not None}
+
 
 def run_tree(
     recording: Recording,

@@ -39,12 +39,15 @@ class TaskResult:
         By name of the output, its provenance.
     samples
         Samples per channel that were read.
+    kinds
+        By name of the output, the class of what went wrong: some failures may pass.
     """
 
     outputs: dict[str, str]
     failures: dict[str, str]
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     samples: int = 0
+    kinds: dict[str, type[BaseException]] = field(default_factory=dict)
 
 
 class Executor(Protocol):
@@ -112,7 +115,8 @@ def run_task(
     except RadiensError as error:
         if progress is not None:
             progress(JobProgress(label=task.label, phase="failed", fraction=1.0, parts=_all_failed(task)))
-        return TaskResult({}, {output.name: str(error) for output in task.outputs})
+        names = [output.name for output in task.outputs]
+        return TaskResult({}, dict.fromkeys(names, str(error)), kinds=dict.fromkeys(names, type(error)))
 
 
 def run_on(
@@ -154,7 +158,7 @@ def run_on(
         label=task.label,
     )
     done = {o.ref.name: str(o.path) for o in report.outputs if o.path is not None}
-    return TaskResult(done, report.failures, {name: records[name] for name in done}, report.samples)
+    return TaskResult(done, report.failures, {name: records[name] for name in done}, report.samples, report.kinds)
 
 
 def carry_over(

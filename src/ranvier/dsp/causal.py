@@ -127,6 +127,8 @@ def filter_and_find_broken(
     first, stop = columns
     before = sections[:, first:stop].copy()
     kernels.filter_rows(design, x, x_row, out, out_row, rows, 1, columns, sections, counter, reference)
+    if np.isfinite(sections[::2, first:stop].sum()):
+        return []
     broken: npt.NDArray[np.bool_] = np.any(~np.isfinite(sections[::2, first:stop]), axis=0)
     if not broken.any():
         return []

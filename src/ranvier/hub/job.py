@@ -14,6 +14,7 @@ from ranvier.exceptions import (
     JobCancelledError,
     OutputError,
     OutputExistsError,
+    PartialFailureError,
     RadiensError,
     ServerCommunicationError,
     SourceError,
@@ -33,6 +34,15 @@ ProgressCallback = Callable[[JobProgress], object]
 TRANSIENT: tuple[type[RadiensError], ...] = (OutputError, SourceError, ServerCommunicationError)
 
 
+def may_pass(kind: type[BaseException]) -> bool:
+    """Whether it is worth while to try again after such an error."""
+    return issubclass(kind, TRANSIENT) and not issubclass(kind, (OutputExistsError, JobCancelledError))
+
+
+class PassingFailureError(PartialFailureError):
+    """Some of several outputs failed in a way that may pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retries:
     """How often, and after which failures, a job is tried again by itself; by default never.
@@ -49,7 +59,7 @@ class Retries:
 
     times: int = 0
     pause_sec: float = 5.0
-    kinds: tuple[type[RadiensError], ...] = TRANSIENT
+    kinds: tuple[type[RadiensError], ...] = (*TRANSIENT, PassingFailureError)
 
     def pauses(self) -> list[float]:
         """Return the seconds before each further try."""

@@ -27,6 +27,7 @@ from ranvier.exceptions import (
 )
 from ranvier.hub.curation import RUN_WORKERS, repeat_request, source_record
 from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.job import PassingFailureError, may_pass
 from ranvier.hub.jobs import JobContext, JobManager, Need
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import (
@@ -262,10 +263,12 @@ class Protocols:
             left = [rest for task in planned.tasks if (rest := task.without(made)).outputs]
             executor = self._executor or ThreadExecutor(workers=job.granted.workers)
             failures: dict[str, str] = {}
+            kinds: set[type[BaseException]] = set()
             try:
                 for result in _run_all(executor, left, job):
                     made.update(result.outputs)
                     failures.update(result.failures)
+                    kinds.update(result.kinds.values())
                     for name, path in result.outputs.items():
                         self._store.provenance.put(path, result.records[name])
             except JobCancelledError as error:
@@ -278,7 +281,8 @@ class Protocols:
                 if self._executor is None:
                     executor.close()
             if failures:
-                raise PartialFailureError.of(failures, list(made.values()))
+                told = PassingFailureError if any(map(may_pass, kinds)) else PartialFailureError
+                raise told.of(failures, list(made.values()))
             return list(made.values())
 
         failures = dict(planned.failures)

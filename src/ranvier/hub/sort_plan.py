@@ -22,7 +22,7 @@ from ranvier.hub.dsp import DspGroups
 from ranvier.hub.sessions import joined
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.timing import resolve
-from ranvier.models.dsp import DSPParams, DSPType
+from ranvier.models.dsp import DSPParams
 from ranvier.models.signals import SignalType
 from ranvier.models.sorting import SortOptions
 from ranvier.models.spikesorter import (
@@ -31,6 +31,7 @@ from ranvier.models.spikesorter import (
     SpikeSorterSubCommand,
 )
 from ranvier.recordings import ChannelTable, Recording
+from ranvier.recordings.channels import Channel
 from ranvier.recordings.pieces import PieceTable, SourcePiece
 from ranvier.recordings.selection import amplifier_columns
 from ranvier.recordings.views import JoinedRecording
@@ -38,7 +39,7 @@ from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.offline import SHORTEST_SEC
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.requested import EVENT_NEIGHBORS, EVENT_RADIUS_UM, check_neighborhood, requested, with_neighborhood
-from ranvier.sorting.source import filters
+from ranvier.sorting.source import done_in_front, filters
 from ranvier.sorting.suitable import check_places
 from ranvier.spikes.writer import SUFFIX
 
@@ -48,8 +49,6 @@ I64 = npt.NDArray[np.int64]
 APART_SEC = 0.1
 #: No spike can be seen below this rate.
 SLOWEST_HZ = 5000.0
-_PASSES_SPIKES = (DSPType.HIGHPASS, DSPType.BANDPASS)
-_REFERENCES = (DSPType.CAR, DSPType.VIRTUAL_REFERENCE, DSPType.PAIRED_REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -172,14 +171,19 @@ class SortPlan:
 
     def check_outputs(self) -> None:
         """Raise OutputExistsError where a file is there that must not be replaced, OutputError where none can be."""
-        for target in self.targets:
-            if target.path.exists() and not self.force:
-                raise OutputExistsError(
-                    f"{target.path} is there already; force=True replaces it, and another output (or sink_dsrc_id, "
-                    f"which names it {target.linked.base_name}.NAME{SUFFIX}) leaves it"
-                )
-            if not target.path.parent.is_dir():
-                raise OutputError(f"{target.path.parent} is no folder; make it first, or name another output")
+        check_targets(self.targets, self.force)
+
+
+def check_targets(targets: Sequence[Target], force: bool) -> None:
+    """Raise OutputExistsError where a file is there that must not be replaced, OutputError where none can be."""
+    for target in targets:
+        if target.path.exists() and not force:
+            raise OutputExistsError(
+                f"{target.path} is there already; force=True replaces it, and another output (or sink_dsrc_id, "
+                f"which names it {target.linked.base_name}.NAME{SUFFIX}) leaves it"
+            )
+        if not target.path.parent.is_dir():
+            raise OutputError(f"{target.path.parent} is no folder; make it first, or name another output")
 
 
 def plan_sort(
@@ -197,12 +201,12 @@ def plan_sort(
     stage2 = list(dsp.get(linked[0].id).software_stage2)
     if any(list(dsp.get(one.id).software_stage2) != stage2 for one in linked[1:]):
         raise ConfigurationError("recordings that are sorted jointly need the same stage-2 filters; set them so")
-    paths = [_output(one, launch, options, len(linked), datasets) for one in linked]
+    paths = [output_of(one, launch, options, len(linked), datasets) for one in linked]
     raw, targets = _whole(linked, paths)
     start, stop = _range(raw, options, len(linked))
     columns = _columns(raw, options, detect)
     check_places(raw.channels, columns)
-    parameters, notes = _parameters(launch, stage2, detect, [raw.channels[int(c)].ntv for c in columns])
+    parameters, notes = _parameters(launch, stage2, detect, [raw.channels[int(c)] for c in columns])
     parameters = with_neighborhood(
         parameters, geometry_of(raw.channels, columns), launch.neighbor_radius_um, launch.max_num_site_neighbors
     )
@@ -215,7 +219,7 @@ def plan_sort(
         stage2=chain_of(stage2, raw.fs, raw.channels) if stage2 else None,
         parameters=parameters,
         launch=launch,
-        seed=secrets.randbits(31) if launch.seed is None else _seed(launch.seed),
+        seed=secrets.randbits(31) if launch.seed is None else check_seed(launch.seed),
         detect=detect,
         event_radius_um=EVENT_RADIUS_UM if launch.neighbor_radius_um is None else launch.neighbor_radius_um,
         event_neighbors=EVENT_NEIGHBORS if launch.max_num_site_neighbors is None else launch.max_num_site_neighbors,
@@ -230,8 +234,7 @@ def plan_sort(
 def _recording(linked: Linked) -> Linked:
     if holds_spikes(linked):
         raise CapabilityError(
-            f"{linked.base_name} holds spikes: sorting spikes again without their recording is not there; name the "
-            f"recording"
+            f"{linked.base_name} holds spikes: recordings and files of spikes are not sorted together; name one kind"
         )
     amplifiers = linked.channels.count(SignalType.AMP)
     if not amplifiers:
@@ -239,14 +242,23 @@ def _recording(linked: Linked) -> Linked:
     return linked
 
 
-def _seed(seed: int) -> int:
+def check_seed(seed: int) -> int:
+    """Return a seed; ConfigurationError where it is none."""
     if not 0 <= seed < 2**63:
         raise ConfigurationError(f"seed={seed}: a whole number from 0 to 2**63 - 1")
     return seed
 
 
-def _output(linked: Linked, launch: SpikeSorterLaunchParams, options: SortOptions, of: int, datasets: Datasets) -> Path:
-    """Return where the spikes of one recording go."""
+def output_of(
+    linked: Linked,
+    launch: SpikeSorterLaunchParams,
+    options: SortOptions,
+    of: int,
+    datasets: Datasets,
+    *,
+    default: str | None = None,
+) -> Path:
+    """Return where the spikes of one dataset go; ``default``: the file's name (without suffix) where none is asked."""
     folder = linked.canonical.parent
     if options.output is not None:
         if of > 1:
@@ -257,7 +269,7 @@ def _output(linked: Linked, launch: SpikeSorterLaunchParams, options: SortOption
         return given.with_name(given.name.removesuffix(SUFFIX) + SUFFIX)
     name = launch.sink_dsrc_id
     if not name:
-        return folder / (linked.base_name + SUFFIX)
+        return folder / ((default or linked.base_name) + SUFFIX)
     if of == 1:
         for other_id, other in datasets.items():
             if other_id == name and holds_spikes(other):
@@ -326,16 +338,13 @@ def _parameters(
     launch: SpikeSorterLaunchParams,
     stage2: Sequence[DSPParams],
     detect: Mapping[int, SpikeDetectParams],
-    ntv: Sequence[int],
+    sorted_channels: Sequence[Channel],
 ) -> tuple[SorterParameters, list[str]]:
     """Return what the sorter is told; what stage 2 does already it leaves out."""
     check_neighborhood(launch.neighbor_radius_um, launch.max_num_site_neighbors)
-    given: dict[str, Any] = {}
+    given = done_in_front(stage2, {c.port for c in sorted_channels})
     notes = []
-    if any(p.type in _PASSES_SPIKES and not p.is_aux for p in stage2):
-        given["band_hz"] = None
-    if any(p.type in _REFERENCES and not p.is_aux for p in stage2):
-        given["reference"] = False
+    ntv = [c.ntv for c in sorted_channels]
     levels = [p.thr_sd[0] for i in ntv if (p := detect.get(i)) is not None and p.thr_sd and _is_on(p)]
     levels = [abs(level) for level in levels if np.isfinite(level)]
     if levels:

@@ -56,12 +56,18 @@ def _spread(builder: Any, value: Any, width: int = WIDTH) -> Any:
 
 def _place(context: Any, builder: Any, kind: Any, array: Any, row: Any, column: Any) -> Any:
     """Return where the lanes ``array[row, column : column + WIDTH]`` lie; no bounds are checked."""
+    element = context.get_value_type(kind.dtype)
+    return _place_of(context, builder, kind, (array, row, column), ir.VectorType(element, WIDTH))
+
+
+def _place_of(context: Any, builder: Any, kind: Any, where: Any, vector: Any) -> Any:
+    """Return where a vector that begins at ``array[row, column]`` lies."""
+    array, row, column = where
     header = context.make_array(kind)(context, builder, array)
     strides = cgutils.unpack_tuple(builder, header.strides)
     skip = builder.add(builder.mul(row, strides[0]), builder.mul(column, strides[1]))
     place = builder.gep(builder.bitcast(header.data, ir.IntType(8).as_pointer()), [skip])
-    element = context.get_value_type(kind.dtype)
-    return builder.bitcast(place, ir.VectorType(element, WIDTH).as_pointer())
+    return builder.bitcast(place, vector.as_pointer())
 
 
 def _item_bytes(kind: Any) -> int:
@@ -129,7 +135,11 @@ def spread(typing: Any, value: Any) -> Any:
 
 def _folded(builder: Any, value: Any, join: Callable[[Any, Any, Any], Any]) -> Any:
     """Join the lanes by halves: ``(0, 4), (2, 6)`` and so on, always in this order."""
-    width = WIDTH
+    return _folded_halves(builder, value, WIDTH, join)
+
+
+def _folded_halves(builder: Any, value: Any, width: int, join: Callable[[Any, Any, Any], Any]) -> Any:
+    """Join the values of a vector of some width by halves."""
     while width > 1:
         width //= 2
         none = ir.Constant(value.type, ir.Undefined)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from ranvier.models._base import Model
@@ -43,6 +45,8 @@ class SorterNeuronStats(Model):
         As for spikes of recordings, presence in bins of 10 s; NaN where nothing is known.
     template_uv
         On its site, for the panel; empty otherwise.
+    position_um
+        Mean x and y of its spikes in the probe's coordinates; NaN where nothing is known.
     """
 
     spike_label: str
@@ -56,3 +60,4 @@ class SorterNeuronStats(Model):
     quality: str
     reason: str = ""
     template_uv: list[float] = Field(default_factory=list)
+    position_um: tuple[float, float] = (math.nan, math.nan)

@@ -101,8 +101,13 @@ class DspStages:
 
     @property
     def sorter(self) -> Chain | None:
-        """What the sorter runs, stage 2 and its own; None where neither is set: it has a default then."""
+        """What the sorter runs, stage 2 and its own: another object after every change; None where neither is set."""
         return self._sorter
+
+    @property
+    def sorter_params(self) -> list[DSPParams]:
+        """The filters of :attr:`sorter`."""
+        return [*self._params[FilterStage.STAGE2], *self._params[FilterStage.SPIKE_SORTER]]
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the stages that recorded samples went through, for provenance."""
@@ -113,6 +118,5 @@ class DspStages:
         return None if chain is None else LiveChain(chain)
 
     def _bind_views(self, fs: Fraction, channels: ChannelTable) -> None:
-        stage2, own = self._params[FilterStage.STAGE2], self._params[FilterStage.SPIKE_SORTER]
-        self._view = live_chain(stage2, fs, channels)
-        self._sorter = live_chain([*stage2, *own], fs, channels)
+        self._view = live_chain(self._params[FilterStage.STAGE2], fs, channels)
+        self._sorter = live_chain(self.sorter_params, fs, channels)

@@ -41,6 +41,7 @@ from ranvier.rig.signals import LIVE_ID
 from ranvier.rig.sorter_settings import SorterSettings, amplifier_ntv, known_only
 from ranvier.rig.sorting import Sorting
 from ranvier.rig.view import CacheRecording
+from ranvier.sorting.apart import remove_stale_folders
 from ranvier.sorting.online import OnlineSorter, is_noise
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.trained import load_units
@@ -53,6 +54,7 @@ class LiveSorter:
     """Service ``RigSorter``."""
 
     def __init__(self, core: Core) -> None:
+        remove_stale_folders()
         self._core = core
         self._settings = SorterSettings.load(core.store)
         self._sorting = Sorting(core, self._settings)
@@ -126,26 +128,25 @@ class LiveSorter:
         result: dict[int, list[NeuronInfo]] = {}
         if engine is None:
             return NeuronsResult(neurons_by_channel={})
-        seconds = board.labelled_sec(engine)
-        judged = {n.spike_label: n for n in board.neuron_stats(self._sorting)}
-        for unit in engine.units.numbers():
-            channel = engine.sites.channels[int(engine.sites.columns[unit.site])]
-            noise = float(engine.finder.noise.sd_uv[unit.site])
-            z = 0.0 if channel.site is None else channel.site.z_um
-            dx, dy, dz = (0.0, 0.0, 0.0) if channel.site is None else channel.site.scs_to_tcs_um
-            result.setdefault(channel.ntv, []).append(
+        channels = {c.ntv: c for c in (engine.sites.channels[int(column)] for column in engine.sites.columns)}
+        for unit in board.neuron_stats(self._sorting):
+            channel = channels.get(unit.ntv_chan_idx)  # None where another source has come just now
+            site = None if channel is None else channel.site
+            at = [*unit.position_um, 0.0 if site is None else site.z_um]
+            moved = (0.0, 0.0, 0.0) if site is None else site.scs_to_tcs_um
+            result.setdefault(unit.ntv_chan_idx, []).append(
                 NeuronInfo(
-                    neuron_id=f"{LIVE_ID}:{unit.label}",
-                    site_ntv_chan_idx=channel.ntv,
-                    spike_label=str(unit.label),
-                    spike_count=unit.count,
-                    spike_rate=unit.count / seconds if seconds > 0 else 0.0,
+                    neuron_id=f"{LIVE_ID}:{unit.spike_label}",
+                    site_ntv_chan_idx=unit.ntv_chan_idx,
+                    spike_label=unit.spike_label,
+                    spike_count=unit.num_spikes,
+                    spike_rate=unit.spike_rate,
                     mean_abs_peak_wfm=unit.mean_abs_peak_uv,
-                    snr=unit.mean_abs_peak_uv / noise if noise > 0 else math.nan,
-                    pos_probe=[unit.x_um, unit.y_um, z],
-                    pos_tissue=[unit.x_um + dx, unit.y_um + dy, z + dz],
-                    quality=judged[str(unit.label)].quality if str(unit.label) in judged else "",
-                    quality_reason=judged[str(unit.label)].reason if str(unit.label) in judged else "",
+                    snr=unit.snr,
+                    pos_probe=at,
+                    pos_tissue=[a + b for a, b in zip(at, moved, strict=True)],
+                    quality=unit.quality,
+                    quality_reason=unit.reason,
                 )
             )
         return NeuronsResult(neurons_by_channel=result)

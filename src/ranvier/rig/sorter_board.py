@@ -53,6 +53,7 @@ def neuron_stats(sorting: Sorting, *, templates: bool = False) -> list[SorterNeu
                 quality=quality,
                 reason=reason,
                 template_uv=[float(v) for v in waveform] if templates else [],
+                position_um=(unit.x_um, unit.y_um),
             )
         )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -25,7 +26,7 @@ from ranvier.sorting.criteria import stricter
 from ranvier.sorting.dynamics import Schedule
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.rounds import Rounds
-from ranvier.sorting.source import filters
+from ranvier.sorting.source import done_in_front, filters
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_training import digest_of, stop_when
 from ranvier.sorting.tape import TrainingTape
@@ -207,7 +208,7 @@ class Sorting:
             engine = self._engine
             if engine is None:
                 return
-            engine.process(block)
+            engine.take(block)
             if self._is_due(engine):
                 self._begin_training(engine)
             elif self.settings.dynamics.is_enabled:
@@ -235,9 +236,11 @@ class Sorting:
         columns = np.asarray(channels.columns_of(SignalType.AMP), np.int64)
         if not len(columns):
             return None
-        if chain is None:
-            operations = filters(self.settings.parameters(), float(fs), len(columns))
-            chain = Chain.bind(operations, fs, channels)
+        done = done_in_front(self._core.dsp.sorter_params, {channels[int(c)].port for c in columns})
+        own = filters(replace(self.settings.parameters(), **done), float(fs), len(columns))
+        if own:
+            bound = Chain.bind(own, fs, channels)
+            chain = bound if chain is None else Chain([*chain.stages, *bound.stages])
         sites = StreamSites(fs, channels, columns)
         return OnlineSorter(sites, chain, self.settings.finder(sites), tape=self._tape(fs, sites), sink=self._told)
 

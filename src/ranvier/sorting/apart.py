@@ -7,12 +7,15 @@ The child tells its progress on its output, gives way to everybody else, and end
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,8 @@ from ranvier.sorting.tape import TapeRecording
 from ranvier.sorting.trained import TrainedUnits, load_units
 
 _TAPE, _REQUEST, _KNOWN, _UNITS = "tape.npy", "request.pickle", "known.npz", "units.npz"
+#: Names of folders begin so, the owner's process id follows; the owner holds a lock on this file in it.
+_PREFIX, _OWNER = "ranvier-train-", "owner.lock"
 #: How often it is looked whether the work was stopped, in seconds.
 _LOOK_SEC = 0.1
 
@@ -48,8 +53,7 @@ def train_apart(
     DataProcessingError
         The process failed; the message is its last words.
     """
-    with tempfile.TemporaryDirectory(prefix="ranvier-train-") as named:
-        folder = Path(named)
+    with training_folder() as folder:
         tape.save(folder / _TAPE)
         request = (tape.fs, tape.channels, filters, parameters, next_label, seed)
         (folder / _REQUEST).write_bytes(pickle.dumps(request))
@@ -58,6 +62,31 @@ def train_apart(
         _run(folder, report, check)
         answer = json.loads((folder / "answer.json").read_text())
         return load_units(folder / _UNITS), int(answer["next_label"])
+
+
+@contextmanager
+def training_folder() -> Iterator[Path]:
+    """Make a folder for one training, which is this process's as long as it lives."""
+    prefix = f"{_PREFIX}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as named, Path(named, _OWNER).open("wb") as owner:
+        with suppress(OSError):  # a drive without locks: what a killed process leaves there stays
+            _platform.try_lock(owner)
+        yield Path(named)
+
+
+def remove_stale_folders() -> None:
+    """Remove the training folders of processes that were killed: a tape is hundreds of megabytes."""
+    for folder in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
+        if not folder.name.startswith(f"{_PREFIX}{os.getpid()}-") and _is_stale(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_stale(folder: Path) -> bool:
+    try:
+        with (folder / _OWNER).open("rb+") as owner:
+            return _platform.try_lock(owner)
+    except OSError:  # just being made, somebody else's, or on a drive without locks
+        return False
 
 
 def _run(folder: Path, report: Callable[[float], None], check: Callable[[], None]) -> None:

@@ -30,7 +30,7 @@ I64 = npt.NDArray[np.int64]
 MOST = 400
 #: Squared distance of two means that may be one unit's: a share of the smaller energy, and what averages of few spikes
 #: leave (squares of SD).
-SHARE = 0.06
+SHARE = 0.12
 FEW = 15.0
 #: Share of a unit's energy that may lie on sites that the other is not seen on.
 _OUTSIDE = 0.15

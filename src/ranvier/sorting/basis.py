@@ -1,8 +1,7 @@
-"""Waveforms over time as few numbers: principal components and prototypes, and the projection of signals on them.
+"""Waveforms over time as few numbers: principal components and prototypes.
 
 Stages S2b and S5. Components and prototypes are learned from clear spikes of the recording itself (as Pachitariu et al.
-2024, Nat. Methods 21:914, "universal templates"). The projection is a matrix product per stretch of samples: the
-stretch times a matrix that holds each waveform at each shift.
+2024, Nat. Methods 21:914, "universal templates").
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: Samples of one stretch: longer ones make better products with more zeros in them.
-_STRETCH = 32
 #: Clear spikes: this many SD, and the largest within this neighbourhood.
 _CLEAR_SD = 7.0
 _CLEAR_UM = 60.0
@@ -53,43 +50,6 @@ class Basis:
     def samples(self) -> int:
         """Length of a waveform."""
         return int(self.components.shape[1])
-
-
-def project(signal: F32, shapes: F32, every: int = 1) -> F32:
-    """Return the inner product of shapes with the signal at every shift, or at one shift in so many.
-
-    Parameters
-    ----------
-    signal
-        ``(samples, channels)``.
-    shapes
-        ``(P, length)``.
-
-    Returns
-    -------
-    projected
-        ``(shifts, P, channels)``, float32: ``out[t, p, c] = sum_l shapes[p, l] signal[every * t + l, c]``, for all
-        shifts at which the shapes lie within the signal.
-    """
-    count, length = shapes.shape
-    samples, channels = signal.shape
-    wanted = (samples - length) // every + 1
-    per_stretch = _STRETCH // every
-    stretches = -(-wanted // per_stretch)
-    reach = (per_stretch - 1) * every + length
-    step = per_stretch * every
-    if (missing := (stretches - 1) * step + reach - samples) > 0:
-        signal = np.concatenate([signal, np.zeros((missing, channels), np.float32)])
-    signal = np.ascontiguousarray(signal)
-    toeplitz = np.zeros((per_stretch, count, reach), np.float32)
-    for s in range(per_stretch):
-        toeplitz[s, :, s * every : s * every + length] = shapes
-    row, column = signal.strides
-    windows = np.lib.stride_tricks.as_strided(
-        signal, (stretches, reach, channels), (step * row, row, column), writeable=False
-    )
-    out: F32 = np.matmul(toeplitz.reshape(per_stretch * count, reach), windows)
-    return out.reshape(stretches * per_stretch, count, channels)[:wanted]
 
 
 def clear_spikes(white: F32, geometry: Geometry, before: int, after: int, half: int) -> F32:

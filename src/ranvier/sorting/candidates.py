@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp.buffers import aligned_empty
-from ranvier.sorting.basis import Basis, project
+from ranvier.sorting.basis import Basis
 from ranvier.sorting.geometry import Geometry
-from ranvier.sorting.local_product import LocalProduct
 from ranvier.sorting.peak_kernels import exclusive_peaks
+from ranvier.sorting.shape_kernels import spread_scores
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -21,8 +21,6 @@ I64 = npt.NDArray[np.int64]
 
 #: How a spike may spread over sites: SD of a Gaussian in um; one site alone always counts.
 SPREADS_UM = (15.0, 30.0)
-#: Rows that are scored at a time: they stay in the cache.
-_STRIP_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -51,29 +49,25 @@ class CandidateFinder:
         return self.geometry.nearest(self.exclusive_um, 64)
 
     @cached_property
-    def _spreads(self) -> list[LocalProduct]:
-        """Return what sums sites up for each spread, ``(channels, channels)`` with columns of unit norm."""
-        products = []
+    def _spreads(self) -> tuple[I64, I32, F32]:
+        """Where the sites begin that are summed up, by spread and channel; those sites; their weights, of unit norm."""
+        counts, sites, weights = [], [], []
         for spread in SPREADS_UM:
-            weights = np.exp(-0.5 * (self.geometry.distance_um / spread) ** 2)
-            weights[weights < 0.05] = 0.0
-            unit = weights / np.sqrt((weights**2).sum(axis=0, keepdims=True))
-            products.append(LocalProduct(unit.astype(np.float32)))
-        return products
+            share = np.exp(-0.5 * (self.geometry.distance_um / spread) ** 2)
+            share[share < 0.05] = 0.0
+            unit = share / np.sqrt((share**2).sum(axis=0, keepdims=True))
+            channel, site = np.nonzero(unit.T)
+            counts.append(np.bincount(channel, minlength=len(unit)))
+            sites.append(site)
+            weights.append(unit[site, channel])
+        first = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
+        return first, np.concatenate(sites).astype(np.int32), np.concatenate(weights).astype(np.float32)
 
     def score(self, white: F32) -> F32:
         """Return the best output of all shapes and spreads at one shift in ``every``, ``(shifts, channels)``."""
-        shapes, length, every = self.basis.prototypes, self.basis.samples, self.every
-        rows = (len(white) - length) // every + 1
+        rows = (len(white) - self.basis.samples) // self.every + 1
         best = aligned_empty((rows, white.shape[1]))
-        for first in range(0, rows, _STRIP_ROWS):
-            stop = min(first + _STRIP_ROWS, rows)
-            projected = project(white[every * first : every * (stop - 1) + length], shapes, every)
-            out = projected.max(axis=1, out=best[first:stop])
-            spread = np.empty_like(projected)
-            for product in self._spreads:
-                product.into(projected.reshape(-1, white.shape[1]), spread.reshape(-1, white.shape[1]))
-                np.maximum(out, spread.max(axis=1), out=out)
+        spread_scores(white, self.basis.prototypes, self.every, *self._spreads, best)
         return best
 
     def noise_of(self, score: F32) -> F32:

@@ -24,7 +24,7 @@ _LEAST_SHARE = 0.08
 LEFT = 0.15
 _MOST_PARTS = 3
 #: A part fires alone at least this often, as a share of how often the sum is there: pairs may mostly fire together.
-_RARER = 0.5
+_RARER = 0.7
 
 
 def composites(templates: Templates, counts: I64, amplitude_sd: float) -> npt.NDArray[np.bool_]:
@@ -55,7 +55,7 @@ def _explain(
     """Return the energy of a template that some units explain, and how many of them."""
     rest = np.ascontiguousarray(values)
     norms = np.ascontiguousarray(templates.norms[units])
-    part = templates.take(units).overlaps
+    part = templates.overlaps.among(units)
     row, unit = np.empty(_MOST_PARTS, np.int64), np.empty(_MOST_PARTS, np.int32)
     scale, fraction, gain = np.empty((3, _MOST_PARTS), np.float32)
     least = np.full(len(units), max(_LEAST_GAIN, _LEAST_SHARE * whole))

@@ -17,7 +17,7 @@ from ranvier.detect.threshold import Detections, DetectorState, ThresholdDetecto
 from ranvier.metrics.event_levels import EventLevels
 from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.recordings.block import Block
-from ranvier.sorting.event_kernels import judge_events, peak_widths
+from ranvier.sorting.event_kernels import judge_events, order_events, peak_widths
 from ranvier.sorting.noise_tracker import NoiseTracker
 from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
 
@@ -43,6 +43,7 @@ LARGEST_STEP = 0.2
 COMMON_SHARE = 0.3
 _PORT_SITES = 8
 _NEVER = np.iinfo(np.int64).min
+_ROOM = 4096
 
 
 def default_detect_params(ntv: int) -> SpikeDetectParams:
@@ -120,7 +121,7 @@ class FinderSettings:
         least = np.maximum(_PORT_SITES, np.ceil(COMMON_SHARE * sizes)).astype(np.int64)
         return least if self.discover_noise else np.full_like(least, np.iinfo(np.int64).max)
 
-    @property
+    @cached_property
     def hold(self) -> int:
         """Samples behind a peak that its decision waits for."""
         return 2 * self.peak + int(self.width_samples[:, 1].max(initial=0)) + 1
@@ -152,6 +153,8 @@ class EventFinder:
     ----------
     sd_uv
         ``(sites,)``: the noise that thresholds in SD are multiples of; NaN before it is known.
+    low_uv, high_uv
+        ``(sites,)``: thresholds in force; infinite where off or not known yet.
     settles
         Whether thresholds stay after the first seconds; otherwise they follow the noise all the time.
     """
@@ -167,10 +170,13 @@ class EventFinder:
     def __post_init__(self) -> None:
         self.noise = NoiseTracker(self.sites, max(1, round(NOISE_SEC * self.fs_hz)))
         self.sd_uv = self.noise.sd_uv
+        self._hold, self._widths = self.settings.hold, bool(self.settings.width_samples.any())
         self._state: DetectorState | None = None
         self._detector: ThresholdDetector | None = None
         self._bound: tuple[object, ...] = ()
-        self._waiting = Detections.empty()
+        self._limits: tuple[F32, F32] = self._levels(1)
+        self.low_uv, self.high_uv = self._levels(0)
+        self._waiting = _Waiting()
         self._told = _NEVER
         self._tail = np.zeros((0, self.sites), np.float32)
         self._tail_start = 0
@@ -221,9 +227,9 @@ class EventFinder:
         """Return what waited for samples that never come: the end of the stream, or a gap."""
         if self._state is None or self._detector is None:
             return SpikeTable.empty()
-        self._waiting = Detections.concatenate([self._waiting, self._detector.finish(self._state)])
+        self._waiting.add(self._detector.finish(self._state))
         told = self._decide(np.iinfo(np.int64).max)
-        self._waiting = Detections.empty()
+        self._waiting.count = 0
         self._told = _NEVER
         self._state = None
         self._tail = self._tail[:0]
@@ -240,19 +246,21 @@ class EventFinder:
         found = detector.process(block, self._state)
         if self._widths:
             self._tail = np.concatenate([self._tail, block.samples])
-        if len(found):
-            self._waiting = Detections.concatenate([self._waiting, found])
-        told = self._decide(block.stop - self.settings.hold) if len(self._waiting) else SpikeTable.empty()
-        self._forget(block.stop)
+        self._waiting.add(found)
+        told = self._decide(block.stop - self._hold)
+        if self._widths:
+            self._forget(block.stop)
         return told
 
     def _bind(self) -> ThresholdDetector:
         """Return the detector of the settings and noise in force."""
         bound = (self.settings, self.sd_uv)
         if self._detector is None or any(a is not b for a, b in zip(bound, self._bound, strict=True)):
-            low, high = self._levels(0)
+            self.low_uv, self.high_uv = self._levels(0)
+            self._limits = self._levels(1)
+            self._hold, self._widths = self.settings.hold, bool(self.settings.width_samples.any())
             shadow = self.settings.levels.wings[:, 2]
-            self._detector = ThresholdDetector(low, high, shadow, self.settings.peak)
+            self._detector = ThresholdDetector(self.low_uv, self.high_uv, shadow, self.settings.peak)
             self._bound = bound
         return self._detector
 
@@ -268,26 +276,23 @@ class EventFinder:
     def _decide(self, before: int) -> SpikeTable:
         """Tell the events that peaked before a counter, not told yet: all that they depend on was seen."""
         w = self._waiting
-        if not len(w):
+        if not w.count:
             return SpikeTable.empty()
-        order = np.lexsort((w.channels, w.counters))
-        w = Detections(w.counters[order], w.crossings[order], w.channels[order], w.values[order])
-        first, last = (int(k) for k in np.searchsorted(w.counters, (self._told, before)))
+        first, last = (int(k) for k in np.searchsorted(w.counters[: w.count], (self._told, before)))
         self._told = before
-        kept = slice(
-            int(np.searchsorted(w.counters, before - self.settings.behind)), None
-        )  # later ones may depend on them
-        self._waiting = Detections(w.counters[kept], w.crossings[kept], w.channels[kept], w.values[kept])
-        return self._judge(w, first, last) if last > first else SpikeTable.empty()
+        told = self._judge(w, first, last) if last > first else SpikeTable.empty()
+        w.drop(before - self.settings.behind)  # later ones may depend on the others
+        return told
 
-    def _judge(self, w: Detections, first: int, last: int) -> SpikeTable:
+    def _judge(self, w: _Waiting, first: int, last: int) -> SpikeTable:
         """Return the spikes among events ``[first, last)``, and count what the others are."""
         settings, counts = self.settings, self.counts
-        largest, common, after = np.empty((3, last - first), np.uint8)
-        judge_events(
-            w.counters,
-            w.channels,
-            w.values,
+        rows, flags = np.empty(last - first, np.int64), np.empty(last - first, np.uint8)
+        numbers = np.zeros(4, np.int64)
+        kept = judge_events(
+            w.counters[: w.count],
+            w.sites[: w.count],
+            w.values[: w.count],
             settings.near,
             settings.port,
             settings.enough,
@@ -295,26 +300,24 @@ class EventFinder:
             settings.behind,
             first,
             last,
-            largest,
-            common,
-            after,
+            *self._limits,
+            settings.discover_noise,
+            rows,
+            flags,
+            numbers,
         )
-        low, high = self._levels(1)
-        value, site = w.values[first:last], w.channels[first:last]
-        artifact = (value <= low[site]) | (value >= high[site])
-        counts.by_neighbour += int(np.count_nonzero(largest == 0))
-        counts.artifacts += int(np.count_nonzero(artifact & (largest == 1)))
-        spikes = (largest == 1) & ~artifact
-        table = SpikeTable.empty(int(np.count_nonzero(spikes)))
-        table.counter[:] = w.counters[first:last][spikes]
-        table.site[:], table.amplitude_uv[:] = site[spikes], value[spikes]
-        wrong, at_once = self._wrong_width(table), common[spikes] == 1
-        wave = (after[spikes] == 1) & settings.discover_noise
-        table.flags[:] = SpikeFlag.THRESHOLD
-        table.flags[wrong | at_once | wave] |= np.uint8(SpikeFlag.NOISE)
-        counts.wrong_width += int(np.count_nonzero(wrong))
-        counts.common += int(np.count_nonzero(at_once))
-        counts.afterwaves += int(np.count_nonzero(wave))
+        counts.by_neighbour += int(numbers[0])
+        counts.artifacts += int(numbers[1])
+        counts.common += int(numbers[2])
+        counts.afterwaves += int(numbers[3])
+        rows = rows[:kept]
+        table = SpikeTable.empty(kept)
+        table.counter[:], table.site[:], table.amplitude_uv[:] = w.counters[rows], w.sites[rows], w.values[rows]
+        table.flags[:] = flags[:kept]
+        if self._widths:
+            wrong = self._wrong_width(table)
+            counts.wrong_width += int(np.count_nonzero(wrong))
+            table.flags[wrong] |= np.uint8(SpikeFlag.NOISE)
         return table
 
     def _wrong_width(self, table: SpikeTable) -> npt.NDArray[np.bool_]:
@@ -331,10 +334,38 @@ class EventFinder:
 
     def _forget(self, stop: int) -> None:
         """Keep of the signal what widths may still be measured on."""
-        kept = self.settings.hold + int(self.settings.width_samples[:, 1].max(initial=0)) + 2 if self._widths else 0
+        kept = self._hold + int(self.settings.width_samples[:, 1].max(initial=0)) + 2
         self._tail = self._tail[max(0, len(self._tail) - kept) :]
         self._tail_start = stop - len(self._tail)
 
-    @property
-    def _widths(self) -> bool:
-        return bool(self.settings.width_samples.any())
+
+class _Waiting:
+    """Threshold crossings that were not judged yet, or that others depend on, by counter and site."""
+
+    def __init__(self) -> None:
+        self.counters, self.sites = np.empty(_ROOM, np.int64), np.empty(_ROOM, np.int32)
+        self.values = np.empty(_ROOM, np.float32)
+        self.count = 0
+
+    def add(self, found: Detections) -> None:
+        """Insert crossings."""
+        if not len(found):
+            return
+        while self.count + len(found) > len(self.counters):
+            self.counters, self.sites, self.values = (
+                np.concatenate([a, np.empty_like(a)]) for a in (self.counters, self.sites, self.values)
+            )
+        order_events(
+            self.counters, self.sites, self.values, self.count, found.counters, found.channels, found.values
+        )  # fmt: skip
+        self.count += len(found)
+
+    def drop(self, before: int) -> None:
+        """Forget crossings before a counter."""
+        first = int(np.searchsorted(self.counters[: self.count], before))
+        if not first:
+            return
+        left = self.count - first
+        for array in (self.counters, self.sites, self.values):
+            array[:left] = array[first : self.count].copy()
+        self.count = left

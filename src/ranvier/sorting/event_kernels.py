@@ -1,4 +1,4 @@
-"""Which threshold events are the largest near them, which came on a whole port at once, and how wide they are."""
+"""Events and spikes of a stream: which are the largest near them, what belongs together, and running numbers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
+from ranvier.kernels.lanes import STRIP
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
+_NEVER = np.iinfo(np.int64).min
 
-@numba.njit
+
+@numba.njit(forceinline=True)
 def _is_near(near, site, other):  # type: ignore[no-untyped-def]
     """Return whether a site is among the neighbours of another."""
     for k in range(near.shape[1]):
@@ -27,32 +31,42 @@ def _is_near(near, site, other):  # type: ignore[no-untyped-def]
 
 def judge_events_reference(
     counters: I64, sites: I32, values: F32, near: I32, port: I32, enough: I64, reach: int, behind: int, first: int,
-    last: int, largest: U8, common: U8, after: U8,
-) -> None:  # fmt: skip
+    last: int, low: F32, high: F32, discover: bool, rows: I64, flags: U8, counts: I64,
+) -> int:  # fmt: skip
     """Define :func:`judge_events`."""
+    kept = 0
     for row in range(first, last):
         window = np.flatnonzero(np.abs(counters - counters[row]) <= reach)
         rivals = window[np.isin(sites[window], near[sites[row]])]
         size = np.abs(values)
-        ahead = (size[rivals] > size[row]) | ((size[rivals] == size[row]) & (rivals < row))
+        if ((size[rivals] > size[row]) | ((size[rivals] == size[row]) & (rivals < row))).any():
+            counts[0] += 1
+            continue
+        if values[row] <= low[sites[row]] or values[row] >= high[sites[row]]:
+            counts[1] += 1
+            continue
         own = window[port[sites[window]] == port[sites[row]]]
         past = np.flatnonzero((counters < counters[row] - reach) & (counters >= counters[row] - behind))
         past = past[np.isin(sites[past], near[sites[row]])]
-        after[row - first] = (size[past] >= 2 * size[row]).any()
-        largest[row - first] = not ahead.any()
-        common[row - first] = len(np.unique(sites[own])) >= enough[port[sites[row]]]
+        after = discover and (size[past] >= 2 * size[row]).any()
+        common = len(np.unique(sites[own])) >= enough[port[sites[row]]]
+        rows[kept], flags[kept] = row, 3 if after or common else 1
+        counts[2] += common
+        counts[3] += after
+        kept += 1
+    return kept
 
 
 @kernel(
-    "void(int64[::1], int32[::1], float32[::1], int32[:,::1], int32[::1], int64[::1], int64, int64, int64, int64,"
-    " uint8[::1], uint8[::1], uint8[::1])",
+    "int64(int64[::1], int32[::1], float32[::1], int32[:,::1], int32[::1], int64[::1], int64, int64, int64, int64,"
+    " float32[::1], float32[::1], boolean, int64[::1], uint8[::1], int64[::1])",
     reference=judge_events_reference,
 )
 def judge_events(
     counters: I64, sites: I32, values: F32, near: I32, port: I32, enough: I64, reach: int, behind: int, first: int,
-    last: int, largest: U8, common: U8, after: U8,
-) -> None:  # fmt: skip
-    """Judge the events ``[first, last)`` of a table that is sorted by counter.
+    last: int, low: F32, high: F32, discover: bool, rows: I64, flags: U8, counts: I64,
+) -> int:  # fmt: skip
+    """Judge the events ``[first, last)`` of a table that is sorted by counter; return how many are spikes or noise.
 
     Parameters
     ----------
@@ -66,32 +80,28 @@ def judge_events(
         ``(ports,)``: number of sites on which an event at once is no spike.
     reach, behind
         Samples within which events are compared, and after an event within which smaller ones may be its afterwave.
-    largest
-        Out: whether no event of a near site is larger; of equals the first row counts.
-    common
-        Out: whether so many sites of the port have an event.
-    after
-        Out: whether it follows one of a near site that is at least twice as large.
+    low, high
+        ``(sites,)``: at or beyond them an event is an artifact.
+    discover
+        Whether an event that follows one of a near site, at least twice as large, is noise.
+    rows, flags
+        Written: the events of which no near site has a larger one (of equals the first row counts) and that are no
+        artifacts; 1 (crossed the threshold), or 3 (and is noise).
+    counts
+        ``(4,)``, added to: events of which a near site has a larger one, artifacts, events on much of a port at once,
+        afterwaves.
     """
-    low = past = first
+    low_row = past = first
+    kept = 0
     seen = np.full(len(port), -1, np.int64)  # the row that last counted a site
     for row in range(first, last):
-        while low > 0 and counters[low - 1] >= counters[row] - reach:
-            low -= 1
-        while counters[low] < counters[row] - reach:
-            low += 1
-        while past > 0 and counters[past - 1] >= counters[row] - behind:
-            past -= 1
-        while counters[past] < counters[row] - behind:
-            past += 1
+        while low_row > 0 and counters[low_row - 1] >= counters[row] - reach:
+            low_row -= 1
+        while counters[low_row] < counters[row] - reach:
+            low_row += 1
         site, size = sites[row], abs(values[row])
-        after[row - first] = 0
-        for at in range(past, low):
-            if abs(values[at]) >= 2 * size and _is_near(near, site, sites[at]):
-                after[row - first] = 1
-                break
         alone, together = True, 0
-        at = low
+        at = low_row
         while at < len(counters) and counters[at] <= counters[row] + reach:
             other = sites[at]
             if port[other] == port[site] and seen[other] != row:
@@ -102,8 +112,27 @@ def judge_events(
                 if rival > size or (rival == size and at < row):
                     alone = not _is_near(near, site, other)
             at += 1
-        largest[row - first] = 1 if alone else 0
-        common[row - first] = 1 if together >= enough[port[site]] else 0
+        if not alone:
+            counts[0] += 1
+            continue
+        if values[row] <= low[site] or values[row] >= high[site]:
+            counts[1] += 1
+            continue
+        while past > 0 and counters[past - 1] >= counters[row] - behind:
+            past -= 1
+        while counters[past] < counters[row] - behind:
+            past += 1
+        common, after = together >= enough[port[site]], False
+        if discover:
+            for at in range(past, low_row):
+                if abs(values[at]) >= 2 * size and _is_near(near, site, sites[at]):
+                    after = True
+                    break
+        counts[2] += common
+        counts[3] += after
+        rows[kept], flags[kept] = row, 3 if common or after else 1
+        kept += 1
+    return kept
 
 
 def peak_widths_reference(x: F32, rows: I64, sites: I32, most: I64, widths: I64) -> None:
@@ -147,103 +176,239 @@ def peak_widths(x: F32, rows: I64, sites: I32, most: I64, widths: I64) -> None:
         widths[k] = left + right - 1
 
 
-def absorb_events_reference(
-    counters: I64, sites: I32, spike_counters: I64, spike_sites: I32, near: I32, reach: int, absorbed: U8, flags: U8
-) -> None:
-    """Define :func:`absorb_events`."""
-    for k in range(len(counters)):
-        at_once = np.abs(spike_counters - counters[k]) <= reach
-        own = at_once & np.isin(spike_sites, near[sites[k]][near[sites[k]] >= 0])
-        absorbed[k] = own.any()
-        if own.any():
-            chosen = np.flatnonzero(own)
-            flags[chosen[np.argmin(np.abs(spike_counters[chosen] - counters[k]))]] |= np.uint8(1)
+def settle_events_reference(
+    counters: I64, sites: I32, values: F32, flags: U8, spike_counters: I64, spike_sites: I32, labels: I32, scales: F32,
+    held: I64, near: I32, row_of: I32, place: I32, waveforms: F32, before: int, same: int, explained: float, sure: int,
+    out: I64, out_sites: I32, out_values: F32, out_flags: U8,
+) -> int:  # fmt: skip
+    """Define :func:`settle_events`."""
+    events, spikes, told, kept = int(held[0]), int(held[1]), 0, []
+    for k in range(events):
+        own = np.flatnonzero(np.abs(spike_counters[:spikes] - counters[k]) <= same)
+        absorbed = np.isin(spike_sites[own], near[sites[k]][near[sites[k]] >= 0]).any()
+        if not absorbed and counters[k] + same >= sure:
+            kept.append(k)
+            continue
+        total = 0.0
+        for n in range(spikes):
+            row, at = row_of[labels[n]], counters[k] - spike_counters[n] + before
+            if row >= 0 and place[row, sites[k]] >= 0 and at >= before - same and 0 <= at < waveforms.shape[2]:
+                total += scales[n] * waveforms[row, place[row, sites[k]], at]
+        if not absorbed and not total / values[k] >= explained:
+            out[told], out_sites[told], out_values[told], out_flags[told] = counters[k], sites[k], values[k], flags[k]
+            told += 1
+    counters[: len(kept)], sites[: len(kept)], values[: len(kept)] = counters[kept], sites[kept], values[kept]
+    flags[: len(kept)] = flags[kept]
+    recent = np.flatnonzero(spike_counters[:spikes] >= sure - same - max(same, waveforms.shape[2]))
+    n = len(recent)
+    spike_counters[:n], spike_sites[:n] = spike_counters[recent], spike_sites[recent]
+    labels[:n], scales[:n] = labels[recent], scales[recent]
+    held[0], held[1] = len(kept), len(recent)
+    return told
 
 
 @kernel(
-    "void(int64[::1], int32[::1], int64[::1], int32[::1], int32[:,::1], int64, uint8[::1], uint8[::1])",
-    reference=absorb_events_reference,
+    "int64(int64[::1], int32[::1], float32[::1], uint8[::1], int64[::1], int32[::1], int32[::1], float32[::1],"
+    " int64[::1], int32[:,::1], int32[::1], int32[:,::1], float32[:,:,::1], int64, int64, float64, int64, int64[::1],"
+    " int32[::1], float32[::1], uint8[::1])",
+    reference=settle_events_reference,
 )
-def absorb_events(
-    counters: I64, sites: I32, spike_counters: I64, spike_sites: I32, near: I32, reach: int, absorbed: U8, flags: U8
-) -> None:
-    """Mark the threshold events that are spikes of known units; both tables are sorted by counter.
+def settle_events(
+    counters: I64, sites: I32, values: F32, flags: U8, spike_counters: I64, spike_sites: I32, labels: I32, scales: F32,
+    held: I64, near: I32, row_of: I32, place: I32, waveforms: F32, before: int, same: int, explained: float, sure: int,
+    out: I64, out_sites: I32, out_values: F32, out_flags: U8,
+) -> int:  # fmt: skip
+    """Tell the threshold events that are no spikes of known units, nor a part of them; return how many.
+
+    An event is such a spike where one peaked within ``same`` samples on a near site, and a part of what known spikes
+    look like where these put the share ``explained`` of its value there. It waits until both are known.
 
     Parameters
     ----------
-    counters, sites
-        ``(events,)``.
-    spike_counters, spike_sites
-        ``(spikes,)``.
+    counters, sites, values, flags
+        ``(n,)``: events that wait, the first ``held[0]``; those that wait on are moved to the beginning.
+    spike_counters, spike_sites, labels, scales
+        ``(m,)``: spikes that were told, the first ``held[1]``; those that no event can need any more are left out.
+    held
+        Changed.
     near
         ``(sites, K)``: each site itself and its neighbours, -1 behind the last.
-    reach
-        Samples between them, at most.
-    absorbed
-        Out ``(events,)``: whether the event is such a spike.
-    flags
-        ``(spikes,)``: the nearest one (of equals the first) gets bit 1: it crossed the threshold.
+    row_of, place, waveforms, before
+        Row of a unit by label, -1 for none; ``(units, sites)``: which of its waveforms is that of a site, -1 where it
+        has none; ``(units, K, samples)`` in uV, the peak at sample ``before``.
+    sure
+        All spikes that peaked before this counter were told.
+    out, out_sites, out_values, out_flags
+        Written: the events.
     """
-    low = 0
-    for k in range(len(counters)):
-        while low < len(spike_counters) and spike_counters[low] < counters[k] - reach:
-            low += 1
-        best, chosen, at = reach + 1, -1, low
-        while at < len(spike_counters) and spike_counters[at] <= counters[k] + reach:
-            apart = abs(spike_counters[at] - counters[k])
-            if apart < best:
-                for n in range(near.shape[1]):
-                    if near[sites[k], n] < 0:
-                        break
-                    if near[sites[k], n] == spike_sites[at]:
-                        best, chosen = apart, at
-                        break
-            at += 1
-        absorbed[k] = 1 if chosen >= 0 else 0
-        if chosen >= 0:
-            flags[chosen] |= np.uint8(1)
+    told, kept, length = 0, 0, waveforms.shape[2]
+    for k in range(held[0]):
+        counter, site = counters[k], sites[k]
+        absorbed = False
+        for n in range(held[1]):
+            if abs(counter - spike_counters[n]) <= same and _is_near(near, site, spike_sites[n]):
+                absorbed = True
+                break
+        if absorbed:
+            continue
+        if counter + same >= sure:
+            counters[kept], sites[kept], values[kept], flags[kept] = counter, site, values[k], flags[k]
+            kept += 1
+            continue
+        total = np.float32(0.0)
+        for n in range(held[1]):
+            apart = counter - spike_counters[n]
+            if apart >= -same and 0 <= apart + before < length:
+                row = row_of[labels[n]]
+                if row >= 0 and place[row, site] >= 0:
+                    total += scales[n] * waveforms[row, place[row, site], apart + before]
+        if not total / values[k] >= explained:
+            out[told], out_sites[told], out_values[told], out_flags[told] = counter, site, values[k], flags[k]
+            told += 1
+    recent = 0
+    for n in range(held[1]):
+        if spike_counters[n] >= sure - same - max(same, length):
+            spike_counters[recent], spike_sites[recent] = spike_counters[n], spike_sites[n]
+            labels[recent], scales[recent] = labels[n], scales[n]
+            recent += 1
+    held[0], held[1] = kept, recent
+    return told
 
 
-def explain_events_reference(
-    counters: I64, sites: I32, spike_counters: I64, units: I32, scales: F32, waveforms: F32, before: int, values: F32
+def order_events_reference(
+    counters: I64, sites: I32, values: F32, count: int, new_counters: I64, new_sites: I32, new_values: F32
 ) -> None:
-    """Define :func:`explain_events`."""
-    for k in range(len(counters)):
-        values[k] = sum(
-            scales[s] * waveforms[units[s], counters[k] - spike_counters[s] + before, sites[k]]
-            for s in range(len(spike_counters))
-            if units[s] >= 0 and 0 <= counters[k] - spike_counters[s] + before < waveforms.shape[1]
-        )
+    """Define :func:`order_events`."""
+    n = count + len(new_counters)
+    c, s = np.concatenate([counters[:count], new_counters]), np.concatenate([sites[:count], new_sites])
+    order = np.lexsort((s, c))
+    counters[:n], sites[:n] = c[order], s[order]
+    values[:n] = np.concatenate([values[:count], new_values])[order]
 
 
 @kernel(
-    "void(int64[::1], int32[::1], int64[::1], int32[::1], float32[::1], float32[:,:,::1], int64, float32[::1])",
-    reference=explain_events_reference,
+    "void(int64[::1], int32[::1], float32[::1], int64, int64[::1], int32[::1], float32[::1])",
+    reference=order_events_reference,
 )
-def explain_events(
-    counters: I64, sites: I32, spike_counters: I64, units: I32, scales: F32, waveforms: F32, before: int, values: F32
+def order_events(
+    counters: I64, sites: I32, values: F32, count: int, new_counters: I64, new_sites: I32, new_values: F32
 ) -> None:
-    """Write what known spikes put where events are; both tables are sorted by counter.
+    """Insert events into a table of ``count`` that is sorted by counter, then site; they come nearly sorted."""
+    for k in range(len(new_counters)):
+        at = count + k
+        while at > 0 and (
+            counters[at - 1] > new_counters[k] or (counters[at - 1] == new_counters[k] and sites[at - 1] > new_sites[k])
+        ):
+            counters[at], sites[at], values[at] = counters[at - 1], sites[at - 1], values[at - 1]
+            at -= 1
+        counters[at], sites[at], values[at] = new_counters[k], new_sites[k], new_values[k]
+
+
+@numba.njit
+def _middle(values, guess, near):  # type: ignore[no-untyped-def]
+    """Return the median of values, NaN where one is; ``near`` has room for one more than there are."""
+    low_rank, high_rank = (len(values) - 1) // 2, len(values) // 2
+    low, high = np.float32(0.9) * guess, np.float32(1.1) * guess
+    for attempt in range(2):
+        if attempt > 0 or not low < high:
+            low, high = np.float32(0.0), np.float32(np.inf)
+        count, smaller, broken = 0, 0, 0
+        for value in values:
+            near[count] = value  # the next one takes its place, unless it counts
+            broken += value != value
+            smaller += value < low
+            count += (value >= low) & (value <= high)
+        if broken > 0:
+            return np.float32(np.nan)
+        if smaller <= low_rank and high_rank < smaller + count:
+            break
+    ordered = np.sort(near[:count])
+    return (ordered[low_rank - smaller] + ordered[high_rank - smaller]) * np.float32(0.5)
+
+
+def middle_values_reference(sample: F32, rows: int, guess: F32, out: F32) -> None:
+    """Define :func:`middle_values`."""
+    out[:] = np.median(np.abs(sample[:rows]), axis=0)
+
+
+@kernel("void(float32[:,::1], int64, float32[::1], float32[::1])", reference=middle_values_reference)
+def middle_values(sample: F32, rows: int, guess: F32, out: F32) -> None:
+    """Write the median of the absolute values of each column, NaN where a value is.
 
     Parameters
     ----------
-    counters, sites
-        ``(events,)``.
-    spike_counters, units, scales
-        ``(spikes,)``: peak, row in ``waveforms`` (-1: not known), share of the waveform.
-    waveforms
-        ``(units, samples, sites)``, the peak at sample ``before``.
-    values
-        Out ``(events,)``: the sum of all spikes' waveforms there.
+    sample
+        ``(n, columns)``, of which the first ``rows`` count.
+    guess
+        ``(columns,)``: about what is expected: values far from it are counted, not sorted. NaN for none.
+    out
+        ``(columns,)``.
     """
-    length = waveforms.shape[1]
-    low = 0
+    near, columns = np.empty(rows + 1, np.float32), np.empty((STRIP, rows), np.float32)
+    for first in range(0, sample.shape[1], STRIP):
+        stop = min(first + STRIP, sample.shape[1])
+        for t in range(rows):
+            for c in range(first, stop):
+                columns[c - first, t] = abs(sample[t, c])
+        for c in range(first, stop):
+            out[c] = _middle(columns[c - first], guess[c], near)
+
+
+def count_spikes_reference(
+    counters: I64, labels: I32, sites: I32, peaks: F32, x: F32, y: F32, isi: int, period: int, counts: I64,
+    last_sites: I32, sums: F64, last: I64, violations: I64, bins: I64,
+) -> None:  # fmt: skip
+    """Define :func:`count_spikes`."""
+    for label in np.unique(labels[labels > 0]):
+        own = np.flatnonzero(labels == label)
+        known = np.concatenate([last[label : label + 1], counters[own]])
+        first = known[0] == _NEVER
+        counts[label] += len(own)
+        last_sites[label] = sites[own[-1]]
+        sums[label] += (
+            np.abs(peaks[own]).sum(dtype=np.float64),
+            x[own].sum(dtype=np.float64),
+            y[own].sum(dtype=np.float64),
+        )
+        violations[label] += int((np.diff(known)[int(first) :] < isi).sum())
+        bins[label] += int(first) + int((np.diff(known[int(first) :] // period) != 0).sum())
+        last[label] = known[-1]
+
+
+@kernel(
+    "void(int64[::1], int32[::1], int32[::1], float32[::1], float32[::1], float32[::1], int64, int64, int64[::1],"
+    " int32[::1], float64[:,::1], int64[::1], int64[::1], int64[::1])",
+    reference=count_spikes_reference,
+)
+def count_spikes(
+    counters: I64, labels: I32, sites: I32, peaks: F32, x: F32, y: F32, isi: int, period: int, counts: I64,
+    last_sites: I32, sums: F64, last: I64, violations: I64, bins: I64,
+) -> None:  # fmt: skip
+    """Count labelled spikes into the numbers of their units.
+
+    Parameters
+    ----------
+    counters, labels, sites, peaks, x, y
+        ``(spikes,)``; those of one unit in order.
+    isi, period
+        Shorter intervals are violations; bins are so many samples long.
+    counts, last_sites, sums, last, violations, bins
+        By label, added to: spikes; site of the last one; sums of absolute peaks, x and y, ``(labels, 3)``; counter of
+        the last one (the least int64: none yet); violations; bins with a spike.
+    """
     for k in range(len(counters)):
-        while low < len(spike_counters) and counters[k] - spike_counters[low] + before >= length:
-            low += 1
-        total, at = np.float32(0.0), low
-        while at < len(spike_counters) and counters[k] - spike_counters[at] + before >= 0:
-            if units[at] >= 0:
-                total += scales[at] * waveforms[units[at], counters[k] - spike_counters[at] + before, sites[k]]
-            at += 1
-        values[k] = total
+        u = labels[k]
+        if u <= 0:
+            continue
+        counts[u] += 1
+        last_sites[u] = sites[k]
+        sums[u, 0] += float(abs(peaks[k]))
+        sums[u, 1] += float(x[k])
+        sums[u, 2] += float(y[k])
+        before = last[u]
+        if before == _NEVER:
+            bins[u] += 1
+        else:
+            violations[u] += counters[k] - before < isi
+            bins[u] += counters[k] // period != before // period
+        last[u] = counters[k]

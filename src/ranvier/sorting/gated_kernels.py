@@ -1,8 +1,9 @@
-"""Matching pursuit where something happens: known units in a short window of a whitened stream (stage S9 online).
+"""Matching pursuit where something happens: known units in a whitened stream (stage S9 online).
 
-As :mod:`ranvier.sorting.match_kernels`, with the same gain and the same rules, but a unit is looked for only where the
-signal of its main site has a trough of ``gate`` SD. So the cost follows the events, not samples x channels x units:
-that is what lets one core follow 1024 channels.
+As :mod:`ranvier.sorting.match_kernels`, with the same gain, but a unit is looked for only where the signal of its main
+site has a trough of ``gate`` SD, so the cost follows the events (docs/decisions/0022). And it goes on step by step:
+what was found stays a candidate until it can be decided, and only units with a site in common with a decided spike are
+looked at again. Steps are counted in samples, so packets do not matter.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
+from ranvier.kernels.lanes import STRIP, lowest_bit
+from ranvier.kernels.strips import below, nothing, plus_product, summed
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -20,288 +23,442 @@ I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
 #: A projection below this share of what is asked for is not looked at more closely.
-_CLOSE = 0.6
+CLOSE = 0.6
 #: How far from a trough's place the best projection is looked for, in samples.
-_STEPS = 3
+STEPS = 3
 #: Share of a unit's energy on its main site that a trough there must have, in its place, to be looked at at all.
-_MAIN = 0.2
-_LANES = 16
+MAIN = 0.2
+#: So many samples sooner or later a rival may begin.
+RIVAL_REACH = 1
+_NOTHING, _LATER, _FOUND = 0, 1, 2
 
 
-def gated_pursuit_reference(
-    white: F32, waveforms: F32, sites: I32, mains: I32, share: U8, norms: F64, thresholds: F64, prior: float,
-    amplitudes: F64, gate: float, before: int, guard: int, first: int, last: int, blocked: I64, rows: I64, units: I32,
-    scale: F32, fraction: F32, gain: F32,
+def gated_steps_reference(
+    white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, patience: int,
+    reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32, near: I32, share: U8,
+    norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float, gate: float, guard: int,
+    last: I64, held: I64, places: I64, fits: F64, later: I64, tails: I64, tail_scales: F32, rows: I64, units: I32,
+    scales: F32, fractions: F32, gains: F32, margins: F32,
 ) -> int:  # fmt: skip
-    """Define :func:`gated_pursuit`: look at all troughs again after every spike."""
-    phases, length = waveforms.shape[1], waveforms.shape[3]
-    samples = white.shape[1]
-    taken: list[tuple[int, int]] = []
+    """Define :func:`gated_steps`: look at all troughs again after every spike."""
+    phases, whole = waveforms.shape[1], waveforms.shape[3]
+    found = 0
 
-    def project(u: int, r: int) -> float:
-        if r < 0 or r + length > samples:
-            return -np.inf
+    def part(u: int, r: int, k: slice) -> float:
+        x = white[sites[u][sites[u] >= 0][k], r : r + length].astype(np.float64)
+        return float((x * waveforms[u, 0, sites[u] >= 0, front : front + length][k]).sum())
+
+    def subtract(at: int, u: int, phase: int, a: np.float32, first: int) -> None:
+        low, high = max(begin, first, at), min(filled, at + whole)
         used = sites[u] >= 0
-        piece = white[sites[u][used], r : r + length].astype(np.float64)
-        return float((piece * waveforms[u, 0, used]).sum())
+        if high > low:
+            white[sites[u][used], low:high] -= a * waveforms[u, phase, used, low - at : high - at]
 
-    while len(taken) < len(rows):
-        best: tuple[float, int, int, tuple[float, float, float]] | None = None
-        for u, main in enumerate(mains):
-            by_gain = np.sqrt((thresholds[u] + prior) * (norms[u] + prior)) - prior
-            low = max(by_gain, amplitudes[0] * (norms[u] + prior) - prior, 0.0)
-            for t in range(max(1, first + before - _STEPS), min(last + before + _STEPS, samples - 2) + 1):
-                x = white[main, t]
-                if not (x < gate and x <= white[main, t - 1] and x < white[main, t + 1]):
-                    continue
-                r = t - before
-                own = waveforms[u, 0, np.flatnonzero(sites[u] == main)[0]].astype(np.float64)
-                if r < 0 or r + length > samples or not white[main, r : r + length] @ own > _MAIN * (own @ own):
-                    continue
-                if not project(u, r) > _CLOSE * low:
-                    continue
-                three = (project(u, r - 1), project(u, r), project(u, r + 1))
-                for _ in range(_STEPS):
-                    if three[1] > three[0] and three[1] >= three[2]:
-                        break
-                    r += 1 if three[2] > three[0] else -1
-                    three = (project(u, r - 1), project(u, r), project(u, r + 1))
-                left, here, right = three
-                if not (here > left and here >= right and here > low) or not first <= r <= last:
-                    continue
-                if r - blocked[u] <= guard or any(v == u and abs(r - s) <= guard for v, s in taken):
-                    continue
-                if (here + prior) / (norms[u] + prior) > amplitudes[1]:
-                    continue
-                now = (here + prior) ** 2 / (norms[u] + prior) - prior
-                if best is None or (now, -r, -u) > (best[0], -best[1], -best[2]):
-                    best = now, r, u, (left, here, right)
-        if best is None:
-            break
-        now, r, u, (left, here, right) = best
-        bend = left - 2 * here + right
-        shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0 else 0.0
-        step = int(np.floor(shift * phases + 0.5))
-        peak = here - 0.25 * (left - right) * shift
-        a = min((peak + prior) / (norms[u] + prior), amplitudes[1])
-        n = len(taken)
-        rows[n], units[n], scale[n], fraction[n], gain[n] = r, u, a, shift, now
-        taken.append((u, r))
-        at = r + step // phases
-        used = sites[u] >= 0
-        low_row, high_row = max(0, at), min(samples, at + length)
-        white[sites[u][used], low_row:high_row] -= (
-            np.float32(a) * waveforms[u, step % phases, used, low_row - at : high_row - at]
-        )
-    return len(taken)
-
-
-@numba.njit
-def _project(white, waveforms, sites, u, r, lanes):  # type: ignore[no-untyped-def]
-    """Return the inner product of a unit with the signal from a row on: sums in sixteen lanes, which vectorise."""
-    length = waveforms.shape[3]
-    if r < 0 or r + length > white.shape[1]:
-        return -np.inf
-    whole = length - length % _LANES
-    lanes[:] = np.float32(0.0)
-    for k in range(sites.shape[1]):
-        if sites[u, k] < 0:
-            break
-        x, w = white[sites[u, k], r : r + length], waveforms[u, 0, k]
-        for s in range(0, whole, _LANES):
-            for lane in range(_LANES):
-                lanes[lane] += x[s + lane] * w[s + lane]
-        for s in range(whole, length):
-            lanes[s - whole] += x[s] * w[s]
-    total = 0.0
-    for lane in range(_LANES):
-        total += float(lanes[lane])
-    return total
-
-
-@numba.njit
-def _least(norm, threshold, prior, smallest):  # type: ignore[no-untyped-def]
-    """Return the projection that threshold and smallest amplitude ask for."""
-    by_gain = np.sqrt((threshold + prior) * (norm + prior)) - prior
-    return max(max(by_gain, smallest * (norm + prior) - prior), 0.0)
-
-
-@numba.njit
-def _look(  # type: ignore[no-untyped-def]
-    white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, u, t_first, t_last,
-    c_gain, c_row, c_unit, c_three, count, lanes,
-):  # fmt: skip
-    """Add the candidates of a unit whose trough lies in rows ``[t_first, t_last]``."""
-    main, low = mains[u], _least(norms[u], thresholds[u], prior, amplitudes[0])
-    length, k_main = waveforms.shape[3], 0
-    while sites[u, k_main] != main:
-        k_main += 1
-    own = waveforms[u, 0, k_main]
-    least = np.float32(0.0)
-    for s in range(length):
-        least += own[s] * own[s]
-    least *= np.float32(_MAIN)
-    for t in range(max(1, t_first), min(t_last, white.shape[1] - 2) + 1):
-        x = white[main, t]
-        if not (x < gate and x <= white[main, t - 1] and x < white[main, t + 1]):
-            continue
-        r = t - before
-        if r < 0 or r + length > white.shape[1]:
-            continue
-        part = np.float32(0.0)
-        for s in range(length):
-            part += white[main, r + s] * own[s]
-        if not part > least:
-            continue
-        here = _project(white, waveforms, sites, u, r, lanes)
-        if not here > _CLOSE * low:
-            continue
-        left, right = (
-            _project(white, waveforms, sites, u, r - 1, lanes),
-            _project(white, waveforms, sites, u, r + 1, lanes),
-        )
-        for _ in range(_STEPS):
+    def fit(u: int, t: int, highest: int) -> tuple[float, int, tuple[float, float, float]] | None:
+        x, r, every = white[sites[u, 0]], t - before, slice(None)
+        if not (x[t] < gate and x[t] <= x[t - 1] and x[t] < x[t + 1]) or r - 1 < begin:
+            return None
+        if not part(u, r, slice(0, 1)) > leasts[u] or not part(u, r, every) > CLOSE * lows[u]:
+            return None
+        for _ in range(STEPS + 1):
+            left, here, right = (part(u, r + d, every) for d in (-1, 0, 1))
             if here > left and here >= right:
+                if not here > lows[u] or (here + prior) / (norms[u] + prior) > most_scale:
+                    return None
+                return (here + prior) ** 2 / (norms[u] + prior) - prior, r, (left, here, right)
+            r += 1 if right > left else -1
+            if r > highest or r - 1 < begin:
+                return None
+        return None
+
+    for k in range(held[2]):
+        subtract(tails[k, 0] - origin, int(tails[k, 1]), int(tails[k, 2]), tail_scales[k], fresh)
+    kept = [k for k in range(held[2]) if tails[k, 0] - origin + whole > filled]
+    tails[: len(kept)], tail_scales[: len(kept)], held[2] = tails[kept], tail_scales[kept], len(kept)
+    while stop <= last_stop:
+        highest, first_found = stop - length - 1, found
+        lowest = max(begin + 1, highest - reach)
+        while True:
+            candidates = []
+            for u in range(len(norms)):
+                for t in range(max(begin + 1, lowest + before - STEPS), highest + before + 1):
+                    one = fit(u, t, highest)
+                    if one is None or one[1] < lowest or (np.abs(one[1] + origin - last[u]) <= guard).any():
+                        continue
+                    candidates.append(((one[0], -one[1], -u), one[2]))
+            candidates.sort(key=lambda c: c[0], reverse=True)
+            chosen = None
+            for n, (key, three) in enumerate(candidates):
+                r, u = -key[1], -key[2]
+                rivals = [c for c, _ in candidates[:n] if -c[1] > highest - ahead and share[u, -c[2]] and c > key]
+                if r <= highest - ahead and (not rivals or r <= highest - patience):
+                    chosen = key[0], r, u, three
+                    break
+            if chosen is None or found == len(rows):
                 break
-            if right > left:
-                r += 1
-                left, here, right = here, right, _project(white, waveforms, sites, u, r + 1, lanes)
-            else:
-                r -= 1
-                left, here, right = _project(white, waveforms, sites, u, r - 1, lanes), left, here
-        if not (here > left and here >= right and here > low) or r < first or r > last:
-            continue
-        if (here + prior) / (norms[u] + prior) > amplitudes[1]:
-            continue
-        if count < c_gain.shape[0]:
-            c_gain[count], c_row[count], c_unit[count] = (here + prior) ** 2 / (norms[u] + prior) - prior, r, u
-            c_three[count, 0], c_three[count, 1], c_three[count, 2] = left, here, right
-            count += 1
+            gain, r, u, (left, here, right) = chosen
+            bend = left - 2 * here + right
+            shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0 else 0.0
+            step = int(np.floor(shift * phases + 0.5))
+            a = np.float32(min((here - 0.25 * (left - right) * shift + prior) / (norms[u] + prior), most_scale))
+            rows[found], units[found], scales[found] = r + origin, u, a
+            fractions[found], gains[found] = shift, gain
+            found += 1
+            last[u] = max(last[u, 0], r + origin), min(last[u, 0], r + origin)
+            at = r + step // phases - front
+            subtract(at, u, step % phases, a, begin)
+            if at + whole > filled:
+                tails[held[2]], tail_scales[held[2]] = (at + origin, u, step % phases), a
+                held[2] += 1
+        for n in range(first_found, found):
+            r, u = int(rows[n] - origin), int(units[n])
+            own = np.zeros((white.shape[0], length), np.float64)
+            used = sites[u] >= 0
+            step = int(np.floor(float(fractions[n]) * phases + 0.5))
+            shifted = waveforms[u, step % phases, used, front : front + length].astype(np.float64)
+            own[sites[u][used]] = float(scales[n]) * shifted
+            margins[n] = np.nan
+            for v in np.flatnonzero(np.isfinite(apart[u])):
+                among = sites[v] >= 0
+                for d in range(-RIVAL_REACH, RIVAL_REACH + 1):
+                    q = r + step // phases + d
+                    if q < begin or q + length > stop:
+                        continue
+                    piece = white[sites[v][among], q : q + length].astype(np.float64)
+                    moved = np.zeros((white.shape[0], length))
+                    low, high = max(0, d), min(length, length + d)
+                    moved[:, low - d : high - d] = own[:, low:high]
+                    piece += moved[sites[v][among]]
+                    product = float((piece * waveforms[v, 0, among, front : front + length]).sum())
+                    gain = (product + prior) ** 2 / (norms[v] + prior) - prior
+                    margin = np.float32((gains[n] - gain) / (2.0 * apart[u, v]))
+                    if not margin >= margins[n]:  # the smallest; NaN at first
+                        margins[n] = margin
+        stop += hop
+    return found
+
+
+@numba.njit(forceinline=True)
+def _project(white, flat, front, length, sites, most, first, u, r):  # type: ignore[no-untyped-def]
+    """Return the inner product of a unit on ``most`` of its sites with the signal from row r on.
+
+    Its waveforms begin at row ``first`` of ``flat``.
+    """
+    whole = length - length % STRIP
+    sums, rest = nothing(), np.float32(0.0)
+    for k in range(most):
+        site = sites[u, k]
+        if site < 0:
+            break
+        for s in range(0, whole, STRIP):
+            sums = plus_product(sums, white, site, r + s, flat, first + k, front + s)
+        for s in range(whole, length):
+            rest += white[site, r + s] * flat[first + k, front + s]
+    return float(summed(sums)) + float(rest)
+
+
+@numba.njit(forceinline=True)
+def _fit(  # type: ignore[no-untyped-def]
+    white, flat, rows_per_unit, front, length, before, sites, u, t, begin, highest, low, three
+):  # fmt: skip
+    """Look for a unit at a trough of its main site; return what came of it and its row, and write three projections."""
+    first, most, r = u * rows_per_unit, sites.shape[1], t - before
+    here = _project(white, flat, front, length, sites, most, first, u, r)
+    if not here > CLOSE * low:
+        return _NOTHING, r
+    left = _project(white, flat, front, length, sites, most, first, u, r - 1)
+    right = _project(white, flat, front, length, sites, most, first, u, r + 1)
+    for k in range(STEPS + 1):
+        if here > left and here >= right:
+            break
+        if k == STEPS:
+            return _NOTHING, r
+        if right > left:
+            r += 1
+            if r > highest:
+                return _LATER, r
+            left, here, right = here, right, _project(white, flat, front, length, sites, most, first, u, r + 1)
+        else:
+            r -= 1
+            if r - 1 < begin:
+                return _NOTHING, r
+            left, here, right = _project(white, flat, front, length, sites, most, first, u, r - 1), left, here
+    three[0], three[1], three[2] = left, here, right
+    return (_FOUND if here > low else _NOTHING), r
+
+
+@numba.njit(forceinline=True)
+def _look(  # type: ignore[no-untyped-def]
+    white, flat, rows_per_unit, front, length, before, sites, norms, lows, prior, most_scale, guard, last, origin,
+    begin, lowest, highest, u, t, held, places, fits, later, three,
+):  # fmt: skip
+    """Look for a unit at a trough; keep what is found, or that it must be looked for again."""
+    what, r = _fit(
+        white, flat, rows_per_unit, front, length, before, sites, u, t, begin, highest, lows[u], three
+    )  # fmt: skip
+    if what == _LATER and held[1] < len(later):
+        later[held[1], 0], later[held[1], 1] = t + origin, u
+        held[1] += 1
+    if what != _FOUND or r < lowest or (three[1] + prior) / (norms[u] + prior) > most_scale:
+        return
+    if abs(r + origin - last[u, 0]) <= guard or abs(r + origin - last[u, 1]) <= guard or held[0] == len(places):
+        return
+    n = held[0]
+    places[n, 0], places[n, 1] = r + origin, u
+    fits[n, 0] = (three[1] + prior) * (three[1] + prior) / (norms[u] + prior) - prior
+    fits[n, 1], fits[n, 2], fits[n, 3] = three[0], three[1], three[2]
+    held[0] += 1
+
+
+@numba.njit(forceinline=True)
+def _troughs(white, flat, first, main, front, length, before, u, low, stop, begin, gate, least, work, count):  # type: ignore[no-untyped-def]
+    """Add the troughs of a site in rows ``[low, stop)`` that a unit's main waveform looks like; return how many."""
+    for at in range(low, stop, STRIP):
+        deep = below(white, main, at, gate)
+        if at + STRIP > stop:
+            deep &= (np.uint64(1) << np.uint64(stop - at)) - np.uint64(1)
+        while deep != 0:
+            t = at + lowest_bit(deep)
+            deep &= deep - np.uint64(1)
+            r = t - before
+            if not (white[main, t] <= white[main, t - 1] and white[main, t] < white[main, t + 1]) or r - 1 < begin:
+                continue
+            whole = length - length % STRIP
+            sums, rest = nothing(), np.float32(0.0)
+            for s in range(0, whole, STRIP):
+                sums = plus_product(sums, white, main, r + s, flat, first, front + s)
+            for s in range(whole, length):
+                rest += white[main, r + s] * flat[first, front + s]
+            if summed(sums) + rest > least and count < len(work):
+                work[count, 0], work[count, 1] = t, u
+                count += 1
     return count
 
 
+@numba.njit(forceinline=True)
+def _ahead_of(places, fits, a, b):  # type: ignore[no-untyped-def]
+    """Return whether a candidate comes before another: more gain, then sooner, then the smaller unit."""
+    if fits[a, 0] != fits[b, 0]:
+        return fits[a, 0] > fits[b, 0]
+    if places[a, 0] != places[b, 0]:
+        return places[a, 0] < places[b, 0]
+    return places[a, 1] < places[b, 1]
+
+
+@numba.njit(forceinline=True)
+def _choose(places, fits, count, share, decided, forced):  # type: ignore[no-untyped-def]
+    """Return the candidate to decide on, -1 for none: nothing that comes later and overlaps it may be larger."""
+    best = -1
+    for c in range(count):
+        if places[c, 0] > decided or (best >= 0 and not _ahead_of(places, fits, c, best)):
+            continue
+        waits = False
+        if places[c, 0] > forced:
+            for d in range(count):
+                if places[d, 0] > decided and share[places[c, 1], places[d, 1]] and _ahead_of(places, fits, d, c):
+                    waits = True
+                    break
+        if not waits:
+            best = c
+    return best
+
+
+@numba.njit(forceinline=True)
+def _subtract(white, waveforms, sites, at, u, phase, a, first, stop):  # type: ignore[no-untyped-def]
+    """Subtract a spike whose waveform begins at row ``at`` from the rows ``[first, stop)``."""
+    low, high = max(first, at), min(stop, at + waveforms.shape[3])
+    for k in range(sites.shape[1]):
+        if sites[u, k] < 0:
+            break
+        x, w = white[sites[u, k]], waveforms[u, phase, k]
+        for s in range(low, high):
+            x[s] -= a * w[s - at]
+
+
+@numba.njit(forceinline=True)
+def _margin(  # type: ignore[no-untyped-def]
+    white, waveforms, front, length, sites, near, norms, apart, prior, begin, stop, row, u, phase, a, gain, own
+):  # fmt: skip
+    """Return by how much a unit explains a spike better than the one that explains it second best, in SD."""
+    smallest = np.float32(np.nan)
+    for i in range(near.shape[1]):
+        v = near[u, i]
+        if v < 0:
+            break
+        if np.isnan(apart[u, v]):
+            continue
+        for k in range(sites.shape[1]):  # where the unit has the rival's sites
+            own[k] = -1
+            for m in range(sites.shape[1]):
+                if sites[v, k] >= 0 and sites[u, m] == sites[v, k]:
+                    own[k] = m
+        for d in range(-RIVAL_REACH, RIVAL_REACH + 1):
+            r = row + d
+            if r < begin or r + length > stop:
+                continue
+            here = 0.0
+            for k in range(sites.shape[1]):
+                site, m = sites[v, k], own[k]
+                if site < 0:
+                    break
+                for s in range(length):
+                    value = white[site, r + s]
+                    if m >= 0 and 0 <= s + d < length:
+                        value += a * waveforms[u, phase, m, front + s + d]
+                    here += float(value * waveforms[v, 0, k, front + s])
+            other = (here + prior) * (here + prior) / (norms[v] + prior) - prior
+            margin = np.float32((gain - other) / (2.0 * apart[u, v]))
+            if not margin >= smallest:  # NaN at first
+                smallest = margin
+    return smallest
+
+
+@numba.njit(forceinline=True)
+def _drop(places, fits, later, held, share, u, oldest):  # type: ignore[no-untyped-def]
+    """Forget the candidates of units that share sites with one (``u`` -1: of none), and those before a counter."""
+    kept = 0
+    for c in range(held[0]):
+        if places[c, 0] >= oldest and (u < 0 or not share[u, places[c, 1]]):
+            places[kept, 0], places[kept, 1] = places[c, 0], places[c, 1]
+            for k in range(4):
+                fits[kept, k] = fits[c, k]
+            kept += 1
+    held[0] = kept
+    if u >= 0:
+        kept = 0
+        for c in range(held[1]):
+            if not share[u, later[c, 1]]:
+                later[kept, 0], later[kept, 1] = later[c, 0], later[c, 1]
+                kept += 1
+        held[1] = kept
+
+
 @kernel(
-    "int64(float32[:,::1], float32[:,:,:,::1], int32[:,::1], int32[::1], uint8[:,::1], float64[::1], float64[::1],"
-    " float64, float64[::1], float64, int64, int64, int64, int64, int64[::1], int64[::1], int32[::1], float32[::1],"
-    " float32[::1], float32[::1])",
-    reference=gated_pursuit_reference,
+    "int64(float32[:,::1], int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, float32[:,:,:,::1],"
+    " int64, int64, int64, int32[:,::1], int32[:,::1], uint8[:,::1], float64[::1], float64[::1], float64[::1],"
+    " float64[:,::1], float64, float64, float64, int64, int64[:,::1], int64[::1], int64[:,::1], float64[:,::1],"
+    " int64[:,::1], int64[:,::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], float32[::1],"
+    " float32[::1])",
+    reference=gated_steps_reference,
 )
-def gated_pursuit(
-    white: F32, waveforms: F32, sites: I32, mains: I32, share: U8, norms: F64, thresholds: F64, prior: float,
-    amplitudes: F64, gate: float, before: int, guard: int, first: int, last: int, blocked: I64, rows: I64, units: I32,
-    scale: F32, fraction: F32, gain: F32,
+def gated_steps(
+    white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, patience: int,
+    reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32, near: I32, share: U8,
+    norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float, gate: float, guard: int,
+    last: I64, held: I64, places: I64, fits: F64, later: I64, tails: I64, tail_scales: F32, rows: I64, units: I32,
+    scales: F32, fractions: F32, gains: F32, margins: F32,
 ) -> int:  # fmt: skip
-    """Explain a short whitened signal as a sum of units, the largest gain first.
+    """Explain a stream as a sum of units, step by step, the largest gain first where spikes overlap.
+
+    A step sees the rows before ``stop``. It decides on candidates that begin at least ``ahead`` rows before the last
+    row whose projection is known, unless a larger one behind them shares a site with their unit (then they wait, at
+    most ``patience`` rows); what was decided is subtracted, and the last ``reach`` rows are looked at again.
 
     Parameters
     ----------
     white
-        ``(channels, samples)``; what is left of it is written back.
-    waveforms, sites
-        ``(units, phases, K, length)`` on the sites ``(units, K)``, -1 behind the last.
-    mains
-        ``(units,)``: site of each unit's deepest trough.
-    share
-        ``(units, units)``: whether two units have a site in common.
-    norms, thresholds, prior, amplitudes
-        As in :func:`ranvier.sorting.match_kernels.pursue`.
+        ``(sites, rows)``; spikes are subtracted in place. The stream has the rows ``[begin, filled)``; those from
+        ``fresh`` on came since the last call.
+    stop, last_stop, hop
+        Of the first step, the last one at most, and between two.
+    origin
+        Counter of row 0: what stays from call to call is told in counters.
+    waveforms
+        ``(units, phases, K, samples)``, of which ``length`` samples from ``front`` on are compared with the signal (the
+        trough is sample ``before`` of these).
+    sites
+        ``(units, K)``: the main one first, -1 behind the last.
+    near, share
+        ``(units, M)``: units with a site in common, itself among them, -1 behind the last; the same as
+        ``(units, units)``.
+    norms, lows, leasts
+        ``(units,)``: energy of what is compared, the least projection that is taken for a spike, and the least one on
+        the main site alone.
+    apart
+        ``(units, units)``: distance of the templates of rivals, NaN for units that are none.
+    prior, most_scale
+        Of amplitudes: weight of 1, and the largest.
     gate
         A trough on the main site must be deeper, a negative number of SD.
-    before
-        Row of the trough within a waveform.
-    guard
-        A unit fires again after more than so many samples.
-    first, last
-        Rows at which waveforms may begin.
-    blocked
-        ``(units,)``: row of each unit's last spike before this window (negative, far away for none).
-    rows, units, scale, fraction, gain
-        Written, one entry per spike.
+    guard, last
+        A unit fires again after more than so many samples; ``(units, 2)`` counters of the last spikes, changed.
+    held, places, fits, later, tails, tail_scales
+        What stays between calls: numbers of candidates, of troughs to look at again and of spikes whose waveform is not
+        over; ``(n, 2)`` counter and unit, ``(n, 4)`` gain and three projections; ``(n, 2)`` trough and unit; ``(n, 3)``
+        begin, unit and phase, and ``(n,)`` shares.
+    rows, units, scales, fractions, gains, margins
+        Written, one entry per spike, in order of decision: counter at which the compared part begins, unit, share of
+        the template, fraction of a sample, explained energy, and by how much (SD) it exceeds that of the next unit.
 
     Returns
     -------
     found
         Number of spikes, at most ``len(rows)``.
     """
-    count_units, phases, length = waveforms.shape[0], waveforms.shape[1], waveforms.shape[3]
-    lanes = np.empty(_LANES, np.float32)
-    most = 4096
-    c_gain, c_three = np.empty(most), np.empty((most, 3))
-    c_row, c_unit = np.empty(most, np.int64), np.empty(most, np.int64)
-    count = 0
-    t_first, t_last = max(1, first + before - _STEPS), min(last + before + _STEPS, white.shape[1] - 2)
-    for u in range(count_units):
-        count = _look(
-            white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, u,
-            t_first, t_last, c_gain, c_row, c_unit, c_three, count, lanes,
-        )  # fmt: skip
-    found = 0
-    while found < rows.shape[0]:
-        best = -1
-        for c in range(count):
-            u, r = c_unit[c], c_row[c]
-            free = r - blocked[u] > guard
-            for k in range(found):
-                if units[k] == u and abs(r - rows[k]) <= guard:
-                    free = False
-                    break
-            if not free:
-                continue
-            if best < 0 or c_gain[c] > c_gain[best] or (
-                c_gain[c] == c_gain[best] and (r < c_row[best] or (r == c_row[best] and u < c_unit[best]))
-            ):  # fmt: skip
-                best = c
-        if best < 0:
-            break
-        u, r = c_unit[best], c_row[best]
-        left, here, right = c_three[best, 0], c_three[best, 1], c_three[best, 2]
-        bend = left - 2.0 * here + right
-        shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0.0 else 0.0
-        step = int(np.floor(shift * phases + 0.5))
-        at, phase = r + step // phases, step % phases
-        peak = here - 0.25 * (left - right) * shift
-        a = np.float32(min((peak + prior) / (norms[u] + prior), amplitudes[1]))
-        rows[found], units[found], scale[found], fraction[found], gain[found] = r, u, a, shift, c_gain[best]
-        found += 1
-        for k in range(sites.shape[1]):
-            if sites[u, k] < 0:
-                break
-            for s in range(max(0, -at), min(length, white.shape[1] - at)):
-                white[sites[u, k], at + s] -= a * waveforms[u, phase, k, s]
-        kept = 0  # whatever that changed is looked at again
-        for c in range(count):
-            if share[u, c_unit[c]] and abs(c_row[c] - r) <= length + 2 * _STEPS + 2:
-                continue
-            c_gain[kept], c_row[kept], c_unit[kept] = c_gain[c], c_row[c], c_unit[c]
-            c_three[kept, 0], c_three[kept, 1], c_three[kept, 2] = c_three[c, 0], c_three[c, 1], c_three[c, 2]
+    phases, whole, found = waveforms.shape[1], waveforms.shape[3], 0
+    flat, per_unit = waveforms.reshape(-1, whole), phases * waveforms.shape[2]
+    three, own, work = np.empty(3), np.empty(sites.shape[1], np.int64), np.empty((len(places), 2), np.int64)
+    deeper = np.float32(gate)
+    kept = 0
+    for k in range(held[2]):
+        at, u = tails[k, 0] - origin, tails[k, 1]
+        _subtract(white, waveforms, sites, at, u, tails[k, 2], tail_scales[k], max(begin, fresh), filled)
+        if at + whole > filled:
+            tails[kept, 0], tails[kept, 1], tails[kept, 2] = tails[k, 0], u, tails[k, 2]
+            tail_scales[kept] = tail_scales[k]
             kept += 1
-        count = kept
-        reach = length + 3 * _STEPS + 2
-        for v in range(count_units):
-            if share[u, v]:
-                count = _again(
-                    white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v,
-                    r, reach, length + 2 * _STEPS + 2, c_gain, c_row, c_unit, c_three, count, lanes,
+    held[2] = kept
+    while stop <= last_stop:
+        highest, first_found = stop - length - 1, found
+        lowest = max(begin + 1, highest - reach)
+        _drop(places, fits, later, held, share, -1, lowest + origin)
+        number = held[1]
+        for k in range(number):
+            work[k, 0], work[k, 1] = later[k, 0] - origin, later[k, 1]
+        held[1] = 0
+        changed = -1  # by which unit; at first all have new rows
+        while True:
+            first_row = highest - hop + before + 1 if changed < 0 else lowest + before - STEPS
+            for i in range(len(norms) if changed < 0 else near.shape[1]):
+                u = i if changed < 0 else near[changed, i]
+                if u < 0:
+                    break
+                number = _troughs(
+                    white, flat, u * per_unit, sites[u, 0], front, length, before, u, max(begin + 1, first_row),
+                    highest + before + 1, begin, deeper, np.float32(leasts[u]), work, number,
                 )  # fmt: skip
+            for k in range(number):
+                _look(
+                    white, flat, per_unit, front, length, before, sites, norms, lows, prior, most_scale, guard, last,
+                    origin, begin, lowest, highest, work[k, 1], work[k, 0], held, places, fits, later, three,
+                )  # fmt: skip
+            number = 0
+            best = _choose(places, fits, held[0], share, highest - ahead + origin, highest - patience + origin)
+            if best < 0 or found == len(rows):
+                break
+            r, u = places[best, 0] - origin, places[best, 1]
+            left, here, right = fits[best, 1], fits[best, 2], fits[best, 3]
+            bend = left - 2.0 * here + right
+            shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0.0 else 0.0
+            step = int(np.floor(shift * phases + 0.5))
+            a = np.float32(min((here - 0.25 * (left - right) * shift + prior) / (norms[u] + prior), most_scale))
+            rows[found], units[found], scales[found] = r + origin, u, a
+            fractions[found], gains[found] = shift, fits[best, 0]
+            found += 1
+            last[u, 0], last[u, 1] = max(last[u, 0], r + origin), min(last[u, 0], r + origin)
+            at = r + step // phases - front
+            _subtract(white, waveforms, sites, at, u, step % phases, a, begin, filled)
+            if at + whole > filled and held[2] < len(tails):
+                tails[held[2], 0], tails[held[2], 1], tails[held[2], 2] = at + origin, u, step % phases
+                tail_scales[held[2]] = a
+                held[2] += 1
+            _drop(places, fits, later, held, share, u, lowest + origin)
+            changed = u  # whatever that changed is looked at again
+        for n in range(first_found, found):
+            step = int(np.floor(float(fractions[n]) * phases + 0.5))
+            margins[n] = _margin(
+                white, waveforms, front, length, sites, near, norms, apart, prior, begin, stop,
+                rows[n] - origin + step // phases, units[n], step % phases, scales[n], float(gains[n]), own,
+            )  # fmt: skip
+        stop += hop
     return found
-
-
-@numba.njit
-def _again(  # type: ignore[no-untyped-def]
-    white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v, r, reach,
-    dropped, c_gain, c_row, c_unit, c_three, count, lanes,
-):  # fmt: skip
-    """Look for a unit around a row again; candidates that were not dropped there are not added twice."""
-    low, high = max(first, r - reach) + before - _STEPS, min(last, r + reach) + before + _STEPS
-    after = _look(
-        white, waveforms, sites, mains, norms, thresholds, prior, amplitudes, gate, before, first, last, v, low, high,
-        c_gain, c_row, c_unit, c_three, count, lanes,
-    )  # fmt: skip
-    kept = count
-    for c in range(count, after):
-        if abs(c_row[c] - r) > dropped:
-            continue
-        c_gain[kept], c_row[kept], c_unit[kept] = c_gain[c], c_row[c], c_unit[c]
-        c_three[kept, 0], c_three[kept, 1], c_three[kept, 2] = c_three[c, 0], c_three[c, 1], c_three[c, 2]
-        kept += 1
-    return kept

@@ -12,12 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.isocut_kernels import rising_fit
+from ranvier.sorting.isocut_kernels import SHORTEST, cut_ordered, rising_fit
 
 F64 = npt.NDArray[np.float64]
-
-#: A stretch of fewer bins is not tested for itself.
-_SHORTEST = 4
 
 
 class Cut(NamedTuple):
@@ -49,8 +46,15 @@ def isocut(sample: npt.NDArray[np.floating]) -> Cut:
         Score 0 and position 0 where there are fewer than four different points.
     """
     ordered = np.sort(np.asarray(sample, np.float64))
-    if len(ordered) < _SHORTEST or ordered[0] == ordered[-1]:
+    if len(ordered) < SHORTEST or ordered[0] == ordered[-1]:
         return Cut(0.0, 0.0)
+    found = np.empty(2)
+    cut_ordered(ordered, found)
+    return Cut(float(found[0]), float(found[1]))
+
+
+def isocut_reference(ordered: F64) -> Cut:
+    """Define :func:`isocut` for an ordered sample that is not all equal."""
     edges, counts, widths = _bins(ordered)
     density = np.log(counts / widths)
     fit, peak = unimodal_fit(density, counts)
@@ -100,7 +104,7 @@ def _distance(counts: F64, expected: F64, peak: int) -> tuple[float, int, int]:
     for sign in (1, -1):
         length = peak + 1 if sign == 1 else n - peak
         whole = length
-        while length >= _SHORTEST or length == whole:
+        while length >= SHORTEST or length == whole:
             low, high = (0, length) if sign == 1 else (n - length, n)
             score = _kolmogorov_smirnov(counts[low:high], expected[low:high])
             if score > best[0]:

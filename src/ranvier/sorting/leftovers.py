@@ -9,7 +9,6 @@ of that spike's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,6 @@ from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.matching import Matched, Matcher, pairs_within
 from ranvier.sorting.reservoir import Spikes, thin_indices
 from ranvier.sorting.residual_kernels import features_of
-from ranvier.sorting.stream_kernels import subtract_spikes
-from ranvier.sorting.templates import PHASES, shifted_waveforms
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -67,27 +64,18 @@ class Leftovers:
     near: I32
     quota: int
 
-    @cached_property
-    def _shapes(self) -> tuple[I32, F32]:
-        return shifted_waveforms(self.matcher.templates)
+    def find(self, rest: F32, matched: Matched, first: int, last: int) -> Spikes:
+        """Return the candidates in rows ``[first, last)`` of ``rest``, what matched spikes leave of a block.
 
-    def find(self, white: F32, matched: Matched, first: int, last: int) -> Spikes:
-        """Return the candidates in rows ``[first, last)`` of what matched spikes leave of a block.
-
-        ``sample`` counts from ``first``; ``white`` is changed.
+        ``sample`` counts from ``first``.
         """
         basis = self.matcher.templates.basis
-        step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
-        sites, waveforms = self._shapes
-        subtract_spikes(
-            white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
-        )
-        score = self.finder.score(white)
+        score = self.finder.score(rest)
         rows, columns = self.finder.find(score, self.noise, first, last)
         above = (self.finder.at(score, rows, columns) - self.noise[0, columns]) / self.noise[1, columns]
         expected = MISFIT * self.matcher.energy_beside(rows, columns, matched)
         real = np.flatnonzero(above.astype(np.float64) ** 2 > self.finder.threshold**2 + expected)
         rows, columns = rows[real], columns[real]
-        kept = thin_indices(columns, self.quota, white.shape[1])
+        kept = thin_indices(columns, self.quota, rest.shape[1])
         rows, columns = rows[kept], columns[kept]
-        return Spikes(rows - first, columns, features_of(white, rows, self.near[columns], basis.components))
+        return Spikes(rows - first, columns, features_of(rest, rows, self.near[columns], basis.components))

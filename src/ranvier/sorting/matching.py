@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp.buffers import aligned_empty
-from ranvier.sorting.basis import project
-from ranvier.sorting.local_product import pieces
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.residual_kernels import features_at, subtract_others
-from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps
+from ranvier.sorting.residual_kernels import features_of
+from ranvier.sorting.residues import Residues, whole_overlaps
+from ranvier.sorting.shape_kernels import on_templates
+from ranvier.sorting.stream_kernels import subtract_spikes
+from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_waveforms
 from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
@@ -24,10 +25,6 @@ I64 = npt.NDArray[np.int64]
 
 #: Smallest and largest share of a template that a spike is.
 AMPLITUDES = (0.4, 2.5)
-#: Rows that are projected at a time: they stay in the cache.
-_STRIP_ROWS = 256
-#: Units that are projected on together.
-_GROUP = 32
 
 
 @dataclass(frozen=True)
@@ -66,19 +63,37 @@ class Matched:
 
 @dataclass(frozen=True)
 class Matcher:
-    """Templates, ready to be looked for."""
+    """Templates, ready to be looked for.
+
+    Attributes
+    ----------
+    residues
+        What is subtracted with spikes beside their templates, where it is known.
+    """
 
     templates: Templates
     parameters: SorterParameters
     window: Window
+    residues: Residues | None = None
 
     @cached_property
-    def _groups(self) -> list[_Group]:
-        return _groups_of(self.templates)
+    def _shapes(self) -> tuple[I32, F32]:
+        return shifted_waveforms(self.templates)
+
+    @cached_property
+    def _sparse(self) -> tuple[I64, I32, F32]:
+        """Where the sites of each unit begin, those sites, and the unit's components there."""
+        seen = (self.templates.weights != 0).any(axis=2)
+        unit, site = np.nonzero(seen)
+        first = np.concatenate([[0], np.cumsum(seen.sum(axis=1))]).astype(np.int64)
+        return first, site.astype(np.int32), np.ascontiguousarray(self.templates.weights[unit, site])
 
     @cached_property
     def _overlaps(self) -> Overlaps:
-        return self.templates.overlaps.at_one_shift_in(self.window.every)
+        overlaps = self.templates.overlaps
+        if self.residues is not None:
+            overlaps = whole_overlaps(self.templates, self.residues)
+        return overlaps.at_one_shift_in(self.window.every)
 
     @cached_property
     def _correlated(self) -> F32:
@@ -123,15 +138,8 @@ class Matcher:
     def _on_templates(self, white: F32) -> F32:
         """Return the projection on each template starting at one sample in ``every``, ``(units, rows)``."""
         components, every = self.templates.basis.components, self.window.every
-        rows = (len(white) - components.shape[1]) // every + 1
-        out = aligned_empty((len(self.templates), rows))
-        for first in range(0, rows, _STRIP_ROWS):
-            stop = min(first + _STRIP_ROWS, rows)
-            needed = white[every * first : every * (stop - 1) + components.shape[1]]
-            strip = project(needed, components, every).transpose(1, 2, 0)
-            for group in self._groups:
-                parts = np.matmul(group.weights, strip[:, group.low : group.high])
-                out[group.units, first:stop] = parts.sum(axis=0)
+        out = aligned_empty((len(self.templates), (len(white) - components.shape[1]) // every + 1))
+        on_templates(white, components, every, *self._sparse, out)
         return out
 
     @cached_property
@@ -147,54 +155,35 @@ class Matcher:
         energy = matched.amplitude[spike].astype(np.float64) ** 2 * self._around[matched.unit[spike], sites[which]]
         return np.asarray(np.bincount(which, energy, minlength=len(rows)), np.float64)
 
-    def features(self, matched: Matched, white: F32, columns: I32) -> F32:
+    def subtract(self, white: F32, matched: Matched) -> None:
+        """Subtract matched spikes from a block, in place."""
+        step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
+        sites, waveforms = self._shapes
+        subtract_spikes(
+            white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
+        )
+        if self.residues is not None:
+            self.residues.subtract(white, matched.row, matched.unit, matched.amplitude)
+
+    def features(self, matched: Matched, rest: F32, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
 
         Parameters
         ----------
+        rest
+            What :meth:`subtract` left of the block.
         columns
             ``(n, K)``: the sites that are looked at; -1: none.
         """
         components = self.templates.basis.components
-        columns = np.ascontiguousarray(columns)
-        out = np.empty((len(matched), columns.shape[1], len(components)), np.float32)
+        out = features_of(rest, matched.row, columns, components)
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
-        if len(matched):
-            features_at(white, matched.row, columns, components, out)
-            subtract_others(
-                matched.row,
-                step % PHASES,
-                matched.row + step // PHASES,
-                matched.unit,
-                matched.amplitude,
-                self.templates.weights,
-                self._correlated,
-                columns,
-                out,
-            )
+        lag = components.shape[1] - 1 - step // PHASES
+        used = columns >= 0
+        own = np.where(used[:, :, None], self.templates.weights[matched.unit[:, None], columns], np.float32(0.0))
+        own *= matched.amplitude[:, None, None]
+        out += np.matmul(own, self._correlated[step % PHASES, lag])
         return out
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Units that lie together: their numbers, the channels ``[low, high)`` that they have, ``(P, units, channels)``."""
-
-    units: I64
-    low: int
-    high: int
-    weights: F32
-
-
-def _groups_of(templates: Templates) -> list[_Group]:
-    """Cut the units into groups that are seen on few channels each, in the order of their sites."""
-    seen = (templates.weights != 0).any(axis=2)
-    order = np.argsort(templates.sites, kind="stable")
-    groups = []
-    for piece in pieces(seen[order].T, _GROUP):
-        units = order[piece.first : piece.stop]
-        weights = templates.weights[units, piece.low : piece.high].transpose(2, 0, 1)
-        groups.append(_Group(units, piece.low, piece.high, np.ascontiguousarray(weights)))
-    return groups
 
 
 def pairs_within(rows: I64, others: I64, reach: int) -> tuple[I64, I64]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.correlograms import cross_refractory
+from ranvier.sorting.pair_kernels import difference_at_lags
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -50,7 +51,7 @@ class MergeLimits:
     difference_without_proof: float = 0.10
     lag_ms: float = 0.5
     ratio: float = 0.25
-    p_value: float = 0.01
+    p_value: float = 0.002
 
 
 class Merge(NamedTuple):
@@ -83,7 +84,7 @@ class Merged:
     decisions: list[Merge] = field(default_factory=list)
 
 
-def template_difference(a: F32, b: F32, most_lag: int) -> tuple[float, int]:
+def template_difference(a: F32, b: F32, most_lag: int, limit: float = 1.0) -> tuple[float, int]:
     """Return the least normalised difference of two templates over lags, and its lag.
 
     Parameters
@@ -92,6 +93,8 @@ def template_difference(a: F32, b: F32, most_lag: int) -> tuple[float, int]:
         ``(samples, channels)``.
     most_lag
         In samples, either way.
+    limit
+        Differences that are larger may come back as infinite: that is faster.
 
     Returns
     -------
@@ -102,16 +105,10 @@ def template_difference(a: F32, b: F32, most_lag: int) -> tuple[float, int]:
         ``b[t]`` is compared with ``a[t + lag]``: the same spike begins ``lag`` samples later in b's waveform than in
         a's, so b's times less the lag agree with a's.
     """
-    best, best_lag = np.inf, 0
-    samples = len(a)
-    for lag in sorted(range(-most_lag, most_lag + 1), key=abs):  # of equal ones the shortest
-        x = a[max(lag, 0) : samples + min(lag, 0)]
-        y = b[max(-lag, 0) : samples + min(-lag, 0)]
-        whole = float(np.abs(x).sum(dtype=np.float64) + np.abs(y).sum(dtype=np.float64))
-        difference = float(np.abs(x - y).sum(dtype=np.float64)) / whole if whole > 0 else 0.0
-        if difference < best:
-            best, best_lag = difference, lag
-    return best, best_lag
+    found = np.empty(2 * most_lag + 1)
+    difference_at_lags(np.ascontiguousarray(a), np.ascontiguousarray(b), most_lag, limit, found)
+    best = min(range(-most_lag, most_lag + 1), key=lambda lag: (found[lag + most_lag], abs(lag), lag))
+    return float(found[best + most_lag]), best
 
 
 def merge_units(
@@ -156,6 +153,7 @@ class _Merging:
     ) -> None:
         self.templates = templates.copy()
         self.trains = list(trains)
+        self.active = (self.templates != 0).any(axis=1)
         self.positions = np.array(positions_um, np.float64)
         self.weights = np.array([len(train) for train in trains], np.float64)
         self.rate, self.limits, self.one_cloud = rate, limits, one_cloud
@@ -175,20 +173,17 @@ class _Merging:
 
     def _compare(self, u: int, others: range | list[int]) -> None:
         """Open the pairs of a unit that are near and alike."""
-        near = [
-            v
-            for v in others
-            if v != u
-            and len(self.trains[v])
-            and np.hypot(*(self.positions[u] - self.positions[v])) <= self.limits.distance_um
-        ]
         if not len(self.trains[u]):
             return
-        active_u = np.abs(self.templates[u]).max(axis=0) > 0
-        for v in near:
-            columns = active_u | (np.abs(self.templates[v]).max(axis=0) > 0)
+        apart = np.hypot(*(self.positions[u] - self.positions).T)
+        for v in others:
+            if v == u or apart[v] > self.limits.distance_um or not len(self.trains[v]):
+                continue
+            columns = self.active[u] | self.active[v]
             a, b = min(u, v), max(u, v)
-            found = template_difference(self.templates[a][:, columns], self.templates[b][:, columns], self.most_lag)
+            found = template_difference(
+                self.templates[a][:, columns], self.templates[b][:, columns], self.most_lag, self.limits.difference
+            )
             if found[0] <= self.limits.difference:
                 self.open[(a, b)] = found
 
@@ -219,6 +214,7 @@ class _Merging:
         share = self.weights[absorbed] / (self.weights[kept] + self.weights[absorbed])
         moved = _shifted(self.templates[absorbed], -shift)
         self.templates[kept] += np.float32(share) * (moved - self.templates[kept])
+        self.active[kept] |= self.active[absorbed]
         self.positions[kept] += share * (self.positions[absorbed] - self.positions[kept])
         self.weights[kept] += self.weights[absorbed]
         self.open = {pair: v for pair, v in self.open.items() if kept not in pair and absorbed not in pair}

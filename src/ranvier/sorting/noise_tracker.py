@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.event_kernels import middle_values
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
@@ -69,8 +71,9 @@ class NoiseTracker:
         self._held = self._seen = 0
 
     def _measure(self) -> None:
-        sample = np.abs(self._sample[: self._held])
-        level = np.median(sample, axis=0).astype(np.float64) * _TO_SD  # NaN where a sample is: that piece says nothing
+        middle = np.empty(self.channels, np.float32)
+        middle_values(self._sample, self._held, (self.sd_uv / _TO_SD).astype(np.float32), middle)
+        level = middle.astype(np.float64) * _TO_SD  # NaN where a sample is: that piece says nothing
         level[~(level > 0)] = np.nan
         known = np.isfinite(self.sd_uv)
         step = np.where(known, self.sd_uv, level)

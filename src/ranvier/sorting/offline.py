@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,9 @@ from ranvier.sorting.drift import Drift
 from ranvier.sorting.following import Follower, MovingTemplates
 from ranvier.sorting.learning import learn_templates
 from ranvier.sorting.motion import Motion
+from ranvier.sorting.pair_kernels import add_waveforms
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.refining import Block, Still, follow, match_block
+from ranvier.sorting.refining import Block, Still, follow, match_block, measure_residues
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, join_units
@@ -47,6 +49,8 @@ _STAGES = (
 _FOLLOWING = (SpikeSorterPhase.TRAINING, 0.7, 0.1)
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
+#: They are summed in counts of as many uV: whole numbers, whose sum does not depend on the order.
+_STEP_UV = 2.0**-16
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def sort_recording(
 
         return report
 
-    with crew(workers, check) as team:
+    with source.keeping(), crew(workers, check) as team:
         learned = _learn(source, p, window, seed, team, reporter)
         begin = 0.7 if isinstance(learned, Templates) else sum(_FOLLOWING[1:])
         report = reporter(SpikeSorterPhase.SORTING, begin, 1.0 - begin)
@@ -203,10 +207,15 @@ def _match_all(
     team: Crew,
     report: Callable[[float], None],
 ) -> list[Block]:
-    view = Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
     if not len(learned):
         report(1.0)
         return []
+    view: Still | Follower
+    if isinstance(learned, Templates):
+        residues = measure_residues(learned, source, p, window, list(range(source.blocks)), team)
+        view = Still(learned, p, window, residues)
+    else:
+        view = Follower(learned, p, window)
     near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
     done = []
     for part in team.map(lambda block: match_block(view, source, window, near, block), range(source.blocks)):
@@ -234,29 +243,31 @@ def average_waveforms(
     group
         ``(units,)``: shank of each unit.
     """
-    offsets, units = np.arange(-window.before, window.after + 1), len(group)
+    units = len(group)
     shanks = int(source.geometry.group.max()) + 1
     at_home = np.ones((source.blocks, shanks), np.bool_) if drift is None else np.abs(drift.steps) <= 1
     chosen = {int(k) for shank in at_home.T for k in np.flatnonzero(shank)[spread(int(shank.sum()), _WAVEFORM_BLOCKS)]}
 
-    def one(block: int) -> tuple[F64, I64]:
+    sums, lock = np.zeros((units, window.samples, source.channels), np.int64), Lock()
+
+    def one(block: int) -> I64:
         first, last = source.bounds(block)
         low, high = np.searchsorted(sample, [first, last])
-        filtered = source.filtered(block)
-        sums, counts = np.zeros((units, len(offsets), source.channels)), np.zeros(units, np.int64)
-        here = at_home[block][group]
-        for t, u in zip(sample[low:high] - first + source.margin, unit[low:high], strict=True):
-            if here[u]:
-                sums[u] += filtered[t + offsets]
-                counts[u] += 1
-        return sums, counts
+        here = np.flatnonzero(at_home[block][group[unit[low:high]]]) + low
+        rows = sample[here] - first + source.margin - window.before
+        signal = source.filtered(block)
+        with lock:
+            add_waveforms(signal, rows, unit[here], 1.0 / _STEP_UV, sums)
+        return np.bincount(unit[here], minlength=units)
 
-    total, number = np.zeros((units, len(offsets), source.channels)), np.zeros(units, np.int64)
-    for sums, counts in team.map(one, sorted(chosen)):
-        total += sums
+    number = np.zeros(units, np.int64)
+    for counts in team.map(one, sorted(chosen)):
         number += counts
+    out = np.empty(sums.shape, np.float32)
     with np.errstate(invalid="ignore"):
-        return np.asarray(total / number[:, None, None], np.float32)
+        for u in range(units):
+            out[u] = sums[u] * np.float64(_STEP_UV) / number[u]
+    return out
 
 
 def _finish(

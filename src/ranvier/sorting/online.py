@@ -7,6 +7,7 @@ business of the driver: it hands trained units in with :meth:`OnlineSorter.use`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,11 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.chain import Chain, ChainState
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
+from ranvier.recordings.kernels import scale
 from ranvier.sorting.event_finder import EventFinder, FinderSettings
-from ranvier.sorting.event_kernels import absorb_events, explain_events
+from ranvier.sorting.event_kernels import settle_events
 from ranvier.sorting.snippets import SignalTail
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.stream_matcher import StreamMatcher
@@ -31,7 +34,7 @@ from ranvier.sorting.unit_statistics import UnitStatistics
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: Spikes are told some ten milliseconds after they came: so far back their waveforms can be had.
+#: So far behind a packet waveforms can be had: spikes come late, and a recording that begins asks for past ones.
 TAIL_SEC = 0.25
 #: Spikes that are remembered.
 CAPACITY = 1_000_000
@@ -84,7 +87,8 @@ class OnlineSorter:
     tape
         Takes the filtered signal for training; None: nothing is learned (detection only).
     sink
-        Given every spike once, in order, as it is told.
+        Given every spike once, as it is told. Spikes of known units are told as soon as they are decided; events that
+        are nobody's wait until that is sure, and come a millisecond behind.
     """
 
     def __init__(
@@ -99,8 +103,11 @@ class OnlineSorter:
     ) -> None:
         self.sites = sites
         self.finder = EventFinder(settings, float(sites.fs), len(sites.columns))
-        self.ring = SpikeRing(capacity, len(sites.columns))
-        self.units = UnitStatistics(float(sites.fs))
+        self._ring = SpikeRing(capacity, len(sites.columns))
+        self._units = UnitStatistics(float(sites.fs))
+        self._new: list[SpikeTable] = []  # told, but not in either yet
+        self._new_count = 0
+        self._storing = threading.Lock()
         self.chain = chain
         self.tape = tape
         self.tail = SignalTail(round(TAIL_SEC * float(sites.fs)))
@@ -115,14 +122,26 @@ class OnlineSorter:
         self._state: ChainState | None = None
         self._matcher: StreamMatcher | None = None
         self._same = max(1, round(SAME_SEC * float(sites.fs)))
-        self._events: list[SpikeTable] = []
-        self._labelled: list[SpikeTable] = []
+        self._settling = _Settling()
+        self._ready: list[SpikeTable] = []
         self._told_before = _NEVER
 
     @property
     def told_before(self) -> int:
         """Every spike before this counter was told."""
         return self._told_before
+
+    @property
+    def ring(self) -> SpikeRing:
+        """The newest spikes; any thread may ask."""
+        self._store()
+        return self._ring
+
+    @property
+    def units(self) -> UnitStatistics:
+        """Running numbers of the units; any thread may ask."""
+        self._store()
+        return self._units
 
     @property
     def trained(self) -> TrainedUnits | None:
@@ -148,19 +167,28 @@ class OnlineSorter:
             self._matcher = before.moved_to(trained, follow=follow)
             return
         if before is not None:
-            self._labelled.append(before.flush())
+            self._ready.append(self._labelled(before.flush()))
+            self._settling.labelled(self._ready[-1])
         if trained is not None and before is None:
             self.labelled_from = self.next
         self._matcher = None if trained is None else StreamMatcher(trained, float(self.sites.fs), follow=follow)
+        self._settling.use(trained)
 
     def process(self, block: Block) -> SpikeTable:
-        """Take the next block of the stream and return the spikes that can be told now.
+        """Take the next block of the stream and return the spikes that can be told now, in order.
+
+        Between calls they are not: events that are nobody's come behind labelled ones (see ``sink``).
+        """
+        return SpikeTable.concatenate(self.take(block)).ordered()
+
+    def take(self, block: Block) -> list[SpikeTable]:
+        """Do the same, and return the spikes as they were told.
 
         A jump of the counter restarts filters and searches; counters that begin anew (lower ones) forget the spikes.
         """
-        told: list[SpikeTable] = []
+        ended: list[SpikeTable] = []
         if self.next is not None and block.start != self.next:
-            told.append(self.flush())
+            ended.append(self.flush())
             self.gaps += block.start > self.next
             if block.start < self.next:
                 self.clear()
@@ -169,31 +197,28 @@ class OnlineSorter:
         if self.labelled_from is None and self._matcher is not None:
             self.labelled_from = block.start
         self.next = block.stop
+        told, self._ready = self._ready, []
         for filtered in self._filtered(block):
-            self._events.append(self.finder.process(filtered))
             if self.tape is not None:
                 self.tape.add(filtered.samples)
             self.tail.add(filtered)
-            if self._matcher is not None:
-                self._labelled.append(self._matcher.process(filtered))
-        sure = block.stop - self.finder.settings.hold
-        if self._matcher is not None:
-            sure = min(sure, self._matcher.sure_before)
-        if (before := sure - 2 * self._same) > self._told_before:
-            told.append(self._tell(before))
-        return SpikeTable.concatenate(told)
+            told += self._pieces(filtered)
+        return [*ended, *self._tell(told)]
 
     def flush(self) -> SpikeTable:
         """Tell what waits for samples that never come: the end of the stream, or a gap."""
-        self._events.append(self.finder.flush())
+        told, self._ready = self._ready, []
         if self._matcher is not None:
-            self._labelled.append(self._matcher.flush())
+            told.append(self._labelled(self._matcher.flush()))
+            self._settling.labelled(told[-1])
+        self._settling.found(self.finder.flush())
+        told.append(self._settle(_FOREVER))
         if self.tape is not None:
             self.tape.cut()
         self._state = None
-        told = self._tell(_FOREVER)
-        self._events, self._labelled, self._told_before = [], [], _NEVER
-        return told
+        self._settling.forget()
+        self._told_before = _NEVER
+        return SpikeTable.concatenate(self._tell(told)).ordered()
 
     def clear(self) -> None:
         """Forget the spikes; units stay. In mid-stream the next ones lie behind what was told already."""
@@ -211,70 +236,171 @@ class OnlineSorter:
         if self.chain is not None:
             if self._state is None:
                 self._state = self.chain.start()
-            physical = block if not block.is_counts else Block(block.physical(), block.start)
-            blocks = self.chain.process(physical, self._state)
+            blocks = self.chain.process(self._physical(block), self._state)
         chosen = self._chosen
         return [Block(np.ascontiguousarray(b.physical()[:, chosen], np.float32), b.start) for b in blocks if len(b)]
 
-    def _tell(self, before: int) -> SpikeTable:
-        """Put events and labelled spikes together, and tell those before a counter: all around them is known."""
-        events, spikes = (
-            SpikeTable.concatenate(self._events).ordered(),
-            SpikeTable.concatenate(self._labelled).ordered(),
-        )
-        near, same = self.finder.settings.near, self._same
-        judged = len(events) if before == _FOREVER else int(np.searchsorted(events.counter, before + same))
-        if not len(events) and not len(spikes):
-            self._told_before, self._events, self._labelled = before, [], []
-            return events
-        absorbed = np.zeros(len(events), np.uint8)
-        absorb_events(
-            events.counter[:judged],
-            events.site[:judged],
-            spikes.counter,
-            spikes.site,
-            near,
-            same,
-            absorbed,
-            spikes.flags,
-        )
-        absorbed[:judged] |= self._explained(events.take(slice(0, judged)), spikes)
-        now = (spikes.counter >= self._told_before) & (spikes.counter < before)
-        early = events.counter < before
-        told = SpikeTable.concatenate([events.take(early & (absorbed == 0)), spikes.take(now)]).ordered()
-        self._told_before = before
-        self._events = [events.take(~early)]
-        reach = same if self._matcher is None else max(same, self._matcher.trained.window.samples)
-        self._labelled = [spikes.take(spikes.counter >= before - reach)]  # later events may be parts of these spikes
-        if len(told):
-            self.ring.add(told)
-            self.units.add(told)
-            if self._sink is not None:
-                self._sink(told)
+    @staticmethod
+    def _physical(block: Block) -> Block:
+        """Return a block in uV."""
+        if block.gain is None or block.offset is None:
+            return block
+        samples = aligned_empty(block.samples.shape)
+        scale(np.ascontiguousarray(block.samples), block.gain, block.offset, samples)
+        return Block(samples, block.start)
+
+    def _pieces(self, filtered: Block) -> list[SpikeTable]:
+        """Look for spikes; thresholds and noise stay what they are within a piece, whatever the packets."""
+        told: list[SpikeTable] = []
+        x, at = filtered.samples, 0
+        while at < len(x):
+            n = min(self.finder.noise.left, len(x) - at)
+            piece = filtered if n == len(x) else Block(x[at : at + n], filtered.start + at)
+            sure = _FOREVER
+            if self._matcher is not None:
+                spikes = self._labelled(self._matcher.process(piece))
+                self._settling.labelled(spikes)
+                told.append(spikes)
+                sure = self._matcher.sure_before
+            self._settling.found(self.finder.process(piece))
+            told.append(self._settle(sure))
+            at += n
+        held_back = filtered.stop - self.finder.settings.hold
+        if self._matcher is not None:
+            held_back = min(held_back, self._matcher.sure_before - self._same)
+        self._told_before = max(self._told_before, held_back)
         return told
 
-    def _explained(self, events: SpikeTable, spikes: SpikeTable) -> npt.NDArray[np.uint8]:
-        """Return which events are what known spikes look like there: their afterwaves, mostly."""
-        if self._matcher is None or not len(events) or not len(spikes):
-            return np.zeros(len(events), np.uint8)
-        trained = self._matcher.trained
-        rows = np.full(int(max(trained.labels.max(initial=0), spikes.label.max())) + 1, -1, np.int32)
-        rows[trained.labels] = np.arange(len(trained), dtype=np.int32)
-        values = np.empty(len(events), np.float32)
-        explain_events(
-            events.counter,
-            events.site,
-            spikes.counter,
-            rows[spikes.label],
-            spikes.scale,
-            trained.waveforms_uv,
-            trained.window.before,
-            values,
-        )
-        return (values / events.amplitude_uv >= EXPLAINED_SHARE).astype(np.uint8)
+    def _labelled(self, spikes: SpikeTable) -> SpikeTable:
+        """Mark the spikes that crossed the threshold of their site."""
+        if len(spikes):
+            low, high = self.finder.low_uv[spikes.site], self.finder.high_uv[spikes.site]
+            spikes.flags[:] = (spikes.amplitude_uv <= low) | (spikes.amplitude_uv >= high)  # SpikeFlag.THRESHOLD
+        return spikes
+
+    def _settle(self, sure: int) -> SpikeTable:
+        return self._settling.settle(self.finder.settings.near, self._same, sure)
+
+    def _tell(self, parts: list[SpikeTable]) -> list[SpikeTable]:
+        """Hand spikes on as they were decided."""
+        told = [part for part in parts if len(part.counter)]
+        if told:
+            with self._storing:
+                self._new += told
+                self._new_count += sum(len(part.counter) for part in told)
+            if self._sink is not None:
+                for part in told:
+                    self._sink(part)
+            if self._new_count > _NEW:
+                self._store()
+        return told
+
+    def _store(self) -> None:
+        """Put what was told where it is looked for: many spikes at once, or when somebody looks."""
+        with self._storing:
+            new, self._new, self._new_count = self._new, [], 0
+            table = SpikeTable.concatenate(new)
+            self._ring.add(table)
+            self._units.add(table)
 
 
-_FOREVER, _NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+class _Settling:
+    """Threshold events that may still turn out to be spikes of known units, and the spikes that they may be."""
+
+    def __init__(self) -> None:
+        self._counters, self._sites = np.empty(_ROOM, np.int64), np.empty(_ROOM, np.int32)
+        self._values, self._flags = np.empty(_ROOM, np.float32), np.empty(_ROOM, np.uint8)
+        self._spike_counters, self._spike_sites = np.empty(_ROOM, np.int64), np.empty(_ROOM, np.int32)
+        self._labels, self._scales = np.empty(_ROOM, np.int32), np.empty(_ROOM, np.float32)
+        self._held = np.zeros(2, np.int64)
+        self.use(None)
+
+    def use(self, trained: TrainedUnits | None) -> None:
+        """Take the waveforms of other units."""
+        self._waveforms, self._before = np.zeros((1, 1, 1), np.float32), 0
+        self._row_of, self._place = np.full(1, -1, np.int32), np.zeros((1, 1), np.int32)
+        if trained is not None and len(trained):
+            self._place, self._waveforms = _seen(trained.waveforms_uv)
+            self._before = trained.window.before
+            self._row_of = np.full(int(trained.labels.max()) + 1, -1, np.int32)
+            self._row_of[trained.labels] = np.arange(len(trained), dtype=np.int32)
+        labels = self._labels[: self._held[1]]
+        labels[labels >= len(self._row_of)] = 0  # of units that are no more
+
+    def found(self, events: SpikeTable) -> None:
+        """Take events."""
+        n, more = int(self._held[0]), len(events)
+        if not more:
+            return
+        while n + more > len(self._counters):
+            self._counters, self._sites, self._values, self._flags = (
+                _longer(a) for a in (self._counters, self._sites, self._values, self._flags)
+            )
+        rows = slice(n, n + more)
+        self._counters[rows], self._sites[rows] = events.counter, events.site
+        self._values[rows], self._flags[rows] = events.amplitude_uv, events.flags
+        self._held[0] += more
+
+    def labelled(self, spikes: SpikeTable) -> None:
+        """Take spikes of known units."""
+        n, more = int(self._held[1]), len(spikes)
+        if not more:
+            return
+        while n + more > len(self._spike_counters):
+            self._spike_counters, self._spike_sites, self._labels, self._scales = (
+                _longer(a) for a in (self._spike_counters, self._spike_sites, self._labels, self._scales)
+            )
+        rows = slice(n, n + more)
+        self._spike_counters[rows], self._spike_sites[rows] = spikes.counter, spikes.site
+        self._labels[rows], self._scales[rows] = spikes.label, spikes.scale
+        self._held[1] += more
+
+    def settle(self, near: I32, same: int, sure: int) -> SpikeTable:
+        """Return the events that nothing can change any more, where spikes before ``sure`` are known."""
+        waiting = int(self._held[0])
+        if not waiting:
+            return SpikeTable.empty()
+        counter, site = np.empty(waiting, np.int64), np.empty(waiting, np.int32)
+        value, flags = np.empty(waiting, np.float32), np.empty(waiting, np.uint8)
+        told = settle_events(
+            self._counters, self._sites, self._values, self._flags, self._spike_counters, self._spike_sites,
+            self._labels, self._scales, self._held, near, self._row_of, self._place, self._waveforms, self._before,
+            same, EXPLAINED_SHARE, sure, counter, site, value, flags,
+        )  # fmt: skip
+        if not told:
+            return SpikeTable.empty()
+        table = SpikeTable.empty(told)
+        table.counter[:], table.site[:] = counter[:told], site[:told]
+        table.amplitude_uv[:], table.flags[:] = value[:told], flags[:told]
+        return table
+
+    def forget(self) -> None:
+        """Forget all."""
+        self._held[:] = 0
+
+
+def _seen(waveforms_uv: npt.NDArray[np.float32]) -> tuple[I32, npt.NDArray[np.float32]]:
+    """Return which waveform is that of a site, ``(units, sites)``, and the largest ones, ``(units, K, samples)``."""
+    units, samples, sites = waveforms_uv.shape
+    most = min(sites, _SEEN_SITES)
+    place, seen = np.full((units, sites), -1, np.int32), np.empty((units, most, samples), np.float32)
+    for u, waveform in enumerate(waveforms_uv):
+        chosen = np.argsort(-np.abs(waveform).max(axis=0), kind="stable")[:most]
+        place[u, chosen] = np.arange(most)
+        seen[u] = waveform[:, chosen].T
+    return place, seen
+
+
+def _longer(array: Any) -> Any:
+    return np.concatenate([array, np.empty_like(array)])
+
+
+_FOREVER, _NEVER = 1 << 62, -(1 << 62)
+_ROOM = 1024
+#: Spikes that are told before they are stored.
+_NEW = 500
+#: Sites on which a spike may explain an event.
+_SEEN_SITES = 32
 
 
 def _same_signal(a: TrainedUnits, b: TrainedUnits) -> bool:

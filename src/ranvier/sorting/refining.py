@@ -19,8 +19,9 @@ from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.reservoir import Spikes, join, thin
+from ranvier.sorting.residues import Residues, ResidueSums
 from ranvier.sorting.shadows import shadows
-from ranvier.sorting.source import SortSource
+from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, Report, cluster_averages, is_unit, join_averages, quota_of
 from ranvier.sorting.window import Window
@@ -29,6 +30,9 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+
+#: Blocks that residues are measured on, at most.
+_RESIDUE_BLOCKS = 20
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class Block:
 class Still:
     """One matcher for all blocks: the tissue stands still."""
 
-    def __init__(self, templates: Templates, parameters: SorterParameters, window: Window) -> None:
-        self._matcher = Matcher(templates, parameters, window)
+    def __init__(
+        self, templates: Templates, parameters: SorterParameters, window: Window, residues: Residues | None = None
+    ) -> None:
+        self._matcher = Matcher(templates, parameters, window, residues)
 
     def matcher(self, block: int) -> Matcher:
         """Return the matcher of a block."""
@@ -80,6 +86,8 @@ def match_block(
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     kept = (sample >= first) & (sample < last)
     clean = np.zeros((0, 0, 0), np.float32)
+    if features or leftovers is not None:
+        matcher.subtract(white, matched)
     if features:
         clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
     left = None
@@ -88,6 +96,34 @@ def match_block(
         left = leftovers.find(white, matched, low, low + last - first)
         left = replace(left, sample=left.sample + first)
     return Block(sample[kept], matched.unit[kept], matched.amplitude[kept], matched.gain[kept], clean, left)
+
+
+def measure_residues(
+    templates: Templates,
+    source: SortSource,
+    parameters: SorterParameters,
+    window: Window,
+    blocks: list[int],
+    crew: Crew,
+) -> Residues:
+    """Return what spikes in some of the blocks show beyond their templates; the tissue stands still."""
+    matcher = Matcher(templates, parameters, window)
+
+    def one(block: int) -> ResidueSums:
+        white = source.white(block)
+        matched = matcher.match(white)
+        matcher.subtract(white, matched)
+        first, last = source.bounds(block)
+        low = source.margin - window.before
+        own = matched.take((matched.row >= low) & (matched.row < low + last - first))
+        sums = ResidueSums(templates)
+        sums.add(white, own.row, own.unit, own.amplitude)
+        return sums
+
+    total = ResidueSums(templates)
+    for sums in crew.map(one, [blocks[k] for k in spread(len(blocks), _RESIDUE_BLOCKS)]):
+        total.join(sums)
+    return total.means()
 
 
 def refine(
@@ -112,10 +148,14 @@ def refine(
     Parameters
     ----------
     finder, noise
-        Where given, further units are learned from what the matched spikes leave.
+        Where given, further units are learned from what the matched spikes leave. Else residues are subtracted with
+        spikes: behind units that are not known yet they would hide those that fire with them.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    view: Still | Follower = Still(templates, parameters, window)
+    residues = None
+    if drift is None and finder is None:
+        residues = measure_residues(templates, source, parameters, window, blocks, crew)
+    view: Still | Follower = Still(templates, parameters, window, residues)
     if drift is not None:
         view = Follower(moved_templates(templates, drift, near), parameters, window)
     behind = None

@@ -1,4 +1,4 @@
-"""Features of spikes: their waveforms on the components, without the other spikes that overlap them."""
+"""Features of spikes: their waveforms on the components."""
 
 from __future__ import annotations
 
@@ -59,68 +59,6 @@ def features_at(white: F32, rows: I64, columns: I32, components: F32, out: F32) 
         for k in range(near):
             for p in range(parts):
                 out[i, k, p] = total[p, k]
-
-
-def subtract_others_reference(
-    rows: I64, phase: I64, at: I64, units: I32, scale: F32, weights: F32, correlated: F32, columns: I32, out: F32
-) -> None:
-    """Define :func:`subtract_others`."""
-    samples = (correlated.shape[1] + 1) // 2
-    for i in range(len(rows)):
-        kept = columns[i] >= 0
-        for j in range(len(rows)):
-            lag = rows[i] - at[j]
-            if j == i or abs(lag) >= samples:
-                continue
-            shape = weights[units[j]][columns[i, kept]] @ correlated[phase[j], samples - 1 + lag]
-            out[i, kept] -= scale[j] * shape
-
-
-@kernel(
-    "void(int64[::1], int64[::1], int64[::1], int32[::1], float32[::1], float32[:,:,::1],"
-    " float32[:,:,:,::1], int32[:,::1], float32[:,:,::1])",
-    reference=subtract_others_reference,
-)
-def subtract_others(
-    rows: I64, phase: I64, at: I64, units: I32, scale: F32, weights: F32, correlated: F32, columns: I32, out: F32
-) -> None:
-    """Subtract from the features of each spike what all other spikes put there.
-
-    Parameters
-    ----------
-    rows
-        ``(n,)``, sorted: where each spike is looked at.
-    phase, at, units, scale
-        ``(n,)``: what each spike is: its fraction of a sample (in phases), its whole sample, unit and amplitude.
-    weights
-        ``(units, channels, P)``.
-    correlated
-        ``(phases, lags, P, P)``: see ``component_overlaps``.
-    columns
-        ``(n, K)``: the sites of each spike's features; -1: none.
-    out
-        ``(n, K, P)``, the features, written back.
-    """
-    samples = (correlated.shape[1] + 1) // 2
-    parts = out.shape[2]
-    start = 0
-    for i in range(rows.shape[0]):
-        while rows[start] < rows[i] - samples - 1:
-            start += 1
-        j = start
-        while j < rows.shape[0] and rows[j] <= rows[i] + samples + 1:
-            lag = rows[i] - at[j]
-            if j != i and -samples < lag < samples:
-                for k in range(columns.shape[1]):
-                    c = columns[i, k]
-                    if c < 0:
-                        continue
-                    for p in range(parts):
-                        w = scale[j] * weights[units[j], c, p]
-                        if w != 0.0:
-                            for q in range(parts):
-                                out[i, k, q] -= w * correlated[phase[j], samples - 1 + lag, p, q]
-            j += 1
 
 
 def features_of(white: F32, rows: I64, columns: I32, components: F32) -> F32:

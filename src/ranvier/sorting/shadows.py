@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.pair_kernels import most_locked
+
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -59,17 +61,9 @@ def locked_share(train: I64, other: I64, fs_hz: float, apart_sec: float = 0.0) -
     Lags shorter than ``apart_sec`` are left out.
     """
     reach, width = int(_REACH_SEC * fs_hz), max(1, int(_WIDTH_SEC * fs_hz))
-    first = np.searchsorted(other, train - reach)
-    last = np.searchsorted(other, train + reach, side="right")
-    counts = last - first
-    if not counts.any():
+    if not len(train) or not len(other):
         return 0.0
-    which = np.repeat(np.arange(len(train)), counts)
-    offset = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-    lags = train[which] - other[first[which] + offset]
-    histogram = np.bincount(lags + reach, minlength=2 * reach + 1)
-    histogram[np.abs(np.arange(-reach, reach + 1)) < apart_sec * fs_hz] = 0
-    window = np.convolve(histogram, np.ones(width, np.int64))
+    most = most_locked(train, other, reach, width, apart_sec * fs_hz)
     by_chance = len(train) * len(other) * width / max(float(max(train[-1], other[-1]) - min(train[0], other[0])), 1.0)
-    excess = float(window.max()) - by_chance
+    excess = float(most) - by_chance
     return excess / len(train) if excess > _SURE * (np.sqrt(by_chance) + 1.0) else 0.0

@@ -15,7 +15,7 @@ I64 = npt.NDArray[np.int64]
 
 
 class SignalTail:
-    """The newest ``keep`` samples of a signal; one thread adds and cuts.
+    """The newest block of a signal and ``keep`` samples before it; one thread adds and cuts.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class SignalTail:
             self._blocks.clear()
         self._blocks.append(block)
         self.stop = block.stop
-        while len(self._blocks) > 1 and self._blocks[1].start <= self.stop - self._keep:
+        while len(self._blocks) > 1 and self._blocks[1].start <= block.start - self._keep:
             self._blocks.popleft()
 
     def cut(self, counters: I64, sites: I32, before: int, after: int) -> F32:
@@ -42,7 +42,11 @@ class SignalTail:
         out = np.full((len(counters), before + after), np.nan, np.float32)
         if not len(counters) or not self._blocks:
             return out
-        x, start = np.concatenate([b.samples for b in self._blocks]), self._blocks[0].start
+        first, stop = int(counters.min()) - before, int(counters.max()) + after
+        asked = [b for b in self._blocks if b.stop > first and b.start < stop]
+        if not asked:
+            return out
+        x, start = np.concatenate([b.samples for b in asked]), asked[0].start
         rows = counters[:, None] - before - start + np.arange(before + after)
         there = (rows >= 0) & (rows < len(x))
         return np.where(there, x[np.clip(rows, 0, len(x) - 1), sites[:, None]], out).astype(np.float32)

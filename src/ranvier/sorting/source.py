@@ -6,8 +6,10 @@ the same for any number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +19,21 @@ from ranvier.dsp.chain import Chain
 from ranvier.dsp.operations import BandPass, CommonAverageReference, Operation
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import ConfigurationError, DatasetError
+from ranvier.models.dsp import DSPParams, DSPType
+from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry, geometry_of
+from ranvier.sorting.kept import STEP_SD, KeptBlocks, in_counts
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.whitening import EVERY, Whitening, measure_noise
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
+
+_PASSES_SPIKES = (DSPType.HIGHPASS, DSPType.BANDPASS)
+_REFERENCES = (DSPType.CAR, DSPType.VIRTUAL_REFERENCE, DSPType.PAIRED_REFERENCE)
 
 #: A common reference needs this many channels: of fewer it would spread spikes instead of taking noise.
 REFERENCE_CHANNELS = 16
@@ -91,6 +99,7 @@ class SortSource:
         chain = Chain.bind(operations, recording.fs, recording.channels) if operations else None
         self._recording = recording if chain is None else FilteredRecording(recording, chain)
         self.whitening: Whitening | None = None
+        self._kept: KeptBlocks | None = None
 
     @property
     def channels(self) -> int:
@@ -143,7 +152,8 @@ class SortSource:
         """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
         chosen = [int(k) for k in spread(self.blocks, _NOISE_BLOCKS)]
         inner = slice(self.margin, -self.margin or None, EVERY)
-        self.whitening = measure_noise(crew.map(lambda k: self.filtered(k)[inner].copy(), chosen), self.geometry)
+        parts = crew.map(lambda k: self.filtered(k)[inner].copy(), chosen)
+        self.whitening = measure_noise(parts, self.geometry, crew.map)
         return self.whitening
 
     @property
@@ -154,12 +164,30 @@ class SortSource:
         return self.whitening
 
     def white(self, block: int) -> F32:
-        """Return a block with margins in units of the noise, ``(rows + 2 margins, channels)``."""
+        """Return a block with margins in units of the noise (in steps), ``(rows + 2 margins, channels)``."""
         product = self.noise.product
         out = self._memory(block)
+        counts = aligned_empty(out.shape, np.int16)
+        if self._kept is not None and self._kept.read(block, counts):
+            np.multiply(counts, np.float32(STEP_SD), out=out)
+            return out
         for row, strip in self._strips(block):
-            product.into(strip, out[row : row + len(strip)])
+            there = slice(row, row + len(strip))
+            product.into(strip, out[there])
+            in_counts(out[there], counts[there])
+        if self._kept is not None:
+            self._kept.keep(block, counts)
         return out
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep whitened blocks in a temporary file for a while."""
+        self._kept = KeptBlocks()
+        try:
+            yield
+        finally:
+            self._kept.close()
+            self._kept = None
 
 
 def filters(parameters: SorterParameters, fs_hz: float, channels: int) -> list[Operation]:
@@ -171,6 +199,33 @@ def filters(parameters: SorterParameters, fs_hz: float, channels: int) -> list[O
     if parameters.reference and channels >= REFERENCE_CHANNELS:
         operations.append(CommonAverageReference())
     return operations
+
+
+def done_in_front(front: Sequence[DSPParams], ports: Collection[Port | None]) -> dict[str, Any]:
+    """Return parameters that leave out what filters in front of the sorter do already, on all of its channels.
+
+    A high pass or a band pass takes the place of the sorter's band pass, a reference that of its common average; other
+    filters (a notch, a low pass), those of analog inputs and those of some ports only take the place of neither.
+
+    Parameters
+    ----------
+    front
+        The filters in front: stage 2, and of a live stream the sorter's own stage.
+    ports
+        Of the channels that are sorted.
+    """
+    given: dict[str, Any] = {}
+    if _cover([p for p in front if p.type in _PASSES_SPIKES], ports):
+        given["band_hz"] = None
+    if _cover([p for p in front if p.type in _REFERENCES], ports):
+        given["reference"] = False
+    return given
+
+
+def _cover(kind: Sequence[DSPParams], ports: Collection[Port | None]) -> bool:
+    """Whether every one of the ports has a filter of amplifier channels."""
+    on = {p.port for p in kind if not p.is_aux}
+    return None in on or (bool(on) and set(ports) <= on)
 
 
 def spread(count: int, most: int) -> I64:

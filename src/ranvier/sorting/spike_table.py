@@ -100,13 +100,16 @@ class SpikeTable:
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in _NAMES))
 
     def ordered(self) -> SpikeTable:
-        """Return the rows by counter, then site."""
-        if len(self.counter) < 2:
+        """Return the rows by counter, then site; itself where they are."""
+        counter = self.counter
+        if len(counter) < 2 or bool((counter[1:] > counter[:-1]).all()):
             return self
         return self.take(np.lexsort((self.site, self.counter)))
 
 
 _NAMES = tuple(f.name for f in fields(SpikeTable))
+#: A spike is told before so many earlier ones at most.
+_ASTRAY = 2048
 
 
 class SpikeRing:
@@ -132,34 +135,45 @@ class SpikeRing:
             self.total = 0
             self.labelled = 0
             self.by_site = np.zeros(self.sites, np.int64)
-            self.first: int | None = None
-            self.last: int | None = None
 
     def add(self, spikes: SpikeTable) -> None:
-        """Add spikes that come after those that are there."""
+        """Add spikes; of those that are there some may lie a little behind them."""
         n = len(spikes)
         if not n:
             return
         capacity = len(self._table)
         with self._lock:
             kept = spikes.take(slice(max(0, n - capacity), n))
-            at = (self.total + n - len(kept) + np.arange(len(kept))) % capacity
+            at = (self.total + n - len(kept)) % capacity
+            fits = min(len(kept), capacity - at)  # the rest goes to the beginning
             for name in _NAMES:
-                getattr(self._table, name)[at] = getattr(kept, name)
+                place, values = getattr(self._table, name), getattr(kept, name)
+                place[at : at + fits] = values[:fits]
+                if fits < len(kept):
+                    place[: len(kept) - fits] = values[fits:]
             self.total += n
             self.labelled += int(np.count_nonzero(spikes.label))
-            self.by_site += np.bincount(spikes.site, minlength=self.sites)
-            if self.first is None:
-                self.first = int(spikes.counter[0])
-            self.last = int(spikes.counter[-1])
+            np.add.at(self.by_site, spikes.site, 1)
 
     def read(self, start: int | None = None, stop: int | None = None) -> SpikeTable:
-        """Return the kept spikes with ``start <= counter < stop``."""
+        """Return the kept spikes with ``start <= counter < stop``, in order."""
         with self._lock:
-            capacity = len(self._table)
-            held = min(self.total, capacity)
-            at = (self.total - held + np.arange(held)) % capacity
-            counters = self._table.counter[at]
-            low = 0 if start is None else int(np.searchsorted(counters, start))
-            high = held if stop is None else int(np.searchsorted(counters, stop))
-            return self._table.take(at[low:high])
+            held, capacity = min(self.total, len(self._table)), len(self._table)
+            first = (self.total - held) % capacity
+            oldest = self._within(slice(first, min(first + held, capacity)), start, stop)
+            newest = self._within(slice(0, max(0, first + held - capacity)), start, stop)
+        return SpikeTable.concatenate([oldest, newest]).ordered()
+
+    def _within(self, rows: slice, start: int | None, stop: int | None) -> SpikeTable:
+        """Return a copy of the spikes in a range; they were told nearly in order."""
+        counters = self._table.counter[rows]
+        low = 0 if start is None else max(0, int(np.searchsorted(counters, start)) - _ASTRAY)
+        high = len(counters) if stop is None else int(np.searchsorted(counters, stop)) + _ASTRAY
+        rows = slice(rows.start + low, min(rows.start + high, rows.stop))
+        counters = self._table.counter[rows]
+        wanted = np.ones(len(counters), np.bool_)
+        if start is not None:
+            wanted &= counters >= start
+        if stop is not None:
+            wanted &= counters < stop
+        return self._table.take(rows.start + np.flatnonzero(wanted))

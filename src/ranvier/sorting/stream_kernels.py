@@ -6,28 +6,33 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
+from ranvier.kernels.lanes import STRIP, WIDTH, turn
+from ranvier.kernels.strips import nothing, plus_scaled, store_finite
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-_LANES = 16
+#: Columns behind the last new one that :func:`whiten_near` may write to.
+SLACK = 2 * STRIP
 
 
-def whiten_near_reference(x: F32, near: I32, weights: F32, out: F32) -> None:
+def whiten_near_reference(x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int) -> None:
     """Define :func:`whiten_near`."""
+    raw[:, at : at + len(x)] = x.T
     for j in range(x.shape[1]):
         used = near[j] >= 0
-        out[j] = x[:, near[j][used]].astype(np.float64) @ weights[j][used]
+        made = x[:, near[j][used]].astype(np.float64) @ weights[j][used]
+        white[j, at : at + len(x)] = np.where(np.isfinite(made), made, 0.0)
 
 
 @kernel(
-    "void(float32[:,::1], int32[:,::1], float32[:,::1], float32[:,::1])",
+    "void(float32[:,::1], int32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], int64)",
     reference=whiten_near_reference,
 )
-def whiten_near(x: F32, near: I32, weights: F32, out: F32) -> None:
-    """Write weighted sums of near sites.
+def whiten_near(x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int) -> None:
+    """Turn samples so that each site lies along time, and write weighted sums of near sites; 0 for what is not finite.
 
     Parameters
     ----------
@@ -37,34 +42,31 @@ def whiten_near(x: F32, near: I32, weights: F32, out: F32) -> None:
         ``(sites, K)``: the sites that output j is made of, -1 behind the last.
     weights
         ``(sites, K)``.
-    out
-        ``(sites, samples)``.
+    raw, white
+        ``(sites, n)``, written from column ``at`` on; there are :data:`SLACK` more behind the last new one, to be
+        overwritten.
     """
     samples, sites = x.shape
-    padded = -(-samples // _LANES) * _LANES  # sums over sites run along time, in whole vectors
-    columns = np.zeros((sites, padded), np.float32)
-    for t in range(samples):
-        for j in range(sites):
-            columns[j, t] = x[t, j]
-    total = np.empty(padded, np.float32)
-    most = near.shape[1]
-    for j in range(sites):
-        total[:] = np.float32(0.0)
-        k = 0
-        while k + 3 < most and near[j, k + 3] >= 0:  # four at a time: sums are read and written a fourth as often
-            a, b = columns[near[j, k]], columns[near[j, k + 1]]
-            c, d = columns[near[j, k + 2]], columns[near[j, k + 3]]
-            for t in range(padded):
-                x4 = ((total[t] + weights[j, k] * a[t]) + weights[j, k + 1] * b[t]) + weights[j, k + 2] * c[t]
-                total[t] = x4 + weights[j, k + 3] * d[t]
-            k += 4
-        while k < most and near[j, k] >= 0:
-            a = columns[near[j, k]]
-            for t in range(padded):
-                total[t] += weights[j, k] * a[t]
-            k += 1
+    rows, columns = samples - samples % WIDTH, sites - sites % WIDTH
+    for j in range(0, columns, WIDTH):
+        for t in range(0, rows, WIDTH):
+            turn(x, t, j, raw, j, at + t)
+        for t in range(rows, samples):
+            for k in range(j, j + WIDTH):
+                raw[k, at + t] = x[t, k]
+    for j in range(columns, sites):
         for t in range(samples):
-            out[j, t] = total[t]
+            raw[j, at + t] = x[t, j]
+    for j in range(sites):
+        for t in range(at, at + samples, 2 * STRIP):
+            one, two = nothing(), nothing()
+            for k in range(near.shape[1]):
+                if near[j, k] < 0:
+                    break
+                one = plus_scaled(one, raw, near[j, k], t, weights[j, k])
+                two = plus_scaled(two, raw, near[j, k], t + STRIP, weights[j, k])
+            store_finite(white, j, t, one)
+            store_finite(white, j, t + STRIP, two)
 
 
 def subtract_spikes_reference(
@@ -152,86 +154,3 @@ def add_residuals(
                 sums[u, k, s] += a * float(x[sites[u, k], row + s])
         energy[u] += a * a
         counts[u] += 1
-
-
-def rival_margins_reference(
-    x: F32, rows: I64, units: I32, phases: I64, amplitudes: F32, gains: F32, sites: I32, waveforms: F32, norms: F64,
-    apart: F64, prior: float, reach: int, out: F32,
-) -> None:  # fmt: skip
-    """Define :func:`rival_margins`."""
-    length = waveforms.shape[3]
-    for n, (row, u, phase, a) in enumerate(zip(rows, units, phases, amplitudes, strict=True)):
-        out[n] = np.nan
-        own = np.zeros_like(x, np.float64)
-        used = sites[u] >= 0
-        own[sites[u][used], row : row + length] = np.float64(a) * waveforms[u, phase][used]
-        for v in np.flatnonzero(np.isfinite(apart[u])):
-            if v == u:
-                continue
-            among = sites[v] >= 0
-            for r in range(max(0, row - reach), min(x.shape[1] - length, row + reach) + 1):
-                piece = (x[:, r : r + length] + own[:, r : r + length])[sites[v][among]]
-                here = float((piece * waveforms[v, 0][among]).sum())
-                gain = (here + prior) ** 2 / (norms[v] + prior) - prior
-                margin = np.float32((gains[n] - gain) / (2.0 * apart[u, v]))
-                if not margin >= out[n]:  # the smallest; NaN at first
-                    out[n] = margin
-
-
-@kernel(
-    "void(float32[:,:], int64[::1], int32[::1], int64[::1], float32[::1], float32[::1], int32[:,::1],"
-    " float32[:,:,:,::1], float64[::1], float64[:,::1], float64, int64, float32[::1])",
-    reference=rival_margins_reference,
-)
-def rival_margins(
-    x: F32, rows: I64, units: I32, phases: I64, amplitudes: F32, gains: F32, sites: I32, waveforms: F32, norms: F64,
-    apart: F64, prior: float, reach: int, out: F32,
-) -> None:  # fmt: skip
-    """Write by how much each spike's unit explains it better than the unit that explains it second best, in SD.
-
-    The difference of the explained energies, over its SD under noise of SD 1: twice the distance of the two templates.
-
-    Parameters
-    ----------
-    x
-        ``(sites, samples)``: the whitened signal without the spikes.
-    rows, units, phases, amplitudes, gains
-        ``(spikes,)``: row at which the waveform begins (all of it lies in ``x``), unit, fraction of a sample in steps,
-        share of the template, energy.
-    sites, waveforms, norms
-        As for :func:`ranvier.sorting.gated_kernels.gated_pursuit`.
-    apart
-        ``(units, units)``: distance of the templates of possible rivals, NaN for units that are none.
-    prior, reach
-        Of amplitudes; so many samples sooner or later a rival may begin.
-    out
-        ``(spikes,)``: NaN where a unit has no rival.
-    """
-    length, most = waveforms.shape[3], sites.shape[1]
-    own = np.empty(most, np.int64)
-    for n in range(len(rows)):
-        row, u, phase, a = rows[n], units[n], phases[n], amplitudes[n]
-        out[n] = np.nan
-        for v in range(len(norms)):
-            if v == u or np.isnan(apart[u, v]):
-                continue
-            for k in range(most):  # where the unit has the rival's sites
-                own[k] = -1
-                for m in range(most):
-                    if sites[v, k] >= 0 and sites[u, m] == sites[v, k]:
-                        own[k] = m
-            for r in range(max(0, row - reach), min(x.shape[1] - length, row + reach) + 1):
-                here = 0.0
-                for k in range(most):
-                    site, m = sites[v, k], own[k]
-                    if site < 0:
-                        break
-                    for s in range(length):
-                        value, at = x[site, r + s], r + s - row
-                        if m >= 0 and 0 <= at < length:
-                            value += a * waveforms[u, phase, m, at]
-                        here += float(value * waveforms[v, 0, k, s])
-                gain = (here + prior) * (here + prior) / (norms[v] + prior) - prior
-                margin = np.float32((float(gains[n]) - gain) / (2.0 * apart[u, v]))
-                if not margin >= out[n]:  # the smallest; NaN at first
-                    out[n] = margin

@@ -1,8 +1,8 @@
 """Spikes of known units in a stream (stage S9 online).
 
-The whitened signal is worked through in windows of a fixed length that are counted from where the stream began, so that
-packets do not matter. A window ends half a millisecond behind the spikes that it decides on, for those that overlap
-them; decided spikes are subtracted, and what is left is what later windows see.
+The whitened signal is worked through in steps of a fixed length that are counted from where the stream began, so that
+packets do not matter. A spike is decided when 0.8 ms behind its trough were seen: what comes later holds a twentieth of
+a whitened waveform's energy, and is subtracted when it comes.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
-from ranvier.sorting.gated_kernels import gated_pursuit
-from ranvier.sorting.matching import AMPLITUDES, Matched, Matcher
+from ranvier.sorting.gated_kernels import MAIN, gated_steps
+from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.spike_table import SpikeTable
-from ranvier.sorting.stream_kernels import rival_margins, subtract_spikes, whiten_near
+from ranvier.sorting.stream_kernels import SLACK, whiten_near
 from ranvier.sorting.templates import PHASES, shifted_waveforms
 from ranvier.sorting.tracking import SURE_SD, Follower
 from ranvier.sorting.trained import TrainedUnits
@@ -24,15 +24,24 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: Length of the windows, and how far behind them overlapping spikes are looked for.
-WINDOW_SEC = 1.25e-3
-AHEAD_SEC = 0.5e-3
+#: What is compared with the signal around a trough.
+BEFORE_SEC, AFTER_SEC = 0.27e-3, 0.77e-3
+#: Length of a step: short where few sites are sorted, as it adds to the time until a spike is told.
+STEP_SEC, LONG_STEP_SEC, MANY_SITES = 0.13e-3, 0.27e-3, 512
+#: So far behind a spike larger ones that overlap it are looked for, and it waits for them at most so long.
+AHEAD_SEC, PATIENCE_SEC = 0.1e-3, 0.4e-3
+#: So far back spikes are looked for that a larger one hid.
+REACH_SEC = 0.8e-3
 #: A unit is looked for where its main site has a trough of so many SD of the whitened noise (docs/decisions/0022).
 GATE_SD = -2.0
-#: Units this alike (cosine) are rivals for a spike, which may begin so many samples sooner or later for them.
-RIVAL_COSINE, RIVAL_REACH = 0.5, 1
-#: Spikes of one window, at most.
-_MOST = 2048
+#: Units this alike (cosine) are rivals for a spike.
+RIVAL_COSINE = 0.5
+#: Weights of the whitening are left out while their energy is below this share of a site's (1.7 % of the noise's SD).
+LEFT_OUT = 3e-4
+#: Spikes of one call, and what is kept between calls, at most.
+_MOST, _KEPT = 4096, 8192
+#: Packets are worked on in pieces of this many samples.
+_PIECE = 300
 _NEVER = -(1 << 60)
 
 
@@ -42,11 +51,12 @@ class StreamMatcher:
     Attributes
     ----------
     sure_before
-        Every spike that peaked before this counter has been told.
+        Every spike that peaked before this counter has been told; of those behind it some.
     sites, waveforms
-        ``(units, K)``: sites of each unit, -1 behind the last; whitened waveforms there ``(units, phases, K, length)``.
+        ``(units, K)``: sites of each unit, the main one first, -1 behind the last; whitened waveforms there
+        ``(units, phases, K, length)``.
     apart
-        ``(units, units)``: distance of the templates of rivals, NaN for units that are none.
+        ``(units, units)``: distance of what is compared of rivals, NaN for units that are none.
     follower
         Collects how units change; None while they are not followed.
     """
@@ -55,173 +65,277 @@ class StreamMatcher:
         self.trained = trained
         self.sure_before = _NEVER
         self._fs_hz = fs_hz
-        templates = trained.templates
-        self._thresholds = Matcher(templates, trained.parameters, trained.window).thresholds
-        self._norms = templates.norms
-        self._mains = np.ascontiguousarray(templates.waveforms.min(axis=1).argmin(axis=1), np.int32)
-        seen = (templates.weights != 0).any(axis=2).astype(np.float32)
-        self._share = np.ascontiguousarray((seen @ seen.T) > 0, np.uint8)
-        self._hop = max(1, round(WINDOW_SEC * fs_hz))
-        self._ahead = max(1, round(AHEAD_SEC * fs_hz))
-        self._need = trained.window.samples + self._hop + self._ahead + 1
-        self._near, self._weights = _sparse(trained.whitening.matrix)
-        self.sites, self.waveforms = shifted_waveforms(trained.templates)
+        window, parameters = trained.window, trained.parameters
+        self._before = min(window.before, round(BEFORE_SEC * fs_hz))
+        self._length = self._before + 1 + min(window.after, round(AFTER_SEC * fs_hz))
+        self._front = window.before - self._before
         sites = trained.whitening.matrix.shape[0]
-        self._white = _Held(sites, 4 * self._need)  # what is left of the whitened signal
-        self._signal = np.empty((0, sites), np.float32)
-        self._start = 0
+        self._hop = max(1, round((STEP_SEC if sites <= MANY_SITES else LONG_STEP_SEC) * fs_hz))
+        self._ahead, self._patience, self._reach = (
+            max(1, round(sec * fs_hz)) for sec in (AHEAD_SEC, PATIENCE_SEC, REACH_SEC)
+        )
+        self._near, self._weights = _sparse(trained.whitening.matrix)
+        self.sites, self.waveforms = _main_first(*shifted_waveforms(trained.templates))
+        self._compared = self.waveforms[:, 0, :, self._front : self._front + self._length].astype(np.float64)
+        self._norms = np.asarray((self._compared**2).sum(axis=(1, 2)), np.float64)
+        self._prior = 1.0 / parameters.amplitude_sd**2
+        self._lows = _least(self._norms, parameters.match_threshold, self._prior)
+        self._leasts = MAIN * (self._compared[:, 0] ** 2).sum(axis=1)
+        self._share, self._sharing = _sharing(self.sites, sites)
+        self._labels, self._main_sites = np.asarray(trained.labels, np.int32), np.asarray(trained.sites, np.int32)
+        self._x_um, self._y_um = (np.ascontiguousarray(v, np.float32) for v in trained.positions_um.T)
+        self.apart = _distances(self.sites, self._compared, self._norms, sites)
+        self._signal = _Held(sites, self._kept)
         self._next: int | None = None
-        self._last = np.full(max(1, len(trained)), _NEVER, np.int64)
-        self.apart = _distances(trained)
-        self._prior = 1.0 / trained.parameters.amplitude_sd**2
-        self.follower = Follower(self.sites, trained.window.samples) if follow else None
+        self._step_stop = 0  # counter before which the next step sees
+        self._last = np.full((max(1, len(trained)), 2), _NEVER, np.int64)
+        self._state = _State()
+        self.follower = Follower(self.sites, window.samples) if follow else None
+        self._followed = 0  # counter of the first row that the follower did not get
         self._decided: list[tuple[I64, I32, F32]] = []
 
     def moved_to(self, trained: TrainedUnits, *, follow: bool) -> StreamMatcher:
         """Return a matcher of the same units with other templates, that goes on where this one is."""
         other = StreamMatcher(trained, self._fs_hz, follow=follow)
-        other.sure_before, other._start, other._next = self.sure_before, self._start, self._next
-        other._white, other._signal, other._last = self._white, self._signal, self._last
+        other.sure_before, other._next, other._step_stop = self.sure_before, self._next, self._step_stop
+        other._signal, other._last, other._state = self._signal, self._last, self._state
+        other._followed = self._signal.start
+        self._state.forget_candidates()
         return other
 
     def process(self, block: Block) -> SpikeTable:
-        """Return the spikes that can be told now, in order."""
-        told = []
+        """Return the spikes that can be told now; those of one call are in order."""
+        told: list[SpikeTable] = []
         if self._next != block.start:
             told.append(self.flush())
-            self._start = block.start
+            self._signal.begin(block.start)
+            self._step_stop = block.start + self._hop
+            self._followed = block.start
             self._last[:] = _NEVER
         x = block.samples
-        white = np.empty(x.shape[::-1], np.float32)
-        whiten_near(x, self._near, self._weights, white)
-        if not np.isfinite(white.sum()):
-            np.nan_to_num(white, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        self._white.add(white)
-        self._signal = np.concatenate([self._signal, x])
+        pieces = [x] if len(x) <= _PIECE else [x[at : at + _PIECE] for at in range(0, len(x), _PIECE)]
+        told += [self._piece(piece) for piece in pieces]
         self._next = block.stop
-        at = 0
-        while len(self._white) - at >= self._need:
-            told.append(self._window(at, self._need, self._hop))
-            at += self._hop
-        if self.follower is not None and at:
-            self._follow(self.follower, at)
-        self._white.drop(at)
-        self._signal = self._signal[at:]
-        self._start += at
-        self.sure_before = self._start + self.trained.window.before
-        return SpikeTable.concatenate(told)
+        return (SpikeTable.concatenate(told) if len(told) > 1 else told[0]).ordered()
 
     def flush(self) -> SpikeTable:
         """Return the spikes whose waveforms end with what there is, and forget that."""
         told = SpikeTable.empty()
-        if len(self._white) > self.trained.window.samples + 2:
-            told = self._window(0, len(self._white), len(self._white))
-        self._white.drop(len(self._white))
-        self._signal, self._next = self._signal[:0], None
+        if self._next is not None and len(self.trained):
+            stop, reach = self._signal.stop, self._reach
+            self._reach += self._hop
+            told = self._steps(stop, stop, stop, ahead=0).ordered()
+            self._reach = reach
+        self._signal.begin(0)
+        self._next = None
+        self._state = _State()
         self._decided = []
         if self.follower is not None:
             self.follower.restart()
         return told
 
-    def _follow(self, follower: Follower, rows: int) -> None:
-        """Hand over the rows that nothing is subtracted from any more, and the spikes that were decided."""
-        nothing = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
-        begins, units, amplitudes = (np.concatenate(parts) for parts in zip(*self._decided, nothing, strict=True))
-        follower.take(self._white.samples[:, :rows].copy(), self._start, begins, units, amplitudes)
-        self._decided = []
+    # --- inside -------------------------------------------------------------------------------------------------
 
-    def _window(self, at: int, rows: int, decide: int) -> SpikeTable:
-        """Explain ``rows`` rows from ``at`` on; tell and subtract what begins in the rows ``[1, decide]`` of them."""
+    @property
+    def _kept(self) -> int:
+        """Rows that may still be looked at, or be subtracted from."""
+        return self._hop + self._length + self._reach + self.trained.window.samples + 16
+
+    def _piece(self, x: F32) -> SpikeTable:
+        """Take a few samples."""
+        signal = self._signal
+        fresh = signal.stop
+        at = signal.room_for(len(x))
+        whiten_near(np.ascontiguousarray(x), self._near, self._weights, signal.raw, signal.white, at)
+        signal.stop += len(x)
         if not len(self.trained):
+            self.sure_before = signal.stop
             return SpikeTable.empty()
-        matched = self._matched(at, rows, decide)
-        chosen = matched.take(matched.row <= decide)
-        if not len(chosen):
-            return SpikeTable.empty()
-        step = np.floor(chosen.fraction * PHASES + 0.5).astype(np.int64)
-        begins = at + chosen.row + step // PHASES
-        subtract_spikes(
-            self._white.samples, begins, chosen.unit, step % PHASES, chosen.amplitude, self.sites, self.waveforms
-        )  # fmt: skip
-        np.maximum.at(self._last, chosen.unit, self._start + at + chosen.row)
-        margin = self._margins(chosen, begins, step % PHASES)
+        told = self._steps(fresh, self._step_stop, signal.stop, ahead=self._ahead)
+        steps = max(0, (signal.stop - self._step_stop) // self._hop + 1)
+        self._step_stop += steps * self._hop
+        final = self._step_stop - self._hop - self._length - 1 - self._reach
+        self.sure_before = final + 1 + self._before
         if self.follower is not None:
-            sure = ~(margin < SURE_SD)
-            self._decided.append((self._start + begins[sure], chosen.unit[sure], chosen.amplitude[sure]))
-        return self._table(chosen, at, margin)
+            self._follow(self.follower, final - self._front - 2)
+        return told
 
-    def _margins(self, chosen: Matched, begins: I64, phases: I64) -> F32:
-        """Return by how much each spike's unit explains it better than the next one, in SD; NaN without a rival."""
-        margin = np.full(len(chosen), np.nan, np.float32)
-        whole = np.flatnonzero((begins >= 0) & (begins + self.trained.window.samples <= len(self._white)))
-        found = np.empty(len(whole), np.float32)
-        rival_margins(
-            self._white.samples,
-            begins[whole],
-            chosen.unit[whole],
-            phases[whole],
-            chosen.amplitude[whole],
-            chosen.gain[whole],
-            self.sites,
+    def _steps(self, fresh: int, first: int, last: int, *, ahead: int) -> SpikeTable:
+        """Work on the steps that see the samples before the counters ``first`` to ``last``."""
+        signal, state = self._signal, self._state
+        row = np.empty(_MOST, np.int64)
+        unit = np.empty(_MOST, np.int32)
+        scale, fraction, gain, margin = np.empty((4, _MOST), np.float32)
+        origin = signal.origin
+        found = gated_steps(
+            signal.white,
+            signal.start - origin,
+            fresh - origin,
+            signal.stop - origin,
+            first - origin,
+            last - origin,
+            self._hop,
+            ahead,
+            self._patience,
+            self._reach,
+            origin,
             self.waveforms,
-            self._norms,
-            self.apart,
-            self._prior,
-            RIVAL_REACH,
-            found,
-        )
-        margin[whole] = found
-        return margin
-
-    def _matched(self, at: int, rows: int, decide: int) -> Matched:
-        """Return what explains the window; what begins behind the decided rows is there to explain overlaps only."""
-        row, unit = np.empty(_MOST, np.int64), np.empty(_MOST, np.int32)
-        amplitude, fraction, gain = np.empty((3, _MOST), np.float32)
-        found = gated_pursuit(
-            self._white.samples[:, at : at + rows].copy(),
-            self.waveforms,
+            self._front,
+            self._length,
+            self._before,
             self.sites,
-            self._mains,
+            self._sharing,
             self._share,
             self._norms,
-            self._thresholds,
+            self._lows,
+            self._leasts,
+            self.apart,
             self._prior,
-            np.array(AMPLITUDES),
+            AMPLITUDES[1],
             GATE_SD,
-            self.trained.window.before,
             self.trained.window.half,
-            1,
-            min(decide + self._ahead, rows - self.trained.window.samples - 1),
-            self._last - (self._start + at),
+            self._last,
+            state.held,
+            state.places,
+            state.fits,
+            state.later,
+            state.tails,
+            state.tail_scales,
             row,
             unit,
-            amplitude,
+            scale,
             fraction,
             gain,
+            margin,
         )
-        order = np.lexsort((unit[:found], row[:found]))
-        return Matched(row[order], unit[order], amplitude[order], fraction[order], gain[order])
+        if not found:
+            return SpikeTable.empty()
+        return self._table(row[:found], unit[:found], scale[:found], fraction[:found], margin[:found])
 
-    def _table(self, chosen: Matched, at: int, margin: F32) -> SpikeTable:
-        trained = self.trained
-        peak = at + chosen.row + trained.window.before + np.floor(chosen.fraction + 0.5).astype(np.int64)
-        table = SpikeTable.empty(len(chosen))
-        table.counter[:] = self._start + peak
-        table.site[:] = trained.sites[chosen.unit]
-        table.label[:] = trained.labels[chosen.unit]
-        table.scale[:] = chosen.amplitude
-        table.margin[:] = margin
-        inside = np.clip(peak, 0, len(self._signal) - 1)
-        table.amplitude_uv[:] = self._signal[inside, table.site]
-        where = trained.positions_um[chosen.unit]
-        table.x_um[:], table.y_um[:] = where.T
-        return table.ordered()
+    def _table(self, row: I64, unit: I32, scale: F32, fraction: F32, margin: F32) -> SpikeTable:
+        peak = row + self._before
+        peak[fraction >= 0.5] += 1
+        if self.follower is not None:
+            sure = ~(margin < SURE_SD)
+            begins = row + np.floor(fraction * PHASES + 0.5).astype(np.int64) // PHASES - self._front
+            self._decided.append((begins[sure], unit[sure], scale[sure]))
+        site = self._main_sites[unit]
+        return SpikeTable(
+            counter=peak,
+            site=site,
+            label=self._labels[unit],
+            amplitude_uv=self._signal.raw[site, peak - self._signal.origin],
+            scale=scale,
+            margin=margin,
+            x_um=self._x_um[unit],
+            y_um=self._y_um[unit],
+            flags=np.zeros(len(row), np.uint8),
+        )
+
+    def _follow(self, follower: Follower, stop: int) -> None:
+        """Hand over the rows before a counter, that nothing is subtracted from any more, and the spikes so far."""
+        signal = self._signal
+        if stop <= self._followed:
+            return
+        nothing = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+        begins, units, amplitudes = (np.concatenate(parts) for parts in zip(*self._decided, nothing, strict=True))
+        rows = signal.white[:, self._followed - signal.origin : stop - signal.origin]
+        follower.take(rows.copy(), self._followed, begins, units, amplitudes)
+        self._decided = []
+        self._followed = stop
 
 
-def _distances(trained: TrainedUnits) -> F64:
-    """Return how far apart the templates of rivals are, ``(units, units)``; NaN for units that are none."""
-    flat = trained.templates.weights.reshape(len(trained), -1).astype(np.float64)
-    products, norms = flat @ flat.T, trained.templates.norms
+class _State:
+    """What :func:`gated_steps` keeps between calls."""
+
+    def __init__(self) -> None:
+        self.held = np.zeros(3, np.int64)
+        self.places, self.fits = np.empty((_KEPT, 2), np.int64), np.empty((_KEPT, 4))
+        self.later = np.empty((_KEPT, 2), np.int64)
+        self.tails, self.tail_scales = np.empty((_KEPT, 3), np.int64), np.empty(_KEPT, np.float32)
+
+    def forget_candidates(self) -> None:
+        """Templates changed: what was found with the old ones is looked for no more."""
+        self.held[:2] = 0
+
+
+class _Held:
+    """The newest samples of a stream, filtered and what is left of them whitened; ``(sites, n)`` each.
+
+    Attributes
+    ----------
+    start, stop
+        Counters of the first sample and behind the last.
+    """
+
+    def __init__(self, sites: int, kept: int) -> None:
+        self._kept = kept
+        self._room = 16 * ((kept + 2 * _PIECE + SLACK) // 16 | 1)  # rows of memory that do not share lines of a cache
+        self.raw, self.white = np.zeros((2, sites, self._room), np.float32)
+        self.begin(0)
+
+    def begin(self, counter: int) -> None:
+        """Forget all; the next sample is that of a counter."""
+        self.start = self.stop = self.origin = counter
+
+    def room_for(self, count: int) -> int:
+        """Return the column that new samples go to; the oldest ones are forgotten where there is no room."""
+        at = self.stop - self.origin
+        if at + count + SLACK > self._room:
+            first = max(self.start, self.stop - self._kept)
+            old = slice(first - self.origin, at)
+            for memory in (self.raw, self.white):
+                memory[:, : self.stop - first] = memory[:, old]
+            self.start = self.origin = first
+            at = self.stop - first
+        return at
+
+
+def _main_first(sites: I32, waveforms: F32) -> tuple[I32, F32]:
+    """Put the site with the deepest trough first, then the others by energy."""
+    sites, waveforms = sites.copy(), waveforms.copy()
+    for u in range(len(sites)):
+        used = int((sites[u] >= 0).sum())
+        if not used:
+            continue
+        own = waveforms[u, 0, :used]
+        order = np.argsort(-(own.astype(np.float64) ** 2).sum(axis=1), kind="stable")
+        main = int(own.min(axis=1).argmin())
+        order = np.concatenate([[main], order[order != main]])
+        sites[u, :used] = sites[u, order]
+        waveforms[u, :, :used] = waveforms[u][:, order]
+    return sites, waveforms
+
+
+def _least(norms: F64, limits: tuple[float, float], prior: float) -> F64:
+    """Return the projection that a spike of each unit must have: by its gain, and by the smallest amplitude."""
+    gain = np.clip(0.5 * norms, *limits)
+    by_gain = np.sqrt((gain + prior) * (norms + prior)) - prior
+    return np.maximum(np.maximum(by_gain, AMPLITUDES[0] * (norms + prior) - prior), 0.0)
+
+
+def _sharing(sites: I32, count: int) -> tuple[npt.NDArray[np.uint8], I32]:
+    """Return which units have a site in common, ``(units, units)``, and the same as lists padded with -1."""
+    seen = np.zeros((len(sites), count + 1), np.float32)
+    np.put_along_axis(seen, sites.astype(np.int64) % (count + 1), 1.0, axis=1)
+    seen = seen[:, :count]
+    share = np.ascontiguousarray((seen @ seen.T) > 0, np.uint8)
+    lists = np.full((len(sites), max(1, int(share.sum(axis=1).max(initial=0)))), -1, np.int32)
+    for u in range(len(sites)):
+        others = np.flatnonzero(share[u])
+        lists[u, : len(others)] = others
+    return share, lists
+
+
+def _distances(sites: I32, compared: F64, norms: F64, count: int) -> F64:
+    """Return how far apart what is compared of rivals is, ``(units, units)``; NaN for units that are none."""
+    units = len(sites)
+    dense = np.zeros((units, count, compared.shape[2]), np.float32)
+    for u in range(units):
+        used = sites[u] >= 0
+        dense[u, sites[u][used]] = compared[u, used]
+    flat = dense.reshape(units, -1)
+    products = np.asarray(flat @ flat.T, np.float64)
     size = np.sqrt(np.outer(norms, norms))
     squared = np.maximum(norms[:, None] + norms[None] - 2 * products, 1e-9)
     rivals = (products > RIVAL_COSINE * size) & (size > 0)
@@ -229,47 +343,18 @@ def _distances(trained: TrainedUnits) -> F64:
     return np.where(rivals, np.sqrt(squared), np.nan)
 
 
-class _Held:
-    """Samples ``(sites, n)`` that are added at the end and dropped at the beginning, without moving them each time."""
-
-    def __init__(self, sites: int, room: int) -> None:
-        self._memory = np.empty((sites, room), np.float32)
-        self._first = self._stop = 0
-
-    def __len__(self) -> int:
-        return self._stop - self._first
-
-    @property
-    def samples(self) -> F32:
-        """``(sites, n)``, to be changed in place."""
-        return self._memory[:, self._first : self._stop]
-
-    def add(self, samples: F32) -> None:
-        """Add samples at the end."""
-        more = samples.shape[1]
-        if self._stop + more > self._memory.shape[1]:
-            held = self.samples
-            memory = self._memory
-            if 2 * (held.shape[1] + more) > memory.shape[1]:
-                memory = np.empty((len(memory), 2 * (held.shape[1] + more)), np.float32)
-            memory[:, : held.shape[1]] = held.copy()
-            self._memory, self._first, self._stop = memory, 0, held.shape[1]
-        self._memory[:, self._stop : self._stop + more] = samples
-        self._stop += more
-
-    def drop(self, count: int) -> None:
-        """Forget the oldest samples."""
-        self._first += count
-
-
 def _sparse(matrix: F32) -> tuple[I32, F32]:
-    """Return the nonzero entries of each column of a whitening matrix, ``(sites, K)`` each."""
-    used = matrix != 0
+    """Return the entries of each column of a whitening matrix that matter, ``(sites, K)`` each."""
+    energy = matrix.astype(np.float64) ** 2
+    order = np.argsort(-energy, axis=0, kind="stable")
+    ordered = np.take_along_axis(energy, order, axis=0)
+    rest = ordered[::-1].cumsum(axis=0)[::-1]  # of an entry and all smaller ones
+    used = (rest > LEFT_OUT * rest[0]) & (ordered > 0)
     most = max(1, int(used.sum(axis=0).max(initial=0)))
     near = np.full((matrix.shape[1], most), -1, np.int32)
     weights = np.zeros((matrix.shape[1], most), np.float32)
     for j in range(matrix.shape[1]):
-        rows = np.flatnonzero(used[:, j])
+        rows = np.sort(order[used[:, j], j])
         near[j, : len(rows)] = rows
         weights[j, : len(rows)] = matrix[rows, j]
     return near, weights

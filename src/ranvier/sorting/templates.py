@@ -122,6 +122,16 @@ class Overlaps:
     other: I32
     value: F32
 
+    def among(self, units: npt.NDArray[np.int64]) -> Overlaps:
+        """Return those of some units (rising) with each other."""
+        number = np.full(len(self.first) - 1, -1, np.int32)
+        number[units] = np.arange(len(units), dtype=np.int32)
+        own = [np.arange(self.first[u], self.first[u + 1]) for u in units]
+        kept = [pairs[number[self.other[pairs]] >= 0] for pairs in own]
+        first = np.concatenate([[0], np.cumsum([len(pairs) for pairs in kept])]).astype(np.int64)
+        chosen = np.concatenate(kept)
+        return Overlaps(first, number[self.other[chosen]], np.ascontiguousarray(self.value[chosen]))
+
     def at_one_shift_in(self, every: int) -> Overlaps:
         """Return the same for projections on one shift in ``every``: lags and phases in units of those shifts."""
         if every == 1:

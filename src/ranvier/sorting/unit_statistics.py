@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.criteria import ISI_SEC, PRESENCE_SEC
+from ranvier.sorting.event_kernels import count_spikes
 from ranvier.sorting.spike_table import SpikeTable
 
 I32 = npt.NDArray[np.int32]
@@ -64,17 +65,26 @@ class UnitStatistics:
 
     def add(self, spikes: SpikeTable) -> None:
         """Count labelled spikes."""
-        rows = np.flatnonzero(spikes.label > 0)
-        if not len(rows):
+        if not len(spikes):
             return
-        labels = spikes.label[rows]
-        values = np.stack([np.abs(spikes.amplitude_uv[rows]), spikes.x_um[rows], spikes.y_um[rows]], axis=1)
         with self._lock:
-            self._grow(int(labels.max()) + 1)
-            np.add.at(self._counts, labels, 1)
-            np.add.at(self._sums, labels, values)
-            self._sites[labels] = spikes.site[rows]
-            self._add_times(labels, spikes.counter[rows])
+            self._grow(int(spikes.label.max()) + 1)
+            count_spikes(
+                spikes.counter,
+                spikes.label,
+                spikes.site,
+                spikes.amplitude_uv,
+                spikes.x_um,
+                spikes.y_um,
+                self._isi,
+                self._bin,
+                self._counts,
+                self._sites,
+                self._sums,
+                self._last,
+                self._violations,
+                self._bins,
+            )
 
     def numbers(self) -> list[UnitNumbers]:
         """Return the units with spikes, by label."""
@@ -95,15 +105,6 @@ class UnitStatistics:
             )
             for u in np.flatnonzero(counts)
         ]
-
-    def _add_times(self, labels: I32, counters: I64) -> None:
-        order = np.argsort(labels, kind="stable")
-        labels, counters = labels[order], counters[order]
-        first = np.concatenate([[True], labels[1:] != labels[:-1]])
-        before = np.where(first, self._last[labels], np.concatenate([[0], counters[:-1]]))
-        np.add.at(self._violations, labels, (before != _NEVER) & (counters - before < self._isi))
-        np.add.at(self._bins, labels, (before == _NEVER) | (counters // self._bin != before // self._bin))
-        self._last[labels] = counters  # the last of equal labels counts
 
     def _grow(self, size: int) -> None:
         while size > len(self._counts):

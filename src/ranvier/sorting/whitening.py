@@ -7,7 +7,7 @@ unit SD everywhere and is not shared. Why the stream is whitened rather than eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,7 +65,11 @@ class Whitening:
         return np.ascontiguousarray(white.reshape(-1, white.shape[-1]) @ self.inverse).reshape(white.shape)
 
 
-def measure_noise(blocks: Iterable[F32], geometry: Geometry) -> Whitening:
+#: ``spread(function, items)``: the results of a function, in order.
+Spread = Callable[[Callable[[slice], F64], Iterable[slice]], Iterable[F64]]
+
+
+def measure_noise(blocks: Iterable[F32], geometry: Geometry, spread: Spread = map) -> Whitening:
     """Measure SD and covariance on filtered pieces of the signal.
 
     Parameters
@@ -74,31 +78,34 @@ def measure_noise(blocks: Iterable[F32], geometry: Geometry) -> Whitening:
         ``(samples, channels)`` each, uV; one sample of :data:`EVERY` is enough.
     geometry
         Of the channels.
+    spread
+        Gives work on a few channels each to several threads.
     """
     pieces = list(blocks)
     sample = np.concatenate(pieces) if pieces else np.zeros((0, len(geometry.group)), np.float32)
     del pieces
-    noise = noise_sd(sample)
+    noise = noise_sd(sample, spread)
     matrix = whitening_matrix(sample, noise, geometry)
     with np.errstate(invalid="ignore"):
-        level = noise_sd(sample @ matrix)
+        level = noise_sd(sample @ matrix, spread)
     scale = np.where(np.isfinite(level) & (level > 0), 1.0 / np.where(level > 0, level, 1.0), 0.0)
     matrix = np.ascontiguousarray(matrix * scale.astype(np.float32))
     return Whitening(noise, matrix, np.ascontiguousarray(np.linalg.pinv(matrix.astype(np.float64)), np.float32))
 
 
-def noise_sd(sample: F32) -> F64:
+def noise_sd(sample: F32, spread: Spread = map) -> F64:
     """Return the SD of the noise from the median of absolute values, per column; NaN for silent ones."""
     if not len(sample):
         return np.full(sample.shape[1], np.nan)
     finite = np.isfinite(sample)
     whole = bool(finite.all())
-    level = np.full(sample.shape[1], np.nan)
-    for first in range(0, sample.shape[1], _AT_ONCE):  # columns in a row in memory: that is what sorting is fast in
-        columns = slice(first, first + _AT_ONCE)
-        for c, (x, f) in enumerate(zip(np.abs(sample[:, columns].T, order="C"), finite[:, columns].T, strict=True)):
-            if whole or f.any():
-                level[first + c] = np.median(x if whole else x[f])
+
+    def levels(columns: slice) -> F64:  # columns in a row in memory: that is what sorting is fast in
+        parts = zip(np.abs(sample[:, columns].T, order="C"), finite[:, columns].T, strict=True)
+        return np.array([np.median(x if whole else x[f]) if whole or f.any() else np.nan for x, f in parts])
+
+    some = [slice(first, first + _AT_ONCE) for first in range(0, sample.shape[1], _AT_ONCE)]
+    level = np.concatenate(list(spread(levels, some)))
     return np.where(level > 0, level * _TO_SD, np.nan)
 
 

@@ -132,6 +132,48 @@ def test_selection_decides_what_is_connected(tmp_path: Path) -> None:
     assert np.load(tmp_path / "x_kilosort" / "channel_map.npy").tolist() == [0, 1, 3, 4]
 
 
+@pytest.fixture
+def foreign(case: SinkCase) -> Path:
+    """A folder as other programs leave it, without our own description: five of six channels have a site."""
+    path = case.write("x", case.samples(100))
+    path.with_name("x.bin.json").unlink()
+    return case.folder / "x_kilosort"
+
+
+def test_sites_of_a_foreign_folder(case: SinkCase, foreign: Path) -> None:
+    order = [3, 0, 4, 1, 2]
+    np.save(foreign / "channel_map.npy", np.array(order).reshape(-1, 1))  # Kilosort 2 writes a column
+    session = open_session(foreign.parent / "x.bin")
+    channels = session.streams[""].channels
+    assert (channels.geometry_source, channels.wiring_verified) == ("file", True)
+    places = np.load(foreign / "channel_positions.npy").tolist()
+    shanks = np.load(foreign / "channel_shanks.npy").tolist()
+    for k, column in enumerate(order):
+        site = channels[column].site
+        assert site is not None
+        assert ([site.x_um, site.y_um], channels[column].shank) == (places[k], shanks[k])
+    assert (channels[5].site, [c.selected for c in channels]) == (None, [True] * 5 + [False])
+    assert {p.name for p in FORMAT.files(session.path)} >= {"x.bin", "params.py", "channel_positions.npy"}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("channel_map.npy", [0, 1, 2, 3, 3]),
+        ("channel_map.npy", [0, 1, 2, 3, 6]),
+        ("channel_map.npy", [0, 1, 2, 3]),
+        ("channel_shanks.npy", [0, 1, 0, 1, 0.5]),
+        ("channel_positions.npy", [[0.0, np.nan]] * 5),
+        ("channel_positions.npy", [1.0, 2.0]),
+    ],
+)
+def test_sites_that_cannot_be_meant_are_left_out_and_told(foreign: Path, name: str, values: list[float]) -> None:
+    np.save(foreign / name, np.array(values))
+    session = open_session(foreign.parent / "x.bin")
+    assert all(c.site is None for c in session.streams[""].channels)
+    assert any(f"{foreign / name}" in note for note in session.notes)
+
+
 @pytest.mark.parametrize("examples", [30, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("described_by", ["x.bin.json", "params.py"])
 def test_damaged_files(tmp_path: Path, described_by: str, examples: int) -> None:

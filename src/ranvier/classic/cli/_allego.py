@@ -18,8 +18,8 @@ from ranvier.exceptions import ConfigurationError
 app = typer.Typer(name="allego", help="The acquisition system: stream, record, set up.", no_args_is_help=True)
 setting = typer.Typer(name="set", help="Settings of the system and of recordings.", no_args_is_help=True)
 app.add_typer(setting)
-app.add_typer(metrics.stream_group())
-app.add_typer(sorter.stream_group())
+app.add_typer(metrics.TOPIC.stream_target("Metrics of the live stream."))
+app.add_typer(sorter.TOPIC.stream_target("The sorter of the live stream."))
 
 #: The documented words; SystemMode takes them, its own names and numbers.
 SYSTEMS = (

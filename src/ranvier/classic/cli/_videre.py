@@ -19,8 +19,8 @@ from ranvier.classic.videre_client import VidereClient
 app = typer.Typer(name="videre", help="Datasets: link, list, look at.", no_args_is_help=True)
 signals = typer.Typer(name="signals", help="Signals of a dataset.", no_args_is_help=True)
 app.add_typer(signals)
-app.add_typer(metrics.dataset_group())
-app.add_typer(sorter.dataset_group())
+app.add_typer(metrics.TOPIC.named_target("Metrics of a dataset: radiens videre metrics status -p rec.xdat"))
+app.add_typer(sorter.TOPIC.named_target("Sort a dataset: radiens videre sorter sort on -p rec.xdat", replaces=True))
 
 Start = Annotated[float | None, typer.Option("-ts", help="Start in stream seconds; the beginning by default.")]
 Duration = Annotated[float, typer.Option("-dur", help="Seconds.")]

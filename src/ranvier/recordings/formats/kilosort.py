@@ -9,7 +9,8 @@ A sorter wants one ``.bin`` and a folder that describes it; the API names the ou
                               probe.json: what Kilosort 2 to 4 and phy read; params.py points at ../base.bin
 
 The fixed names (params.py, ...) lie in a folder of their own because two outputs in one folder would overwrite each
-other's. Files of others open too, where a ``params.py`` beside them names them.
+other's. Files of others open too, where a ``params.py`` beside them names them; sites as
+:mod:`~ranvier.recordings.formats.kilosort_sites` tells.
 
 Kilosort has no notion of time but the row number: samples missing in a gap are written as 0 (as a hole in the file,
 where the file system has those), so that row = counter - first counter stays true; reading gives them as missing again.
@@ -34,6 +35,7 @@ from ranvier.recordings.flat import FlatFile, FlatRecording
 from ranvier.recordings.format import Format
 from ranvier.recordings.formats import raw
 from ranvier.recordings.formats.kilosort_sink import KilosortSink, description_folder, sidecar_of
+from ranvier.recordings.formats.kilosort_sites import files_beside, with_sites
 from ranvier.recordings.formats.raw_shape import Shape, load_sidecar, params_py, shape_from, shape_from_params
 from ranvier.recordings.lazy import LazyDict
 from ranvier.recordings.segments import Segments
@@ -90,7 +92,9 @@ def open_kilosort(path: Path) -> Session:
         raise RecordingError(f"{params} names {named[0]}, which does not exist: correct its dat_path")
     if _is_ours(data):
         return _open_ours(data)
-    session = raw.session_of(data, shape_from_params(params_py(params), params))
+    shape = shape_from_params(params_py(params), params)
+    channels, notes = with_sites(raw.channels_of(shape), params.parent)
+    session = raw.session_of(data, shape, channels, notes=notes)
     session.format = NAME
     return session
 
@@ -98,7 +102,10 @@ def open_kilosort(path: Path) -> Session:
 def files_of(path: Path) -> list[Path]:
     """Return the samples, the sidecar and everything in the folder that describes them."""
     if path.name == "params.py":
-        return [p for p in (path, _named_by(path)) if p is not None]
+        return [p for p in (path, _named_by(path), *files_beside(path.parent)) if p is not None]
+    if not _is_ours(path):
+        params = _params_of(path)
+        return [path] if params is None else [path, params, *files_beside(params.parent)]
     folder = description_folder(path.with_suffix(""))
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
     return [p for p in (path, sidecar_of(path), *inside) if p.is_file()]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -88,8 +89,8 @@ def open_raw(
     return session_of(target, shape, channels)
 
 
-def session_of(path: Path, shape: Shape, channels: ChannelTable | None = None) -> Session:
-    """Open a file of a stated shape."""
+def session_of(path: Path, shape: Shape, channels: ChannelTable | None = None, *, notes: Sequence[str] = ()) -> Session:
+    """Open a file of a stated shape; ``notes`` are said with those about its size."""
     if not path.is_file():
         raise RecordingError(f"{path} does not exist")
     file = FlatFile(path, shape.dtype, shape.num_channels, shape.header_bytes)
@@ -99,17 +100,17 @@ def session_of(path: Path, shape: Shape, channels: ChannelTable | None = None) -
             f"{path} holds {path.stat().st_size} bytes: not one sample of {shape.num_channels} channels "
             f"behind {shape.header_bytes} bytes"
         )
-    notes = []
+    said = list(notes)
     if file.leftover_bytes():
-        notes.append(
+        said.append(
             f"{path.name} ends in the middle of a sample ({file.leftover_bytes()} bytes are left out): "
             f"truncated, or not {shape.num_channels} channels"
         )
     if shape.gain_is_assumed:
-        notes.append(f"the gain is not stated: {shape.gain_uv:g} uV per count assumed")
-    table = _channels(shape) if channels is None else channels
+        said.append(f"the gain is not stated: {shape.gain_uv:g} uV per count assumed")
+    table = channels_of(shape) if channels is None else channels
     recording = RawRecording(
-        file, fs=shape.fs, channels=table, segments=Segments.single(shape.start, rows), notes=tuple(notes)
+        file, fs=shape.fs, channels=table, segments=Segments.single(shape.start, rows), notes=tuple(said)
     )
     return Session(
         path=path,
@@ -158,14 +159,15 @@ FORMAT = Format(
 )
 
 
-def _channels(shape: Shape) -> ChannelTable:
+def channels_of(shape: Shape) -> ChannelTable:
+    """Return the amplifier channels of a stated shape, without sites."""
     source = "assumed" if shape.gain_is_assumed else "user"
     table = plain_channels(amp=shape.num_channels, unit_source=source)
     return table.with_channels(replace(c, gain=shape.gain_uv, offset=shape.offset_uv) for c in table)
 
 
 def _named_channels(shape: Shape, sidecar: Path) -> ChannelTable:
-    table = _channels(shape)
+    table = channels_of(shape)
     names = shape.document.get("channel_names")
     if names is None:
         return table

@@ -1,0 +1,141 @@
+"""What spikes show beyond their templates: components that the basis lacks, far sites, and the waves behind (stage S9).
+
+A template is cut off in time, in sites and in components. What it lacks of a large spike, some per cent of its energy,
+is as large as a small spike, and comes again with every spike as the same mean waveform: its residue. It is measured on
+matched spikes, and subtracted with them, at whole samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.sorting.stream_kernels import add_residuals, subtract_spikes
+from ranvier.sorting.templates import Overlaps, Templates
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+#: Sites that are looked at, at most, the nearest.
+MOST_SITES = 96
+#: Units of less energy leave nothing that would pass for a spike.
+LEAST_ENERGY = 150.0
+#: How long spikes are followed behind the end of their templates, as a share of their length.
+BEHIND = 0.75
+#: Share of a template's energy that it may miss.
+MOST_MISSED = 0.35
+#: A site's mean counts as far as it is larger than so many times what noise gives.
+_BY_CHANCE = 1.5
+#: A residue changes the gain of another unit by as much at least, or is not looked at (squares of SD).
+_LEAST_GAIN = 0.5
+
+
+@dataclass(frozen=True)
+class Residues:
+    """Mean residues of units.
+
+    Attributes
+    ----------
+    sites
+        ``(units, K)``; -1 behind the last.
+    waveforms
+        ``(units, K, length)``, in units of the noise, for spikes of amplitude 1; they begin with the template.
+    """
+
+    sites: I32
+    waveforms: F32
+
+    @property
+    def length(self) -> int:
+        """Samples of a residue."""
+        return int(self.waveforms.shape[2])
+
+    def subtract(self, white: F32, rows: I64, units: I32, amplitudes: F32) -> None:
+        """Subtract those of spikes whose templates begin at some rows of ``(samples, channels)``, in place."""
+        whole = np.zeros(len(rows), np.int64)
+        subtract_spikes(white.T, rows, units, whole, amplitudes, self.sites, self.waveforms[:, None])
+
+    def on_templates(self, unit: int, templates: Templates) -> F32:
+        """Return what templates see of one unit's residue, ``(units, lags)``.
+
+        At lag 0 a template's last sample meets the residue's first.
+        """
+        used = self.sites[unit] >= 0
+        sites, rest = self.sites[unit][used], self.waveforms[unit][used]
+        components = templates.basis.components
+        samples = components.shape[1]
+        padded = np.pad(rest, ((0, 0), (samples - 1, samples - 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, samples, axis=1)
+        seen = np.matmul(windows, components.T)  # (sites, lags, P)
+        weights = templates.weights[:, sites]
+        return np.asarray(np.einsum("ucp,clp->ul", weights, seen, optimize=True), np.float32)
+
+
+def whole_overlaps(templates: Templates, residues: Residues) -> Overlaps:
+    """Return overlaps of templates with whole spikes: those with their templates, and what is seen of their residues.
+
+    Lags reach as far behind as residues do. Units whose gain a residue changes by little are no neighbours for it.
+    """
+    plain = templates.overlaps
+    phases, lags = plain.value.shape[1:]
+    behind = residues.length - templates.basis.samples
+    norms = np.maximum(templates.norms, 1e-9)
+    first, other, values = [0], [np.empty(0, np.int32)], [np.empty((0, phases, lags + 2 * behind), np.float32)]
+    for u in range(len(templates)):
+        pairs = slice(plain.first[u], plain.first[u + 1])
+        seen = residues.on_templates(u, templates)
+        met = (seen.astype(np.float64) ** 2).max(axis=1) / norms >= _LEAST_GAIN
+        met[plain.other[pairs]] = True
+        near = np.flatnonzero(met)
+        value = np.zeros((len(near), phases, lags + 2 * behind), np.float32)
+        value[np.searchsorted(near, plain.other[pairs]), :, behind : behind + lags] = plain.value[pairs]
+        for f in range(phases):
+            begin = behind + int(f / phases + 0.5)  # spikes nearer to the next sample: a sample later
+            stop = min(value.shape[2], begin + seen.shape[1])
+            value[:, f, begin:stop] += seen[near, : stop - begin]
+        first.append(first[-1] + len(near))
+        other.append(near.astype(np.int32))
+        values.append(value)
+    return Overlaps(np.array(first, np.int64), np.concatenate(other), np.concatenate(values))
+
+
+class ResidueSums:
+    """Sums of what is left at matched spikes."""
+
+    def __init__(self, templates: Templates) -> None:
+        near = templates.geometry.nearest(np.inf, MOST_SITES)
+        samples = templates.basis.samples
+        self._norms = templates.norms
+        large = self._norms >= LEAST_ENERGY
+        self.sites = np.where(large[:, None], near[templates.sites], -1).astype(np.int32)
+        self.length = samples + int(BEHIND * samples)
+        self.sums = np.zeros((*self.sites.shape, self.length), np.float64)
+        self.energy = np.zeros(len(templates))
+
+    def add(self, rest: F32, rows: I64, units: I32, amplitudes: F32) -> None:
+        """Add spikes: ``rest (samples, channels)`` is what matched spikes left; templates begin at ``rows``."""
+        whole = np.flatnonzero(rows + self.length <= len(rest))
+        counts = np.zeros(len(self.energy), np.int64)
+        add_residuals(rest.T, rows[whole], units[whole], amplitudes[whole], self.sites, self.sums, self.energy, counts)
+
+    def join(self, other: ResidueSums) -> None:
+        """Add those of another block."""
+        self.sums += other.sums
+        self.energy += other.energy
+
+    def means(self) -> Residues:
+        """Return the means, each site's shrunk by what noise alone gives.
+
+        Zero for units with more than a template can miss: another neuron, not known yet, fires with them.
+        """
+        energy = np.maximum(self.energy, 1e-9)[:, None]
+        mean = self.sums / energy[:, :, None]
+        size = np.maximum((mean**2).sum(axis=2), 1e-12)
+        share = np.clip(1.0 - _BY_CHANCE * self.length / energy / size, 0.0, 1.0)
+        mean *= share[:, :, None]
+        mean[(mean**2).sum(axis=(1, 2)) > MOST_MISSED * self._norms] = 0.0
+        return Residues(self.sites, np.ascontiguousarray(mean, np.float32))

@@ -1,0 +1,73 @@
+"""Whitened blocks that are kept between passes: the same bits with and without room for them."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+import pytest
+
+from ranvier.recordings.memory import ArrayRecording
+from ranvier.sorting import kept
+from ranvier.sorting.crew import crew
+from ranvier.sorting.kept import STEP_SD, KeptBlocks, in_counts
+from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.source import SortSource
+
+
+def test_counts_are_rounded_and_large_ones_stop_at_the_end() -> None:
+    white = np.array([[0.0, 0.3 * STEP_SD, 0.7 * STEP_SD], [-5.0, 1000.0, -1000.0]], np.float32)
+    counts = np.empty(white.shape, np.int16)
+    in_counts(white, counts)
+    np.testing.assert_array_equal(counts, [[0, 0, 1], [-640, 32767, -32767]])
+    np.testing.assert_array_equal(white, counts * np.float32(STEP_SD))
+
+
+def test_blocks_come_back_and_a_full_disk_loses_none() -> None:
+    blocks = [np.full((10, 3), k, np.int16) for k in range(3)]
+    held = KeptBlocks()
+    held.keep(0, blocks[0])
+    held.keep(7, blocks[1])
+    held._room = 0
+    held.keep(2, blocks[2])
+    out = np.empty((10, 3), np.int16)
+    assert held.read(7, out)
+    np.testing.assert_array_equal(out, blocks[1])
+    assert held.read(0, out)
+    np.testing.assert_array_equal(out, blocks[0])
+    assert not held.read(2, out)
+    held.close()
+    assert not held.read(7, out)
+
+
+def test_a_file_that_lost_its_end_is_not_believed() -> None:
+    held = KeptBlocks()
+    held.keep(0, np.ones((10, 3), np.int16))
+    assert held._file is not None
+    held._file.truncate(20)
+    out = np.empty((10, 3), np.int16)
+    assert not held.read(0, out)
+    held.close()
+
+
+@pytest.mark.parametrize("folder", ["full", "missing"])
+def test_the_signal_is_the_same_with_and_without_room(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = 8.0 * np.random.default_rng(1).standard_normal((70_000, 4)).astype(np.float32)
+    source = SortSource(ArrayRecording(noise, 30_000), SorterParameters(), margin=100)
+    with crew(2, lambda: None) as team:
+        source.learn_noise(team)
+        plain = [source.white(k) for k in range(source.blocks)]
+        with source.keeping():
+            for block in (0, 2, 1, 0, 1, 2):
+                np.testing.assert_array_equal(source.white(block), plain[block])
+            assert source._kept is not None
+            assert len(source._kept._places) == 3
+        if folder == "full":
+            monkeypatch.setattr(kept, "ROOM_SHARE", 0.0)
+        else:
+            monkeypatch.setattr(tempfile, "gettempdir", lambda: "/nowhere/at/all")
+        with source.keeping():
+            for block in (1, 1):
+                np.testing.assert_array_equal(source.white(block), plain[block])
+            assert source._kept is not None
+            assert not source._kept._places

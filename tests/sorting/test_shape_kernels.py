@@ -1,0 +1,51 @@
+"""Products of signals with shapes and sites: the kernels by their references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ranvier.sorting.shape_kernels import (
+    on_templates,
+    on_templates_reference,
+    projections,
+    spread_scores,
+    spread_scores_reference,
+)
+
+
+def lists(random: np.random.Generator, count: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``first`` and ``sites`` of random lists of sites; the second one is empty."""
+    own = [np.sort(random.choice(channels, random.integers(1, channels + 1), replace=False)) for _ in range(count)]
+    own[1] = own[1][:0]
+    first = np.concatenate([[0], np.cumsum([len(o) for o in own])]).astype(np.int64)
+    return first, np.concatenate(own).astype(np.int32)
+
+
+def test_projections_are_inner_products_at_every_shift() -> None:
+    random = np.random.default_rng(4)
+    x, shapes = random.standard_normal((333, 5)).astype(np.float32), random.standard_normal((3, 21)).astype(np.float32)
+    wanted = np.stack([np.einsum("pl,lc->pc", shapes, x[t : t + 21]) for t in range(0, 333 - 20, 3)])
+    np.testing.assert_allclose(projections(x, shapes, 3), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(("samples", "channels", "parts", "every"), [(333, 5, 3, 1), (700, 16, 6, 2), (517, 19, 1, 3)])
+def test_kernels_are_their_references(samples: int, channels: int, parts: int, every: int) -> None:
+    random = np.random.default_rng(samples)
+    x = random.standard_normal((samples, channels)).astype(np.float32)
+    shapes = random.standard_normal((parts, 21)).astype(np.float32)
+    shifts = (samples - 21) // every + 1
+    first, sites = lists(random, 4, channels)
+    weights = random.standard_normal((len(sites), parts)).astype(np.float32)
+    got, wanted = np.full((2, 4, shifts), np.nan, np.float32)
+    on_templates(x, shapes, every, first, sites, weights, got)
+    on_templates_reference(x, shapes, every, first, sites, weights, wanted)
+    np.testing.assert_allclose(got, wanted, atol=1e-3)
+    assert np.abs(got[0]).max() > 1.0
+    first, sites = lists(random, 2 * channels, channels)
+    share = random.standard_normal(len(sites)).astype(np.float32)
+    got, wanted = np.full((2, shifts, channels), np.nan, np.float32)
+    spread_scores(x, shapes, every, first, sites, share, got)
+    spread_scores_reference(x, shapes, every, first, sites, share, wanted)
+    np.testing.assert_allclose(got, wanted, atol=1e-3)
+    assert (wanted > projections(x, shapes, every).max(axis=1)).any()  # some sums are larger than any single site
