@@ -116,6 +116,36 @@ def test_a_disk_that_takes_other_blocks_gets_the_rest_the_ordinary_way(
     assert (tmp_path / "a").read_bytes() == content.tobytes()
 
 
+@pytest.mark.parametrize("lent", [True, False])
+def test_only_memory_that_was_lent_is_written_without_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lent: bool
+) -> None:
+    if not _takes_direct_writes(tmp_path):
+        pytest.skip("this folder's file system has no O_DIRECT")
+    monkeypatch.setattr(stream_file, "KEPT_BYTES", 0)
+    own: list[bool] = []
+    write = _platform.write_direct
+
+    def noted(handle: int, data: memoryview, start: int) -> int:
+        piece = np.frombuffer(data, np.uint8)
+        own.append(any(np.may_share_memory(piece, memory) for memory in memories))
+        return write(handle, data, start)
+
+    monkeypatch.setattr(_platform, "write_direct", noted)
+    memories = [page_aligned(5 << 20) for _ in range(4)]
+    expected = b""
+    with StreamFile(tmp_path / "a") as file:
+        for seed, memory in enumerate(memories):
+            memory[:] = np.random.default_rng(seed).integers(0, 256, len(memory), dtype=np.uint8)
+            expected += memory.tobytes()
+            file.write(memory.data, lent=lent)
+            if not lent:
+                memory[:] = 0  # as those may who use their memory again
+        file.write(b"and the rest")
+    assert set(own) == {lent}
+    assert (tmp_path / "a").read_bytes() == expected + b"and the rest"
+
+
 def test_what_the_disk_refuses_behind_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object, **kwargs: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

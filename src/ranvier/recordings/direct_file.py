@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from ranvier._platform import DIRECT_BYTES
 #: is on its way already, and one more is filled.
 BLOCK_BYTES = 2 * 2**20
 IN_FLIGHT = 2
+#: The longest piece of memory that was lent.
+_LENT_BYTES = 4 * 2**20
 #: Blocks that are kept for the next file: fresh memory is slow on first touch.
 _KEPT_BLOCKS = 8
 
@@ -33,6 +36,11 @@ class DirectFile:
     def __init__(self, path: Path, handle: int) -> None:
         self._plain = handle
         self._direct = _platform.open_direct(path)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the disk takes whole pages."""
+        return self._direct is not None
 
     def write(self, at: int, data: npt.NDArray[np.uint8]) -> None:
         """Write bytes at an offset; OSError as the disk gives it."""
@@ -93,6 +101,19 @@ class WriteBehind:
             if self._to == len(self._block):
                 self._hand_over()
 
+    def lend(self, at: int, data: npt.NDArray[np.uint8]) -> int:
+        """Take whole pages that belong at an offset without a copy; return how many bytes of them were taken.
+
+        Their memory must not change any more. Nothing is taken of what does not lie on whole pages itself.
+        """
+        size = len(data) - len(data) % DIRECT_BYTES
+        if size < BLOCK_BYTES // 4 or at % DIRECT_BYTES or data.ctypes.data % DIRECT_BYTES or not self._file.is_direct:
+            return 0
+        self._hand_over()
+        for first in range(0, size, _LENT_BYTES):
+            self._submit(self._file.write, at + first, data[first : min(first + _LENT_BYTES, size)])
+        return size
+
     def drain(self) -> None:
         """Write all that was taken; return when it is written."""
         self._hand_over()
@@ -112,13 +133,15 @@ class WriteBehind:
         block, self._block = self._block, None
         if block is None:
             return
+        self._submit(self._write, block, self._from, self._to, self._start)
+
+    def _submit(self, write: Callable[..., None], *arguments: Any) -> None:
         while len(self._under_way) >= IN_FLIGHT:
             self._under_way.popleft().result()
-        work = (block, self._from, self._to, self._start)
         try:
-            self._under_way.append(self._pool.submit(self._write, *work))
+            self._under_way.append(self._pool.submit(write, *arguments))
         except RuntimeError:  # the interpreter ends, and no thread takes work any more
-            self._write(*work)
+            write(*arguments)
 
     def _write(self, block: npt.NDArray[np.uint8], first: int, stop: int, start: int) -> None:
         try:

@@ -11,6 +11,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ranvier import _platform
 from ranvier.recordings.direct_file import WriteBehind
 
@@ -43,8 +45,8 @@ class StreamFile(io.RawIOBase):
     def tell(self) -> int:
         return self._at + len(self._held)
 
-    def write(self, data: Any) -> int:
-        """Append bytes (any C-order buffer)."""
+    def write(self, data: Any, *, lent: bool = False) -> int:
+        """Append bytes (any C-order buffer); if ``lent``, their memory does not change until ``flush`` or ``close``."""
         size = memoryview(data).nbytes
         if size == 0:
             return 0
@@ -55,7 +57,10 @@ class StreamFile(io.RawIOBase):
             self._held += view
             return size
         taken = whole - self.tell()
-        self._write([self._held, view[:taken]])
+        if self._held:
+            self._write([self._held, view[:taken]])
+        else:
+            self._write([view[:taken]], lent=lent)
         self._held = bytearray(view[taken:])
         return size
 
@@ -89,12 +94,13 @@ class StreamFile(io.RawIOBase):
         finally:
             self._handle.close()
 
-    def _write(self, parts: list[Any]) -> None:
+    def _write(self, parts: list[Any], *, lent: bool = False) -> None:
         if self._at < KEPT_BYTES:
             self._at += _platform.write_past_cache(self.fileno(), parts, self._at, keep=True)
             return
         if self._behind is None:
             self._behind = WriteBehind(Path(self.name), self.fileno())
         for part in parts:
-            self._behind.put(self._at, part)
+            taken = self._behind.lend(self._at, np.frombuffer(part, np.uint8)) if lent else 0
+            self._behind.put(self._at + taken, part[taken:])
             self._at += len(part)

@@ -84,7 +84,8 @@ class GrowingRows:
         threads = 0 if self._by_hdf5 else worker_count() if self._compressing else _IN_FLIGHT
         self._pool = ThreadPoolExecutor(threads, "ranvier-chunks") if threads else None
         self._tiles = self._fresh_tiles()
-        self._spare: list[npt.NDArray[Any]] = []  # of plain chunks: tiles that were written
+        plain = not (self._by_hdf5 or self._compressing)
+        self._spare = [self._fresh_tiles() for _ in range(_IN_FLIGHT if plain else 0)]  # of plain chunks: not in use
         self._places: dict[tuple[int, int], int] = {}  # of plain chunks
         self._under_way: deque[tuple[tuple[int, int], Future[Any]]] = deque()
 
@@ -146,7 +147,7 @@ class GrowingRows:
             stretches = self._stretches(row, len(tiles))
             work = self._pool.submit(self._write_plain, stretches, tiles)
             self._under_way.append(((row, 0), work))
-            self._tiles = self._spare.pop() if self._spare else self._fresh_tiles()
+            self._tiles = self._spare.pop()
             return
         self._tiles = self._fresh_tiles()
         self.dataset.resize(self.rows, axis=0)
