@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from ranvier.sorting.correlograms import auto_refractory, cross_refractory
-from ranvier.sorting.merging import merge_units, template_difference
+from ranvier.sorting.merging import MergeLimits, merge_units, template_difference
 
 RATE = 30_000.0
 F32 = npt.NDArray[np.float32]
@@ -142,3 +142,17 @@ def test_a_chain_of_parts_becomes_one_unit_with_shifts_to_the_largest() -> None:
     assert merged.shift.tolist() == [0, 2, -3]
     joined = np.sort(np.concatenate([moved[u] + merged.shift[u] for u in range(3)]))
     np.testing.assert_array_equal(joined, whole)
+
+
+def test_two_neurons_whose_near_coincidences_a_matcher_took_for_one_are_not_proven_to_be_one() -> None:
+    first, second = train(31, 4.4, 180.0), train(32, 6.5, 180.0)
+    near = np.abs(first[:, None] - second[None]).min(axis=0) <= 1.0 * 30
+    second = second[~near]
+    empty = cross_refractory(first, second, RATE)
+    assert empty.found == 0
+    assert 0.002 < empty.p_value < 0.01  # of five windows the emptiest: that is no proof
+    templates = np.stack([wave(60.0), wave(75.0)])
+    merged = merge_units(templates, [first, second], np.array([[0.0, 60.0], [0.0, 75.0]]), RATE)
+    assert merged.kept_as.tolist() == [0, 1]
+    lenient = MergeLimits(p_value=0.01)
+    assert len(set(merge_units(templates, [first, second], np.zeros((2, 2)), RATE, lenient).kept_as)) == 1

@@ -54,6 +54,7 @@ def test_the_sum_of_two_units_is_found_and_units_that_are_not_sums_stay() -> Non
     assert composites(known, np.array([900, 800, 60, 70]), 0.15).tolist() == [False, False, True, False]
     # a sum that is there more often than its parts is a unit: they may be what is left of it
     assert not composites(known, np.array([90, 80, 600, 70]), 0.15).any()
+    assert not composites(known, np.array([900, 60, 100, 70]), 0.15).any()
 
 
 def test_a_sum_at_a_lag_is_found_too() -> None:

@@ -171,14 +171,19 @@ class SortPlan:
 
     def check_outputs(self) -> None:
         """Raise OutputExistsError where a file is there that must not be replaced, OutputError where none can be."""
-        for target in self.targets:
-            if target.path.exists() and not self.force:
-                raise OutputExistsError(
-                    f"{target.path} is there already; force=True replaces it, and another output (or sink_dsrc_id, "
-                    f"which names it {target.linked.base_name}.NAME{SUFFIX}) leaves it"
-                )
-            if not target.path.parent.is_dir():
-                raise OutputError(f"{target.path.parent} is no folder; make it first, or name another output")
+        check_targets(self.targets, self.force)
+
+
+def check_targets(targets: Sequence[Target], force: bool) -> None:
+    """Raise OutputExistsError where a file is there that must not be replaced, OutputError where none can be."""
+    for target in targets:
+        if target.path.exists() and not force:
+            raise OutputExistsError(
+                f"{target.path} is there already; force=True replaces it, and another output (or sink_dsrc_id, "
+                f"which names it {target.linked.base_name}.NAME{SUFFIX}) leaves it"
+            )
+        if not target.path.parent.is_dir():
+            raise OutputError(f"{target.path.parent} is no folder; make it first, or name another output")
 
 
 def plan_sort(
@@ -196,7 +201,7 @@ def plan_sort(
     stage2 = list(dsp.get(linked[0].id).software_stage2)
     if any(list(dsp.get(one.id).software_stage2) != stage2 for one in linked[1:]):
         raise ConfigurationError("recordings that are sorted jointly need the same stage-2 filters; set them so")
-    paths = [_output(one, launch, options, len(linked), datasets) for one in linked]
+    paths = [output_of(one, launch, options, len(linked), datasets) for one in linked]
     raw, targets = _whole(linked, paths)
     start, stop = _range(raw, options, len(linked))
     columns = _columns(raw, options, detect)
@@ -214,7 +219,7 @@ def plan_sort(
         stage2=chain_of(stage2, raw.fs, raw.channels) if stage2 else None,
         parameters=parameters,
         launch=launch,
-        seed=secrets.randbits(31) if launch.seed is None else _seed(launch.seed),
+        seed=secrets.randbits(31) if launch.seed is None else check_seed(launch.seed),
         detect=detect,
         event_radius_um=EVENT_RADIUS_UM if launch.neighbor_radius_um is None else launch.neighbor_radius_um,
         event_neighbors=EVENT_NEIGHBORS if launch.max_num_site_neighbors is None else launch.max_num_site_neighbors,
@@ -229,8 +234,7 @@ def plan_sort(
 def _recording(linked: Linked) -> Linked:
     if holds_spikes(linked):
         raise CapabilityError(
-            f"{linked.base_name} holds spikes: sorting spikes again without their recording is not there; name the "
-            f"recording"
+            f"{linked.base_name} holds spikes: recordings and files of spikes are not sorted together; name one kind"
         )
     amplifiers = linked.channels.count(SignalType.AMP)
     if not amplifiers:
@@ -238,14 +242,23 @@ def _recording(linked: Linked) -> Linked:
     return linked
 
 
-def _seed(seed: int) -> int:
+def check_seed(seed: int) -> int:
+    """Return a seed; ConfigurationError where it is none."""
     if not 0 <= seed < 2**63:
         raise ConfigurationError(f"seed={seed}: a whole number from 0 to 2**63 - 1")
     return seed
 
 
-def _output(linked: Linked, launch: SpikeSorterLaunchParams, options: SortOptions, of: int, datasets: Datasets) -> Path:
-    """Return where the spikes of one recording go."""
+def output_of(
+    linked: Linked,
+    launch: SpikeSorterLaunchParams,
+    options: SortOptions,
+    of: int,
+    datasets: Datasets,
+    *,
+    default: str | None = None,
+) -> Path:
+    """Return where the spikes of one dataset go; ``default``: the file's name (without suffix) where none is asked."""
     folder = linked.canonical.parent
     if options.output is not None:
         if of > 1:
@@ -256,7 +269,7 @@ def _output(linked: Linked, launch: SpikeSorterLaunchParams, options: SortOption
         return given.with_name(given.name.removesuffix(SUFFIX) + SUFFIX)
     name = launch.sink_dsrc_id
     if not name:
-        return folder / (linked.base_name + SUFFIX)
+        return folder / ((default or linked.base_name) + SUFFIX)
     if of == 1:
         for other_id, other in datasets.items():
             if other_id == name and holds_spikes(other):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ranvier.hub.sort_events import EVENT_SORTER, EventsPlan
 from ranvier.hub.sort_plan import SortPlan
 from ranvier.hub.spike_sets import SpikeSet
 from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
 from ranvier.models.spikesorter import SpikeSorterDashboardGeneral, SpikeSorterState, SpikeSorterType
 from ranvier.recordings import ChannelTable
+from ranvier.spikes.store import SpikeStore
 
 Board = tuple[list[Port], SpikeSorterDashboardGeneral]
 
@@ -27,9 +29,28 @@ def board_of_plan(plan: SortPlan, sorter_id: str, state: SpikeSorterState) -> Bo
     )
 
 
+def board_of_events(plan: EventsPlan, sorter_id: str, state: SpikeSorterState) -> Board:
+    """Return the dashboard of a sort of detected spikes that has written nothing yet."""
+    with SpikeStore.open(plan.source.canonical) as store:
+        info, total = store.info, len(store)
+        active = [s for s in store.site_ids() if s >= 0]
+    rate = float(info.fs)
+    return _board(
+        plan.source.channels,
+        [site.ntv for site in info.sites],
+        state=state,
+        sorter_id=sorter_id,
+        dataset_id=plan.source.id,
+        time_range=(info.start / rate, info.stop / rate),
+        active=len(active),
+        spikes=total,
+        sorter_type=SpikeSorterType.SPIKES_FILE,
+    )
+
+
 def board_of_file(spikes: SpikeSet, state: SpikeSorterState) -> Board:
     """Return the dashboard of spikes, after curation."""
-    units = spikes.chosen(None)
+    units, of_events = spikes.chosen(None), spikes.store.info.sorter == EVENT_SORTER
     counts = spikes.store.counts()
     sites = {spikes.store.units[u].site for u in units if counts.get(u)}
     active = [s for s in spikes.store.site_ids() if s >= 0]
@@ -45,6 +66,7 @@ def board_of_file(spikes: SpikeSet, state: SpikeSorterState) -> Board:
         with_neurons=len(sites),
         spikes=len(spikes.store),
         labelled=sum(counts.get(u, 0) for u in units),
+        sorter_type=SpikeSorterType.SPIKES_FILE if of_events else SpikeSorterType.VEX_FILE,
     )
 
 
@@ -61,11 +83,12 @@ def _board(
     with_neurons: int = 0,
     spikes: int = 0,
     labelled: int = 0,
+    sorter_type: SpikeSorterType = SpikeSorterType.VEX_FILE,
 ) -> Board:
     enabled = len(ntv)
     general = SpikeSorterDashboardGeneral(
         state=state,
-        sorter_type=SpikeSorterType.VEX_FILE,
+        sorter_type=sorter_type,
         sorter_id=sorter_id,
         datasource_id=dataset_id,
         time_range=time_range,

@@ -13,9 +13,10 @@ from ranvier.hub.dsp import DspGroups
 from ranvier.hub.job import Job, JobContext, ProgressCallback
 from ranvier.hub.jobs import JobManager
 from ranvier.hub.sidecars import holds_spikes
+from ranvier.hub.sort_events import EventsPlan, EventsRun, are_events, plan_events
 from ranvier.hub.sort_plan import SortPlan, plan_sort
 from ranvier.hub.sort_run import SortRun, need_of
-from ranvier.hub.sorted_board import board_of_file, board_of_plan
+from ranvier.hub.sorted_board import board_of_events, board_of_file, board_of_plan
 from ranvier.hub.spike_sets import SpikeSets
 from ranvier.metrics.event_levels import changed_params
 from ranvier.models.dataset import RadiensFileType
@@ -51,6 +52,11 @@ _CLEAN_UP_SEC = 30.0
 Ids = list[str]
 
 
+#: Of recordings, or of spikes that were detected before.
+Plan = SortPlan | EventsPlan
+Run = SortRun | EventsRun
+
+
 @dataclass
 class _Sorter:
     """One sorter of this hub: what it was asked, what it will do, and the job that does it."""
@@ -60,8 +66,8 @@ class _Sorter:
     launched: SpikeSorterLaunchParams
     params: SpikeSorterLaunchParams
     options: SortOptions
-    plan: SortPlan
-    run: SortRun
+    plan: Plan
+    run: Run
     job: Job[Ids] | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -89,7 +95,7 @@ class Sorters:
         if params.is_auto_on:
             self._begin(sorter)
         return SpikeSorterLaunchResult(
-            spike_sorter_id=sorter.id, sorter_type=SpikeSorterType.VEX_FILE, msg="; ".join(sorter.run.notes)
+            spike_sorter_id=sorter.id, sorter_type=_type_of(sorter.plan), msg="; ".join(sorter.run.notes)
         )
 
     def sort(
@@ -149,7 +155,7 @@ class Sorters:
             self._end(sorter)
             if fresh:
                 self._store.settings.set(_KEY + sorter.dataset_ids[0], [])
-            sorter.params, sorter.plan, sorter.run, sorter.job = params, plan, SortRun(plan), None
+            sorter.params, sorter.plan, sorter.run, sorter.job = params, plan, _run_of(plan), None
             if not fresh:
                 self._begin(sorter)
 
@@ -204,7 +210,11 @@ class Sorters:
         with self._lock:
             sorter = self._sorters.get(sorter_id)
         if sorter is not None and state.phase != SpikeSorterPhase.COMPLETE:
-            ports, general = board_of_plan(sorter.plan, sorter.id, state)
+            plan = sorter.plan
+            if isinstance(plan, EventsPlan):
+                ports, general = board_of_events(plan, sorter.id, state)
+            else:
+                ports, general = board_of_plan(plan, sorter.id, state)
         else:
             linked = self._written(sorter_id)
             owner = self._datasets.parent_of(linked) or linked
@@ -238,7 +248,7 @@ class Sorters:
         name = path.name.removesuffix(SUFFIX)
         sorter_id = id_of(name, real_path(path), RadiensFileType.SPIKES)
         ids = tuple(target.linked.id for target in plan.targets)
-        sorter = _Sorter(sorter_id, ids, params, params, options, plan, SortRun(plan))
+        sorter = _Sorter(sorter_id, ids, params, params, options, plan, _run_of(plan))
         with self._lock:
             old = self._sorters.get(sorter_id)
             if old is not None and old.is_on:
@@ -255,14 +265,16 @@ class Sorters:
         params: SpikeSorterLaunchParams,
         options: SortOptions,
         detect: dict[int, SpikeDetectParams] | None = None,
-    ) -> SortPlan:
+    ) -> Plan:
+        if are_events(self._datasets, dataset_ids):
+            return plan_events(self._datasets, dataset_ids, params, options)
         first = next(iter(dataset_ids), None)
         known = self._detect(first) if detect is None and first is not None else detect or {}
         return plan_sort(self._datasets, self._dsp, dataset_ids, params, options, known)
 
     def _begin(self, sorter: _Sorter) -> Job[Ids]:
         sorter.plan.check_outputs()
-        run = sorter.run = SortRun(sorter.plan)
+        run = sorter.run = _run_of(sorter.plan)
         names = ", ".join(target.linked.base_name for target in sorter.plan.targets)
 
         def work(job: JobContext) -> Ids:
@@ -273,7 +285,7 @@ class Sorters:
             f"sorting {names}",
             work,
             outputs=[target.path for target in sorter.plan.targets],
-            need=need_of(sorter.plan),
+            need=sorter.plan.need if isinstance(sorter.plan, EventsPlan) else need_of(sorter.plan),
         )
         return sorter.job
 
@@ -338,6 +350,14 @@ class Sorters:
         fs = float(linked.recording.fs)
         found = changed_params(self._detect(linked.id), changes, ntv, fs, default=default_detect_params, widths=True)
         return [found[i] for i in ntv]
+
+
+def _run_of(plan: Plan) -> Run:
+    return EventsRun(plan) if isinstance(plan, EventsPlan) else SortRun(plan)
+
+
+def _type_of(plan: Plan) -> SpikeSorterType:
+    return SpikeSorterType.SPIKES_FILE if isinstance(plan, EventsPlan) else SpikeSorterType.VEX_FILE
 
 
 class _Watch:

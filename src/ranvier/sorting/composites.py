@@ -24,7 +24,7 @@ _LEAST_SHARE = 0.08
 LEFT = 0.15
 _MOST_PARTS = 3
 #: A part fires alone at least this often, as a share of how often the sum is there: pairs may mostly fire together.
-_RARER = 0.5
+_RARER = 0.7
 
 
 def composites(templates: Templates, counts: I64, amplitude_sd: float) -> npt.NDArray[np.bool_]:

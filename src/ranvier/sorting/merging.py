@@ -51,7 +51,7 @@ class MergeLimits:
     difference_without_proof: float = 0.10
     lag_ms: float = 0.5
     ratio: float = 0.25
-    p_value: float = 0.01
+    p_value: float = 0.002
 
 
 class Merge(NamedTuple):
