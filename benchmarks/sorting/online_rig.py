@@ -43,7 +43,7 @@ def driver(truth: Truth, adapt: bool) -> Sorting:
     recording = open_recording(truth)
     core = SimpleNamespace(
         source=SimpleNamespace(channels=recording.channels, fs=Fraction(recording.fs)),
-        dsp=SimpleNamespace(sorter=None, live=None, describe=list),
+        dsp=SimpleNamespace(sorter=None, live=None, sorter_params=(), describe=list),
     )
     settings = SorterSettings()
     settings.dynamics = settings.dynamics.take(SpikeSorterDynamicConfig(is_enabled=adapt))

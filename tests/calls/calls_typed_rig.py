@@ -250,7 +250,7 @@ def metrics(e: Engine) -> None:
 def sorter(e: Engine) -> None:
     client = e.allego()
     sorter_id = client.get_default_spike_sorter_id()
-    assert client.get_spike_sorter_ids() == [sorter_id]
+    assert client.get_spike_sorter_ids() == [sorter_id, f"{sorter_id}:spikes"]
     client.spike_sorter_command(sorter_id, "init")
     state = client.get_spike_sorter_state(sorter_id)
     assert isinstance(state, m.SpikeSorterState)

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from ranvier import AllegoClient, VidereClient
-from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, SignalSelectionError, TimeRangeError
+from ranvier.exceptions import (
+    CapabilityError,
+    ConfigurationError,
+    DatasetError,
+    RadiensError,
+    SignalSelectionError,
+    TimeRangeError,
+)
 from ranvier.models import (
     DashElement,
     DataRecordingType,
@@ -25,6 +32,7 @@ from ranvier.models import (
     SpikeSorterPhase,
     SpikeSorterStateSystem,
     SpikeSorterSubCommand,
+    SpikeSorterType,
 )
 from ranvier.models import SpikeSorterCriterionLevel as Level
 from ranvier.spikes.columns import SNIPPETS
@@ -48,7 +56,7 @@ def spikes_come(allego: AllegoClient, least: int = 20) -> Callable[[], bool]:
 
 def test_detection_from_script(allego: AllegoClient) -> None:
     sorter = allego.get_default_spike_sorter_id()
-    assert allego.get_spike_sorter_ids() == [sorter]
+    assert allego.get_spike_sorter_ids() == [sorter, f"{sorter}:spikes"]
     allego.spike_sorter_command(sorter, "init")
     assert allego.get_spike_sorter_state(sorter).sys == SpikeSorterStateSystem.OFF
     with pytest.raises(TimeRangeError):
@@ -348,3 +356,44 @@ def test_neurons_are_learned_saved_and_known_again(allego: AllegoClient, tmp_pat
     assert set(allego.get_live_spikes().labels) - {0}
     state = allego.get_spike_sorter_state(sorter)
     assert (state.error_msg, state.warn_msg) == ("", "")
+
+
+def test_detected_spikes_are_a_sorter_of_their_own(allego: AllegoClient, tmp_path: Path) -> None:
+    signal, events = allego.get_spike_sorter_ids()
+
+    def kind(sorter: str) -> SpikeSorterType:
+        general = allego.get_spike_sorter_dashboard(sorter, [DashElement.GENERAL]).general
+        assert general is not None
+        return general.sorter_type
+
+    assert kind(signal) == SpikeSorterType.VEX_STREAM
+    allego.spike_sorter_command(events, "on")
+    assert kind(events) == SpikeSorterType.SPIKES_STREAM
+    assert allego.get_spike_sorter_state(events).is_on
+    other = allego.get_spike_sorter_state(signal)
+    assert (other.is_on, events in other.msg) == (False, True)
+    allego.spike_sorter_command(signal, "off")  # it is
+    assert allego.get_spike_sorter_state(events).is_on
+    with pytest.raises(CapabilityError, match="no units that a file can keep"):
+        allego.save_sorter_units(tmp_path / "units.npz")
+    allego.spike_sorter_command(signal, "on")
+    assert kind(signal) == SpikeSorterType.VEX_STREAM
+    assert allego.get_spike_sorter_state(signal).is_on
+    assert not allego.get_spike_sorter_state(events).is_on
+
+
+@pytest.mark.slow
+def test_detected_spikes_get_labels_live(allego: AllegoClient) -> None:
+    events = allego.get_spike_sorter_ids()[1]
+    allego.spike_sorter_command(events, "on")
+    allego.start_streaming()
+    wait_for(lambda: allego.get_spike_sorter_state(events).phase == SpikeSorterPhase.SORTING, 60.0)
+    time.sleep(1.5)
+    start, stop = (allego.get_status().streaming.primary_cache_t_range[k] for k in (0, 1))
+    spikes = allego.get_live_spikes([max(start, stop - 1.2), stop - 0.1])
+    assert (spikes.labels > 0).mean() > 0.3
+    neurons = allego.get_live_neurons().neurons_by_channel
+    assert sum(len(own) for own in neurons.values()) >= 2
+    for channel, own in neurons.items():
+        assert all(n.site_ntv_chan_idx == channel and n.spike_count > 0 for n in own)
+    assert "units" in allego.get_spike_sorter_state(events).msg

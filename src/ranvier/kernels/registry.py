@@ -35,6 +35,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.sorting.match_kernels",
     "ranvier.sorting.pair_kernels",
     "ranvier.sorting.peak_kernels",
+    "ranvier.sorting.product_kernels",
     "ranvier.sorting.residual_kernels",
     "ranvier.sorting.shape_kernels",
     "ranvier.sorting.event_kernels",

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp.view import FilteredRecording
-from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, SignalSelectionError, TimeRangeError
+from ranvier.exceptions import (
+    CapabilityError,
+    ConfigurationError,
+    DatasetError,
+    RadiensError,
+    SignalSelectionError,
+    TimeRangeError,
+)
 from ranvier.metrics.event_levels import changed_params
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.signals import SignalType
@@ -46,6 +53,8 @@ from ranvier.sorting.online import OnlineSorter, is_noise
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.trained import load_units
 
+#: The sorter of the rig's detected spikes (type SPIKES_STREAM), beside that of its signal.
+EVENTS_ID = f"{LIVE_ID}:spikes"
 #: Widest waveform window that spikes are given with.
 _MOST_POINTS = 2048
 
@@ -63,11 +72,13 @@ class LiveSorter:
 
     def ids(self) -> list[str]:
         """Return the id of the sorter; see the Protocol."""
-        return [LIVE_ID]
+        return [LIVE_ID, EVENTS_ID]
 
     def state(self, sorter_id: str) -> SpikeSorterState:
         """Return how it stands; see the Protocol."""
         self._check(sorter_id)
+        if not self._is_current(sorter_id):
+            return SpikeSorterState(sys=SpikeSorterStateSystem.OFF, msg=f"the rig sorts as {self._current_id!r}")
         sorting = self._sorting
         engine, phase, fraction = sorting.engine, SpikeSorterPhase.UNSPECIFIED, 0.0
         if sorting.is_on:
@@ -75,7 +86,7 @@ class LiveSorter:
             progress = sorting.progress
             if progress is not None:
                 phase, fraction = SpikeSorterPhase.TRAINING, progress
-            elif engine is not None and engine.trained is not None:
+            elif engine is not None and engine.knows_units:
                 phase, fraction = SpikeSorterPhase.SORTING, 1.0
         warnings = [sorting.training_failure, *sorting.notes]
         if sorting.shed_samples:
@@ -167,6 +178,9 @@ class LiveSorter:
         """Turn it on or off, or make it forget; see the Protocol."""
         self._check(sorter_id)
         with self._core.machine.control:
+            other = not self._is_current(sorter_id)
+            if other and command in (SpikeSorterCommand.OFF, SpikeSorterCommand.CLEAR_SORT):
+                return
             if command == SpikeSorterCommand.OFF:
                 self._sorting.turn_off()
                 return
@@ -176,6 +190,9 @@ class LiveSorter:
             fresh = command == SpikeSorterCommand.INIT
             before = SorterSettings() if fresh else self._settings
             settings = before.take(sub_command, clusterer, features, neighbor_radius_um, max_num_site_neighbors)
+            settings.by_events = sorter_id == EVENTS_ID
+            if other:
+                self._sorting.turn_off()
             if command == SpikeSorterCommand.ON:
                 self._turn_on(settings)
                 return
@@ -205,6 +222,8 @@ class LiveSorter:
     def save_units(self, path: Path) -> None:
         """Write the units to a file; see the Protocol."""
         trained = self._sorting.trained
+        if self._settings.by_events:
+            raise CapabilityError(f"{EVENTS_ID!r} has no units that a file can keep; {LIVE_ID!r} has")
         if trained is None:
             raise ConfigurationError("no units were learned yet; the state tells when the sorter is SORTING")
         try:
@@ -215,6 +234,8 @@ class LiveSorter:
     def load_units(self, path: Path) -> None:
         """Take units from a file; see the Protocol."""
         trained = load_units(Path(path))
+        if self._settings.by_events:
+            raise CapabilityError(f"{EVENTS_ID!r} takes no units from a file; turn {LIVE_ID!r} on")
         with self._core.machine.control:
             reason = self._sorting.put_in(trained)
         if reason:
@@ -274,10 +295,10 @@ class LiveSorter:
 
     def reset(self) -> None:
         """Begin anew with another source: parameters of channels that are not there are forgotten."""
-        was_on, detect_only = self._sorting.is_on, self._settings.detect_only
+        was_on, detect_only, by_events = self._sorting.is_on, self._settings.detect_only, self._settings.by_events
         self._sorting.turn_off()
         self._settings.params = known_only(self._settings.params, amplifier_ntv(self._core.source.channels))
-        self._settings.detect_only = detect_only
+        self._settings.detect_only, self._settings.by_events = detect_only, by_events
         self._sorting = Sorting(self._core, self._settings)
         if was_on:
             self._sorting.turn_on()
@@ -289,15 +310,24 @@ class LiveSorter:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _check(self, sorter_id: str) -> None:
-        if sorter_id != LIVE_ID:
-            raise DatasetError(f"no spike sorter {sorter_id!r}; this rig has {LIVE_ID!r}")
+        if sorter_id not in (LIVE_ID, EVENTS_ID):
+            raise DatasetError(f"no spike sorter {sorter_id!r}; this rig has {LIVE_ID!r} and {EVENTS_ID!r}")
+
+    @property
+    def _current_id(self) -> str:
+        return EVENTS_ID if self._settings.by_events else LIVE_ID
+
+    def _is_current(self, sorter_id: str) -> bool:
+        """Whether the rig sorts as this one (signal or detected spikes); there is one sorter at a time."""
+        return sorter_id == self._current_id
 
     def _use(self, settings: SorterSettings) -> None:
         settings.save(self._core.store)
         self._settings = settings
 
     def _turn_on(self, settings: SorterSettings) -> None:
-        again = settings.detect_only != self._settings.detect_only
+        before = self._settings
+        again = (settings.detect_only, settings.by_events) != (before.detect_only, before.by_events)
         self._use(settings)
         if again:
             self._sorting.rebase(settings)
@@ -322,8 +352,7 @@ class LiveSorter:
     def _message(self, engine: OnlineSorter | None) -> str:
         if engine is None or engine.first is None:
             return "waits for the stream" if self._sorting.is_on else ""
-        units = 0 if engine.trained is None else len(engine.trained)
-        return f"{engine.ring.total} spikes, {units} units"
+        return f"{engine.ring.total} spikes, {engine.unit_count} units"
 
     def _general(self) -> SpikeSorterDashboardGeneral:
         engine = self._sorting.engine
@@ -335,9 +364,9 @@ class LiveSorter:
         first = 0 if engine is None or engine.first is None else engine.first
         last = first if engine is None or engine.next is None else engine.next
         return SpikeSorterDashboardGeneral(
-            state=self.state(LIVE_ID),
-            sorter_type=SpikeSorterType.VEX_STREAM,
-            sorter_id=LIVE_ID,
+            state=self.state(self._current_id),
+            sorter_type=SpikeSorterType.SPIKES_STREAM if self._settings.by_events else SpikeSorterType.VEX_STREAM,
+            sorter_id=self._current_id,
             datasource_id=LIVE_ID,
             time_range=(first / fs, last / fs),
             num_total_sites=len(amplifier_ntv(self._core.source.channels)),

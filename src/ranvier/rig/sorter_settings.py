@@ -46,6 +46,8 @@ class SorterSettings:
         Sites that an event is compared with; 0 neighbours: every site for itself.
     detect_only
         Whether nothing is learned, and no spike gets a label.
+    by_events
+        Whether spikes get labels by the waveforms of their threshold events alone (sorter type SPIKES_STREAM).
     dynamics
         How it adapts by itself, and how strict it is.
     """
@@ -56,6 +58,7 @@ class SorterSettings:
     neighbor_radius_um: float = EVENT_RADIUS_UM
     max_neighbors: int = EVENT_NEIGHBORS
     detect_only: bool = False
+    by_events: bool = False
     dynamics: Dynamics = field(default_factory=Dynamics)
 
     def default_params(self, ntv: int) -> SpikeDetectParams:

@@ -21,9 +21,12 @@ from ranvier.rig.core import Core
 from ranvier.rig.recording_file import RecordingFile
 from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.rig.spike_recording import SpikeRecording, describe
-from ranvier.sorting.apart import train_apart
+from ranvier.sorting.apart import learn_events_apart, train_apart
 from ranvier.sorting.criteria import stricter
 from ranvier.sorting.dynamics import Schedule
+from ranvier.sorting.event_finder import FinderSettings
+from ranvier.sorting.event_stream import EventLabeller, EventTape
+from ranvier.sorting.event_units import linked_events
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.rounds import Rounds
 from ranvier.sorting.source import done_in_front, filters
@@ -38,6 +41,8 @@ from ranvier.sorting.trained import TrainedUnits
 TRAIN_AT_SEC = (10.0, 30.0, 60.0, 120.0)
 #: The tape takes this part of the machine's memory, and at most so much.
 TAPE_SHARE, TAPE_BYTES = 0.03, 512 << 20
+#: And waveforms of threshold events at most so much.
+EVENT_BYTES = 128 << 20
 #: Blocks that may wait: two seconds of the usual 5 ms.
 QUEUE_BLOCKS = 400
 #: Spikes of so long ago are looked through for those of a recording that has just begun.
@@ -242,7 +247,18 @@ class Sorting:
             bound = Chain.bind(own, fs, channels)
             chain = bound if chain is None else Chain([*chain.stages, *bound.stages])
         sites = StreamSites(fs, channels, columns)
-        return OnlineSorter(sites, chain, self.settings.finder(sites), tape=self._tape(fs, sites), sink=self._told)
+        finder = self.settings.finder(sites)
+        labeller = self._labeller(finder, sites) if self.settings.by_events else None
+        tape = None if labeller is not None else self._tape(fs, sites)
+        return OnlineSorter(sites, chain, finder, tape=tape, labeller=labeller, sink=self._told)
+
+    def _labeller(self, finder: FinderSettings, sites: StreamSites) -> EventLabeller:
+        wings = finder.levels.wings
+        before, after = max(1, int(wings[:, 0].max(initial=0))), max(1, int(wings[:, 1].max(initial=0)))
+        budget = min(EVENT_BYTES, int(TAPE_SHARE * _platform.memory_bytes()))
+        places = [(np.nan, np.nan) if c.site is None else (c.site.x_um, c.site.y_um) for c in sites.sites]
+        tape = EventTape(len(sites.columns), before + after, budget, self._seed)
+        return EventLabeller(before, after, np.array(places, np.float32).reshape(-1, 2), tape)
 
     def _told(self, spikes: SpikeTable) -> None:
         file, engine = self.spike_file, self._engine
@@ -293,9 +309,10 @@ class Sorting:
     # --- learning -----------------------------------------------------------------------------------------------
 
     def _is_due(self, engine: OnlineSorter) -> bool:
-        if engine.tape is None or self._training is not None or self._rounds >= len(TRAIN_AT_SEC):
+        tape = engine.tape if engine.labeller is None else engine.labeller.tape
+        if tape is None or self._training is not None or self._rounds >= len(TRAIN_AT_SEC):
             return False
-        return engine.tape.taken_sec >= TRAIN_AT_SEC[self._rounds]
+        return tape.taken_sec >= TRAIN_AT_SEC[self._rounds]
 
     def _use(self, engine: OnlineSorter, trained: TrainedUnits) -> None:
         """Give spikes to these units; they are followed where the sorter adapts."""
@@ -308,39 +325,20 @@ class Sorting:
         self.progress = 0.0
         self._rounds += not again
         self._training = threading.Thread(
-            target=self._train, args=(engine, self._stop_training, again), name="ranvier-sorter-training", daemon=True
+            target=self._train_guarded,
+            args=(engine, self._stop_training, again),
+            name="ranvier-sorter-training",
+            daemon=True,
         )
         self._training.start()
 
-    def _train(self, engine: OnlineSorter, stopping: threading.Event, again: bool) -> None:
+    def _train_guarded(self, engine: OnlineSorter, stopping: threading.Event, again: bool) -> None:
+        """Learn; what goes wrong is told, and detection goes on."""
         try:
-            if engine.tape is None:
-                return
-            known = engine.trained
-            trained, next_label = train_apart(
-                engine.tape.snapshot(),
-                self._filters(engine),
-                stricter(self.settings.parameters(), self.settings.dynamics.level["train"], engine.tape.held_sec),
-                None if again else known,
-                self._next_label,
-                seed=self._seed,
-                report=self._report,
-                check=stop_when(stopping.is_set),
-            )
-            entry: dict[str, Any] = {"event": "learned", "from_sec": trained.learned_sec}
-            if again and known is not None:
-                settled = self._later.settle(trained, known, self._next_label, float(engine.sites.fs))
-                trained, next_label = settled.units, settled.next_label
-                entry |= {"event": "learned_again", "new": settled.new, "dropped": settled.dropped}
-                entry |= {"missed": settled.missed, "pending": settled.pending}
-                self._did("train", engine, len(trained) - len(settled.missed), settled.pending)
-            with self._lock:
-                if self._engine is engine and not stopping.is_set():
-                    self._use(engine, trained)
-                    self._next_label = next_label
-                    if self._rounds >= len(TRAIN_AT_SEC) and not self.settings.dynamics.is_enabled:
-                        engine.tape = None  # nothing is learned any more
-                    self.log.append({**entry, "units": len(trained), "in_force_from_sample": engine.next})
+            if engine.labeller is not None:
+                self._learn_events(engine, engine.labeller, stopping)
+            else:
+                self._train(engine, stopping, again)
             self.training_failure = ""
         except JobCancelledError:
             pass
@@ -349,6 +347,59 @@ class Sorting:
         finally:
             self.progress = None
             self._training = None
+
+    def _learn_events(self, engine: OnlineSorter, labeller: EventLabeller, stopping: threading.Event) -> None:
+        """Learn from the waveforms of threshold events."""
+        noise = {k: float(sd) for k, sd in enumerate(engine.finder.noise.sd_uv) if sd > 0}
+        with self._lock:
+            sample = labeller.tape.snapshot()
+        fresh = learn_events_apart(
+            sample,
+            noise,
+            labeller.before,
+            float(engine.sites.fs),
+            self.settings.parameters(),
+            seed=self._seed,
+            report=self._report,
+            check=stop_when(stopping.is_set),
+        )
+        units, next_label = linked_events(fresh, labeller.units, self._next_label)
+        with self._lock:
+            if self._engine is engine and not stopping.is_set():
+                labeller.units, self._next_label = units, next_label
+                labeller.learns = self._rounds < len(TRAIN_AT_SEC)
+                entry = {"event": "learned", "from_sec": labeller.tape.taken_sec, "units": len(units)}
+                self.log.append({**entry, "in_force_from_sample": engine.next})
+
+    def _train(self, engine: OnlineSorter, stopping: threading.Event, again: bool) -> None:
+        """Learn from the signal that was kept."""
+        if engine.tape is None:
+            return
+        known = engine.trained
+        trained, next_label = train_apart(
+            engine.tape.snapshot(),
+            self._filters(engine),
+            stricter(self.settings.parameters(), self.settings.dynamics.level["train"], engine.tape.held_sec),
+            None if again else known,
+            self._next_label,
+            seed=self._seed,
+            report=self._report,
+            check=stop_when(stopping.is_set),
+        )
+        entry: dict[str, Any] = {"event": "learned", "from_sec": trained.learned_sec}
+        if again and known is not None:
+            settled = self._later.settle(trained, known, self._next_label, float(engine.sites.fs))
+            trained, next_label = settled.units, settled.next_label
+            entry |= {"event": "learned_again", "new": settled.new, "dropped": settled.dropped}
+            entry |= {"missed": settled.missed, "pending": settled.pending}
+            self._did("train", engine, len(trained) - len(settled.missed), settled.pending)
+        with self._lock:
+            if self._engine is engine and not stopping.is_set():
+                self._use(engine, trained)
+                self._next_label = next_label
+                if self._rounds >= len(TRAIN_AT_SEC) and not self.settings.dynamics.is_enabled:
+                    engine.tape = None  # nothing is learned any more
+                self.log.append({**entry, "units": len(trained), "in_force_from_sample": engine.next})
 
     def _report(self, fraction: float) -> None:
         self.progress = fraction

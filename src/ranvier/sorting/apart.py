@@ -23,11 +23,14 @@ from typing import Any
 from ranvier import _platform
 from ranvier.exceptions import DataProcessingError, JobCancelledError, RadiensError
 from ranvier.recordings.channels import ChannelTable
+from ranvier.sorting.event_stream import EventSample
+from ranvier.sorting.event_units import EventUnits, learn_events
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.stream_training import stop_when, train_on_tape
 from ranvier.sorting.tape import TapeRecording
 from ranvier.sorting.trained import TrainedUnits, load_units
 
+_EVENTS, _EVENT_UNITS = "events.pickle", "event_units.pickle"
 _TAPE, _REQUEST, _KNOWN, _UNITS = "tape.npy", "request.pickle", "known.npz", "units.npz"
 #: Names of folders begin so, the owner's process id follows; the owner holds a lock on this file in it.
 _PREFIX, _OWNER = "ranvier-train-", "owner.lock"
@@ -87,6 +90,33 @@ def _is_stale(folder: Path) -> bool:
             return _platform.try_lock(owner)
     except OSError:  # just being made, somebody else's, or on a drive without locks
         return False
+
+
+def learn_events_apart(
+    sample: EventSample,
+    noise_uv: dict[int, float],
+    before: int,
+    fs_hz: float,
+    parameters: SorterParameters,
+    *,
+    seed: int,
+    report: Callable[[float], None],
+    check: Callable[[], None],
+) -> EventUnits:
+    """Return what :func:`ranvier.sorting.event_units.learn_events` returns, learned by another process.
+
+    Raises
+    ------
+    DataProcessingError
+        The process failed; the message is its last words.
+    """
+    with tempfile.TemporaryDirectory(prefix="ranvier-train-") as named:
+        folder = Path(named)
+        request = (sample, noise_uv, before, fs_hz, parameters, seed)
+        (folder / _EVENTS).write_bytes(pickle.dumps(request))
+        _run(folder, report, check)
+        units: EventUnits = pickle.loads((folder / _EVENT_UNITS).read_bytes())  # our child's, in our own folder
+        return units
 
 
 def _run(folder: Path, report: Callable[[float], None], check: Callable[[], None]) -> None:
@@ -150,27 +180,51 @@ def _child(folder: Path) -> int:
         orphaned.set()
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
+    if (folder / _EVENTS).exists():
+        return _ended(lambda: _learn_events(folder, stop_when(orphaned.is_set)))
+    return _ended(lambda: _train(folder, stop_when(orphaned.is_set)))
+
+
+def _learn_events(folder: Path, check: Callable[[], None]) -> None:
+    sample, noise_uv, before, fs_hz, parameters, seed = pickle.loads((folder / _EVENTS).read_bytes())
+    units = learn_events(
+        sample.samples, sample.sites, sample.waveforms_uv, noise_uv, before, fs_hz, parameters, seed=seed,
+        report=_done, check=check,
+    )  # fmt: skip
+    (folder / _EVENT_UNITS).write_bytes(pickle.dumps(units))
+
+
+def _train(folder: Path, check: Callable[[], None]) -> None:
     fs, channels, filters, parameters, next_label, seed = _request(folder)
     known = load_units(folder / _KNOWN) if (folder / _KNOWN).exists() else None
+    trained, following = train_on_tape(
+        TapeRecording.load(folder / _TAPE, fs, channels),
+        filters,
+        parameters,
+        known,
+        next_label,
+        seed=seed,
+        report=_done,
+        check=check,
+    )
+    trained.save(folder / _UNITS)
+    (folder / "answer.json").write_text(json.dumps({"next_label": following}))
+
+
+def _ended(work: Callable[[], None]) -> int:
+    """Do the child's work; return the code that it ends with."""
     try:
-        trained, following = train_on_tape(
-            TapeRecording.load(folder / _TAPE, fs, channels),
-            filters,
-            parameters,
-            known,
-            next_label,
-            seed=seed,
-            report=lambda fraction: _say(f"done {fraction}"),
-            check=stop_when(orphaned.is_set),
-        )
+        work()
     except JobCancelledError:
         return 2
     except RadiensError as error:
         _say(f"failed {type(error).__name__}: {error}")
         return 1
-    trained.save(folder / _UNITS)
-    (folder / "answer.json").write_text(json.dumps({"next_label": following}))
     return 0
+
+
+def _done(fraction: float) -> None:
+    _say(f"done {fraction}")
 
 
 def _request(folder: Path) -> tuple[Fraction, ChannelTable, list[dict[str, Any]], SorterParameters, int, int]:

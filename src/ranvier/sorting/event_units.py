@@ -8,7 +8,7 @@ sites stay two units, and overlaps stay what they are: that needs the recording.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ Bools = npt.NDArray[np.bool_]
 
 #: A spike farther from its cluster than this share of the cluster's own spikes, and half as far again, is nobody's.
 _INSIDE, _FAR = 99.0, 1.5
+#: A unit of a later round is the one that it looks like by this cosine, or more.
+ALIKE = 0.9
 _TO_SD = 1.0 / 0.6744897501960817
 
 
@@ -40,6 +42,8 @@ class SiteUnits:
         ``(points,)`` and ``(points, P)``: waveforms in SD of the noise become ``(w - mean) @ axes``.
     centres, reach
         ``(clusters, P)``, and how far from it a spike may lie, ``(clusters,)``.
+    templates_uv
+        ``(clusters, points)``: mean waveforms.
     labels
         ``(clusters,)``: 0 for those that are no unit.
     """
@@ -49,6 +53,7 @@ class SiteUnits:
     axes: F32
     centres: F32
     reach: F32
+    templates_uv: F32
     labels: I32
 
     def label(self, waveforms_uv: F32) -> I32:
@@ -130,6 +135,36 @@ def learn_events(
     return EventUnits(found)
 
 
+def linked_events(fresh: EventUnits, known: EventUnits | None, next_label: int) -> tuple[EventUnits, int]:
+    """Return units under the labels of those known before that look like them, and the next label never given."""
+    sites: dict[int, SiteUnits] = {}
+    for number, site in fresh.sites.items():
+        labels = np.zeros_like(site.labels)
+        old = None if known is None else known.sites.get(number)
+        given: set[int] = set()
+        for unit in np.unique(site.labels[site.labels > 0]):
+            own = site.labels == unit
+            label = 0 if old is None else _alike(site.templates_uv[own], old, given)
+            if not label:
+                label, next_label = next_label, next_label + 1
+            given.add(label)
+            labels[own] = label
+        sites[number] = replace(site, labels=labels)
+    return EventUnits(sites), next_label
+
+
+def _alike(templates_uv: F32, old: SiteUnits, given: set[int]) -> int:
+    """Return the label of the known unit that looks most like one of some templates, 0 where none does."""
+    best, label = ALIKE, 0
+    for template, number in zip(old.templates_uv, old.labels, strict=True):
+        if number and int(number) not in given and template.shape == templates_uv.shape[1:]:
+            size = np.linalg.norm(template) * np.linalg.norm(templates_uv, axis=1) + 1e-9
+            now = float((templates_uv @ template / size).max())
+            if now > best:
+                best, label = now, int(number)
+    return label
+
+
 def _learn_site(
     samples: I64,
     waveforms_uv: F32,
@@ -159,7 +194,9 @@ def _learn_site(
     labels = _labelled(unit, means, [samples[r] for r in rows], fs_hz, parameters, first_label)
     centres = np.array([places[r].mean(axis=0) for r in rows], np.float32).reshape(len(rows), axes.shape[1])
     reach = [np.percentile(np.linalg.norm(places[r] - c, axis=1), _INSIDE) for r, c in zip(rows, centres, strict=True)]
-    return SiteUnits(noise_uv, mean, axes, centres, np.asarray(reach, np.float32) * np.float32(_FAR), labels)
+    return SiteUnits(
+        noise_uv, mean, axes, centres, np.asarray(reach, np.float32) * np.float32(_FAR), means * noise_uv, labels
+    )
 
 
 def _labelled(

@@ -69,7 +69,9 @@ def isosplit(
         raise ConfigurationError("isocut_threshold, min_size and max_initial must be positive")
     if len(points) == 0 or points.shape[1] == 0:
         return np.zeros(len(points), np.int32)
-    count = min(max_initial, len(points) // min_size, len(np.unique(points, axis=0)))
+    count = min(max_initial, len(points) // min_size)
+    if len(np.unique(points[:, 0])) < count:  # there may be too few different points
+        count = min(count, len(np.unique(points, axis=0)))
     labels = _first_parcels(points, max(count, 1), seed)
     clusters = _Clusters(points, labels, isocut_threshold, min_size)
     clusters.settle()

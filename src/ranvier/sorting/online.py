@@ -23,6 +23,7 @@ from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.kernels import scale
 from ranvier.sorting.event_finder import EventFinder, FinderSettings
 from ranvier.sorting.event_kernels import settle_events
+from ranvier.sorting.event_stream import EventLabeller
 from ranvier.sorting.snippets import SignalTail
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.stream_matcher import StreamMatcher
@@ -86,6 +87,8 @@ class OnlineSorter:
         How threshold events are found.
     tape
         Takes the filtered signal for training; None: nothing is learned (detection only).
+    labeller
+        Gives threshold events labels by their waveforms, where no units are looked for in the signal.
     sink
         Given every spike once, as it is told. Spikes of known units are told as soon as they are decided; events that
         are nobody's wait until that is sure, and come a millisecond behind.
@@ -99,6 +102,7 @@ class OnlineSorter:
         *,
         tape: TrainingTape | None = None,
         capacity: int = CAPACITY,
+        labeller: EventLabeller | None = None,
         sink: Callable[[SpikeTable], None] | None = None,
     ) -> None:
         self.sites = sites
@@ -110,6 +114,7 @@ class OnlineSorter:
         self._storing = threading.Lock()
         self.chain = chain
         self.tape = tape
+        self.labeller = labeller
         self.tail = SignalTail(round(TAIL_SEC * float(sites.fs)))
         self.first: int | None = None
         self.next: int | None = None
@@ -147,6 +152,18 @@ class OnlineSorter:
     def trained(self) -> TrainedUnits | None:
         """The units that spikes are given to."""
         return None if self._matcher is None else self._matcher.trained
+
+    @property
+    def unit_count(self) -> int:
+        """How many units spikes are given to."""
+        if self.labeller is not None:
+            return 0 if self.labeller.units is None else len(self.labeller.units)
+        return 0 if self._matcher is None else len(self._matcher.trained)
+
+    @property
+    def knows_units(self) -> bool:
+        """Whether spikes are given to units."""
+        return self._matcher is not None or (self.labeller is not None and self.labeller.units is not None)
 
     def describe_filters(self) -> list[dict[str, Any]]:
         """Return the filters in front as plain data."""
@@ -194,7 +211,7 @@ class OnlineSorter:
                 self.clear()
         if self.first is None:
             self.first = block.start
-        if self.labelled_from is None and self._matcher is not None:
+        if self.labelled_from is None and self.knows_units:
             self.labelled_from = block.start
         self.next = block.stop
         told, self._ready = self._ready, []
@@ -202,7 +219,11 @@ class OnlineSorter:
             if self.tape is not None:
                 self.tape.add(filtered.samples)
             self.tail.add(filtered)
-            told += self._pieces(filtered)
+            found = self._pieces(filtered)
+            if self.labeller is not None:
+                self.labeller.tape.taken_sec += len(filtered) / float(self.sites.fs)
+                found = [self.labeller.take(found, self.tail)]
+            told += found
         return [*ended, *self._tell(told)]
 
     def flush(self) -> SpikeTable:
@@ -213,6 +234,8 @@ class OnlineSorter:
             self._settling.labelled(told[-1])
         self._settling.found(self.finder.flush())
         told.append(self._settle(_FOREVER))
+        if self.labeller is not None:
+            told = [self.labeller.take(told, self.tail), self.labeller.flush(self.tail)]
         if self.tape is not None:
             self.tape.cut()
         self._state = None
@@ -268,6 +291,8 @@ class OnlineSorter:
         held_back = filtered.stop - self.finder.settings.hold
         if self._matcher is not None:
             held_back = min(held_back, self._matcher.sure_before - self._same)
+        if self.labeller is not None:
+            held_back = min(held_back, filtered.stop - self.labeller.after)
         self._told_before = max(self._told_before, held_back)
         return told
 
@@ -358,7 +383,7 @@ class _Settling:
     def settle(self, near: I32, same: int, sure: int) -> SpikeTable:
         """Return the events that nothing can change any more, where spikes before ``sure`` are known."""
         waiting = int(self._held[0])
-        if not waiting:
+        if not waiting and self._held[1] < _MANY:
             return SpikeTable.empty()
         counter, site = np.empty(waiting, np.int64), np.empty(waiting, np.int32)
         value, flags = np.empty(waiting, np.float32), np.empty(waiting, np.uint8)
@@ -397,6 +422,8 @@ def _longer(array: Any) -> Any:
 
 _FOREVER, _NEVER = 1 << 62, -(1 << 62)
 _ROOM = 1024
+#: So many spikes are looked through even where no event waits: most are too old to matter.
+_MANY = 256
 #: Spikes that are told before they are stored.
 _NEW = 500
 #: Sites on which a spike may explain an event.

@@ -76,15 +76,16 @@ class StreamMatcher:
         )
         self._near, self._weights = _sparse(trained.whitening.matrix)
         self.sites, self.waveforms = _main_first(*shifted_waveforms(trained.templates))
-        self._compared = self.waveforms[:, 0, :, self._front : self._front + self._length].astype(np.float64)
-        self._norms = np.asarray((self._compared**2).sum(axis=(1, 2)), np.float64)
+        compared = self.waveforms[:, 0, :, self._front : self._front + self._length].astype(np.float64)
+        self._norms = np.asarray((compared**2).sum(axis=(1, 2)), np.float64)
         self._prior = 1.0 / parameters.amplitude_sd**2
         self._lows = _least(self._norms, parameters.match_threshold, self._prior)
-        self._leasts = MAIN * (self._compared[:, 0] ** 2).sum(axis=1)
+        self._leasts = MAIN * (compared[:, 0] ** 2).sum(axis=1)
         self._share, self._sharing = _sharing(self.sites, sites)
         self._labels, self._main_sites = np.asarray(trained.labels, np.int32), np.asarray(trained.sites, np.int32)
         self._x_um, self._y_um = (np.ascontiguousarray(v, np.float32) for v in trained.positions_um.T)
-        self.apart = _distances(self.sites, self._compared, self._norms, sites)
+        components = trained.templates.basis.components[:, self._front : self._front + self._length].astype(np.float64)
+        self.apart = _distances(trained.templates.weights, components, self._norms)
         self._signal = _Held(sites, self._kept)
         self._next: int | None = None
         self._step_stop = 0  # counter before which the next step sees
@@ -327,15 +328,14 @@ def _sharing(sites: I32, count: int) -> tuple[npt.NDArray[np.uint8], I32]:
     return share, lists
 
 
-def _distances(sites: I32, compared: F64, norms: F64, count: int) -> F64:
-    """Return how far apart what is compared of rivals is, ``(units, units)``; NaN for units that are none."""
-    units = len(sites)
-    dense = np.zeros((units, count, compared.shape[2]), np.float32)
-    for u in range(units):
-        used = sites[u] >= 0
-        dense[u, sites[u][used]] = compared[u, used]
-    flat = dense.reshape(units, -1)
-    products = np.asarray(flat @ flat.T, np.float64)
+def _distances(weights: F32, components: F64, norms: F64) -> F64:
+    """Return how far apart what is compared of rivals is, ``(units, units)``; NaN for units that are none.
+
+    ``components`` are ``(P, samples)`` of what is compared, ``weights`` those of the units on them.
+    """
+    own = weights.reshape(len(weights), -1)
+    turned = (weights @ (components @ components.T).astype(np.float32)).reshape(len(weights), -1)
+    products = np.asarray(turned @ own.T, np.float64)
     size = np.sqrt(np.outer(norms, norms))
     squared = np.maximum(norms[:, None] + norms[None] - 2 * products, 1e-9)
     rivals = (products > RIVAL_COSINE * size) & (size > 0)
