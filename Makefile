@@ -33,7 +33,7 @@ test: $(STAMP)  ## the tests, on up to four cores (under 8 minutes on two)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)  ## soak, kill, fuzz and interop tests
-	$(BIN)/python -m pytest -m slow --timeout 1800
+	$(BIN)/python -m pytest -m slow --timeout 1800 -o faulthandler_timeout=1790
 
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .
@@ -62,7 +62,7 @@ $(PEERS)/.ready: pyproject.toml
 	@touch $@
 
 interop: $(PEERS)/.ready  ## other programs read what we write, and write what we read
-	RANVIER_PEERS=$(abspath $(PEERS))/bin/python $(PEERS)/bin/python -m pytest -m interop --timeout 900
+	RANVIER_PEERS=$(abspath $(PEERS))/bin/python $(PEERS)/bin/python -m pytest -m interop --timeout 900 -o faulthandler_timeout=890
 
 bench-peers: $(PEERS)/.ready  ## the benchmarks against peers
 	RANVIER_PEERS=$(abspath $(PEERS))/bin/python $(PEERS)/bin/python benchmarks/run.py --peers

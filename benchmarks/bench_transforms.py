@@ -9,10 +9,10 @@ Filters are equal (zero phase, order 5, notch Q 30); decimation by 10 is anti-al
 steeper filter.
 
 Floors: each transform 5x, the chain 6x, int16 output 4x SpikeInterface's; uncompressed NWB 1.3x a chunk iterator of
-pynwb, compressed NWB (``nwb-gzip``) with both cores, so at least as fast. What the disk takes is measured first (a long
-file written past the page cache, as ours are, and flushed). Where a run at that speed would not reach a floor
-(``ratio that the disk allows``), the floor is ``DISK_SHARE`` of that. Needs the peers' Python:
-RANVIER_PEERS=/path/to/python. One case takes 1 to 2 minutes.
+pynwb, compressed NWB (``nwb-gzip``) with both cores, so at least as fast. What the disk takes is measured in every
+round beside the runs (a file of as many bytes, written as ours are, and flushed). Where a run at that speed would not
+reach a floor (``ratio that the disk allows``, also with both flushed), the floor is ``DISK_SHARE`` of that. Needs the
+peers' Python: RANVIER_PEERS=/path/to/python. One case takes 1 to 2 minutes.
 
 The case ``copy`` has no peer: it is the limit, the samples through the same reads, writes and flush.
 
@@ -200,12 +200,13 @@ def flushed_sec(path: str) -> float:
 
 
 def measure(
-    case: str, dtype: str, source: str, folder: str, disk: float, args: argparse.Namespace
+    case: str, dtype: str, source: str, folder: str, args: argparse.Namespace
 ) -> tuple[dict[str, object], bool]:
-    """Return what one case gave, and whether its floor holds; ``disk`` is what that takes, MB per second."""
+    """Return what one case gave, and whether its floor holds."""
     peer, channels, workers = os.environ.get("RANVIER_PEERS"), str(args.channels), str(args.workers)
     mine = [sys.executable, str(HERE / "bench_transforms.py"), "--channels", channels, "--workers", workers]
     runs: dict[str, list[dict[str, object]]] = {"ranvier": [], "ranvier, flushed": [], "peer": [], "peer, flushed": []}
+    limits: list[float] = []
     for turn in range(args.rounds + 1):  # the first one is not counted
         for name in [*(["peer"] if (peer and case != "copy") or case in NWB else []), "ranvier", "ranvier, flushed"]:
             shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
@@ -227,7 +228,10 @@ def measure(
                 if turn:
                     runs["peer, flushed"].append({"seconds": seconds})
             if name == "ranvier, flushed":
+                size = os.path.getsize(str(done["file"]))
                 shutil.rmtree(f"{folder}/{name}")
+                if turn:
+                    limits.append(disk_limit(folder, size))
     samples = int(args.seconds * FS) * args.channels
     rates = {name: summary([float(r["seconds"]) for r in done], samples) for name, done in runs.items() if done}  # type: ignore[arg-type]
     last = runs["ranvier"][-1]
@@ -236,40 +240,44 @@ def measure(
         "source MB per second": {n: round(r["median"] * np.dtype(dtype).itemsize) for n, r in rates.items()},
         "peak memory MB": max(float(r["rss_mb"]) for r in runs["ranvier"]),  # type: ignore[arg-type]
     }
+    disk, written_mb = statistics.median(limits), os.path.getsize(str(last["file"])) / 1e6
+    per_sample = written_mb / (samples / 1e6)
+    report |= {
+        "disk, MB per second": [round(limit) for limit in sorted(limits)],
+        "written MB per second": round(per_sample * rates["ranvier"]["median"]),
+        "share of the disk's speed, flushed": per_sample * rates["ranvier, flushed"]["median"] / disk,
+    }
     if not runs["peer"]:
         return report, True
     floor, goal = CASES[case]
     ratio = rates["ranvier"]["median"] / rates["peer"]["median"]
     durable = rates["ranvier, flushed"]["median"] / rates["peer, flushed"]["median"]
-    written_mb = os.path.getsize(str(last["file"])) / 1e6
-    allowed = disk / (rates["peer"]["median"] * written_mb / (samples / 1e6))
+    allowed, allowed_durable = (disk / (rates[n]["median"] * per_sample) for n in ("peer", "peer, flushed"))
     cpu = {name: statistics.median(float(r["cpu"]) for r in runs[name]) for name in ("ranvier", "peer")}  # type: ignore[arg-type]
     report |= {"ratio": ratio, "floor": floor, "goal": goal, "ratio, both flushed": durable}
     report |= {"ratio of CPU time": cpu["peer"] / cpu["ranvier"], "CPU ns per sample": cpu["ranvier"] / samples * 1e9}
-    report |= {
-        "ratio that the disk allows": allowed,
-        "written MB per second": written_mb / (samples / 1e6) * rates["ranvier"]["median"],
-    }
+    report |= {"ratio that the disk allows": allowed, "the same, both flushed": allowed_durable}
     report["difference"] = difference(case, dtype, str(last["file"]), str(runs["peer"][-1]["file"]), args.channels)
     return report, ratio >= min(floor, DISK_SHARE * allowed)
 
 
-def disk_limit(folder: str, size: int = 1 << 30) -> float:
-    """Return MB per second of a file that is written past the page cache, block by block, and flushed."""
+def disk_limit(folder: str, size: int) -> float:
+    """Return MB per second of a file of about ``size`` bytes, written as ours are, block by block, and flushed."""
     import time
 
     from ranvier.recordings.stream_file import StreamFile
 
     block = bytes(4 << 20)
+    count = max(4, size // len(block))
     began = time.perf_counter()
     with StreamFile(Path(folder) / "limit") as file:
-        for _ in range(size // len(block)):
+        for _ in range(count):
             file.write(block)
         file.flush()
         os.fsync(file.fileno())
     seconds = time.perf_counter() - began
     os.unlink(Path(folder) / "limit")
-    return size / seconds / 1e6
+    return count * len(block) / seconds / 1e6
 
 
 def measure_memory(args: argparse.Namespace) -> tuple[dict[str, object], bool]:
@@ -317,12 +325,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             source = f"{folder}/input.bin"
             write_input(Path(source), args.channels, args.seconds, dtype)
-            disk = sorted(round(disk_limit(folder)) for _ in range(3))
-            show({"disk, MB per second": disk})
             for case in args.cases:
                 if dtype == "float32" and case in ("binary", *NWB):
                     continue  # what a recorder writes is int16
-                report, reached = measure(case, dtype, source, folder, disk[1], args)
+                report, reached = measure(case, dtype, source, folder, args)
                 held = held and reached
                 show({f"{case} {dtype}": report})
     sys.exit(0 if held else 1)

@@ -192,6 +192,9 @@ def flush_handle(handle: int) -> None:
 #: RWF_DONTCACHE of linux/fs.h: whole pages go to the disk at once, and nothing of them stays in memory.
 _DONTCACHE = 0x80
 
+#: Held from the seek to the write where these are two calls.
+_POSITION = threading.Lock()
+
 
 def write_past_cache(handle: int, parts: Sequence[Any], start: int, *, keep: bool = False) -> int:
     """Write some buffers one after the other from an offset of an open file on; return their size in bytes.
@@ -213,9 +216,10 @@ def write_past_cache(handle: int, parts: Sequence[Any], start: int, *, keep: boo
 
 
 def _write_at(handle: int, parts: list[memoryview], start: int, keep: bool) -> int:
-    if not hasattr(os, "pwritev"):  # Windows; nobody else writes through this handle
-        os.lseek(handle, start, os.SEEK_SET)
-        return os.write(handle, parts[0])
+    if not hasattr(os, "pwritev"):  # Windows; the handle has one position for all threads
+        with _POSITION:
+            os.lseek(handle, start, os.SEEK_SET)
+            return os.write(handle, parts[0])
     if not keep and _drops_behind():
         try:
             return os.pwritev(handle, parts, start, _DONTCACHE)
@@ -230,6 +234,41 @@ def _drops_behind() -> bool:
     """Return whether this system can be trusted with ``_DONTCACHE``."""
     release = re.match(r"(\d+)\.(\d+)", platform.release())
     return sys.platform.startswith("linux") and release is not None and tuple(map(int, release.groups())) >= (6, 16)
+
+
+#: Memory, offsets and lengths that ``write_direct`` takes are multiples of this: blocks of nearly every disk.
+DIRECT_BYTES = 4096
+
+
+def open_direct(path: Path) -> int | None:
+    """Return a second handle of a file that is being written, for ``write_direct``; None where there is no such thing.
+
+    Linux; its file systems in memory and some on the network refuse it.
+    """
+    if not sys.platform.startswith("linux") or not hasattr(os, "O_DIRECT"):
+        return None
+    try:
+        return os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def write_direct(handle: int, data: memoryview, start: int) -> int:
+    """Write from this memory to the disk itself; return how many bytes went there, 0 where that cannot be done.
+
+    A multiple of ``DIRECT_BYTES`` or less than was given; OSError where the disk refuses it.
+    """
+    try:
+        return os.pwrite(handle, data, start)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP):  # larger blocks, or no such thing after all
+            return 0
+        raise
+
+
+def close_handle(handle: int) -> None:
+    """Close what ``open_direct`` returned."""
+    os.close(handle)
 
 
 def forget_cached(path: Path, start: int) -> None:

@@ -50,15 +50,28 @@ def curate():
         yield client
 
 
-@pytest.fixture
-def source(curate: CurateClient, tmp_path: Path):
-    spec = SimulationSpec(duration_sec=0.6, num_units=2)
-    return curate.simulate_recording(spec, tmp_path / "raw_SIMULATED")
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the simulations that tests copy."""
+    folder = tmp_path_factory.mktemp("simulated")
+    for name in ("source", "short"):
+        (folder / name).mkdir()
+    with CurateClient(address=f"embedded:{folder / 'home'}", progress=False) as curate:
+        curate.simulate_recording(SimulationSpec(duration_sec=0.6, num_units=2), folder / "source" / "raw_SIMULATED")
+        curate.simulate_recording(SimulationSpec(duration_sec=0.2, num_units=1), folder / "short" / "raw_SIMULATED")
+    return folder
 
 
 @pytest.fixture
-def short(curate: CurateClient, tmp_path: Path):
-    return curate.simulate_recording(SimulationSpec(duration_sec=0.2, num_units=1), tmp_path / "raw_SIMULATED")
+def source(curate: CurateClient, tmp_path: Path, simulated: Path):
+    shutil.copytree(simulated / "source", tmp_path, dirs_exist_ok=True)
+    return curate.link_data_file(tmp_path / "raw_SIMULATED.xdat")
+
+
+@pytest.fixture
+def short(curate: CurateClient, tmp_path: Path, simulated: Path):
+    shutil.copytree(simulated / "short", tmp_path, dirs_exist_ok=True)
+    return curate.link_data_file(tmp_path / "raw_SIMULATED.xdat")
 
 
 def check(report, samples: int | None = None) -> None:

@@ -48,7 +48,7 @@ def told(function: Any, white: np.ndarray, waveforms: np.ndarray, sites: np.ndar
     apart = np.sqrt(np.maximum(norms[:, None] + norms[None] - 2 * flat @ flat.T, 1e-9))
     apart[(flat @ flat.T <= 0.5 * np.sqrt(np.outer(norms, norms))) | np.eye(count, dtype=np.bool_)] = np.nan
     state = (
-        np.full((count, 2), -(1 << 40)), np.zeros(3, np.int64), np.empty((500, 2), np.int64), np.empty((500, 4)),
+        np.full((count, 2), -(1 << 40)), np.zeros(3, np.int64), np.empty((500, 2), np.int64), np.empty((500, 5)),
         np.empty((500, 2), np.int64), np.empty((500, 3), np.int64), np.empty(500, np.float32),
     )  # fmt: skip
     parts: list[Any] = []
@@ -57,7 +57,7 @@ def told(function: Any, white: np.ndarray, waveforms: np.ndarray, sites: np.ndar
         fresh, filled = filled, filled + packet
         out = (np.empty(100, np.int64), np.empty(100, np.int32), *np.empty((4, 100), np.float32))
         found = function(
-            white, 0, fresh, filled, stop, filled, HOP, 3, 10, 20, origin, waveforms, FRONT, COMPARED, BEFORE, sites,
+            white, 0, fresh, filled, stop, filled, HOP, 3, 7, 12, 20, origin, waveforms, FRONT, COMPARED, BEFORE, sites,
             near, share, norms, lows, MAIN * (compared[:, 0] ** 2).sum(axis=1), apart, prior, 2.5, -3.0, 10, *state,
             *out,
         )  # fmt: skip

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ranvier._platform import worker_count
 from ranvier.curation.bound import Node, Output
 from ranvier.curation.crew import Crew, Flight, Mailbox
-from ranvier.curation.executor import BLOCK_BYTES, BlockReader
+from ranvier.curation.executor import BlockReader, usual_rows
 from ranvier.curation.progress import Meter
 from ranvier.curation.task import Branch, OutputRef
 from ranvier.dsp.chain import Chain
@@ -115,6 +115,7 @@ def run_tree(
 def _open(output: Output, open_sink: OpenSink, prepare: Callable[[OutputRef, Sink], None] | None) -> None:
     try:
         output.sink = open_sink(output.ref)
+        output.sink.lent = True  # every block has memory of its own until nobody refers to it
         if prepare is not None:
             prepare(output.ref, output.sink)
     except RadiensError as error:
@@ -151,7 +152,7 @@ class _Run:
             raise TimeRangeError(
                 f"{self.recording.path.name} stores no sample in [{first}, {last}): the range lies in a gap"
             )
-        rows = block_rows or max(256, BLOCK_BYTES // (4 * max(len(self.recording.channels), 1)))
+        rows = block_rows or usual_rows(len(self.recording.channels))
         self.meter.begin(sum(b - a for a, b in pieces))
         teams = self._share_threads()
         try:

@@ -219,11 +219,13 @@ def _run(
     if not pieces:
         raise TimeRangeError(f"{recording.path.name} stores no sample in [{first}, {last}): the range lies in a gap")
     width = len(_taken(recording, columns))
-    rows = block_rows or max(256, BLOCK_BYTES // (4 * max(width, 1)))
+    rows = block_rows or usual_rows(width)
     workers = worker_count() if workers is None else workers
     team, completers = _crew(workers, chain)
     reader = BlockReader(recording, columns, width, counts=chain is None and recording.stores_counts)
     carried = Events.empty() if events is None else events.between(first, last)
+    for sink in sinks:
+        sink.lent = True  # every block has memory of its own until nobody refers to it
     if chain is not None and chain.out_fs != chain.in_fs:
         kept = [(chain.first_output(a), chain.first_output(b)) for a, b in pieces]
         if all(a == b for a, b in kept):
@@ -253,6 +255,11 @@ def _run(
         elapsed_sec=meter.elapsed_sec,
         samples_per_sec=meter.rate,
     )
+
+
+def usual_rows(width: int) -> int:
+    """Return the rows of a block: such that blocks of most widths fill whole pages of the disk."""
+    return max(256, BLOCK_BYTES // (4 * max(width, 1)) // 256 * 256)
 
 
 def _crew(workers: int, chain: Chain | None) -> tuple[Team, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.curation.executor import BLOCK_BYTES, READ_AHEAD, WRITE_BEHIND
+from ranvier.curation.executor import READ_AHEAD, WRITE_BEHIND, usual_rows
 from ranvier.curation.task import Branch
 from ranvier.dsp.chain import Chain
 
@@ -12,7 +12,7 @@ LEAST_ROWS = 256
 
 def block_rows(width: int, granted_bytes: int, needed_bytes: int) -> int:
     """Return the rows of a block: the usual ones, fewer where less memory was granted than needed."""
-    rows = max(LEAST_ROWS, BLOCK_BYTES // (4 * max(width, 1)))
+    rows = usual_rows(width)
     return rows if granted_bytes >= needed_bytes else max(LEAST_ROWS, rows * granted_bytes // needed_bytes)
 
 

@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 #: Bytes: the width of a cache line, and of the widest vector.
 ALIGNMENT = 64
+#: Large arrays begin at a page: the disk can take them as they are.
+PAGE = 4096
 
 #: What may lie unused, in bytes, and the size from which arrays are kept at all.
 SHELF_BYTES = 96 * 2**20
@@ -60,13 +62,14 @@ _SHELF = _Shelf()
 
 
 def aligned_empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-    """Return an uninitialised C-order array, aligned to 64 bytes, in used memory where there is some."""
+    """Return an uninitialised C-order array, aligned to 64 bytes (large: to a page), in used memory if there is."""
     dims = (shape,) if isinstance(shape, int) else shape
     kind = np.dtype(dtype)
     wanted = math.prod(dims) * kind.itemsize
-    size = wanted + ALIGNMENT
+    alignment = ALIGNMENT if wanted < SMALLEST_BYTES else PAGE
+    size = wanted + alignment
     raw = np.empty(size, dtype=np.uint8) if wanted < SMALLEST_BYTES else _SHELF.take(size)
-    skip = -raw.ctypes.data % ALIGNMENT
+    skip = -raw.ctypes.data % alignment
     # Behind a memoryview NumPy takes the array for the owner of its memory: views refer to it, not to `raw`.
     array = np.frombuffer(memoryview(raw.data)[skip : skip + wanted], dtype=kind).reshape(dims)
     if wanted >= SMALLEST_BYTES:

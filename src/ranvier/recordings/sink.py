@@ -65,6 +65,9 @@ class Sink(ABC):
     ----------
     clipped_samples
         Values that did not fit the format and were saturated.
+    lent
+        Whether the memory of blocks stays as it is after ``write``, so that they can still be written then. Only who
+        writes knows that; else a sink has copied what it needs when ``write`` returns.
     """
 
     file_type: ClassVar[RadiensFileType]
@@ -75,6 +78,7 @@ class Sink(ABC):
         self.header = header
         self.force = force
         self.clipped_samples = 0
+        self.lent = False
         self.staged = StagedFiles()
         self._runs: list[list[int]] = []
         with writing(destination):

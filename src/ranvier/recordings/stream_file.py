@@ -1,9 +1,8 @@
 """A file of any length that is written from front to back, past the memory in which the system keeps files.
 
 What the system keeps of a long output pushes out what users work with, and new memory for it costs more than the disk
-does (on a virtual machine 0.5 GB/s against 2 to 3). So behind the first ``KEPT_BYTES`` the system is asked to bring
-what is written to the disk at once and to keep nothing of it (:func:`ranvier._platform.write_past_cache`), in whole
-pages: a page that is written twice would have to be read again.
+does (on a virtual machine 0.5 GB/s against 2 to 3). So what lies behind the first ``KEPT_BYTES`` is copied into blocks
+that threads bring to the disk past that memory (:class:`ranvier.recordings.direct_file.WriteBehind`), in whole pages.
 """
 
 from __future__ import annotations
@@ -12,7 +11,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ranvier import _platform
+from ranvier.recordings.direct_file import WriteBehind
 
 #: An output of no more than this stays in memory for whoever reads it next.
 KEPT_BYTES = 8 * 2**20
@@ -25,13 +27,14 @@ PAGE_BYTES = 1 << 14
 
 
 class StreamFile(io.RawIOBase):
-    """A new file; OSError as by ``open`` and by the disk. What ``write`` holds back, ``flush`` and ``close`` write."""
+    """A new file; OSError as by ``open`` and by the disk, some writes later. ``flush`` and ``close`` write the rest."""
 
     def __init__(self, path: Path) -> None:
         self._handle = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close
         self.name = str(path)
         self._at = 0  # where the bytes that are held belong
         self._held = bytearray()
+        self._behind: WriteBehind | None = None
 
     def writable(self) -> bool:
         return True
@@ -42,8 +45,8 @@ class StreamFile(io.RawIOBase):
     def tell(self) -> int:
         return self._at + len(self._held)
 
-    def write(self, data: Any) -> int:
-        """Append bytes (any C-order buffer)."""
+    def write(self, data: Any, *, lent: bool = False) -> int:
+        """Append bytes (any C-order buffer); if ``lent``, their memory does not change until ``flush`` or ``close``."""
         size = memoryview(data).nbytes
         if size == 0:
             return 0
@@ -54,7 +57,10 @@ class StreamFile(io.RawIOBase):
             self._held += view
             return size
         taken = whole - self.tell()
-        self._write([self._held, view[:taken]])
+        if self._held:
+            self._write([self._held, view[:taken]])
+        else:
+            self._write([view[:taken]], lent=lent)
         self._held = bytearray(view[taken:])
         return size
 
@@ -64,17 +70,37 @@ class StreamFile(io.RawIOBase):
         self._at += size
 
     def flush(self) -> None:
-        """Write what is held back (not: to the disk)."""
-        if not self.closed and self._held:
+        """Write what is held back (not: what the disk itself holds back)."""
+        if self.closed:
+            return
+        if self._held:
             held, self._held = self._held, bytearray()
             self._write([held])
+        if self._behind is not None:
+            self._behind.drain()
 
     def close(self) -> None:
         """Write what is held back, and close; closed also where the disk refuses it."""
         try:
             super().close()  # calls flush
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        behind, self._behind = self._behind, None
+        try:
+            if behind is not None:
+                behind.close()
+        finally:
             self._handle.close()
 
-    def _write(self, parts: list[Any]) -> None:
-        self._at += _platform.write_past_cache(self.fileno(), parts, self._at, keep=self._at < KEPT_BYTES)
+    def _write(self, parts: list[Any], *, lent: bool = False) -> None:
+        if self._at < KEPT_BYTES:
+            self._at += _platform.write_past_cache(self.fileno(), parts, self._at, keep=True)
+            return
+        if self._behind is None:
+            self._behind = WriteBehind(Path(self.name), self.fileno())
+        for part in parts:
+            taken = self._behind.lend(self._at, np.frombuffer(part, np.uint8)) if lent else 0
+            self._behind.put(self._at + taken, part[taken:])
+            self._at += len(part)

@@ -26,6 +26,8 @@ U8 = npt.NDArray[np.uint8]
 CLOSE = 0.6
 #: How far from a trough's place the best projection is looked for, in samples.
 STEPS = 3
+#: Amplitudes that raise no doubt.
+ORDINARY = (0.75, 1.35)
 #: Share of a unit's energy on its main site that a trough there must have, in its place, to be looked at at all.
 MAIN = 0.2
 #: So many samples sooner or later a rival may begin.
@@ -34,11 +36,11 @@ _NOTHING, _LATER, _FOUND = 0, 1, 2
 
 
 def gated_steps_reference(
-    white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, patience: int,
-    reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32, near: I32, share: U8,
-    norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float, gate: float, guard: int,
-    last: I64, held: I64, places: I64, fits: F64, later: I64, tails: I64, tail_scales: F32, rows: I64, units: I32,
-    scales: F32, fractions: F32, gains: F32, margins: F32,
+    white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
+    patience: int, reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32,
+    near: I32, share: U8, norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float,
+    gate: float, guard: int, last: I64, held: I64, places: I64, fits: F64, later: I64, tails: I64, tail_scales: F32,
+    rows: I64, units: I32, scales: F32, fractions: F32, gains: F32, margins: F32,
 ) -> int:  # fmt: skip
     """Define :func:`gated_steps`: look at all troughs again after every spike."""
     phases, whole = waveforms.shape[1], waveforms.shape[3]
@@ -90,8 +92,9 @@ def gated_steps_reference(
             chosen = None
             for n, (key, three) in enumerate(candidates):
                 r, u = -key[1], -key[2]
-                rivals = [c for c, _ in candidates[:n] if -c[1] > highest - ahead and share[u, -c[2]] and c > key]
-                if r <= highest - ahead and (not rivals or r <= highest - patience):
+                rivals = [c for c, _ in candidates[:n] if share[u, -c[2]] and c > key]
+                ordinary = ORDINARY[0] <= (three[1] + prior) / (norms[u] + prior) <= ORDINARY[1]
+                if r <= highest - (ahead if ordinary else doubt) and (not rivals or r <= highest - patience):
                     chosen = key[0], r, u, three
                     break
             if chosen is None or found == len(rows):
@@ -207,6 +210,7 @@ def _look(  # type: ignore[no-untyped-def]
     places[n, 0], places[n, 1] = r + origin, u
     fits[n, 0] = (three[1] + prior) * (three[1] + prior) / (norms[u] + prior) - prior
     fits[n, 1], fits[n, 2], fits[n, 3] = three[0], three[1], three[2]
+    fits[n, 4] = (three[1] + prior) / (norms[u] + prior)
     held[0] += 1
 
 
@@ -246,16 +250,18 @@ def _ahead_of(places, fits, a, b):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(forceinline=True)
-def _choose(places, fits, count, share, decided, forced):  # type: ignore[no-untyped-def]
+def _choose(places, fits, count, share, decided, doubted, forced):  # type: ignore[no-untyped-def]
     """Return the candidate to decide on, -1 for none: nothing that comes later and overlaps it may be larger."""
     best = -1
     for c in range(count):
-        if places[c, 0] > decided or (best >= 0 and not _ahead_of(places, fits, c, best)):
+        ordinary = ORDINARY[0] <= fits[c, 4] <= ORDINARY[1]
+        limit = decided if ordinary else doubted
+        if places[c, 0] > limit or (best >= 0 and not _ahead_of(places, fits, c, best)):
             continue
         waits = False
         if places[c, 0] > forced:
             for d in range(count):
-                if places[d, 0] > decided and share[places[c, 1], places[d, 1]] and _ahead_of(places, fits, d, c):
+                if d != c and share[places[c, 1], places[d, 1]] and _ahead_of(places, fits, d, c):
                     waits = True
                     break
         if not waits:
@@ -320,7 +326,7 @@ def _drop(places, fits, later, held, share, u, oldest):  # type: ignore[no-untyp
     for c in range(held[0]):
         if places[c, 0] >= oldest and (u < 0 or not share[u, places[c, 1]]):
             places[kept, 0], places[kept, 1] = places[c, 0], places[c, 1]
-            for k in range(4):
+            for k in range(5):
                 fits[kept, k] = fits[c, k]
             kept += 1
     held[0] = kept
@@ -334,25 +340,26 @@ def _drop(places, fits, later, held, share, u, oldest):  # type: ignore[no-untyp
 
 
 @kernel(
-    "int64(float32[:,::1], int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, float32[:,:,:,::1],"
-    " int64, int64, int64, int32[:,::1], int32[:,::1], uint8[:,::1], float64[::1], float64[::1], float64[::1],"
-    " float64[:,::1], float64, float64, float64, int64, int64[:,::1], int64[::1], int64[:,::1], float64[:,::1],"
-    " int64[:,::1], int64[:,::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], float32[::1],"
-    " float32[::1])",
+    "int64(float32[:,::1], int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64,"
+    " float32[:,:,:,::1], int64, int64, int64, int32[:,::1], int32[:,::1], uint8[:,::1], float64[::1], float64[::1],"
+    " float64[::1], float64[:,::1], float64, float64, float64, int64, int64[:,::1], int64[::1], int64[:,::1],"
+    " float64[:,::1], int64[:,::1], int64[:,::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1],"
+    " float32[::1], float32[::1])",
     reference=gated_steps_reference,
 )
 def gated_steps(
-    white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, patience: int,
-    reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32, near: I32, share: U8,
-    norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float, gate: float, guard: int,
-    last: I64, held: I64, places: I64, fits: F64, later: I64, tails: I64, tail_scales: F32, rows: I64, units: I32,
-    scales: F32, fractions: F32, gains: F32, margins: F32,
+    white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
+    patience: int, reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32,
+    near: I32, share: U8, norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float,
+    gate: float, guard: int, last: I64, held: I64, places: I64, fits: F64, later: I64, tails: I64, tail_scales: F32,
+    rows: I64, units: I32, scales: F32, fractions: F32, gains: F32, margins: F32,
 ) -> int:  # fmt: skip
     """Explain a stream as a sum of units, step by step, the largest gain first where spikes overlap.
 
     A step sees the rows before ``stop``. It decides on candidates that begin at least ``ahead`` rows before the last
-    row whose projection is known, unless a larger one behind them shares a site with their unit (then they wait, at
-    most ``patience`` rows); what was decided is subtracted, and the last ``reach`` rows are looked at again.
+    row whose projection is known (``doubt`` rows where their amplitude is unusual: they may be a part of something
+    larger), unless a larger one shares a site with their unit (then they wait, at most ``patience`` rows); what was
+    decided is subtracted, and the last ``reach`` rows are looked at again.
 
     Parameters
     ----------
@@ -384,8 +391,8 @@ def gated_steps(
         A unit fires again after more than so many samples; ``(units, 2)`` counters of the last spikes, changed.
     held, places, fits, later, tails, tail_scales
         What stays between calls: numbers of candidates, of troughs to look at again and of spikes whose waveform is not
-        over; ``(n, 2)`` counter and unit, ``(n, 4)`` gain and three projections; ``(n, 2)`` trough and unit; ``(n, 3)``
-        begin, unit and phase, and ``(n,)`` shares.
+        over; ``(n, 2)`` counter and unit, ``(n, 5)`` gain, three projections and amplitude; ``(n, 2)`` trough and unit;
+        ``(n, 3)`` begin, unit and phase, and ``(n,)`` shares.
     rows, units, scales, fractions, gains, margins
         Written, one entry per spike, in order of decision: counter at which the compared part begins, unit, share of
         the template, fraction of a sample, explained energy, and by how much (SD) it exceeds that of the next unit.
@@ -433,7 +440,10 @@ def gated_steps(
                     origin, begin, lowest, highest, work[k, 1], work[k, 0], held, places, fits, later, three,
                 )  # fmt: skip
             number = 0
-            best = _choose(places, fits, held[0], share, highest - ahead + origin, highest - patience + origin)
+            best = _choose(
+                places, fits, held[0], share, highest - ahead + origin, highest - doubt + origin,
+                highest - patience + origin,
+            )  # fmt: skip
             if best < 0 or found == len(rows):
                 break
             r, u = places[best, 0] - origin, places[best, 1]

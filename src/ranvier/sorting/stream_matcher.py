@@ -28,8 +28,9 @@ I64 = npt.NDArray[np.int64]
 BEFORE_SEC, AFTER_SEC = 0.27e-3, 0.77e-3
 #: Length of a step: short where few sites are sorted, as it adds to the time until a spike is told.
 STEP_SEC, LONG_STEP_SEC, MANY_SITES = 0.13e-3, 0.27e-3, 512
-#: So far behind a spike larger ones that overlap it are looked for, and it waits for them at most so long.
-AHEAD_SEC, PATIENCE_SEC = 0.1e-3, 0.4e-3
+#: So far behind a spike larger ones that overlap it are looked for (the second one where its amplitude is unusual), and
+#: it waits for them at most so long.
+AHEAD_SEC, DOUBT_SEC, PATIENCE_SEC = 0.1e-3, 0.3e-3, 0.6e-3
 #: So far back spikes are looked for that a larger one hid.
 REACH_SEC = 0.8e-3
 #: A unit is looked for where its main site has a trough of so many SD of the whitened noise (docs/decisions/0022).
@@ -71,8 +72,8 @@ class StreamMatcher:
         self._front = window.before - self._before
         sites = trained.whitening.matrix.shape[0]
         self._hop = max(1, round((STEP_SEC if sites <= MANY_SITES else LONG_STEP_SEC) * fs_hz))
-        self._ahead, self._patience, self._reach = (
-            max(1, round(sec * fs_hz)) for sec in (AHEAD_SEC, PATIENCE_SEC, REACH_SEC)
+        self._ahead, self._doubt, self._patience, self._reach = (
+            max(1, round(sec * fs_hz)) for sec in (AHEAD_SEC, DOUBT_SEC, PATIENCE_SEC, REACH_SEC)
         )
         self._near, self._weights = _sparse(trained.whitening.matrix)
         self.sites, self.waveforms = _main_first(*shifted_waveforms(trained.templates))
@@ -177,6 +178,7 @@ class StreamMatcher:
             last - origin,
             self._hop,
             ahead,
+            max(ahead, self._doubt) if ahead else 0,
             self._patience,
             self._reach,
             origin,
@@ -251,7 +253,7 @@ class _State:
 
     def __init__(self) -> None:
         self.held = np.zeros(3, np.int64)
-        self.places, self.fits = np.empty((_KEPT, 2), np.int64), np.empty((_KEPT, 4))
+        self.places, self.fits = np.empty((_KEPT, 2), np.int64), np.empty((_KEPT, 5))
         self.later = np.empty((_KEPT, 2), np.int64)
         self.tails, self.tail_scales = np.empty((_KEPT, 3), np.int64), np.empty(_KEPT, np.float32)
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ranvier import _platform
 from ranvier.exceptions import OutputError
+from ranvier.recordings.direct_file import DirectFile
 from ranvier.recordings.files import writing
 from ranvier.recordings.stream_file import KEPT_BYTES, PAGE_BYTES
 
@@ -55,8 +59,8 @@ class Hdf5Output:
         if self._target.failure is not None:
             raise self._target.failure
 
-    def write_at(self, offset: int, data: Any) -> None:
-        """Write samples where HDF5 has set space aside, past HDF5 and its locks; from one thread at a time.
+    def write_at(self, offset: int, data: npt.NDArray[np.uint8]) -> None:
+        """Write samples where HDF5 has set space aside, past HDF5, its locks and the page cache; from any thread.
 
         What the disk refuses, ``check`` and ``close`` raise.
         """
@@ -87,6 +91,7 @@ class _Target(io.RawIOBase):
     def __init__(self, path: Path, *, create: bool) -> None:
         self._handle = open(path, "w+b" if create else "r+b", buffering=0)  # noqa: SIM115 - closed by close
         self._bulk = open(path, "r+b", buffering=0)  # noqa: SIM115 - with a position of its own
+        self._direct = DirectFile(path, self._bulk.fileno())
         self.failure: OSError | None = None
 
     def readable(self) -> bool:
@@ -119,17 +124,22 @@ class _Target(io.RawIOBase):
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
         at = self._handle.tell()
-        self._write(self._handle, at, data, keep=size < BULK_BYTES)
+        keep = size < BULK_BYTES or at < KEPT_BYTES
+        self._noting(lambda: _platform.write_past_cache(self._handle.fileno(), [data], at, keep=keep))
         self._handle.seek(at + size)
         return size
 
-    def write_at(self, at: int, data: Any) -> None:
-        self._write(self._bulk, at, data, keep=False)
+    def write_at(self, at: int, data: npt.NDArray[np.uint8]) -> None:
+        if at < KEPT_BYTES:
+            self._noting(lambda: _platform.write_past_cache(self._bulk.fileno(), [data], at, keep=True))
+        else:
+            self._noting(lambda: self._direct.write(at, data))
 
-    def _write(self, handle: io.FileIO, at: int, data: Any, *, keep: bool) -> None:
+    def _noting(self, write: Callable[[], object]) -> None:
+        """Write, unless something was refused before; keep what is refused now."""
         try:
             if self.failure is None:
-                _platform.write_past_cache(handle.fileno(), [data], at, keep=keep or at < KEPT_BYTES)
+                write()
         except OSError as error:
             self.failure = error
 
@@ -142,6 +152,7 @@ class _Target(io.RawIOBase):
         return size or 0
 
     def close(self) -> None:
+        self._direct.close()
         self._handle.close()
         self._bulk.close()
         super().close()

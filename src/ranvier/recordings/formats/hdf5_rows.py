@@ -2,18 +2,24 @@
 
 Compression is HDF5's own ``gzip`` with ``shuffle`` (zlib; every HDF5 reader has it), or h5py's ``lzf``. HDF5 compresses
 in one thread, and writes rows into plain chunks in small pieces; so chunks are made here. gzip ones are compressed by
-one thread per core, and handed over finished (``H5Dwrite_chunk``). For plain ones HDF5 only sets space aside; a thread
-of their own writes them there, past HDF5 and its locks, while the next ones are filled. The file is the same as HDF5
-would write.
+one thread per core, and handed over finished (``H5Dwrite_chunk``). For plain ones HDF5 only sets space aside; threads
+of their own write them there, past HDF5, its locks and the page cache, while the next ones are filled. The file is the
+same as HDF5 would write.
+
+HDF5 finds a chunk's place only by looking at all chunks before it, which over an hour takes longer than the writing.
+Chunks that are set aside together mostly lie one behind the other at the end of the file, which is seen from how much
+that grew; only where something else came between them HDF5 is asked. ``finish`` asks it about every chunk, once.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import zlib
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +27,8 @@ import numpy.typing as npt
 
 from ranvier._platform import worker_count
 from ranvier.exceptions import ConfigurationError
-from ranvier.recordings.formats.hdf5_output import Hdf5Output
+from ranvier.recordings.direct_file import page_aligned
+from ranvier.recordings.formats.hdf5_output import BULK_BYTES, Hdf5Output
 from ranvier.recordings.stream_file import PAGE_BYTES
 
 #: What ``compression`` may be; "" for none.
@@ -29,9 +36,11 @@ COMPRESSIONS: tuple[str, ...] = ("", "gzip", "lzf")
 #: zlib's level: 4 takes a third of the time of 9 and is a few per cent larger.
 GZIP_LEVEL = 4
 #: Bytes of a row of chunks, and the columns that a chunk spans at most.
-_PLAIN_BYTES = 1 << 22
+_PLAIN_BYTES = 1 << 23
 _COMPRESSED_BYTES = 1 << 20
 _CHUNK_COLUMNS = 64
+#: Rows of plain chunks that are being written while the next one is filled.
+_IN_FLIGHT = 2
 
 
 class GrowingRows:
@@ -72,10 +81,12 @@ class GrowingRows:
         self.dataset.attrs.update(attributes or {})
         self._by_hdf5 = compression == "lzf"
         self._compressing = compression == "gzip"
-        threads = 0 if self._by_hdf5 else worker_count() if self._compressing else 1
+        threads = 0 if self._by_hdf5 else worker_count() if self._compressing else _IN_FLIGHT
         self._pool = ThreadPoolExecutor(threads, "ranvier-chunks") if threads else None
         self._tiles = self._fresh_tiles()
-        self._written = self._tiles if self._compressing else self._fresh_tiles()  # being written, or free
+        plain = not (self._by_hdf5 or self._compressing)
+        self._spare = [self._fresh_tiles() for _ in range(_IN_FLIGHT if plain else 0)]  # of plain chunks: not in use
+        self._places: dict[tuple[int, int], int] = {}  # of plain chunks
         self._under_way: deque[tuple[tuple[int, int], Future[Any]]] = deque()
 
     def _fresh_tiles(self) -> npt.NDArray[Any]:
@@ -83,7 +94,8 @@ class GrowingRows:
         if self._by_hdf5:
             return np.empty((0, *self._chunk), self._dtype)
         across = -(-self._columns // self._chunk[1])
-        tiles = np.empty((across, *self._chunk), self._dtype)
+        shape = (across, *self._chunk)
+        tiles = page_aligned(math.prod(shape) * self._dtype.itemsize).view(self._dtype).reshape(shape)
         tiles[-1, :, self._columns - (across - 1) * self._chunk[1] :] = 0
         return tiles
 
@@ -116,6 +128,8 @@ class GrowingRows:
             self._hand_over(self.rows - filled)
         self._settle(0)
         self._pool.shutdown()
+        if not self._compressing:
+            self._check_places()
 
     def discard(self) -> None:
         """Stop the threads; what is held back is dropped."""
@@ -129,11 +143,11 @@ class GrowingRows:
             return
         tiles = self._tiles
         if not self._compressing:
-            self._settle(0)
-            self.dataset.resize(self.rows, axis=0)
-            places = [self._place(row, k * self._chunk[1]) for k in range(len(tiles))]
-            self._under_way.append(((row, 0), self._pool.submit(self._write_plain, places, tiles)))
-            self._tiles, self._written = self._written, tiles
+            self._settle(_IN_FLIGHT - 1)
+            stretches = self._stretches(row, len(tiles))
+            work = self._pool.submit(self._write_plain, stretches, tiles)
+            self._under_way.append(((row, 0), work))
+            self._tiles = self._spare.pop()
             return
         self._tiles = self._fresh_tiles()
         self.dataset.resize(self.rows, axis=0)
@@ -141,13 +155,42 @@ class GrowingRows:
             self._under_way.append(((row, k * self._chunk[1]), self._pool.submit(_deflated, tile)))
         self._settle(2 * worker_count())
 
+    def _stretches(self, row: int, across: int) -> list[tuple[int, int, int]]:
+        """Set a row of chunks aside; return ``(place, first, stop)`` of those that follow each other in the file."""
+        size = math.prod(self._chunk) * self._dtype.itemsize
+        file = self.dataset.file.id
+        end = file.get_filesize()
+        self.dataset.resize(self.rows, axis=0)
+        begin = end + -end % PAGE_BYTES
+        places = [begin + k * size for k in range(across)]
+        if size < BULK_BYTES or file.get_filesize() != places[-1] + size:
+            places = [self._place(row, k * self._chunk[1]) for k in range(across)]
+        self._places.update(((row, k * self._chunk[1]), place) for k, place in enumerate(places))
+        breaks = [k for k in range(1, across) if places[k] != places[k - 1] + size]
+        edges = [0, *breaks, across]
+        return [(places[a], a, b) for a, b in pairwise(edges)]
+
     def _place(self, row: int, column: int) -> int:
         """Return the offset in the file that HDF5 has set aside for a chunk."""
         return int(self.dataset.id.get_chunk_info_by_coord((row, column)).byte_offset)
 
-    def _write_plain(self, places: list[int], tiles: npt.NDArray[Any]) -> None:
-        for place, tile in zip(places, tiles, strict=True):
-            self._output.write_at(place, tile)
+    def _check_places(self) -> None:
+        """Raise OSError where HDF5 finds a chunk elsewhere than it was written."""
+        wrong: list[tuple[int, ...]] = []
+
+        def look(chunk: Any) -> None:
+            if self._places.pop(chunk.chunk_offset, None) != chunk.byte_offset:
+                wrong.append(chunk.chunk_offset)
+
+        self.dataset.id.chunk_iter(look)
+        if wrong or self._places:
+            raise OSError(errno.EIO, f"HDF5 does not find the chunks {[*wrong, *self._places][:3]} where they are")
+
+    def _write_plain(self, stretches: list[tuple[int, int, int]], tiles: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        data = tiles.reshape(len(tiles), -1).view(np.uint8)
+        for place, first, stop in stretches:
+            self._output.write_at(place, data[first:stop].reshape(-1))
+        return tiles
 
     def _settle(self, most_left: int) -> None:
         """Wait until no more than so many chunks are under way; write those that were compressed."""
@@ -156,6 +199,8 @@ class GrowingRows:
             made = future.result()
             if self._compressing:
                 self.dataset.id.write_direct_chunk(place, made)
+            else:
+                self._spare.append(made)
 
 
 def _space_at_once() -> Any:

@@ -80,7 +80,7 @@ class KilosortSink(Sink):
         with writing(self._bin):
             if missing:
                 self._data.skip(missing * len(self._columns) * 2)
-            self._data.write(counts.data)
+            self._data.write(counts.data, lent=self.lent and not np.may_share_memory(counts, self._counts))
 
     def write_events(self, events: Events) -> None:
         """Keep events in the sidecar."""

@@ -79,7 +79,7 @@ class XdatSink(Sink):
         self._admit(block)
         samples = self._physical(block)
         with writing(self._files.data):
-            self._data.write(samples.data)
+            self._data.write(samples.data, lent=self.lent and block.gain is None)  # scaled ones share one memory
         with writing(self._files.timestamps):
             self._counters.write(self._counters_of(block).data)
 
