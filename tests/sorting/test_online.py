@@ -19,7 +19,7 @@ from ranvier.sorting.apart import train_apart
 from ranvier.sorting.event_finder import FinderSettings, default_detect_params
 from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.linking import linked_labels
-from ranvier.sorting.online import OnlineSorter, StreamSites
+from ranvier.sorting.online import OnlineSorter, StreamSites, _Settling
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.source import filters
 from ranvier.sorting.spike_table import SpikeFlag, SpikeTable
@@ -307,3 +307,16 @@ def test_spikes_told_after_a_clear_lie_in_what_was_sorted_since(
     stream.sorter.flush()
     stream.sorter.clear()
     assert stream.sorter.first is None
+
+
+def test_spikes_that_no_event_can_be_are_forgotten(learned: TrainedUnits) -> None:
+    """Without threshold events nothing else looks through them: they must not pile up over hours."""
+    settling = _Settling()
+    settling.use(learned)
+    for k in range(300):
+        spikes = SpikeTable.empty(10)
+        spikes.counter[:] = 300 * k + np.arange(10)
+        spikes.label[:] = 1
+        settling.labelled(spikes)
+        settling.settle(np.zeros((16, 1), np.int32), 12, 300 * k)
+    assert len(settling._spike_counters) < 2000

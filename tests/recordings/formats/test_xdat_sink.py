@@ -262,11 +262,11 @@ class _Full:
     def __init__(self, handle: Any, room: int) -> None:
         self.handle, self.room, self.name = handle, room, handle.name
 
-    def write(self, content: Any) -> int:
+    def write(self, content: Any, *, lent: bool = False) -> int:
         self.room -= len(memoryview(content).cast("B"))
         if self.room < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return self.handle.write(content)
+        return self.handle.write(content, lent=lent)
 
     def close(self) -> None:
         self.handle.close()
