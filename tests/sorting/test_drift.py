@@ -21,6 +21,7 @@ from ranvier.sorting.motion import Motion
 from ranvier.sorting.moving import Mover
 from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.residues import Residues, ResidueSums, moved_residues
 from ranvier.sorting.templates import Templates, component_overlaps
 from ranvier.sorting.whitening import Whitening
 from ranvier.sorting.window import Window
@@ -235,6 +236,29 @@ def test_features_come_home_and_matchers_are_held_in_bounds() -> None:
         largest = follower.matcher(block).templates.sites[0]
         assert drift.geometry.distance_um[largest, follower.main_sites(block, unit)[0]] < 30.0
     assert len(follower._held) <= 4
+
+
+def test_residues_move_with_their_shank_and_come_home() -> None:
+    drift, templates = drifting()
+    geometry, moving = drift.geometry, moved_templates(templates, drift, drift.geometry.nearest(500.0, 64))
+    wave = np.sin(np.arange(15.0))
+    wanted = np.zeros((2, len(geometry.group), 15))
+    wanted[0, :24] = field(geometry.positions_um[:24], 150.0)[:, None] * wave
+    wanted[1, 24:] = field(geometry.positions_um[:24], 60.0)[:, None] * wave
+    near = geometry.nearest(np.inf, 96)[templates.sites]
+    at_home = np.stack([wanted[u, near[u]] for u in range(2)]).astype(np.float32)
+    steps = np.array([5, 0])
+    there = moved_residues(Residues(near, at_home), moving.at(steps), drift, steps)
+    seen = there.dense(len(geometry.group))
+    expected = field(geometry.positions_um[:24], 160.0)[:, None] * wave
+    assert np.linalg.norm(seen[0, :24] - expected) < 0.1 * np.linalg.norm(expected)
+    np.testing.assert_allclose(seen[1], wanted[1], atol=1e-4)
+    sums = ResidueSums(moving.at(steps))
+    sums.sums, sums.energy = 40.0 * there.waveforms, np.array([40.0, 40.0])
+    home = sums.at_reference(templates, drift, 10)
+    assert np.linalg.norm(home.sums[0] - 40.0 * at_home[0]) < 0.1 * np.linalg.norm(40.0 * at_home[0])
+    np.testing.assert_allclose(home.sums[1], 40.0 * at_home[1], atol=1e-2)
+    assert home.energy.tolist() == [40.0, 40.0]
 
 
 def clouds(apart: float, shift_um: F64, trend: float) -> Clouds:

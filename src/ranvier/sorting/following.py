@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ranvier.sorting.drift import Drift
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.residues import Residues, moved_residues
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.window import Window
 
@@ -113,8 +114,13 @@ class Follower:
     moving: MovingTemplates
     parameters: SorterParameters
     window: Window
+    residues: Residues | None = None
     _held: dict[tuple[int, ...], Matcher] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def knowing(self, residues: Residues) -> Follower:
+        """Return the same with residues, at the reference."""
+        return Follower(self.moving, self.parameters, self.window, residues)
 
     def matcher(self, block: int) -> Matcher:
         """Return the matcher of a block; what is held is bounded."""
@@ -123,7 +129,10 @@ class Follower:
         with self._lock:
             found = self._held.get(key)
         if found is None:
-            found = Matcher(self.moving.at(steps), self.parameters, self.window)
+            templates, residues = self.moving.at(steps), self.residues
+            if residues is not None:
+                residues = moved_residues(residues, templates, self.moving.drift, steps)
+            found = Matcher(templates, self.parameters, self.window, residues)
             with self._lock:
                 while len(self._held) >= _MOST_HELD:
                     self._held.pop(next(iter(self._held)))

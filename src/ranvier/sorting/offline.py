@@ -210,12 +210,10 @@ def _match_all(
     if not len(learned):
         report(1.0)
         return []
-    view: Still | Follower
-    if isinstance(learned, Templates):
-        residues = measure_residues(learned, source, p, window, list(range(source.blocks)), team)
-        view = Still(learned, p, window, residues)
-    else:
-        view = Follower(learned, p, window)
+    view: Still | Follower = (
+        Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
+    )
+    view = view.knowing(measure_residues(view, source, window, list(range(source.blocks)), team))
     near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
     done = []
     for part in team.map(lambda block: match_block(view, source, window, near, block), range(source.blocks)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.exceptions import ConfigurationError
 from ranvier.sorting.averages import Averages, Cluster, averages_of
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import detrended
@@ -55,6 +56,11 @@ class Still:
     ) -> None:
         self._matcher = Matcher(templates, parameters, window, residues)
 
+    def knowing(self, residues: Residues) -> Still:
+        """Return the same with residues."""
+        known = self._matcher
+        return Still(known.templates, known.parameters, known.window, residues)
+
     def matcher(self, block: int) -> Matcher:
         """Return the matcher of a block."""
         return self._matcher
@@ -99,30 +105,27 @@ def match_block(
 
 
 def measure_residues(
-    templates: Templates,
-    source: SortSource,
-    parameters: SorterParameters,
-    window: Window,
-    blocks: list[int],
-    crew: Crew,
+    view: Still | Follower, source: SortSource, window: Window, blocks: list[int], crew: Crew
 ) -> Residues:
-    """Return what spikes in some of the blocks show beyond their templates; the tissue stands still."""
-    matcher = Matcher(templates, parameters, window)
+    """Return what spikes in some of the blocks show beyond their templates, at the reference where the tissue moves."""
 
     def one(block: int) -> ResidueSums:
+        matcher = view.matcher(block)
         white = source.white(block)
         matched = matcher.match(white)
         matcher.subtract(white, matched)
         first, last = source.bounds(block)
         low = source.margin - window.before
         own = matched.take((matched.row >= low) & (matched.row < low + last - first))
-        sums = ResidueSums(templates)
+        sums = ResidueSums(matcher.templates)
         sums.add(white, own.row, own.unit, own.amplitude)
-        return sums
+        return sums if isinstance(view, Still) else sums.at_reference(view.moving.reference, view.moving.drift, block)
 
-    total = ResidueSums(templates)
+    total: ResidueSums | None = None
     for sums in crew.map(one, [blocks[k] for k in spread(len(blocks), _RESIDUE_BLOCKS)]):
-        total.join(sums)
+        total = sums if total is None else total.plus(sums)
+    if total is None:
+        raise ConfigurationError("no blocks to measure residues on")
     return total.means()
 
 
@@ -152,12 +155,11 @@ def refine(
         spikes: behind units that are not known yet they would hide those that fire with them.
     """
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    residues = None
-    if drift is None and finder is None:
-        residues = measure_residues(templates, source, parameters, window, blocks, crew)
-    view: Still | Follower = Still(templates, parameters, window, residues)
+    view: Still | Follower = Still(templates, parameters, window)
     if drift is not None:
         view = Follower(moved_templates(templates, drift, near), parameters, window)
+    if finder is None:
+        view = view.knowing(measure_residues(view, source, window, blocks, crew))
     behind = None
     if finder is not None and noise is not None:
         behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.drift import Drift
 from ranvier.sorting.stream_kernels import add_residuals, subtract_spikes
 from ranvier.sorting.templates import Overlaps, Templates
 
@@ -59,6 +60,13 @@ class Residues:
         whole = np.zeros(len(rows), np.int64)
         subtract_spikes(white.T, rows, units, whole, amplitudes, self.sites, self.waveforms[:, None])
 
+    def dense(self, channels: int) -> F32:
+        """Return ``(units, channels, length)``."""
+        out = np.zeros((len(self.sites), channels, self.length), np.float32)
+        unit, k = np.nonzero(self.sites >= 0)
+        out[unit, self.sites[unit, k]] = self.waveforms[unit, k]
+        return out
+
     def on_templates(self, unit: int, templates: Templates) -> F32:
         """Return what templates see of one unit's residue, ``(units, lags)``.
 
@@ -73,6 +81,23 @@ class Residues:
         seen = np.matmul(windows, components.T)  # (sites, lags, P)
         weights = templates.weights[:, sites]
         return np.asarray(np.einsum("ucp,clp->ul", weights, seen, optimize=True), np.float32)
+
+
+def moved_residues(residues: Residues, templates: Templates, drift: Drift, steps: I64) -> Residues:
+    """Return residues with each shank displaced by so many steps, on the sites near the moved templates."""
+    if not steps.any() or not len(templates):
+        return residues
+    geometry = templates.geometry
+    dense, shank = residues.dense(len(geometry.group)), geometry.group[templates.sites]
+    for g in np.flatnonzero(steps):
+        columns, own = drift.mover.columns(int(g)), np.flatnonzero(shank == g)
+        matrix = drift.mover.matrix(int(g), float(steps[g] * drift.step_um))
+        moved = np.zeros_like(dense[own])
+        moved[:, columns] = np.matmul(matrix, dense[own][:, columns])
+        dense[own] = moved
+    near = geometry.nearest(np.inf, MOST_SITES)[templates.sites]
+    sites = np.where(residues.sites[:, :1] >= 0, near, -1).astype(np.int32)
+    return Residues(sites, np.ascontiguousarray(np.take_along_axis(dense, np.maximum(sites, 0)[:, :, None], axis=1)))
 
 
 def whole_overlaps(templates: Templates, residues: Residues) -> Overlaps:
@@ -122,10 +147,24 @@ class ResidueSums:
         counts = np.zeros(len(self.energy), np.int64)
         add_residuals(rest.T, rows[whole], units[whole], amplitudes[whole], self.sites, self.sums, self.energy, counts)
 
-    def join(self, other: ResidueSums) -> None:
-        """Add those of another block."""
+    def plus(self, other: ResidueSums) -> ResidueSums:
+        """Return these with those of another block."""
         self.sums += other.sums
         self.energy += other.energy
+        return self
+
+    def at_reference(self, reference: Templates, drift: Drift, block: int) -> ResidueSums:
+        """Return sums of a block as they would have been with the tissue at its reference."""
+        home = ResidueSums(reference)
+        there = Residues(self.sites, np.asarray(self.sums, np.float32))
+        back = moved_residues(there, reference, drift, -drift.steps[block])
+        large = home.sites[:, 0] >= 0
+        if back is there:
+            home.sums[large] = self.sums[large]
+        else:
+            home.sums[large] = back.waveforms[large]
+        home.energy[:] = self.energy
+        return home
 
     def means(self) -> Residues:
         """Return the means, each site's shrunk by what noise alone gives.
