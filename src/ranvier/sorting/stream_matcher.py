@@ -24,8 +24,10 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: What is compared with the signal around a trough.
+#: What is compared with the signal around a trough, at least; more where a unit has more energy beyond than these
+#: shares.
 BEFORE_SEC, AFTER_SEC = 0.27e-3, 0.77e-3
+BEYOND = (0.01, 0.08)
 #: Length of a step: short where few sites are sorted, as it adds to the time until a spike is told.
 STEP_SEC, LONG_STEP_SEC, MANY_SITES = 0.13e-3, 0.27e-3, 512
 #: So far behind a spike larger ones that overlap it are looked for (the second one where its amplitude is unusual), and
@@ -67,8 +69,10 @@ class StreamMatcher:
         self.sure_before = _NEVER
         self._fs_hz = fs_hz
         window, parameters = trained.window, trained.parameters
-        self._before = min(window.before, round(BEFORE_SEC * fs_hz))
-        self._length = self._before + 1 + min(window.after, round(AFTER_SEC * fs_hz))
+        self.sites, self.waveforms = _main_first(*shifted_waveforms(trained.templates))
+        before, after = _compared(self.waveforms, window.before)
+        self._before = min(window.before, max(before, round(BEFORE_SEC * fs_hz)))
+        self._length = self._before + 1 + min(window.after, max(after, round(AFTER_SEC * fs_hz)))
         self._front = window.before - self._before
         sites = trained.whitening.matrix.shape[0]
         self._hop = max(1, round((STEP_SEC if sites <= MANY_SITES else LONG_STEP_SEC) * fs_hz))
@@ -76,7 +80,6 @@ class StreamMatcher:
             max(1, round(sec * fs_hz)) for sec in (AHEAD_SEC, DOUBT_SEC, PATIENCE_SEC, REACH_SEC)
         )
         self._near, self._weights = _sparse(trained.whitening.matrix)
-        self.sites, self.waveforms = _main_first(*shifted_waveforms(trained.templates))
         compared = self.waveforms[:, 0, :, self._front : self._front + self._length].astype(np.float64)
         self._norms = np.asarray((compared**2).sum(axis=(1, 2)), np.float64)
         self._prior = 1.0 / parameters.amplitude_sd**2
@@ -308,6 +311,17 @@ def _main_first(sites: I32, waveforms: F32) -> tuple[I32, F32]:
         sites[u, :used] = sites[u, order]
         waveforms[u, :, :used] = waveforms[u][:, order]
     return sites, waveforms
+
+
+def _compared(waveforms: F32, trough: int) -> tuple[int, int]:
+    """Return how many samples before and behind the trough hold what units are told by."""
+    if not len(waveforms):
+        return 0, 0
+    energy = (waveforms[:, 0].astype(np.float64) ** 2).sum(axis=1)
+    share = energy.cumsum(axis=1) / np.maximum(energy.sum(axis=1, keepdims=True), 1e-12)
+    first = int((share <= BEYOND[0]).sum(axis=1).min())
+    last = int((share < 1.0 - BEYOND[1]).sum(axis=1).max())
+    return max(0, trough - first), max(0, last - trough)
 
 
 def _least(norms: F64, limits: tuple[float, float], prior: float) -> F64:
