@@ -31,6 +31,9 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.detect.kernels",
     "ranvier.spikes.kernels",
     "ranvier.spectral.fft_kernels",
+    "ranvier.sorting.cut_kernels",
+    "ranvier.sorting.event_kernels",
+    "ranvier.sorting.gated_kernels",
     "ranvier.sorting.isocut_kernels",
     "ranvier.sorting.match_kernels",
     "ranvier.sorting.pair_kernels",
@@ -38,9 +41,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.sorting.product_kernels",
     "ranvier.sorting.residual_kernels",
     "ranvier.sorting.shape_kernels",
-    "ranvier.sorting.event_kernels",
     "ranvier.sorting.stream_kernels",
-    "ranvier.sorting.gated_kernels",
     "ranvier.clients._widen_kernels",
 )
 
