@@ -156,7 +156,9 @@ class SpikesClient(SignalsClient):
         """Return waveforms of a unit on the sites nearest to it, of at most so many spikes (an addition)."""
         found = self._metadata(dataset)
         wanted, spec = _asked(channels, time_range, found.channel_metadata)
-        return self._hub.spikes.waveforms(found.id, *unit_numbers([unit]), wanted, spec, most=most, spikes_id=spikes_id)
+        return self._hub.spikes.waveforms(
+            found.id, unit_numbers([unit])[0], wanted, spec, most=most, spikes_id=spikes_id
+        )
 
     def get_unit_quality(
         self,
@@ -204,7 +206,7 @@ class SpikesClient(SignalsClient):
         """Divide a unit (an addition): one number per spike, in time order; return a new unit for each number."""
         numbers = np.asarray(groups)
         kept = numbers.astype(np.int64) if numbers.dtype.kind in "iub" else numbers
-        return self._hub.spikes.split(self._id(dataset), *unit_numbers([unit]), kept, by=by, spikes_id=spikes_id)
+        return self._hub.spikes.split(self._id(dataset), unit_numbers([unit])[0], kept, by=by, spikes_id=spikes_id)
 
     def label_units(
         self,
