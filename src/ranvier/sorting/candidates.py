@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.basis import Basis
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.geometry import Geometry

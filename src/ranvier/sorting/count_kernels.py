@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.kernels import kernel
+from ranvier.recordings.buffers import aligned_empty
 
 F32 = npt.NDArray[np.float32]
 I16 = npt.NDArray[np.int16]

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.operations import BandPass, CommonAverageReference, Operation
 from ranvier.dsp.view import FilteredRecording
@@ -22,6 +21,7 @@ from ranvier.exceptions import ConfigurationError, DatasetError
 from ranvier.models.dsp import DSPParams, DSPType
 from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.count_kernels import sd_of, to_counts
 from ranvier.sorting.crew import Crew
