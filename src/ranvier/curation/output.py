@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError
+from ranvier.models._coerce import output_path
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings import Format, all_formats, format_for_type
 from ranvier.recordings.pieces import pieces_in
@@ -66,7 +67,7 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
     CapabilityError
         The suffix names a format that this version does not write.
     """
-    target = Path(path).expanduser().absolute()
+    target = output_path(path)
     plugin = _plugin_of_suffix(target)
     if plugin is not None:
         return plugin

@@ -13,6 +13,7 @@ from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.composites import composites
+from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift, registered
 from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
@@ -86,17 +87,18 @@ def match_block(
     matcher = view.matcher(block)
     if leftovers is not None and leftovers.matcher is not matcher:
         leftovers = replace(leftovers, matcher=matcher)
-    white = source.white(block)
-    matched = matcher.match(white)
+    counts = source.counts(block)
+    matched = matcher.match(counts)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     kept = (sample >= first) & (sample < last)
     clean = np.zeros((0, 0, 0), np.float32)
+    left = None
     if features or leftovers is not None:
+        white = sd_of(counts)
         matcher.subtract(white, matched)
     if features:
         clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
-    left = None
     if leftovers is not None:
         low = source.margin - window.before
         left = leftovers.find(white, matched, low, low + last - first)
@@ -111,8 +113,9 @@ def measure_residues(
 
     def one(block: int) -> ResidueSums:
         matcher = view.matcher(block)
-        white = source.white(block)
-        matched = matcher.match(white)
+        counts = source.counts(block)
+        matched = matcher.match(counts)
+        white = sd_of(counts)
         matcher.subtract(white, matched)
         first, last = source.bounds(block)
         low = source.margin - window.before
@@ -192,15 +195,16 @@ def refine(
             features = np.concatenate([features, spikes.features])
             shift_um = np.concatenate([shift_um, drift.shift_um(spikes.sample, spikes.site, source)])
         made = made.and_also(further)
-    made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec))
+    made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec, crew))
     joined, counts = join_averages(made, features, shift_um, source, parameters)
     return joined.take(~composites(joined, counts, parameters.amplitude_sd))
 
 
-def _real(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float) -> I64:
+def _real(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float, crew: Crew) -> I64:
     """Return which averages may be units: of enough spikes, told from noise, and no shadows of others."""
     enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in made.trains], np.bool_)
-    locked = shadows(made.trains, made.templates.norms, made.templates.positions_um, float(source.fs))
+    norms, positions_um = made.templates.norms, made.templates.positions_um
+    locked = shadows(made.trains, norms, positions_um, float(source.fs), crew.map)
     return np.flatnonzero(enough & ~locked & is_unit(made.templates, source, parameters))
 
 

@@ -20,12 +20,16 @@ from ranvier.recordings.block import Block
 from ranvier.recordings.channel_json import channels_to_json
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
-from ranvier.recordings.files import writing
+from ranvier.recordings.files import check_replaceable, writing
 from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV
 from ranvier.recordings.quantiser import Counts, Quantiser
 from ranvier.recordings.sidecar import events_to_json, json_bytes
 from ranvier.recordings.sink import Header, Sink
 
+#: What the folder for the sorter holds; a sort that somebody ran in it is not replaced.
+DESCRIPTIONS = (
+    "params.py", "channel_map.npy", "channel_positions.npy", "channel_shanks.npy", "chanMap.mat", "probe.json"
+)  # fmt: skip
 #: Vertical distance that stands for "unknown" where no channel has a site, in um.
 ASSUMED_PITCH_UM = 20.0
 
@@ -73,6 +77,7 @@ class KilosortSink(Sink):
         return [self._bin, sidecar_of(self._bin), self._folder]
 
     def _open(self) -> None:
+        check_replaceable(self._folder, DESCRIPTIONS)
         self._data = self.staged.open_stream(self._bin)
         self._described = begun(lambda: _Description.of(self.header, self._columns, self._bin.name))
 
