@@ -237,7 +237,10 @@ def test_samples_do_not_wait_for_the_structure(tmp_path, monkeypatch):
         for block in blocks[:5]:
             sink.write(block)
         [growing] = tmp_path.glob(".late*")
-        assert growing.stat().st_size > 8 << 20  # 12 MB of samples in rows of 8
+        until = time.monotonic() + 20  # it is written by a thread of its own
+        while growing.stat().st_size < 8 << 20 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert growing.stat().st_size >= 8 << 20
         go.set()
         for block in blocks[5:]:
             sink.write(block)
