@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def show(address: str | None, *, as_json: bool) -> None:
         details, status = allego.details(), allego.get_status()
     if as_json:
         facts = {"details": details.model_dump(mode="json"), "status": status.model_dump(mode="json")}
-        typer.echo(json.dumps(facts, indent=1))
+        typer.echo(json_text(facts))
         return
     rows = list(describe(details, status))
     width = max(len(name) for name, _ in rows)
