@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import VidereClient
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import DatasetMetadata

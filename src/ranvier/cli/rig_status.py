@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import AllegoClient
 from ranvier.connect import find_rig
 from ranvier.exceptions import ServerDiscoveryError

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import VidereClient
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import DatasetMetadata
