@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from ranvier.sorting.basis import Basis, learn_basis, textbook_shapes
+from ranvier.sorting.count_kernels import counts_of
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
@@ -64,7 +65,7 @@ def measured(templates: Templates, white: F32, units: list[int]) -> Residues:
     """Return residues, measured with a matcher that knows some of the units."""
     some = templates.take(np.array(units))
     plain = matcher(some)
-    matched = plain.match(white)
+    matched = plain.match(counts_of(white))
     plain.subtract(white, matched)
     sums = ResidueSums(some)
     sums.add(white, matched.row, matched.unit, matched.amplitude)
@@ -72,7 +73,7 @@ def measured(templates: Templates, white: F32, units: list[int]) -> Residues:
 
 
 def small_ones(matcher: Matcher, white: F32) -> list[int]:
-    matched = matcher.match(white)
+    matched = matcher.match(counts_of(white))
     assert np.sum(matched.unit == 0) == len(LARGE)
     return [int(row) for row in matched.row[matched.unit == 1]]
 
@@ -140,7 +141,7 @@ def test_features_have_their_own_spike_whole_and_nothing_of_those_that_overlap_i
     white[100 : 100 + SAMPLES] += templates.waveforms[0]
     white[112 : 112 + SAMPLES] += 1.1 * templates.waveforms[1]
     plain = matcher(templates)
-    matched = plain.match(white)
+    matched = plain.match(counts_of(white))
     assert matched.unit.tolist() == [0, 1]
     plain.subtract(white, matched)
     columns = np.array([[3, 4, 5], [5, 6, -1]], np.int32)

@@ -12,6 +12,7 @@ from ranvier.sorting.averages import Averages, Cluster, StillClouds, averages_of
 from ranvier.sorting.basis import Basis, learn_basis, textbook_shapes
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.composites import composites
+from ranvier.sorting.count_kernels import counts_of
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.leftovers import Leftovers, clear_of_larger
 from ranvier.sorting.matching import Matcher
@@ -117,7 +118,7 @@ def test_a_small_spike_behind_a_large_known_one_is_left_and_nothing_of_the_large
         white[row : row + SAMPLES] += (small @ basis().components).T
     p = SorterParameters(detection_threshold=7.0)
     matcher = Matcher(known, p, Window(BEFORE, SAMPLES - BEFORE - 1, 15, 2))
-    matched = matcher.match(white)
+    matched = matcher.match(counts_of(white))
     assert len(matched) == 3
     finder = CandidateFinder(basis(), geometry(), p.detection_threshold, p.exclusive_um, 15, 2)
     noise = np.stack([np.zeros(CHANNELS), np.ones(CHANNELS)]).astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.buffers import aligned_empty
+from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.residual_kernels import features_of
@@ -20,6 +21,7 @@ from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -104,9 +106,9 @@ class Matcher:
         """Gain that a spike of each unit must have, ``(units,)``."""
         return np.clip(0.5 * self.templates.norms, *self.parameters.match_threshold)
 
-    def match(self, white: F32) -> Matched:
-        """Explain a block of whitened signal: its spikes, those in its margins included."""
-        on_templates = self._on_templates(white)
+    def match(self, counts: I16) -> Matched:
+        """Explain a block of whitened signal, in counts: its spikes, those in its margins included."""
+        on_templates = self._on_templates(counts)
         rows = on_templates.shape[1]
         capacity = max(1000, rows // 10 + 20 * len(self.templates))
         row, unit = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
@@ -130,16 +132,16 @@ class Matcher:
             gain,
         )
         place = every * (row[:found] + fraction[:found].astype(np.float64))
-        whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, len(white) - self.window.samples)
+        whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, len(counts) - self.window.samples)
         order = np.lexsort((unit[:found], whole))
         rest = (place - whole).astype(np.float32)
         return Matched(whole[order], unit[order], amplitude[order], rest[order], gain[order])
 
-    def _on_templates(self, white: F32) -> F32:
+    def _on_templates(self, counts: I16) -> F32:
         """Return the projection on each template starting at one sample in ``every``, ``(units, rows)``."""
         components, every = self.templates.basis.components, self.window.every
-        out = aligned_empty((len(self.templates), (len(white) - components.shape[1]) // every + 1))
-        on_templates(white, components, every, *self._sparse, out)
+        out = aligned_empty((len(self.templates), (len(counts) - components.shape[1]) // every + 1))
+        on_templates(counts, STEP_SD, components, every, *self._sparse, out)
         return out
 
     @cached_property

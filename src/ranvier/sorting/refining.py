@@ -13,6 +13,7 @@ from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.composites import composites
+from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift, registered
 from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
@@ -86,17 +87,18 @@ def match_block(
     matcher = view.matcher(block)
     if leftovers is not None and leftovers.matcher is not matcher:
         leftovers = replace(leftovers, matcher=matcher)
-    white = source.white(block)
-    matched = matcher.match(white)
+    counts = source.counts(block)
+    matched = matcher.match(counts)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     kept = (sample >= first) & (sample < last)
     clean = np.zeros((0, 0, 0), np.float32)
+    left = None
     if features or leftovers is not None:
+        white = sd_of(counts)
         matcher.subtract(white, matched)
     if features:
         clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
-    left = None
     if leftovers is not None:
         low = source.margin - window.before
         left = leftovers.find(white, matched, low, low + last - first)
@@ -111,8 +113,9 @@ def measure_residues(
 
     def one(block: int) -> ResidueSums:
         matcher = view.matcher(block)
-        white = source.white(block)
-        matched = matcher.match(white)
+        counts = source.counts(block)
+        matched = matcher.match(counts)
+        white = sd_of(counts)
         matcher.subtract(white, matched)
         first, last = source.bounds(block)
         low = source.margin - window.before

@@ -12,6 +12,7 @@ from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
+from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
@@ -56,7 +57,7 @@ def candidate_finder(
     finder = CandidateFinder(
         basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half, window.every
     )
-    return finder, finder.noise_of(finder.score(source.white(blocks[len(blocks) // 2])))
+    return finder, finder.noise_of(finder.score(source.counts(blocks[len(blocks) // 2])))
 
 
 def quota_of(parameters: SorterParameters, blocks: list[int]) -> int:
@@ -80,15 +81,16 @@ def gather(
     same = source.geometry.distance_um <= parameters.template_radius_um
 
     def one(block: int) -> Spikes:
-        white = source.white(block)
+        counts = source.counts(block)
         first, last = source.bounds(block)
         low = source.margin - window.before
-        score = finder.score(white)
+        score = finder.score(counts)
         rows, sites = finder.find(score, noise, low, low + last - first)
         clear = clear_of_larger(rows, sites, finder.at(score, rows, sites), same, window.samples)
         rows, sites = rows[clear], sites[clear]
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
+        white = sd_of(counts)
         return Spikes(rows + (first - low), sites, features_of(white, rows, near[sites], finder.basis.components))
 
     parts = []
