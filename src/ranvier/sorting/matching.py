@@ -12,11 +12,10 @@ from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.residual_kernels import features_of
+from ranvier.sorting.residual_kernels import features_of, spans_of, subtract_templates
 from ranvier.sorting.residues import Residues, whole_overlaps
 from ranvier.sorting.shape_kernels import on_templates
-from ranvier.sorting.stream_kernels import subtract_spikes
-from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_waveforms
+from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_components
 from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
@@ -79,8 +78,16 @@ class Matcher:
     residues: Residues | None = None
 
     @cached_property
-    def _shapes(self) -> tuple[I32, F32]:
-        return shifted_waveforms(self.templates)
+    def _spans(self) -> tuple[I64, I64, F32, F32]:
+        """What ``subtract_templates`` asks for: columns, components there, and components at fractions of a sample."""
+        unit, site = np.nonzero((self.templates.weights != 0).any(axis=2))
+        first = self._sparse[0]
+        sites = np.full((len(self.templates), int(np.diff(first).max(initial=0))), -1, np.int32)
+        sites[unit, np.arange(len(unit)) - first[unit]] = site
+        low, high = spans_of(sites)
+        weights = np.zeros((len(low), len(self._correlated[0, 0]), int((high - low).max(initial=0))), np.float32)
+        weights[unit, :, site - low[unit]] = self.templates.weights[unit, site]
+        return low, high, weights, shifted_components(self.templates.basis.components)
 
     @cached_property
     def _sparse(self) -> tuple[I64, I32, F32]:
@@ -160,9 +167,8 @@ class Matcher:
     def subtract(self, white: F32, matched: Matched) -> None:
         """Subtract matched spikes from a block, in place."""
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
-        sites, waveforms = self._shapes
-        subtract_spikes(
-            white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
+        subtract_templates(
+            white, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, *self._spans
         )
         if self.residues is not None:
             self.residues.subtract(white, matched.row, matched.unit, matched.amplitude)

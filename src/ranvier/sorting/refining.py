@@ -198,15 +198,16 @@ def refine(
             features = np.concatenate([features, spikes.features])
             shift_um = np.concatenate([shift_um, drift.shift_um(spikes.sample, spikes.site, source)])
         made = made.and_also(further)
-    made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec))
+    made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec, crew))
     joined, counts = join_averages(made, features, shift_um, source, parameters)
     return joined.take(~composites(joined, counts, parameters.amplitude_sd))
 
 
-def _real(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float) -> I64:
+def _real(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float, crew: Crew) -> I64:
     """Return which averages may be units: of enough spikes, told from noise, and no shadows of others."""
     enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in made.trains], np.bool_)
-    locked = shadows(made.trains, made.templates.norms, made.templates.positions_um, float(source.fs))
+    norms, positions_um = made.templates.norms, made.templates.positions_um
+    locked = shadows(made.trains, norms, positions_um, float(source.fs), crew.map)
     return np.flatnonzero(enough & ~locked & is_unit(made.templates, source, parameters))
 
 

@@ -166,7 +166,7 @@ def is_unit(templates: Templates, source: SortSource, parameters: SorterParamete
         return np.zeros(0, np.bool_)
     waveforms, snr, best = in_microvolts(templates, source.noise)
     own = waveforms[np.arange(len(templates)), :, best]
-    white = templates.waveforms[np.arange(len(templates)), :, templates.sites]
+    white = templates.weights[np.arange(len(templates)), templates.sites] @ templates.basis.components
     most = MOST_OFF_SEC * float(source.fs)
     in_place = np.abs(own.argmin(axis=1) - templates.basis.before) <= most
     in_place &= np.abs(white.argmin(axis=1) - templates.basis.before) <= most
@@ -183,7 +183,8 @@ def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64
     if not len(templates):
         nothing = np.empty(0)
         return np.empty((0, templates.basis.samples, len(noise.noise_uv)), np.float32), nothing, np.empty(0, np.int64)
-    waveforms = noise.in_microvolts(templates.waveforms)
+    components = noise.in_microvolts(templates.weights.swapaxes(1, 2))  # (units, P, channels)
+    waveforms = np.matmul(templates.basis.components.T, components)
     with np.errstate(invalid="ignore"):
         snr = np.nan_to_num(-waveforms.min(axis=1) / noise.noise_uv)
     best = snr.argmax(axis=1)
