@@ -130,11 +130,8 @@ def run_on(
 ) -> TaskResult:
     """Run a task on its source, which is open."""
     recording = session.stream(task.source.stream)
-    events, notes = events_of(session, recording)
     records = {output.name: dict(output.header.provenance or {}) for output in task.outputs}
-    for record in records.values():
-        if notes:
-            record["notes"] = [*record.get("notes", []), *notes]
+    events = events_of(session, recording, *records.values())
 
     def open_sink(output: OutputRef) -> Sink:
         destination = to_path(output.uri)
@@ -164,12 +161,17 @@ def run_on(
     return TaskResult(done, report.failures, {name: records[name] for name in done}, report.samples, report.kinds)
 
 
-def events_of(session: Session, recording: Recording) -> tuple[Events, list[str]]:
-    """Return the events of a recording, or none and why: a damaged table is no reason to leave signals behind."""
+def events_of(session: Session, recording: Recording, *records: dict[str, Any]) -> Events:
+    """Return the events of a recording; where their table is damaged none, and the records of outputs say so.
+
+    It is no reason to leave the signals behind.
+    """
     try:
-        return session.events.get(session.stream_name(recording), Events.empty()), []
+        return session.events.get(session.stream_name(recording), Events.empty())
     except RecordingError as error:
-        return Events.empty(), [f"left out: {error}"]
+        for record in records:
+            record["notes"] = [*record.get("notes", []), f"left out: {error}"]
+        return Events.empty()
 
 
 def carry_over(
