@@ -148,23 +148,28 @@ def _measure(
     """
     n = min(len(traces), int(60 * fs))
     channels = traces.shape[1]
-    filtered = np.empty((n, channels), np.float32)
     top = min(6000.0, 0.45 * fs)
     sos = signal.butter(3, [300, top], "bandpass", fs=fs, output="sos")
-    for first in range(0, channels, 16):  # a few channels at a time: 1024 of them at once would not fit
-        part = slice(first, min(first + 16, channels))
-        filtered[:, part] = signal.sosfiltfilt(sos, traces[:n, part].astype("f4") * GAIN_UV, axis=0)
-    start = filtered[: int(10 * fs)]
-    noise = np.array([np.median(np.abs(c - np.median(c))) for c in start.T]) / 0.6745
     before, after = round(0.0005 * fs), round(25 / 30000 * fs)
-    means = np.zeros((count, before + after, channels))
+    spikes = [sample_index[unit == u] for u in range(count)]
+    spikes = [at[(at > 100) & (at < n - 100)][:300] for at in spikes]
+    measured = [u for u in range(count) if len(spikes[u]) >= 3]
+    noise, means = np.zeros(channels), np.zeros((count, before + after, channels))
+    for first in range(0, channels, 64):  # some channels at a time: 1024 of them at once would not fit
+        part = slice(first, min(first + 64, channels))
+        filtered = np.concatenate(
+            [
+                signal.sosfiltfilt(sos, traces[:n, c : min(c + 16, part.stop)].astype("f4") * GAIN_UV, axis=0)
+                for c in range(first, part.stop, 16)
+            ],
+            axis=1,
+            dtype=np.float32,
+        )
+        noise[part] = [np.median(np.abs(c - np.median(c))) / 0.6745 for c in filtered[: int(10 * fs)].T]
+        for u in measured:
+            means[u][:, part] = np.mean([filtered[i - before : i + after] for i in spikes[u]], axis=0)
     snr = np.zeros(count)
-    for u in range(count):
-        at = sample_index[unit == u]
-        at = at[(at > 100) & (at < n - 100)][:300]
-        if len(at) < 3:
-            continue
-        means[u] = np.mean([filtered[i - before : i + after] for i in at], axis=0)
+    for u in measured:
         best = int(np.argmin(means[u].min(axis=0)))
         snr[u] = -means[u][:, best].min() / noise[best]
     return snr, means

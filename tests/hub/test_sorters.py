@@ -448,6 +448,16 @@ def test_arguments_that_cannot_be_meant(videre: VidereClient, ds: DatasetMetadat
         sort(max_num_site_neighbors=100)
     with pytest.raises(ConfigurationError, match="eps must be positive"):
         sort(clusterer_params=SpikeSorterClustererParams(eps=-1.0))
+    with pytest.raises(ConfigurationError, match="eps must be positive and finite, not inf"):
+        sort(clusterer_params=SpikeSorterClustererParams(eps=float("inf")))
+    for name in ("a\0b", "x" * 300):
+        with pytest.raises(ConfigurationError, match="sink_dsrc_id="):
+            sort(sink_dsrc_id=name)
+    for path in ("", ".", "..", "a\0b"):
+        with pytest.raises(ConfigurationError, match="names no output"):
+            videre.spike_sort(ds, output_path=path)
+    with pytest.raises(DatasetError, match="nothing_here"):  # one further recording needs no list
+        videre.spike_sort(ds, jointly="nothing_here")
     with pytest.raises(ConfigurationError, match="num_features is 1 to 64"):
         sort(feature_params=SpikeSorterFeatureParams(num_features=0))
     with pytest.raises(ConfigurationError, match="waveforms, not spectra"):
@@ -462,8 +472,9 @@ def test_arguments_that_cannot_be_meant(videre: VidereClient, ds: DatasetMetadat
         videre.update_detect_params(ds.id, SpikeDetectParams(thr_sd=[5.0, -5.0]), [0])
     with pytest.raises(ConfigurationError, match="ms instead of s"):
         videre.update_detect_params(ds.id, SpikeDetectParams(shadow=1.5), [0])
-    with pytest.raises(SignalSelectionError):
-        videre.update_detect_params(ds.id, SpikeDetectParams(shadow=0.001), [99])
+    for channels in ([99], [1.5], ["a"], 3):
+        with pytest.raises(SignalSelectionError):
+            videre.update_detect_params(ds.id, SpikeDetectParams(shadow=0.001), channels)  # type: ignore[arg-type]
     videre.update_detect_params(ds.id, SpikeDetectParams(is_enabled=False), range(16))
     with pytest.raises(ConfigurationError, match="every channel to sort is disabled"):
         videre.spike_sort(ds)

@@ -12,7 +12,7 @@ import pytest
 from interop_tools import Curated
 
 from ranvier.cli import main
-from ranvier.exceptions import CapabilityError, ConfigurationError, OutputExistsError
+from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError, OutputExistsError
 from ranvier.spikes import SpikeStore, StoreInfo, write_store
 
 METADATA = {
@@ -144,6 +144,40 @@ def test_what_cannot_be_exported(curated: Curated, tmp_path: Path) -> None:
         with pytest.raises(CapabilityError):
             curated.videre.export_spikes(bare, tmp_path / "x", kind)
         assert not [p.name for p in tmp_path.iterdir() if p.name.lstrip(".").startswith("x")]  # nothing half is left
+
+
+@pytest.mark.parametrize("kind", ["phy", "unitmatch"])
+def test_force_replaces_an_export_and_no_other_folder_or_file(curated: Curated, kind: str) -> None:
+    def export(where: Path) -> None:
+        curated.videre.export_spikes(curated.recording, where, kind, force=True)
+
+    before = {p.name: p.read_bytes() for p in curated.folder.iterdir() if p.is_file()}
+    mine = curated.folder / "mine"
+    export(mine)
+    export(mine)
+    (mine / "notes.txt").write_text("a day's work")
+    for where, why in (
+        (mine, "it holds notes.txt, which would be lost"),
+        (curated.folder, "which would be lost"),  # that of the recording
+        (curated.folder / "rec_SIMULATED.xdat.json", "never replaced"),
+        (curated.folder / "mine" / "notes.txt", "is a file, and a folder is to be written"),
+    ):
+        with pytest.raises(OutputError, match=why):
+            export(where)
+    assert (mine / "notes.txt").read_text() == "a day's work"
+    assert {p.name: p.read_bytes() for p in curated.folder.iterdir() if p.is_file()} == before
+
+
+def test_an_nwb_recording_is_not_replaced_by_its_units(curated: Curated) -> None:
+    nwb = curated.videre.convert(curated.recording, curated.folder / "whole.nwb")
+    path, spikes = curated.folder / "whole.nwb", store_of(curated).path
+    before = path.read_bytes()
+    for name in ("whole.nwb", "whole", "../" + curated.folder.name + "/whole.nwb"):
+        with pytest.raises(OutputError, match="never replaced"):
+            curated.videre.export_spikes(spikes, curated.folder / name, "nwb", recording=nwb, force=True)
+    assert path.read_bytes() == before
+    with pytest.raises(OutputError, match="never replaced"):  # the same file by another name
+        curated.videre.convert_spikes(spikes, curated.folder / ".." / curated.folder.name / spikes.name, force=True)
 
 
 def test_the_command(curated: Curated, capsys: pytest.CaptureFixture[str]) -> None:

@@ -210,9 +210,41 @@ def test_sd_thresholds_need_noise_and_artifacts_are_dropped(maker: PacketMaker) 
     assert found[2][1, 0] == found[0][1, 0]
 
 
+def test_windows_and_dead_times_in_samples_are_taken() -> None:
+    given = SpikeDetectParams(thr_wdw_pts=[4, 9], shadow_pts=20)
+    found = changed_params({}, [given], range(2), 1e4)[1]
+    assert found.thr_wdw == pytest.approx([0.4e-3, 0.9e-3])
+    assert found.thr_wdw_pts == [4, 9]
+    assert (found.shadow, found.shadow_pts) == (pytest.approx(2e-3), 20)
+    both = changed_params({}, [given.model_copy(update={"shadow": 1e-3})], [0], 1e4)[0]
+    assert both.shadow_pts == 10
+
+
+def test_an_artifact_level_inside_the_threshold_is_refused() -> None:
+    def change(**fields: object) -> None:
+        changed_params({}, [SpikeDetectParams.model_validate(fields)], [0], 1e4)
+
+    on = {"is_set_weak_thr": [True, True]}
+    with pytest.raises(ConfigurationError, match="no event could be left"):
+        change(thr=[-100.0, 100.0], weak_thr=[-80.0, 500.0], **on)
+    with pytest.raises(ConfigurationError, match="no event could be left"):
+        change(weak_thr_sd=[-20.0, 4.0], **on)
+    change(thr=[-100.0, 100.0], weak_thr=[-80.0, 500.0], is_set_weak_thr=[False, True])
+    change(thr=[-100.0, 100.0], weak_thr=[-80.0, 500.0], is_set_thr=[False, True], **on)
+    change(thr=[-100.0, 100.0], weak_thr_sd=[-8.0, 8.0], **on)  # what an SD is nobody knows yet
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"thr": [5.0, 9.0]}, {"thr": [-5.0]}, {"thr_wdw": [1.0, 2.0]}, {"shadow": -1.0}, {"spike_width_sec": [0.1, 0.2]}],
+    [
+        {"thr": [5.0, 9.0]},
+        {"thr": [-5.0]},
+        {"thr_wdw": [1.0, 2.0]},
+        {"shadow": -1.0},
+        {"spike_width_sec": [0.1, 0.2]},
+        {"thr_wdw_pts": [-1, 5]},
+        {"shadow_pts": 10**9},
+    ],
 )
 def test_bad_parameters(change: dict) -> None:
     with pytest.raises(ConfigurationError):

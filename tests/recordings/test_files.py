@@ -11,7 +11,7 @@ import pytest
 from ranvier import _platform
 from ranvier.exceptions import OutputError, OutputExistsError
 from ranvier.recordings import files
-from ranvier.recordings.files import StagedFiles, writing
+from ranvier.recordings.files import StagedFiles, check_replaceable, writing
 
 
 def names(folder: Path) -> list[str]:
@@ -159,3 +159,35 @@ def test_what_the_disk_refuses_meanwhile_is_raised(tmp_path: Path, monkeypatch: 
         staged.commit([tmp_path / "a"])
     staged.abort()
     assert names(tmp_path) == []
+
+
+def test_only_folders_of_an_earlier_output_are_replaceable(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    check_replaceable(folder, ["*.npy"])
+    folder.mkdir()
+    check_replaceable(folder, [])
+    (folder / "a.npy").write_bytes(b"")
+    check_replaceable(folder, ["*.npy"])
+    for name in ("b.txt", "c.txt", "d.txt", "e.txt"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(OutputError, match=r"b\.txt, c\.txt, d\.txt and 1 more, which would be lost"):
+        check_replaceable(folder, ["*.npy"])
+    with pytest.raises(OutputError, match="is a file, and a folder is to be written"):
+        check_replaceable(folder / "a.npy", ["*.npy"])
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_file_never_replaces_a_folder_nor_the_other_way_round(tmp_path: Path, is_folder: bool) -> None:
+    final, staged = tmp_path / "x", StagedFiles()
+    if is_folder:
+        final.mkdir()
+        (final / "kept").write_text("kept")
+        staged.write_bytes(final, b"new")
+    else:
+        final.write_text("kept")
+        staged.path(final).mkdir()
+    with pytest.raises(OutputError, match="choose another name"):
+        staged.commit([final])
+    staged.abort()
+    assert (final / "kept" if is_folder else final).read_text() == "kept"
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]

@@ -14,6 +14,9 @@ from ranvier.sorting.cut_reference import unimodal_fit
 from ranvier.sorting.isocut import isocut
 from ranvier.sorting.isocut_kernels import rising_fit, rising_fit_reference
 from ranvier.sorting.isosplit import isosplit
+from ranvier.sorting.split_kernels import split_points
+from ranvier.sorting.split_reference import first_parcels
+from ranvier.sorting.split_reference import split_points as split_reference
 
 F64 = npt.NDArray[np.float64]
 
@@ -150,3 +153,20 @@ def test_overlapping_clusters_come_to_an_end_in_bounded_time(seed: int) -> None:
     points = np.concatenate([random.standard_normal(6) + random.standard_normal((300, 6)) for _ in range(8)])
     labels = isosplit(points, isocut_threshold=1.0, max_initial=30, seed=seed)
     assert 1 <= labels.max() + 1 <= 30
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_clusters_are_those_of_the_definition(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    points = np.concatenate(
+        [random.standard_normal(4) * (1 + seed) + random.standard_normal((150, 4)) for _ in range(5)]
+    )
+    points[:40] = points[0]  # a parcel of equal points has no covariance
+    draws = random.random(9)
+    got, wanted = np.empty((2, len(points)), np.int32)
+    split_points(points, 3, draws, 1.5, 10, got)
+    split_reference(points, 3, draws, 1.5, 10, wanted)
+    np.testing.assert_array_equal(got, wanted)
+    parcels = first_parcels(points, 3, draws)
+    assert len(np.unique(parcels)) > 5
+    assert (got != parcels).any()  # what the parcels begin with is not what comes out

@@ -9,8 +9,9 @@ import pytest
 
 from ranvier.recordings.memory import ArrayRecording
 from ranvier.sorting import kept
+from ranvier.sorting.count_kernels import STEP_SD, in_sd, in_sd_reference, to_counts, to_counts_reference
 from ranvier.sorting.crew import crew
-from ranvier.sorting.kept import STEP_SD, KeptBlocks, in_counts
+from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.source import SortSource
 
@@ -18,9 +19,18 @@ from ranvier.sorting.source import SortSource
 def test_counts_are_rounded_and_large_ones_stop_at_the_end() -> None:
     white = np.array([[0.0, 0.3 * STEP_SD, 0.7 * STEP_SD], [-5.0, 1000.0, -1000.0]], np.float32)
     counts = np.empty(white.shape, np.int16)
-    in_counts(white, counts)
+    to_counts(white, counts)
     np.testing.assert_array_equal(counts, [[0, 0, 1], [-640, 32767, -32767]])
-    np.testing.assert_array_equal(white, counts * np.float32(STEP_SD))
+    there = 300.0 * np.random.default_rng(2).standard_normal((70, 19)).astype(np.float32)
+    got, wanted = np.empty((2, 70, 19), np.int16)
+    to_counts(there, got), to_counts_reference(there, wanted)
+    np.testing.assert_array_equal(got, wanted)
+    assert np.abs(got).max() == 32767
+    back, expected = np.empty((2, 70, 19), np.float32)
+    in_sd(got, back), in_sd_reference(got, expected)
+    np.testing.assert_array_equal(back, expected)
+    small = np.abs(there) < 250.0
+    assert np.abs(back - there)[small].max() <= STEP_SD / 2
 
 
 def test_blocks_come_back_and_a_full_disk_loses_none() -> None:

@@ -12,6 +12,7 @@ from ranvier.exceptions import ConfigurationError, DataProcessingError, DatasetE
 from ranvier.models.spikesorter import SpikeSorterPhase
 from ranvier.recordings.channels import Site, plain_channels
 from ranvier.recordings.memory import ArrayRecording
+from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.match_kernels import pursue, pursue_reference
 from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
@@ -175,8 +176,9 @@ def test_matching_takes_the_same_spikes_as_its_definition() -> None:
     x = random.standard_normal(800).astype(np.float32)
     for t, u, a in [(50, 0, 1.0), (82, 1, 0.9), (300, 1, 1.2), (325, 0, 1.0), (600, 0, 0.8)]:
         x[t : t + 40] += np.float32(a) * (weights[u] @ components)
-    projection = np.ascontiguousarray(np.einsum("up,tp->ut", weights, projections(x[:, None], components, 1)[:, :, 0]))
-    projection = projection.astype(np.float32)
+    counts = np.rint(x[:, None] / STEP_SD).astype(np.int16)
+    projected = projections(counts, STEP_SD, components, 1)[:, :, 0]
+    projection = np.ascontiguousarray(np.einsum("up,tp->ut", weights, projected), np.float32)
     norms = (weights.astype(np.float64) ** 2).sum(axis=1)
     first, other = np.array([0, 2, 4]), np.array([0, 1, 0, 1], np.int32)
     results = []

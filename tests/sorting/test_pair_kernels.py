@@ -10,8 +10,8 @@ from ranvier.sorting.pair_kernels import (
     add_waveforms_reference,
     difference_at_lags,
     difference_at_lags_reference,
-    most_locked,
-    most_locked_reference,
+    most_locked_of,
+    most_locked_of_reference,
 )
 
 
@@ -20,9 +20,15 @@ def test_locked_pairs_are_those_of_the_definition(apart: float) -> None:
     random = np.random.default_rng(2)
     train = np.unique(random.integers(0, 9000, 200)).astype(np.int64)
     other = np.unique(np.concatenate([train[::2] - 31, random.integers(0, 9000, 50)])).astype(np.int64)
-    got = most_locked(train, other, 90, 9, apart)
-    assert got == most_locked_reference(train, other, 90, 9, apart) >= len(train) // 2
-    assert most_locked(train, other[:0], 90, 9, apart) == 0
+    others = np.concatenate([np.arange(7), other, train])
+    first = np.array([7, 7 + len(other), 3])
+    last, least = first + np.array([len(other), len(train), 0]), np.array([apart, 9.0, apart])
+    got, wanted = np.empty((2, 3), np.int64)
+    most_locked_of(train, others, first, last, 90, 9, least, got)
+    most_locked_of_reference(train, others, first, last, 90, 9, least, wanted)
+    np.testing.assert_array_equal(got, wanted)
+    assert got[0] >= len(train) // 2
+    assert got[2] == 0
 
 
 @pytest.mark.parametrize("channels", [3, 16, 37])
@@ -42,12 +48,12 @@ def test_differences_are_those_of_the_definition(channels: int) -> None:
 
 def test_sums_of_waveforms_do_not_depend_on_the_order() -> None:
     random = np.random.default_rng(9)
-    signal = (50 * random.standard_normal((500, 5))).astype(np.float32)
+    signal = random.integers(-32767, 32767, (500, 5)).astype(np.int16)
     rows, units = random.integers(0, 460, 80), random.integers(0, 3, 80).astype(np.int32)
     sums, turned, wanted = np.zeros((3, 3, 40, 5), np.int64)
-    add_waveforms(signal, rows, units, 2.0**16, sums)
-    add_waveforms(signal, np.ascontiguousarray(rows[::-1]), np.ascontiguousarray(units[::-1]), 2.0**16, turned)
-    add_waveforms_reference(signal, rows, units, 2.0**16, wanted)
+    add_waveforms(signal, rows, units, sums)
+    add_waveforms(signal, np.ascontiguousarray(rows[::-1]), np.ascontiguousarray(units[::-1]), turned)
+    add_waveforms_reference(signal, rows, units, wanted)
     np.testing.assert_array_equal(sums, wanted)
     np.testing.assert_array_equal(turned, wanted)
     assert sums.any()

@@ -7,9 +7,19 @@ import numpy.typing as npt
 import pytest
 
 from ranvier.sorting.basis import Basis, learn_basis, textbook_shapes
+from ranvier.sorting.count_kernels import counts_of
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.residual_kernels import (
+    products_at_lags,
+    products_at_lags_reference,
+    spans_of,
+    subtract_spans,
+    subtract_spans_reference,
+    subtract_templates,
+    subtract_templates_reference,
+)
 from ranvier.sorting.residues import MOST_MISSED, Residues, ResidueSums, whole_overlaps
 from ranvier.sorting.templates import PHASES, Templates
 from ranvier.sorting.window import Window
@@ -64,7 +74,7 @@ def measured(templates: Templates, white: F32, units: list[int]) -> Residues:
     """Return residues, measured with a matcher that knows some of the units."""
     some = templates.take(np.array(units))
     plain = matcher(some)
-    matched = plain.match(white)
+    matched = plain.match(counts_of(white))
     plain.subtract(white, matched)
     sums = ResidueSums(some)
     sums.add(white, matched.row, matched.unit, matched.amplitude)
@@ -72,7 +82,7 @@ def measured(templates: Templates, white: F32, units: list[int]) -> Residues:
 
 
 def small_ones(matcher: Matcher, white: F32) -> list[int]:
-    matched = matcher.match(white)
+    matched = matcher.match(counts_of(white))
     assert np.sum(matched.unit == 0) == len(LARGE)
     return [int(row) for row in matched.row[matched.unit == 1]]
 
@@ -140,7 +150,7 @@ def test_features_have_their_own_spike_whole_and_nothing_of_those_that_overlap_i
     white[100 : 100 + SAMPLES] += templates.waveforms[0]
     white[112 : 112 + SAMPLES] += 1.1 * templates.waveforms[1]
     plain = matcher(templates)
-    matched = plain.match(white)
+    matched = plain.match(counts_of(white))
     assert matched.unit.tolist() == [0, 1]
     plain.subtract(white, matched)
     columns = np.array([[3, 4, 5], [5, 6, -1]], np.int32)
@@ -148,3 +158,38 @@ def test_features_have_their_own_spike_whole_and_nothing_of_those_that_overlap_i
     np.testing.assert_allclose(clean[0], templates.weights[0, [3, 4, 5]], atol=0.8)
     np.testing.assert_allclose(clean[1, :2], 1.1 * templates.weights[1, [5, 6]], atol=0.8)
     assert not clean[1, 2].any()
+
+
+def test_subtracting_is_what_its_definition_says_at_the_ends_too() -> None:
+    random = np.random.default_rng(5)
+    x = random.standard_normal((150, 21)).astype(np.float32)
+    sites = np.array([[3, 5, 20], [7, -1, -1], [-1, -1, -1]], np.int32)
+    low, high = spans_of(sites)
+    assert low.tolist() == [3, 7, 0]
+    assert high.tolist() == [21, 8, 0]
+    rows, units = np.array([-9, 40, 60, 130]), np.array([0, 1, 2, 0], np.int32)
+    amplitudes = np.array([0.8, 1.2, 1.0, 1.5], np.float32)
+    waveforms = random.standard_normal((3, 30, 18)).astype(np.float32)
+    got, wanted = x.copy(), x.copy()
+    subtract_spans(got, rows, units, amplitudes, low, high, waveforms)
+    subtract_spans_reference(wanted, rows, units, amplitudes, low, high, waveforms)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    assert (got[:, 7] != x[:, 7]).sum() >= 30
+    phases, weights = np.array([1, 0, 2, 1]), random.standard_normal((3, 2, 18)).astype(np.float32)
+    shapes = random.standard_normal((3, 2, 30)).astype(np.float32)
+    got, wanted = x.copy(), x.copy()
+    subtract_templates(got, rows, units, phases, amplitudes, low, high, weights, shapes)
+    subtract_templates_reference(wanted, rows, units, phases, amplitudes, low, high, weights, shapes)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    assert (got[0] != x[0]).sum() == 18  # of a template that begins before the block
+
+
+def test_products_at_lags_are_those_of_the_definition() -> None:
+    random = np.random.default_rng(6)
+    shapes, components = random.standard_normal((3, 40)).astype(np.float32), random.standard_normal((2, 9))
+    components = components.astype(np.float32)
+    got, wanted = np.empty((2, 3, 2, 48), np.float32)
+    products_at_lags(shapes, components, got)
+    products_at_lags_reference(shapes, components, wanted)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    assert got[0, 1, 0] == pytest.approx(shapes[0, 0] * components[1, 8])

@@ -11,7 +11,10 @@ from ranvier.sorting.shape_kernels import (
     projections,
     spread_scores,
     spread_scores_reference,
+    steps_per_one,
 )
+
+STEP = 1.0 / 128.0
 
 
 def lists(random: np.random.Generator, count: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,28 +27,38 @@ def lists(random: np.random.Generator, count: int, channels: int) -> tuple[np.nd
 
 def test_projections_are_inner_products_at_every_shift() -> None:
     random = np.random.default_rng(4)
-    x, shapes = random.standard_normal((333, 5)).astype(np.float32), random.standard_normal((3, 21)).astype(np.float32)
-    wanted = np.stack([np.einsum("pl,lc->pc", shapes, x[t : t + 21]) for t in range(0, 333 - 20, 3)])
-    np.testing.assert_allclose(projections(x, shapes, 3), wanted, atol=1e-4)
+    x, shapes = random.standard_normal((333, 5)), random.standard_normal((3, 21)).astype(np.float32)
+    counts = np.rint(x / STEP).astype(np.int16)
+    wanted = np.stack([np.einsum("pl,lc->pc", shapes, STEP * counts[t : t + 21]) for t in range(0, 333 - 20, 3)])
+    np.testing.assert_allclose(projections(counts, STEP, shapes, 3), wanted, atol=0.02)
+
+
+def test_the_largest_signal_does_not_leave_the_whole_numbers() -> None:
+    shape = np.sqrt(np.full((1, 61), 1.0 / 61.0)).astype(np.float32)
+    signal = np.full((200, 3), 32767, np.int16)
+    assert steps_per_one(shape) == 2.0**13
+    out = np.empty((1, 140), np.float32)
+    on_templates(signal, STEP, shape, 1, np.array([0, 1]), np.array([2], np.int32), np.ones((1, 1), np.float32), out)
+    np.testing.assert_allclose(out, 32767 * STEP * np.sqrt(61), rtol=1e-3)
 
 
 @pytest.mark.parametrize(("samples", "channels", "parts", "every"), [(333, 5, 3, 1), (700, 16, 6, 2), (517, 19, 1, 3)])
 def test_kernels_are_their_references(samples: int, channels: int, parts: int, every: int) -> None:
     random = np.random.default_rng(samples)
-    x = random.standard_normal((samples, channels)).astype(np.float32)
+    x = random.integers(-900, 900, (samples, channels)).astype(np.int16)
     shapes = random.standard_normal((parts, 21)).astype(np.float32)
     shifts = (samples - 21) // every + 1
     first, sites = lists(random, 4, channels)
     weights = random.standard_normal((len(sites), parts)).astype(np.float32)
     got, wanted = np.full((2, 4, shifts), np.nan, np.float32)
-    on_templates(x, shapes, every, first, sites, weights, got)
-    on_templates_reference(x, shapes, every, first, sites, weights, wanted)
+    on_templates(x, STEP, shapes, every, first, sites, weights, got)
+    on_templates_reference(x, STEP, shapes, every, first, sites, weights, wanted)
     np.testing.assert_allclose(got, wanted, atol=1e-3)
     assert np.abs(got[0]).max() > 1.0
     first, sites = lists(random, 2 * channels, channels)
     share = random.standard_normal(len(sites)).astype(np.float32)
     got, wanted = np.full((2, shifts, channels), np.nan, np.float32)
-    spread_scores(x, shapes, every, first, sites, share, got)
-    spread_scores_reference(x, shapes, every, first, sites, share, wanted)
+    spread_scores(x, STEP, shapes, every, first, sites, share, got)
+    spread_scores_reference(x, STEP, shapes, every, first, sites, share, wanted)
     np.testing.assert_allclose(got, wanted, atol=1e-3)
-    assert (wanted > projections(x, shapes, every).max(axis=1)).any()  # some sums are larger than any single site
+    assert (wanted > projections(x, STEP, shapes, every).max(axis=1)).any()  # some sums are larger than any single site

@@ -93,6 +93,14 @@ def test_what_a_made_unit_inherits(path: Path, spikes: Given) -> None:
     assert SpikeStore.open(path).units[halves[0]].label == ""
 
 
+@pytest.mark.parametrize("text", ["a\nb", "a\tb", "x" * 101, None, 3])
+def test_labels_that_would_break_a_table_are_refused(path: Path, text: object) -> None:
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="a label is a line"):
+        label(path, [1], text)  # type: ignore[arg-type]
+    assert path.read_bytes() == before
+
+
 def test_bad_changes_are_refused_and_leave_the_file(path: Path, spikes: Given) -> None:
     before = path.read_bytes()
     n = int(np.count_nonzero(spikes["unit"] == 1))

@@ -345,6 +345,18 @@ def test_bad_requests(videre: VidereClient, ds: DatasetMetadata, copy: Path) -> 
         videre.get_neurons(ds, spikes_id="nothing")
     with pytest.raises(ConfigurationError, match="at least one sample"):
         videre.get_correlograms(ds, bin_ms=0.001)
+    for window_ms in (float("nan"), float("inf")):
+        with pytest.raises(ConfigurationError, match="at least one bin"):
+            videre.get_correlograms(ds, window_ms=window_ms)
+    with pytest.raises(ConfigurationError, match="too many"):  # and nothing of that size is made
+        videre.get_correlograms(ds, window_ms=1e9)
+    for units in ("all", ["a"], [1.5, 2.0], 3):
+        with pytest.raises(ConfigurationError, match="units are whole numbers"):
+            videre.merge_units(ds, units)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="units are whole numbers"):
+            videre.get_spike_raster(ds, units)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="names no output"):
+        videre.export_spikes(ds, "")
     with pytest.raises(ConfigurationError, match="at least one waveform"):
         videre.get_unit_waveforms(ds, 1, most=0)
     with pytest.raises(OutputExistsError):

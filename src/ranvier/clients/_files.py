@@ -8,6 +8,7 @@ from pathlib import Path
 from ranvier.clients._base import BaseClient
 from ranvier.clients._output_options import CompressionInput, MetadataInput, output_options
 from ranvier.clients._progress import shown
+from ranvier.models._coerce import output_path as named
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, FileInfo, RadiensFileType
 from ranvier.models.flex import FlexDataset
@@ -100,7 +101,7 @@ class BaseFileClient(BaseClient):
         dataset = self._metadata(dsource)
         options = output_options(metadata, compression)
         with shown(self._progress, f"exporting {dataset.base_name}") as progress:
-            self._hub.files.export(dataset.id, Path(dest_path), options=options, force=force, progress=progress)
+            self._hub.files.export(dataset.id, named(dest_path), options=options, force=force, progress=progress)
 
     def list_directory(self, directory: str | Path) -> list[FileInfo]:
         """Return the recordings in a folder; one that cannot be read is listed with 0 channels."""

@@ -9,9 +9,11 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.clients._base import several
 from ranvier.clients._output_options import OutputKeywords, output_options
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
+from ranvier.models._coerce import output_path as named
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.events import EventTable
 from ranvier.models.flex import FlexDataset
@@ -49,10 +51,10 @@ class SessionsClient(SignalsClient):
             The recordings do not fit; the message names everything that does not, of every recording.
         """
         stated = output_options(**options)
-        ids = [self._id(d) for d in datasets]
+        ids = [self._id(d) for d in several(datasets)]
         with shown(self._progress, f"concatenating {len(ids)} recordings") as progress:
             found = self._hub.sessions.concatenate(
-                ids, Path(output_path), match=match, gap_sec=gap_sec, by_walltime=by_walltime, options=stated,
+                ids, named(output_path), match=match, gap_sec=gap_sec, by_walltime=by_walltime, options=stated,
                 force=force, progress=progress,
             )  # fmt: skip
         self._mine[found.id] = None
@@ -116,7 +118,7 @@ class SessionsClient(SignalsClient):
         made = self._metadata(dataset)
         with shown(self._progress, f"repeating {made.base_name}") as progress:
             return self._hub.replays.replay(
-                made.id, output=None if output_path is None else Path(output_path), moved=dict(sources or {}),
+                made.id, output=None if output_path is None else named(output_path), moved=dict(sources or {}),
                 force=force, progress=progress,
             )  # fmt: skip
 

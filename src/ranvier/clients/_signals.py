@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ranvier.clients._arrays import by_type, kept_channels, verdicts_of, widened
 from ranvier.clients._files import BaseFileClient
 from ranvier.clients._progress import shown
+from ranvier.models._coerce import output_path as named
 from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
 from ranvier.models.dsp import DSPGroup, coerce_filter_stage
 from ranvier.models.events import EventTable
@@ -204,6 +205,6 @@ class SignalsClient(BaseFileClient):
         the recording.
         """
         with shown(self._progress, "simulating") as progress:
-            found = self._hub.simulation.simulate(spec, Path(output_path), force=force, progress=progress)
+            found = self._hub.simulation.simulate(spec, named(output_path), force=force, progress=progress)
         self._mine[found.id] = None
         return found

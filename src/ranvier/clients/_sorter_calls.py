@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from ranvier.models.flex import coerce_indices
 from ranvier.models.spikesorter import DashElement, SpikeDetectParams, SpikeSorterDashboard, coerce_dash_element
 from ranvier.services.sorter import RigSorter
 from ranvier.services.sorters import HubSorters
@@ -43,13 +44,13 @@ class SorterCalls(Generic[WhichSorter]):
         """Return how spikes are detected, by native channel index; all amplifier channels where None."""
         found = {p.ntv_chan_idx: p for p in self._sorters.params(self._sorter_id(spike_sorter_id))}
         known = {i: p for i, p in found.items() if i is not None}
-        return known if channels is None else {i: known[i] for i in channels if i in known}
+        return known if channels is None else {i: known[i] for i in coerce_indices(channels) if i in known}
 
     def update_detect_params(
         self, spike_sorter_id: WhichSorter, params: SpikeDetectParams, channels: Sequence[int]
     ) -> None:
         """Change how spikes are detected on some channels; fields that are None stay."""
-        changes = [params.model_copy(update={"ntv_chan_idx": int(i)}) for i in channels]
+        changes = [params.model_copy(update={"ntv_chan_idx": i}) for i in coerce_indices(channels)]
         self._sorters.set_params(self._sorter_id(spike_sorter_id), changes)
 
     def set_detect_params(

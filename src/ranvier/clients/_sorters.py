@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ranvier.clients._base import several
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
 from ranvier.clients._sorter_calls import SorterCalls
 from ranvier.exceptions import ConfigurationError
+from ranvier.models._coerce import output_path as named
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.flex import FlexDataset, FlexSignalSpec, FlexTimeRange, coerce_signal_spec, coerce_time_range
 from ranvier.models.sorting import SortOptions
@@ -38,7 +40,7 @@ class SortersClient(SorterCalls[FlexDataset], SignalsClient):
         params: WhatToSort,
         *,
         stall_sec: float = 120.0,
-        jointly: Sequence[FlexDataset] = (),
+        jointly: FlexDataset | Sequence[FlexDataset] = (),
         time_range: FlexTimeRange | None = None,
         channels: FlexSignalSpec | None = None,
         output_path: str | Path | None = None,
@@ -89,7 +91,7 @@ class SortersClient(SorterCalls[FlexDataset], SignalsClient):
         self,
         params: WhatToSort,
         *,
-        jointly: Sequence[FlexDataset] = (),
+        jointly: FlexDataset | Sequence[FlexDataset] = (),
         time_range: FlexTimeRange | None = None,
         channels: FlexSignalSpec | None = None,
         output_path: str | Path | None = None,
@@ -198,7 +200,7 @@ class SortersClient(SorterCalls[FlexDataset], SignalsClient):
     def _asked_sort(
         self,
         params: WhatToSort,
-        jointly: Sequence[FlexDataset],
+        jointly: FlexDataset | Sequence[FlexDataset],
         time_range: FlexTimeRange | None,
         channels: FlexSignalSpec | None,
         output_path: str | Path | None,
@@ -208,7 +210,7 @@ class SortersClient(SorterCalls[FlexDataset], SignalsClient):
         first: FlexDataset = params.dsource_id or "" if isinstance(params, SpikeSorterLaunchParams) else params
         if first == "":
             raise ConfigurationError("dsource_id is missing: the id or the path of the recording to sort")
-        found = [self._metadata(one) for one in (first, *jointly)]
+        found = [self._metadata(one) for one in (first, *several(jointly))]
         chosen = None
         if channels is not None:
             select = coerce_signal_spec(channels).to_sig_select(found[0].channel_metadata)
@@ -219,7 +221,7 @@ class SortersClient(SorterCalls[FlexDataset], SignalsClient):
             SortOptions(
                 time_range=None if time_range is None else coerce_time_range(time_range),
                 channels=chosen,
-                output=None if output_path is None else str(Path(output_path).expanduser().absolute()),
+                output=None if output_path is None else str(named(output_path)),
                 force=force,
             ),
         )

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from ranvier.clients._output_options import MetadataInput, output_options
 from ranvier.clients._signals import SignalsClient
+from ranvier.models._coerce import output_path as named
+from ranvier.models._coerce import unit_numbers
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType, TimeRangeSpec
 from ranvier.models.flex import (
@@ -139,7 +141,7 @@ class SpikesClient(SignalsClient):
         """Return spikes in time order, with amplitude and position (an addition); None: all, unit 0 = no unit."""
         found = self._metadata(dataset)
         wanted, spec = _asked(channels, time_range, found.channel_metadata)
-        return self._hub.spikes.raster(found.id, units, wanted, spec, spikes_id=spikes_id)
+        return self._hub.spikes.raster(found.id, _listed(units), wanted, spec, spikes_id=spikes_id)
 
     def get_unit_waveforms(
         self,
@@ -154,7 +156,9 @@ class SpikesClient(SignalsClient):
         """Return waveforms of a unit on the sites nearest to it, of at most so many spikes (an addition)."""
         found = self._metadata(dataset)
         wanted, spec = _asked(channels, time_range, found.channel_metadata)
-        return self._hub.spikes.waveforms(found.id, unit, wanted, spec, most=most, spikes_id=spikes_id)
+        return self._hub.spikes.waveforms(
+            found.id, unit_numbers([unit])[0], wanted, spec, most=most, spikes_id=spikes_id
+        )
 
     def get_unit_quality(
         self,
@@ -167,7 +171,9 @@ class SpikesClient(SignalsClient):
     ) -> UnitQualityTable:
         """Return how far units can be trusted (an addition); ``isolation`` compares waveforms too, and takes longer."""
         spec = None if time_range is None else coerce_time_range(time_range)
-        return self._hub.spikes.quality(self._id(dataset), units, spec, isolation=isolation, spikes_id=spikes_id)
+        return self._hub.spikes.quality(
+            self._id(dataset), _listed(units), spec, isolation=isolation, spikes_id=spikes_id
+        )
 
     def get_correlograms(
         self,
@@ -182,7 +188,7 @@ class SpikesClient(SignalsClient):
         """Return auto- and cross-correlograms of units, up to lags of ``window_ms`` (an addition)."""
         spec = None if time_range is None else coerce_time_range(time_range)
         return self._hub.spikes.correlograms(
-            self._id(dataset), units, spec, bin_ms=bin_ms, window_ms=window_ms, spikes_id=spikes_id
+            self._id(dataset), _listed(units), spec, bin_ms=bin_ms, window_ms=window_ms, spikes_id=spikes_id
         )
 
     def merge_units(
@@ -192,7 +198,7 @@ class SpikesClient(SignalsClient):
 
         Changes are kept in a log that can be undone step by step; what the sorter wrote stays. ``by`` is who did it.
         """
-        return self._hub.spikes.merge(self._id(dataset), units, by=by, spikes_id=spikes_id)
+        return self._hub.spikes.merge(self._id(dataset), unit_numbers(units), by=by, spikes_id=spikes_id)
 
     def split_unit(
         self, dataset: FlexDataset, unit: int, groups: npt.ArrayLike, *, by: str = "", spikes_id: str | None = None
@@ -200,7 +206,7 @@ class SpikesClient(SignalsClient):
         """Divide a unit (an addition): one number per spike, in time order; return a new unit for each number."""
         numbers = np.asarray(groups)
         kept = numbers.astype(np.int64) if numbers.dtype.kind in "iub" else numbers
-        return self._hub.spikes.split(self._id(dataset), unit, kept, by=by, spikes_id=spikes_id)
+        return self._hub.spikes.split(self._id(dataset), unit_numbers([unit])[0], kept, by=by, spikes_id=spikes_id)
 
     def label_units(
         self,
@@ -212,7 +218,7 @@ class SpikesClient(SignalsClient):
         spikes_id: str | None = None,
     ) -> None:
         """Call units something, e.g. good, mua or noise (an addition); an empty label takes it away."""
-        self._hub.spikes.label(self._id(dataset), units, label, by=by, spikes_id=spikes_id)
+        self._hub.spikes.label(self._id(dataset), unit_numbers(units), label, by=by, spikes_id=spikes_id)
 
     def undo_curation(self, dataset: FlexDataset, *, by: str = "", spikes_id: str | None = None) -> int:
         """Take back the latest change of units that is in force (an addition); return its number."""
@@ -238,7 +244,7 @@ class SpikesClient(SignalsClient):
         """
         found = self._hub.spikes.convert(
             self._id(dataset),
-            None if output_path is None else Path(output_path),
+            None if output_path is None else named(output_path),
             recording_id=None if recording is None else self._id(recording),
             spikes_id=spikes_id,
             force=force,
@@ -281,7 +287,7 @@ class SpikesClient(SignalsClient):
         """
         return self._hub.spikes.export(
             self._id(dataset),
-            Path(output_path),
+            named(output_path),
             file_format,
             recording_id=None if recording is None else self._id(recording),
             spikes_id=spikes_id,
@@ -319,6 +325,10 @@ class SpikesClient(SignalsClient):
         if recording is not None:
             sorting.register_recording(recording)
         return sorting, recording
+
+
+def _listed(units: Sequence[int] | None) -> list[int] | None:
+    return None if units is None else unit_numbers(units)
 
 
 def _asked(

@@ -27,22 +27,26 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier._platform import worker_count
+from ranvier.curation.counted import CountedPath
 from ranvier.curation.progress import Meter
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.parallel import ALONE, Team
-from ranvier.dsp.stage import Rest
 from ranvier.exceptions import ConfigurationError, JobCancelledError, TimeRangeError
 from ranvier.models.jobs import JobProgress
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events
 from ranvier.recordings.provenance import new_record
+from ranvier.recordings.quantiser import Counts
 from ranvier.recordings.recording import Columns, Recording
 from ranvier.recordings.sink import Header, Sink
 
 #: Bytes of one block of input, as float32; its rows follow from the number of columns.
 BLOCK_BYTES = 4 * 2**20
+
+#: What comes out of a chain: blocks, or the counts of an output already.
+Made = Block | Counts
 
 READ_AHEAD = 1
 WRITE_BEHIND = 2
@@ -222,7 +226,9 @@ def _run(
     rows = block_rows or usual_rows(width)
     workers = worker_count() if workers is None else workers
     team, completers = _crew(workers, chain)
-    reader = BlockReader(recording, columns, width, counts=chain is None and recording.stores_counts)
+    counted = CountedPath.of(recording, chain, sinks)
+    counts = recording.stores_counts and (chain is None or counted is not None)
+    reader = BlockReader(recording, columns, width, counts=counts)
     carried = Events.empty() if events is None else events.between(first, last)
     for sink in sinks:
         sink.lent = True  # every block has memory of its own until nobody refers to it
@@ -235,8 +241,11 @@ def _run(
         carried = carried.at_rate(chain.in_fs / chain.out_fs, max(b for a, b in kept if a < b))
 
     meter.begin(sum(b - a for a, b in pieces))
-    with _Pipeline(reader.read, lambda block: _write(sinks, block), completers) as pipeline:
-        _compute(chain, pipeline, _cut(pieces, rows), team, meter, cancelled)
+    with _Pipeline(reader.read, lambda made: _write(sinks, made), completers) as pipeline:
+        if counted is not None:
+            _compute_counted(counted, pipeline, _cut(pieces, rows), meter, cancelled)
+        else:
+            _compute(chain, pipeline, _cut(pieces, rows), team, meter, cancelled)
     meter.phase("finishing")
     if len(carried):
         for sink in sinks:
@@ -309,6 +318,20 @@ def _compute(
             chain.use(ALONE)
 
 
+def _compute_counted(
+    counted: CountedPath,
+    pipeline: _Pipeline,
+    ranges: Iterator[tuple[int, int]],
+    meter: Meter,
+    cancelled: Callable[[], bool] | None,
+) -> None:
+    """Take every block of counts from the reader, through the whole path in any thread, to the writer."""
+    for block in pipeline.blocks(ranges):
+        _stop_if(cancelled)
+        pipeline.write(lambda block=block: [counted.through(block)])  # type: ignore[misc]
+        meter.advance(len(block))
+
+
 class BlockReader:
     """Reads blocks of a recording into aligned memory: physical samples, or stored counts."""
 
@@ -329,13 +352,13 @@ class BlockReader:
 class _Pipeline:
     """Reads ahead, completes and writes behind, each in threads of its own; or in the caller's, without completers."""
 
-    def __init__(self, read: Callable[[int, int], Block], write: Callable[[Block], None], completers: int) -> None:
+    def __init__(self, read: Callable[[int, int], Block], write: Callable[[Made], None], completers: int) -> None:
         self._read, self._write = read, write
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ranvier-read") if completers else None
         self._completer = ThreadPoolExecutor(completers, thread_name_prefix="ranvier-complete") if completers else None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ranvier-write") if completers else None
         self._most_behind = WRITE_BEHIND - 1 + completers
-        self._completing: Future[list[Block]] | None = None
+        self._completing: Future[Sequence[Made]] | None = None
         self._writing: deque[Future[None]] = deque()
 
     def blocks(self, ranges: Iterator[tuple[int, int]]) -> Iterator[Block]:
@@ -351,7 +374,7 @@ class _Pipeline:
         while ahead:
             yield ahead.popleft().result()
 
-    def write(self, rest: Rest) -> None:
+    def write(self, rest: Callable[[], Sequence[Made]]) -> None:
         """Complete blocks and write them, in the order of the calls."""
         if self._writer is None or self._completer is None:
             self._write_all(rest)
@@ -366,7 +389,7 @@ class _Pipeline:
         if self._completing is not None:
             self._completing.result()
 
-    def _write_all(self, completed: Rest) -> None:
+    def _write_all(self, completed: Callable[[], Sequence[Made]]) -> None:
         for block in completed():
             self._write(block)
 
@@ -383,9 +406,12 @@ class _Pipeline:
                 self._writing.popleft().result()
 
 
-def _write(sinks: list[Sink], block: Block) -> None:
+def _write(sinks: list[Sink], made: Made) -> None:
     for sink in sinks:
-        sink.write(block)
+        if isinstance(made, Counts):
+            sink.write_counts(made)
+        else:
+            sink.write(made)
 
 
 def _cut(pieces: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError
+from ranvier.models._coerce import output_path
 from ranvier.models.dataset import RadiensFileType
 from ranvier.recordings import Format, all_formats, format_for_type
 from ranvier.recordings.pieces import pieces_in
@@ -62,11 +63,11 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
     Raises
     ------
     ConfigurationError
-        The suffix is none that we know.
+        The suffix is none that we know; a folder is named.
     CapabilityError
         The suffix names a format that this version does not write.
     """
-    target = Path(path).expanduser().absolute()
+    target = output_path(path)
     plugin = _plugin_of_suffix(target)
     if plugin is not None:
         return plugin
@@ -79,6 +80,8 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
             f"{target.name}: {target.suffix!r} names no format; this version writes {writable_suffixes()} "
             f"(for a dot in the name itself end it with .xdat)"
         )
+    if target.is_dir():
+        raise ConfigurationError(f"{target} is a folder; name the output in it, as {target / 'name'}")
     if default is not None and default.sink is not None:
         return target, default
     return target, format_for_type(RadiensFileType.XDAT)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.operations import BlankArtifacts
 from ranvier.dsp.stage import Stage, stage_input
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 
 F32 = npt.NDArray[np.float32]

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp import kernels
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.design import FilterDesign
 from ranvier.dsp.response import achieved
 from ranvier.dsp.stage import Stage, stage_input
 from ranvier.exceptions import FilterDesignError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 
 F32 = npt.NDArray[np.float32]

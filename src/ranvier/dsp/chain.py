@@ -102,6 +102,15 @@ class Chain(Stage):
         done = [] if left is None else left()
         return [*done, *self._through([block], 0, len(self.stages), state)]
 
+    def consume(self, block: Block, state: ChainState) -> list[Block]:
+        """Do as ``process`` does with a block that nothing else refers to: the first stage may work in its memory."""
+        from ranvier.dsp.reference import CommonReference
+
+        first = self.stages[0]
+        if len(self.stages) == 1 and isinstance(first, CommonReference):
+            return first.process_in_place(block)
+        return self.process(block, state)
+
     def begin(self, block: Block, state: ChainState) -> list[Rest]:
         """Send a block through the first stages; the rest is the backward pass of a filter, and the stages behind.
 

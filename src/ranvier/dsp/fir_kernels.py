@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp import references
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.kernels import kernel
+from ranvier.recordings.buffers import aligned_empty
 
 #: Channels that are filtered together.
 GROUP = 128

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.dsp import median_kernels, reference_kernels
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.operations import ReferenceOperator
 from ranvier.dsp.stage import Rest, Stage, stage_input
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 
 F32 = npt.NDArray[np.float32]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.parallel import ALONE, Team
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 
 #: Channels that kernels load at once (:mod:`ranvier.kernels.lanes`), and their bytes.

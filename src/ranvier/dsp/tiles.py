@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.exceptions import OutputError
+from ranvier.recordings.buffers import aligned_empty
 
 TILE_ROWS = 8192
 

@@ -9,10 +9,10 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.stage import Stage, stage_input
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 
 #: Outputs are shared among threads in units of this: kernels take many columns at once, and like to have them all.

@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.causal import COLUMN_UNIT, filter_and_find_broken, finite_columns, runs_of
 from ranvier.dsp.design import FilterDesign
 from ranvier.dsp.kernels import filter_rows
@@ -38,6 +37,7 @@ from ranvier.dsp.stage import Rest, Stage, stage_input
 from ranvier.dsp.tiles import TILE_ROWS, Tile, TileQueue
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 
 F32 = npt.NDArray[np.float32]

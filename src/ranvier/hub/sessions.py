@@ -16,6 +16,7 @@ from ranvier.exceptions import ConfigurationError, DatasetError
 from ranvier.hub.curation import Curation, source_record
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.signals import stream_events
+from ranvier.models._coerce import output_path
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType
 from ranvier.models.events import EventTable
 from ranvier.models.output_options import OutputOptions
@@ -55,7 +56,7 @@ class Sessions:
         """Put recordings one after the other and link the result; see the Protocol."""
         linked = [self._datasets.linked(i) for i in dataset_ids]
         whole, record, table, columns = joined(linked, match, gap_sec, by_walltime, output)
-        target = output.expanduser().absolute()
+        target = output_path(output)
         if target.name.lower().endswith(SUFFIX):
             base = target.with_name(target.name[: -len(SUFFIX)])
             kinds = [one.format.file_type for one in linked]

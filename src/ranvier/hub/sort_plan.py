@@ -22,6 +22,7 @@ from ranvier.hub.dsp import DspGroups
 from ranvier.hub.sessions import joined
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.timing import resolve
+from ranvier.models._coerce import output_path
 from ranvier.models.dsp import DSPParams
 from ranvier.models.signals import SignalType
 from ranvier.models.sorting import SortOptions
@@ -265,7 +266,9 @@ def output_of(
             raise ConfigurationError(
                 "recordings that are sorted jointly get a file each, beside them; leave output out"
             )
-        given = Path(options.output).expanduser().absolute()
+        given = output_path(options.output)
+        if given.is_dir():
+            raise ConfigurationError(f"{given} is a folder; name the file in it, as {given / linked.base_name}{SUFFIX}")
         return given.with_name(given.name.removesuffix(SUFFIX) + SUFFIX)
     name = launch.sink_dsrc_id
     if not name:
@@ -274,8 +277,8 @@ def output_of(
         for other_id, other in datasets.items():
             if other_id == name and holds_spikes(other):
                 return other.canonical
-    if any(sign in name for sign in "/\\:") or name.startswith("."):
-        raise ConfigurationError(f"sink_dsrc_id={name!r}: the id of linked spikes, or a name to add to the file's")
+    if any(sign in name for sign in "/\\:") or name.startswith(".") or not name.isprintable() or len(name) > 100:
+        raise ConfigurationError(f"sink_dsrc_id={name!r:.120}: the id of linked spikes, or a name to add to the file's")
     return folder / f"{linked.base_name}.{name.removesuffix(SUFFIX)}{SUFFIX}"
 
 

@@ -19,6 +19,7 @@ from ranvier.interop.nwb_units import export_nwb
 from ranvier.interop.phy import export_phy
 from ranvier.interop.sorted_spikes import SortedSpikes
 from ranvier.interop.unitmatch import export_unitmatch
+from ranvier.models._coerce import output_path
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType, TimeRangeSpec
 from ranvier.models.output_options import OutputOptions
 from ranvier.models.spikes import (
@@ -185,11 +186,12 @@ class SpikesOf:
         start, stop = spikes.window(time_range)
         wanted = spikes.chosen(_listed(units))
         found = spikes.store.select(start, stop, units=wanted, columns=("unit",))
+        pairs = correlograms(found.samples, found.units, wanted, bins)  # refuses more bins than there is memory for
         counts = spikes.store.counts(start, stop)
         return UnitCorrelograms(
             units=tuple(wanted),
             edges_ms=bins.edges_ms(spikes.fs),
-            counts=correlograms(found.samples, found.units, wanted, bins),
+            counts=pairs,
             spike_counts=np.array([counts[u] for u in wanted], np.int64),
             duration_sec=(stop - start) / spikes.fs,
         )
@@ -241,9 +243,9 @@ class SpikesOf:
         owner = spikes.recording if recording_id is None else self._datasets.linked(recording_id)
         shift = 0 if recording_id is None else _shift(spikes, owner)
         target = output if output is not None else owner.canonical.parent / (owner.base_name + SUFFIX)
-        target = target.expanduser().absolute()
-        if target.with_name(target.name.removesuffix(SUFFIX) + SUFFIX) == spikes.store.path:
-            raise OutputError(f"{spikes.store.path} cannot be written over itself; name another output")
+        target = output_path(target)
+        target = target.with_name(target.name.removesuffix(SUFFIX) + SUFFIX)
+        _refuse_own_source(target, spikes, owner)
         with SpikeWriter(target, self._converted(spikes, owner, shift), force=force) as writer:
             names = tuple(KNOWN) + ((SNIPPETS,) if spikes.store.info.waveforms == "stored" else ())
             for columns in spikes.store.walk(columns=names):
@@ -273,6 +275,10 @@ class SpikesOf:
                 f"{spikes.store.path.name} counts from the first sample of {owner.base_name}, which is not sample 0; "
                 f"convert_spikes makes a .spikes file of it, which can be exported"
             )
+        output = output_path(output)
+        if file_format == "nwb" and output.suffix != ".nwb":
+            output = output.with_name(output.name + ".nwb")
+        _refuse_own_source(output, spikes, owner)
         found = self._sorted(spikes, owner)
         if file_format == "phy":
             return export_phy(found, output, signals=signals, force=force)
@@ -336,6 +342,13 @@ class SpikesOf:
         asked = None if channels is None else set(spikes.on_channels(_listed(channels)))
         units = {u: spikes.store.units[u] for u in spikes.chosen(None)}
         return {u: record for u, record in units.items() if asked is None or record.site in asked}
+
+
+def _refuse_own_source(target: Path, spikes: SpikeSet, owner: Linked) -> None:
+    """Raise OutputError where an output is a file (or folder) of the spikes themselves or of their recording."""
+    sources = [spikes.store.path, *owner.format.files(owner.canonical), owner.canonical]
+    if target.exists() and any(source.exists() and target.samefile(source) for source in sources):
+        raise OutputError(f"{target} is of these spikes or of their recording, and never replaced; name another output")
 
 
 def _shift(spikes: SpikeSet, owner: Linked) -> int:

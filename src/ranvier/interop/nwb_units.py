@@ -47,7 +47,7 @@ def export_nwb(
     options: OutputOptions | None = None,
     force: bool = False,
 ) -> Path:
-    """Write a file (``.nwb`` is added where it is missing); return its path.
+    """Write a file; return its path.
 
     Parameters
     ----------
@@ -64,7 +64,6 @@ def export_nwb(
         There are no units with spikes, or no channels.
     """
     target = path.expanduser().absolute()
-    target = target if target.suffix == ".nwb" else target.with_name(target.name + ".nwb")
     if target.exists() and not force:
         raise OutputExistsError(f"{target} exists already; choose another name or pass force=True")
     units = spikes.neurons()

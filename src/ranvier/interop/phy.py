@@ -21,12 +21,17 @@ from ranvier.exceptions import CapabilityError, OutputExistsError
 from ranvier.interop.sorted_spikes import SortedSpikes, UnitMeans, positions_of
 from ranvier.models.signals import SignalType
 from ranvier.recordings import kernels
-from ranvier.recordings.files import StagedFiles, writing
+from ranvier.recordings.files import StagedFiles, check_replaceable, writing
 from ranvier.recordings.flat import FlatRecording
 from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV
 
 #: Suffixes of samples that phy opens.
 _KNOWN = (".dat", ".bin", ".raw")
+#: What an earlier export holds, and what phy adds to it.
+_OURS = (
+    "spike_*.npy", "amplitudes.npy", "templates.npy", "similar_templates.npy", "channel_*.npy", "whitening_mat*.npy",
+    "cluster_*.tsv", "params.py", "recording.dat", "phy.log", ".phy",
+)  # fmt: skip
 #: Samples of all channels that are copied at a time.
 _ROWS = 1 << 16
 
@@ -43,7 +48,8 @@ def export_phy(spikes: SortedSpikes, folder: Path, *, signals: bool = False, for
     Raises
     ------
     OutputExistsError, OutputError
-        It exists already and ``force`` was not given; it cannot be written.
+        It exists already and ``force`` was not given; it holds other files, which are never removed; it cannot be
+        written.
     CapabilityError
         There are no spikes of units, no channels, or no waveforms: the sorter left none, and the recording is not
         there.
@@ -51,6 +57,7 @@ def export_phy(spikes: SortedSpikes, folder: Path, *, signals: bool = False, for
     folder = folder.expanduser().absolute()
     if folder.exists() and not force:
         raise OutputExistsError(f"{folder} exists already; choose another name or pass force=True")
+    check_replaceable(folder, _OURS)
     units = spikes.counted()
     if not units or not len(spikes.amplifier):
         raise CapabilityError(f"{spikes.store.path.name}: there are no spikes of units, or no channels, to write")

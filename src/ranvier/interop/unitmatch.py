@@ -22,13 +22,15 @@ import numpy.typing as npt
 from ranvier.exceptions import CapabilityError, OutputExistsError
 from ranvier.interop.phy import npy
 from ranvier.interop.sorted_spikes import SortedSpikes, positions_of, spread
-from ranvier.recordings.files import StagedFiles, writing
+from ranvier.recordings.files import StagedFiles, check_replaceable, writing
 from ranvier.spikes.waveforms import WaveformReader
 
 F32 = npt.NDArray[np.float32]
 
 POINTS, PEAK, BASELINE = 82, 41, 20
 MOST_SPIKES = 1000
+#: What an earlier export holds.
+_OURS = ("RawWaveforms", "cluster_group.tsv", "channel_positions.npy")
 #: A half needs as many spikes for a median.
 _FEWEST = 4
 
@@ -39,13 +41,15 @@ def export_unitmatch(spikes: SortedSpikes, folder: Path, *, force: bool = False)
     Raises
     ------
     OutputExistsError, OutputError
-        It exists already and ``force`` was not given; it cannot be written.
+        It exists already and ``force`` was not given; it holds other files, which are never removed; it cannot be
+        written.
     CapabilityError
         The recording is not there, or no unit has enough spikes.
     """
     folder = folder.expanduser().absolute()
     if folder.exists() and not force:
         raise OutputExistsError(f"{folder} exists already; choose another name or pass force=True")
+    check_replaceable(folder, _OURS)
     reader = spikes.reader(before=PEAK, after=POINTS - PEAK, raw=True)
     staged = StagedFiles()
     try:

@@ -31,6 +31,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.detect.kernels",
     "ranvier.spikes.kernels",
     "ranvier.spectral.fft_kernels",
+    "ranvier.sorting.count_kernels",
     "ranvier.sorting.cut_kernels",
     "ranvier.sorting.event_kernels",
     "ranvier.sorting.gated_kernels",
@@ -41,6 +42,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.sorting.product_kernels",
     "ranvier.sorting.residual_kernels",
     "ranvier.sorting.shape_kernels",
+    "ranvier.sorting.split_kernels",
     "ranvier.sorting.stream_kernels",
     "ranvier.clients._widen_kernels",
 )

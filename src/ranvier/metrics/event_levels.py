@@ -54,16 +54,16 @@ def changed_params(
     """Return parameters with changes applied; a change without ``ntv_chan_idx`` is for all channels of ``ntv``.
 
     A field that is None stays; of a pair, an element that is NaN stays. A threshold in uV replaces one in standard
-    deviations and the other way round. ``default`` gives what holds where nothing was set; ``widths`` allows
-    ``spike_width_sec``.
+    deviations and the other way round; where seconds and samples are given, seconds hold. ``default`` gives what holds
+    where nothing was set; ``widths`` allows ``spike_width_sec``.
 
     Raises
     ------
     SignalSelectionError
         A channel that is not there.
     ConfigurationError
-        Thresholds that are not negative and positive, windows or dead times out of range, a field that is not
-        supported.
+        Thresholds that are not negative and positive, or behind the level of artifacts; windows or dead times out of
+        range; a field that is not supported.
     """
     result = {i: now.get(i) or default(i) for i in ntv}
     for change in changes:
@@ -73,12 +73,16 @@ def changed_params(
         for i in targets:
             if i not in result:
                 raise SignalSelectionError(f"no amplifier channel {i}; there are {_few(ntv)}")
-            result[i] = _checked(_merged(result[i], change), fs)
+            result[i] = _checked(_merged(result[i], change, fs), fs)
     return result
 
 
-def _merged(old: SpikeDetectParams, change: SpikeDetectParams) -> SpikeDetectParams:
+def _merged(old: SpikeDetectParams, change: SpikeDetectParams, fs: float) -> SpikeDetectParams:
     new: dict[str, Any] = {}
+    if change.thr_wdw_pts is not None:
+        new["thr_wdw"] = [n / fs for n in change.thr_wdw_pts]
+    if change.shadow_pts is not None:
+        new["shadow"] = change.shadow_pts / fs
     for name in ("is_enabled", "shadow", "thr_wdw", "is_set_thr", "is_set_weak_thr", "spike_width_sec"):
         value = getattr(change, name)
         if value is not None:
@@ -112,6 +116,8 @@ def _checked(params: SpikeDetectParams, fs: float) -> SpikeDetectParams:
                     f"{name} [negative, positive] of channel {params.ntv_chan_idx} must be below and above 0, "
                     f"got {list(level)}; is_set_{name}=[False, True] turns a side off"
                 )
+    for unit in ("", "_sd"):
+        _check_artifact_level(params, unit)
     window = params.thr_wdw or []
     if len(window) not in (2, 3) or not all(0 <= w <= MAX_WINDOW_SEC for w in window[:2]):
         raise ConfigurationError(
@@ -127,6 +133,19 @@ def _checked(params: SpikeDetectParams, fs: float) -> SpikeDetectParams:
         raise ConfigurationError(f"shadow is 0 to {MAX_WINDOW_SEC} s, got {params.shadow} (ms instead of s?)")
     pre, post, shadow = _samples(params, fs)
     return params.model_copy(update={"thr_wdw": list(window[:2]), "thr_wdw_pts": [pre, post], "shadow_pts": shadow})
+
+
+def _check_artifact_level(params: SpikeDetectParams, unit: str) -> None:
+    """Raise ConfigurationError where every event would be an artifact: beyond one level as soon as beyond the other."""
+    levels, limits = getattr(params, f"thr{unit}"), getattr(params, f"weak_thr{unit}")
+    for side in (0, 1):
+        on = (params.is_set_thr or [])[side] and (params.is_set_weak_thr or [])[side]
+        if on and abs(limits[side]) <= abs(levels[side]):  # NaN is not
+            raise ConfigurationError(
+                f"weak_thr{unit} of channel {params.ntv_chan_idx}, beyond which an event is an artifact, is "
+                f"{limits[side]:g}, and its threshold {levels[side]:g}: no event could be left; take a larger one, "
+                f"or turn it off with is_set_weak_thr=[False, False]"
+            )
 
 
 def _samples(params: SpikeDetectParams, fs: float) -> tuple[int, int, int]:

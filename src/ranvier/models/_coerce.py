@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from operator import index
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from ranvier.exceptions import ConfigurationError
 
@@ -64,3 +65,32 @@ class EnumInput(Generic[E]):
             return self.enum(index(value))  # type: ignore[arg-type]
         except (TypeError, ValueError):
             return None
+
+
+def output_path(value: str | Path) -> Path:
+    """Return the path of an output, absolute.
+
+    ConfigurationError where it names nothing: empty, a dot or two, a folder (with a separator at the end), with a
+    character that no name can have. Written to an empty path an output would land beside the working folder, under its
+    name.
+    """
+    if not isinstance(value, (str, Path)):
+        raise ConfigurationError(f"{value!r:.80} is no path of an output; give folder and name, as dir/base")
+    text = str(value)
+    try:
+        target = Path(text).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ConfigurationError(f"{text!r} is no path: {error}") from error
+    if not text or text.endswith(("/", "\\")) or target.name in ("", "..") or "\0" in text:
+        raise ConfigurationError(f"{text!r} names no output; give folder and name, as dir/base or dir/base.nwb")
+    return target.absolute()
+
+
+def unit_numbers(value: Any) -> list[int]:
+    """Return numbers of units as a list; ConfigurationError for anything but whole numbers in a list or array."""
+    try:
+        return [index(one) for one in value]
+    except TypeError:
+        raise ConfigurationError(
+            f"{str(value)[:80]!r}: units are whole numbers, in a list, tuple or array, as get_units tells them"
+        ) from None

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.recordings.buffers import aligned_empty
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -45,5 +47,9 @@ class Block:
         """Return the samples as float32 in physical units, ``(n, columns)``."""
         if self.gain is None or self.offset is None:
             return self.samples
-        scaled: npt.NDArray[np.float32] = (self.samples * self.gain + self.offset).astype(np.float32)
+        from ranvier.recordings import kernels  # Numba: only where something is scaled
+
+        scaled: npt.NDArray[np.float32] = aligned_empty(self.samples.shape)
+        gain, offset = (np.ascontiguousarray(v, np.float64) for v in (self.gain, self.offset))
+        kernels.scale(np.require(self.samples, np.int16, ["C", "W"]), gain, offset, scaled)
         return scaled

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,11 +126,15 @@ class StagedFiles:
         Raises
         ------
         OutputError
-            Nothing of the output stands under a final name then, and what it was to replace is back.
+            Nothing of the output stands under a final name then, and what it was to replace is back. So where a folder
+            stands in the place of a file, or a file in that of a folder.
         """
         self.close()
         self._stop_flushing()
         for final in order:
+            if final.exists() and final.is_dir() != self.path(final).is_dir():
+                kind = ("a folder", "a file") if final.is_dir() else ("a file", "a folder")
+                raise OutputError(f"{final} is {kind[0]}, and {kind[1]} is to be written; choose another name")
             with writing(final):
                 _flush(self.path(final))
         self._swap(list(order), [p for p in remove if p not in order])
@@ -167,6 +172,29 @@ class StagedFiles:
             raise
         for old in aside.values():
             _remove(old)
+
+
+def check_replaceable(folder: Path, names: Iterable[str]) -> None:
+    """Raise OutputError where a folder to be replaced holds anything but an earlier output of its kind.
+
+    Replacing a folder removes all that is in it, so that somebody's recordings or notes in it would be lost.
+
+    Parameters
+    ----------
+    names
+        Patterns (``fnmatch``) of what such an output holds, not looked into where that is a folder.
+    """
+    if not folder.is_dir():
+        if folder.exists():
+            raise OutputError(f"{folder} is a file, and a folder is to be written; choose another name")
+        return
+    known = list(names)
+    other = sorted(p.name for p in folder.iterdir() if not any(fnmatch(p.name, name) for name in known))
+    if other:
+        shown = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
+        raise OutputError(
+            f"{folder} is not replaced, whatever force says: it holds {shown}, which would be lost. Name another folder"
+        )
 
 
 def remove_left_behind(folders: Iterable[Path], tokens: Iterable[str]) -> list[Path]:

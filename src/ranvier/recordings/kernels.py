@@ -58,22 +58,16 @@ def _round_reference(samples: Floats, gain: Doubles, offset: Doubles, out: Count
     return int(np.count_nonzero((rounded > 32767) | (rounded < -32768))), int(np.count_nonzero(unknown))
 
 
-#: A quotient that is further from a half than this can be taken from a product with the inverse gain: that is wrong by
-#: less than 2e-11 counts up to 32768.
-CLEARLY = 0.5 - 1e-9
-
-
 @numba.njit
-def _round_clear(row, inverse, offset, counts):  # type: ignore[no-untyped-def]
-    """Round a row by multiplication; return how many values need the division, saturate, or are NaN."""
-    unclear = np.int32(0)
+def _round_row(row, gain, offset, counts):  # type: ignore[no-untyped-def]
+    """Round a row half to even; return how many values do not fit or are NaN: those stand as 0."""
+    others = np.int32(0)
     for c in range(len(row)):
-        quotient = (row[c] - offset[c]) * inverse[c]
-        rounded = np.rint(quotient)
-        clear = (abs(quotient - rounded) <= CLEARLY) & (abs(rounded + 0.5) < 32768.0)
-        unclear += np.int32(not clear)
-        counts[c] = np.int16(np.int32(rounded) if clear else np.int32(0))
-    return unclear
+        rounded = np.rint((row[c] - offset[c]) / gain[c])
+        fits = abs(rounded + 0.5) < 32768.0
+        others += np.int32(not fits)
+        counts[c] = np.int16(np.int32(rounded) if fits else np.int32(0))
+    return others
 
 
 @kernel(
@@ -85,22 +79,19 @@ def round_to_counts(samples: Floats, gain: Doubles, offset: Doubles, out: Counts
 
     Returns how many values saturated and how many were NaN.
     """
-    inverse = 1.0 / gain
     clipped = 0
     unknown = 0
     for n in range(samples.shape[0]):
-        if not _round_clear(samples[n], inverse, offset, out[n]):
+        if not _round_row(samples[n], gain, offset, out[n]):
             continue
         for c in range(samples.shape[1]):
             rounded = np.rint((samples[n, c] - offset[c]) / gain[c])
             if rounded > 32767.0:
-                rounded = 32767.0
+                out[n, c] = np.int16(32767)
                 clipped += 1
             elif rounded < -32768.0:
-                rounded = -32768.0
+                out[n, c] = np.int16(-32768)
                 clipped += 1
             elif np.isnan(rounded):
-                rounded = 0.0
                 unknown += 1
-            out[n, c] = np.int16(rounded)
     return clipped, unknown

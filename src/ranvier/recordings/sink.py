@@ -17,6 +17,7 @@ from ranvier.recordings.block import Block
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.files import StagedFiles, writing
+from ranvier.recordings.quantiser import Counts, Quantiser
 from ranvier.recordings.segments import Segments
 
 
@@ -117,6 +118,18 @@ class Sink(ABC):
     def write(self, block: Block) -> None:
         """Append a block; OutputError where the disk refuses it."""
 
+    @property
+    def quantiser(self) -> Quantiser | None:
+        """What makes int16 counts of the blocks that are written, in outputs that store such; else None.
+
+        Any thread may use it before ``write_counts``: that is all the computing that such an output needs.
+        """
+        return None
+
+    def write_counts(self, counts: Counts) -> None:
+        """Append what ``quantiser`` made of a block, as ``write`` of that block would; its memory must not change."""
+        raise OutputError(f"{self.destination}: this output does not store counts of its own")
+
     @abstractmethod
     def write_events(self, events: Events) -> None:
         """Add events, in counters of this output; formats without a place for them keep them in a sidecar."""
@@ -143,20 +156,24 @@ class Sink(ABC):
                 f"{self.destination}: a block of shape {block.samples.shape} does not have the "
                 f"{len(self.header.channels)} columns that this output was opened for"
             )
-        if len(block) == 0:
+        return self._admit_rows(block.start, len(block), block.samples.nbytes)
+
+    def _admit_rows(self, start: int, rows: int, size: int) -> int:
+        """Note so many rows, and bytes, from a counter on; return how many samples are missing before them."""
+        if rows == 0:
             return 0
-        self.staged.flush_behind(block.samples.nbytes)
-        expected = self._runs[-1][0] + self._runs[-1][1] if self._runs else block.start
-        if block.start < expected:
+        self.staged.flush_behind(size)
+        expected = self._runs[-1][0] + self._runs[-1][1] if self._runs else start
+        if start < expected:
             raise OutputError(
-                f"{self.destination}: a block starts at sample {block.start}, but {expected - 1} was written already; "
+                f"{self.destination}: a block starts at sample {start}, but {expected - 1} was written already; "
                 f"blocks must come in time order"
             )
-        if self._runs and block.start == expected:
-            self._runs[-1][1] += len(block)
+        if self._runs and start == expected:
+            self._runs[-1][1] += rows
         else:
-            self._runs.append([block.start, len(block)])
-        return block.start - expected
+            self._runs.append([start, rows])
+        return start - expected
 
     def __enter__(self) -> Sink:
         return self

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier._shared import SharedMemory
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.exceptions import ConfigurationError, TimeRangeError
 from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.kernels import scale_selected
 from ranvier.recordings.segments import Gap

@@ -9,10 +9,10 @@ import numpy as np
 
 from ranvier.curation.groups import chain_of
 from ranvier.dsp import Chain
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.exceptions import CapabilityError, ConfigurationError
 from ranvier.models.dsp import DSPParams, FilterStage
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.kernels import scale
 

@@ -8,14 +8,16 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.basis import Basis
+from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.peak_kernels import exclusive_peaks
 from ranvier.sorting.shape_kernels import spread_scores
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -63,11 +65,14 @@ class CandidateFinder:
         first = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
         return first, np.concatenate(sites).astype(np.int32), np.concatenate(weights).astype(np.float32)
 
-    def score(self, white: F32) -> F32:
-        """Return the best output of all shapes and spreads at one shift in ``every``, ``(shifts, channels)``."""
-        rows = (len(white) - self.basis.samples) // self.every + 1
-        best = aligned_empty((rows, white.shape[1]))
-        spread_scores(white, self.basis.prototypes, self.every, *self._spreads, best)
+    def score(self, counts: I16) -> F32:
+        """Return the best output of all shapes and spreads at one shift in ``every``, ``(shifts, channels)``.
+
+        ``counts (samples, channels)`` are the whitened signal in counts.
+        """
+        rows = (len(counts) - self.basis.samples) // self.every + 1
+        best = aligned_empty((rows, counts.shape[1]))
+        spread_scores(counts, STEP_SD, self.basis.prototypes, self.every, *self._spreads, best)
         return best
 
     def noise_of(self, score: F32) -> F32:

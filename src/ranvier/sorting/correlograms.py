@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import poisson
+from scipy.special import pdtr, pdtrc
 
 I64 = npt.NDArray[np.int64]
 
@@ -47,7 +47,7 @@ class Refractoriness(NamedTuple):
 
     def is_independent(self, ratio: float, p_value: float = 0.05) -> bool:
         """Return whether there are too many pairs for a window that is ``ratio`` as full as the shoulders."""
-        return bool(poisson.sf(self.found - 1, ratio * self.expected) <= p_value) and self.found > 0
+        return self.found > 0 and bool(pdtrc(self.found - 1, ratio * self.expected) <= p_value)
 
 
 def cross_refractory(
@@ -88,7 +88,7 @@ def _judge(a: I64, b: I64, rate: float, censor_ms: float, inner: int, own: int) 
         expected = density * 2.0 * (half - censor_ms)
         found = _pairs_within(a, b, half, rate) - own - inner
         # half a pair more than was found: an empty window of little expectation is no proof
-        judged = Refractoriness((found + 0.5) / (expected + 0.5), float(poisson.cdf(found, expected)), expected, found)
+        judged = Refractoriness((found + 0.5) / (expected + 0.5), float(pdtr(found, expected)), expected, found)
         if judged.ratio < best.ratio:
             best = judged
     return best

@@ -1,6 +1,6 @@
 """Blocks of whitened signal, kept in a file so that later passes need not filter and whiten again.
 
-Sorting passes over the signal four times. What is kept are counts of :data:`STEP_SD`; a block is rounded to them
+Sorting passes over the signal four times. What is kept are counts (``count_kernels``); a block is rounded to them
 whether it is kept or not, so that a full disk changes nothing but time.
 """
 
@@ -14,23 +14,11 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-F32 = npt.NDArray[np.float32]
 I16 = npt.NDArray[np.int16]
 
-#: Of a count, in SD of the noise: its rounding is 1/440 of the noise, and 256 SD are the most.
-STEP_SD = 1.0 / 128.0
 #: Share of the room on the disk of temporary files that is taken, and bytes that are taken at most.
 ROOM_SHARE = 0.25
 MOST_BYTES = 32 * 2**30
-
-
-def in_counts(white: F32, counts: I16) -> None:
-    """Round a whitened signal to counts, in place, and write them."""
-    np.multiply(white, np.float32(1.0 / STEP_SD), out=white)
-    np.rint(white, out=white)
-    np.clip(white, -32767, 32767, out=white)
-    np.copyto(counts, white, casting="unsafe")
-    np.multiply(white, np.float32(STEP_SD), out=white)
 
 
 class KeptBlocks:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.candidates import CandidateFinder
+from ranvier.sorting.count_kernels import counts_of
 from ranvier.sorting.matching import Matched, Matcher, pairs_within
 from ranvier.sorting.reservoir import Spikes, thin_indices
 from ranvier.sorting.residual_kernels import features_of
@@ -70,7 +71,7 @@ class Leftovers:
         ``sample`` counts from ``first``.
         """
         basis = self.matcher.templates.basis
-        score = self.finder.score(rest)
+        score = self.finder.score(counts_of(rest))
         rows, columns = self.finder.find(score, self.noise, first, last)
         above = (self.finder.at(score, rows, columns) - self.noise[0, columns]) / self.noise[1, columns]
         expected = MISFIT * self.matcher.energy_beside(rows, columns, matched)

@@ -8,18 +8,19 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
+from ranvier.recordings.buffers import aligned_empty
+from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.residual_kernels import features_of
+from ranvier.sorting.residual_kernels import features_of, spans_of, subtract_templates
 from ranvier.sorting.residues import Residues, whole_overlaps
 from ranvier.sorting.shape_kernels import on_templates
-from ranvier.sorting.stream_kernels import subtract_spikes
-from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_waveforms
+from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_components
 from ranvier.sorting.window import Window
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -77,8 +78,16 @@ class Matcher:
     residues: Residues | None = None
 
     @cached_property
-    def _shapes(self) -> tuple[I32, F32]:
-        return shifted_waveforms(self.templates)
+    def _spans(self) -> tuple[I64, I64, F32, F32]:
+        """What ``subtract_templates`` asks for: columns, components there, and components at fractions of a sample."""
+        unit, site = np.nonzero((self.templates.weights != 0).any(axis=2))
+        first = self._sparse[0]
+        sites = np.full((len(self.templates), int(np.diff(first).max(initial=0))), -1, np.int32)
+        sites[unit, np.arange(len(unit)) - first[unit]] = site
+        low, high = spans_of(sites)
+        weights = np.zeros((len(low), len(self._correlated[0, 0]), int((high - low).max(initial=0))), np.float32)
+        weights[unit, :, site - low[unit]] = self.templates.weights[unit, site]
+        return low, high, weights, shifted_components(self.templates.basis.components)
 
     @cached_property
     def _sparse(self) -> tuple[I64, I32, F32]:
@@ -104,9 +113,9 @@ class Matcher:
         """Gain that a spike of each unit must have, ``(units,)``."""
         return np.clip(0.5 * self.templates.norms, *self.parameters.match_threshold)
 
-    def match(self, white: F32) -> Matched:
-        """Explain a block of whitened signal: its spikes, those in its margins included."""
-        on_templates = self._on_templates(white)
+    def match(self, counts: I16) -> Matched:
+        """Explain a block of whitened signal, in counts: its spikes, those in its margins included."""
+        on_templates = self._on_templates(counts)
         rows = on_templates.shape[1]
         capacity = max(1000, rows // 10 + 20 * len(self.templates))
         row, unit = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
@@ -130,16 +139,16 @@ class Matcher:
             gain,
         )
         place = every * (row[:found] + fraction[:found].astype(np.float64))
-        whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, len(white) - self.window.samples)
+        whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, len(counts) - self.window.samples)
         order = np.lexsort((unit[:found], whole))
         rest = (place - whole).astype(np.float32)
         return Matched(whole[order], unit[order], amplitude[order], rest[order], gain[order])
 
-    def _on_templates(self, white: F32) -> F32:
+    def _on_templates(self, counts: I16) -> F32:
         """Return the projection on each template starting at one sample in ``every``, ``(units, rows)``."""
         components, every = self.templates.basis.components, self.window.every
-        out = aligned_empty((len(self.templates), (len(white) - components.shape[1]) // every + 1))
-        on_templates(white, components, every, *self._sparse, out)
+        out = aligned_empty((len(self.templates), (len(counts) - components.shape[1]) // every + 1))
+        on_templates(counts, STEP_SD, components, every, *self._sparse, out)
         return out
 
     @cached_property
@@ -158,9 +167,8 @@ class Matcher:
     def subtract(self, white: F32, matched: Matched) -> None:
         """Subtract matched spikes from a block, in place."""
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
-        sites, waveforms = self._shapes
-        subtract_spikes(
-            white.T, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, sites, waveforms
+        subtract_templates(
+            white, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, *self._spans
         )
         if self.residues is not None:
             self.residues.subtract(white, matched.row, matched.unit, matched.amplitude)

@@ -107,7 +107,8 @@ def template_difference(a: F32, b: F32, most_lag: int, limit: float = 1.0) -> tu
     """
     found = np.empty(2 * most_lag + 1)
     difference_at_lags(np.ascontiguousarray(a), np.ascontiguousarray(b), most_lag, limit, found)
-    best = min(range(-most_lag, most_lag + 1), key=lambda lag: (found[lag + most_lag], abs(lag), lag))
+    lags = np.flatnonzero(found == found.min()) - most_lag
+    best = min(lags.tolist(), key=lambda lag: (abs(lag), lag))
     return float(found[best + most_lag]), best
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ranvier.exceptions import DataProcessingError, JobCancelledError
 from ranvier.models.spikesorter import SpikeSorterPhase
 from ranvier.recordings.recording import Recording
+from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew, crew
 from ranvier.sorting.drift import Drift
 from ranvier.sorting.following import Follower, MovingTemplates
@@ -49,8 +50,6 @@ _STAGES = (
 _FOLLOWING = (SpikeSorterPhase.TRAINING, 0.7, 0.1)
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
-#: They are summed in counts of as many uV: whole numbers, whose sum does not depend on the order.
-_STEP_UV = 2.0**-16
 
 
 @dataclass(frozen=True)
@@ -233,6 +232,8 @@ def average_waveforms(
 ) -> F32:
     """Return mean waveforms in uV of filtered signals, ``(units, samples, channels)``, from blocks spread evenly.
 
+    They are summed in whole counts of the whitened signal, whose sum does not depend on the order, and unwhitened.
+
     A unit that fired in none of those blocks has NaN there. Where the tissue moves, spikes count where it is at most
     one step from its reference, in blocks spread evenly over those.
 
@@ -253,9 +254,9 @@ def average_waveforms(
         low, high = np.searchsorted(sample, [first, last])
         here = np.flatnonzero(at_home[block][group[unit[low:high]]]) + low
         rows = sample[here] - first + source.margin - window.before
-        signal = source.filtered(block)
+        counts = source.counts(block)
         with lock:
-            add_waveforms(signal, rows, unit[here], 1.0 / _STEP_UV, sums)
+            add_waveforms(counts, rows, unit[here], sums)
         return np.bincount(unit[here], minlength=units)
 
     number = np.zeros(units, np.int64)
@@ -264,8 +265,8 @@ def average_waveforms(
     out = np.empty(sums.shape, np.float32)
     with np.errstate(invalid="ignore"):
         for u in range(units):
-            out[u] = sums[u] * np.float64(_STEP_UV) / number[u]
-    return out
+            out[u] = sums[u] * np.float64(STEP_SD) / number[u]
+    return source.noise.in_microvolts(out)
 
 
 def _finish(

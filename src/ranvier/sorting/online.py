@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.chain import Chain, ChainState
 from ranvier.recordings.block import Block
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.kernels import scale
 from ranvier.sorting.event_finder import EventFinder, FinderSettings

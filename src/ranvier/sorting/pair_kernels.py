@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -9,25 +10,23 @@ from ranvier.kernels import kernel
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
 I64 = npt.NDArray[np.int64]
 
 _LANES = 16
 
 
 def most_locked_reference(train: I64, other: I64, reach: int, width: int, apart: float) -> int:
-    """Define :func:`most_locked`."""
+    """Define what :func:`most_locked_of` writes of one pair of trains."""
     lags = (train[:, None] - other[None]).ravel()
     lags = lags[(np.abs(lags) <= reach) & (np.abs(lags) >= apart)]
     histogram = np.bincount(lags + reach, minlength=2 * reach + 1)
     return int(np.convolve(histogram, np.ones(width, np.int64)).max())
 
 
-@kernel("int64(int64[::1], int64[::1], int64, int64, float64)", reference=most_locked_reference)
-def most_locked(train: I64, other: I64, reach: int, width: int, apart: float) -> int:
-    """Return the largest number of pairs of two sorted trains whose lags lie in one window of ``width`` samples.
-
-    Lags from ``-reach`` to ``reach`` count, those shorter than ``apart`` do not.
-    """
+@numba.njit
+def _most_locked(train, other, reach, width, apart):  # type: ignore[no-untyped-def]
+    """Return the largest number of pairs of two sorted trains whose lags lie in one window of ``width`` samples."""
     histogram = np.zeros(2 * reach + 1, np.int64)
     start = 0
     for i in range(train.shape[0]):
@@ -46,7 +45,41 @@ def most_locked(train: I64, other: I64, reach: int, width: int, apart: float) ->
         if k >= width:
             held -= histogram[k - width]
         most = max(most, held)
-    return int(most)
+    return most
+
+
+def most_locked_of_reference(
+    train: I64, others: I64, first: I64, last: I64, reach: int, width: int, apart: F64, out: I64
+) -> None:
+    """Define :func:`most_locked_of`."""
+    for k in range(len(first)):
+        out[k] = most_locked_reference(train, others[first[k] : last[k]], reach, width, apart[k])
+
+
+@kernel(
+    "void(int64[::1], int64[::1], int64[::1], int64[::1], int64, int64, float64[::1], int64[::1])",
+    reference=most_locked_of_reference,
+)
+def most_locked_of(
+    train: I64, others: I64, first: I64, last: I64, reach: int, width: int, apart: F64, out: I64
+) -> None:
+    """Write the largest number of pairs of a train and each of many whose lags lie in one window of ``width`` samples.
+
+    Lags from ``-reach`` to ``reach`` count, those shorter than ``apart`` do not.
+
+    Parameters
+    ----------
+    train, others
+        Sorted; all others, one behind the other.
+    first, last
+        ``(n,)``: where each one begins and ends there.
+    apart
+        ``(n,)``.
+    out
+        ``(n,)``, written.
+    """
+    for k in range(first.shape[0]):
+        out[k] = _most_locked(train, others[first[k] : last[k]], reach, width, apart[k])
 
 
 def difference_at_lags_reference(a: F32, b: F32, most_lag: int, limit: float, out: F64) -> None:
@@ -109,34 +142,32 @@ def difference_at_lags(a: F32, b: F32, most_lag: int, limit: float, out: F64) ->
         out[k] = total / (x + y)
 
 
-def add_waveforms_reference(signal: F32, rows: I64, units: npt.NDArray[np.int32], scale: float, sums: I64) -> None:
+def add_waveforms_reference(counts: I16, rows: I64, units: npt.NDArray[np.int32], sums: I64) -> None:
     """Define :func:`add_waveforms`."""
     length = sums.shape[1]
     for row, u in zip(rows, units, strict=True):
-        sums[u] += np.rint(signal[row : row + length].astype(np.float64) * scale).astype(np.int64)
+        sums[u] += counts[row : row + length]
 
 
 @kernel(
-    "void(Array(float32, 2, 'C', readonly=True), int64[::1], int32[::1], float64, int64[:,:,::1])",
+    "void(Array(int16, 2, 'C', readonly=True), int64[::1], int32[::1], int64[:,:,::1])",
     reference=add_waveforms_reference,
 )
-def add_waveforms(signal: F32, rows: I64, units: npt.NDArray[np.int32], scale: float, sums: I64) -> None:
+def add_waveforms(counts: I16, rows: I64, units: npt.NDArray[np.int32], sums: I64) -> None:
     """Add waveforms to the sums of their units, in whole counts: the order of sums then does not matter.
 
     Parameters
     ----------
-    signal
-        ``(samples, channels)``.
+    counts
+        ``(samples, channels)``: the signal.
     rows, units
         ``(spikes,)``: where each waveform begins (all of it lies in the signal), and whose it is.
-    scale
-        Counts of one.
     sums
         ``(units, length, channels)``, added to.
     """
-    channels = signal.shape[1]
+    channels = counts.shape[1]
     for n in range(rows.shape[0]):
         for s in range(sums.shape[1]):
-            row, total = signal[rows[n] + s], sums[units[n], s]
+            row, total = counts[rows[n] + s], sums[units[n], s]
             for c in range(channels):
-                total[c] += np.int64(np.rint(float(row[c]) * scale))
+                total[c] += row[c]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from ranvier.exceptions import ConfigurationError
@@ -101,8 +102,8 @@ class SorterParameters:
         other = {"band_hz", "reference", "clusterer", "match_threshold", "motion"}
         positive = {f.name for f in fields(self)} - other
         for name in sorted(positive):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name} must be positive, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigurationError(f"{name} must be positive and finite, not {getattr(self, name)}")
         if not 0 < self.match_threshold[0] <= self.match_threshold[1]:
             raise ConfigurationError(f"match_threshold must be positive and not fall, not {self.match_threshold}")
         if self.clusterer not in CLUSTERERS:

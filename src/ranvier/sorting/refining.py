@@ -13,13 +13,14 @@ from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.composites import composites
+from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift, registered
 from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
 from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, join, thin
+from ranvier.sorting.reservoir import Pile, SpikePile, Spikes, thin
 from ranvier.sorting.residues import Residues, ResidueSums
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource, spread
@@ -86,17 +87,18 @@ def match_block(
     matcher = view.matcher(block)
     if leftovers is not None and leftovers.matcher is not matcher:
         leftovers = replace(leftovers, matcher=matcher)
-    white = source.white(block)
-    matched = matcher.match(white)
+    counts = source.counts(block)
+    matched = matcher.match(counts)
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     kept = (sample >= first) & (sample < last)
     clean = np.zeros((0, 0, 0), np.float32)
+    left = None
     if features or leftovers is not None:
+        white = sd_of(counts)
         matcher.subtract(white, matched)
     if features:
         clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
-    left = None
     if leftovers is not None:
         low = source.margin - window.before
         left = leftovers.find(white, matched, low, low + last - first)
@@ -111,8 +113,9 @@ def measure_residues(
 
     def one(block: int) -> ResidueSums:
         matcher = view.matcher(block)
-        white = source.white(block)
-        matched = matcher.match(white)
+        counts = source.counts(block)
+        matched = matcher.match(counts)
+        white = sd_of(counts)
         matcher.subtract(white, matched)
         first, last = source.bounds(block)
         low = source.margin - window.before
@@ -163,7 +166,9 @@ def refine(
     behind = None
     if finder is not None and noise is not None:
         behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks))
-    parts: list[Block] = []
+    units: list[I32] = []
+    samples: list[I64] = []
+    own, left = Pile(), SpikePile()
 
     def one(block: int) -> Block:
         part = match_block(view, source, window, near, block, features=True, leftovers=behind)
@@ -172,16 +177,17 @@ def refine(
         return replace(part, features=view.registered(block, part.unit, part.amplitude, part.features))
 
     for k, part in enumerate(crew.map(one, blocks)):
-        parts.append(part)
+        units.append(part.unit)
+        samples.append(part.sample)
+        own.add(part.features)
+        if part.left is not None:
+            left.add(part.left)
         report((k + 1) / len(blocks))
-    unit = np.concatenate([p.unit for p in parts])
-    sample = np.concatenate([p.sample for p in parts])
-    features = np.concatenate([p.features for p in parts])
+    unit, sample, features = np.concatenate(units), np.concatenate(samples), own.whole()
     shift_um = None if drift is None else drift.shift_um(sample, templates.sites[unit], source)
     made = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split)
-    left = [p.left for p in parts if p.left is not None]
-    if left:
-        spikes = join(left)
+    if behind is not None:
+        spikes = left.whole()
         if drift is not None:
             spikes = registered(spikes, drift, source, near)
         spikes = thin(spikes, parameters.events_per_site, source.channels)
@@ -192,15 +198,16 @@ def refine(
             features = np.concatenate([features, spikes.features])
             shift_um = np.concatenate([shift_um, drift.shift_um(spikes.sample, spikes.site, source)])
         made = made.and_also(further)
-    made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec))
+    made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec, crew))
     joined, counts = join_averages(made, features, shift_um, source, parameters)
     return joined.take(~composites(joined, counts, parameters.amplitude_sd))
 
 
-def _real(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float) -> I64:
+def _real(made: Averages, source: SortSource, parameters: SorterParameters, learned_sec: float, crew: Crew) -> I64:
     """Return which averages may be units: of enough spikes, told from noise, and no shadows of others."""
     enough = np.array([len(t) >= max(parameters.min_cluster, 0.1 * learned_sec) for t in made.trains], np.bool_)
-    locked = shadows(made.trains, made.templates.norms, made.templates.positions_um, float(source.fs))
+    norms, positions_um = made.templates.norms, made.templates.positions_um
+    locked = shadows(made.trains, norms, positions_um, float(source.fs), crew.map)
     return np.flatnonzero(enough & ~locked & is_unit(made.templates, source, parameters))
 
 

@@ -61,6 +61,158 @@ def features_at(white: F32, rows: I64, columns: I32, components: F32, out: F32) 
                 out[i, k, p] = total[p, k]
 
 
+def spans_of(sites: I32) -> tuple[I64, I64]:
+    """Return the stretch of columns ``[low, high)`` that has all sites of each unit: ``sites (units, K)``; -1: none.
+
+    Sites lie along the shank (``Geometry.along``): few others are between those of a unit.
+    """
+    used = sites >= 0
+    low = np.where(used, sites, np.iinfo(np.int32).max).min(axis=1, initial=np.iinfo(np.int32).max)
+    high = np.where(used, sites + 1, 0).max(axis=1, initial=0)
+    return np.where(high > 0, low, 0).astype(np.int64), high.astype(np.int64)
+
+
+def subtract_spans_reference(
+    x: F32, rows: I64, units: I32, amplitudes: F32, low: I64, high: I64, waveforms: F32
+) -> None:
+    """Define :func:`subtract_spans`."""
+    length = waveforms.shape[1]
+    for row, u, a in zip(rows, units, amplitudes, strict=True):
+        first, last = max(0, row), min(len(x), row + length)
+        x[first:last, low[u] : high[u]] -= a * waveforms[u, first - row : last - row, : high[u] - low[u]]
+
+
+@kernel(
+    "void(float32[:,::1], int64[::1], int32[::1], float32[::1], int64[::1], int64[::1], float32[:,:,::1])",
+    reference=subtract_spans_reference,
+)
+def subtract_spans(x: F32, rows: I64, units: I32, amplitudes: F32, low: I64, high: I64, waveforms: F32) -> None:
+    """Subtract waveforms from a signal, in place.
+
+    Parameters
+    ----------
+    x
+        ``(samples, channels)``.
+    rows, units, amplitudes
+        ``(spikes,)``: row at which the waveform begins (it may reach over the ends), unit, share of the waveform.
+    low, high
+        ``(units,)``: the columns ``[low, high)`` that a waveform lies on.
+    waveforms
+        ``(units, length, W)``, the first ``high - low`` columns of each.
+    """
+    length = waveforms.shape[1]
+    for n in range(rows.shape[0]):
+        row, u, a = rows[n], units[n], amplitudes[n]
+        for s in range(max(0, -row), min(length, x.shape[0] - row)):
+            line, shape = x[row + s, low[u] : high[u]], waveforms[u, s]
+            for c in range(line.shape[0]):
+                line[c] -= a * shape[c]
+
+
+def subtract_templates_reference(
+    x: F32,
+    rows: I64,
+    units: I32,
+    phases: I64,
+    amplitudes: F32,
+    low: I64,
+    high: I64,
+    weights: F32,
+    shapes: F32,
+) -> None:
+    """Define :func:`subtract_templates`."""
+    length = shapes.shape[2]
+    for row, u, phase, a in zip(rows, units, phases, amplitudes, strict=True):
+        first, last = max(0, row), min(len(x), row + length)
+        waveform = shapes[phase, :, first - row : last - row].T @ weights[u, :, : high[u] - low[u]]
+        x[first:last, low[u] : high[u]] -= a * waveform
+
+
+@kernel(
+    "void(float32[:,::1], int64[::1], int32[::1], int64[::1], float32[::1], int64[::1], int64[::1], float32[:,:,::1],"
+    " float32[:,:,::1])",
+    reference=subtract_templates_reference,
+)
+def subtract_templates(
+    x: F32,
+    rows: I64,
+    units: I32,
+    phases: I64,
+    amplitudes: F32,
+    low: I64,
+    high: I64,
+    weights: F32,
+    shapes: F32,
+) -> None:
+    """Subtract templates from a signal, in place; they are made of components where they are needed.
+
+    Parameters
+    ----------
+    x
+        ``(samples, channels)``.
+    rows, units, phases, amplitudes
+        ``(spikes,)``: row at which the template begins, unit, fraction of a sample in steps, share of the template.
+    low, high
+        ``(units,)``: the columns ``[low, high)`` that a template lies on.
+    weights
+        ``(units, P, W)``, the first ``high - low`` columns of each.
+    shapes
+        ``(phases, P, length)``: components at fractions of a sample.
+    """
+    parts, length = shapes.shape[1], shapes.shape[2]
+    sums = np.empty(weights.shape[2], np.float32)
+    for n in range(rows.shape[0]):
+        row, u, phase, a = rows[n], units[n], phases[n], amplitudes[n]
+        width = high[u] - low[u]
+        total = sums[:width]
+        for s in range(max(0, -row), min(length, x.shape[0] - row)):
+            line = x[row + s, low[u] : high[u]]
+            total[:] = np.float32(0.0)
+            for p in range(parts):
+                scale, own = shapes[phase, p, s], weights[u, p]
+                for c in range(width):
+                    total[c] += scale * own[c]
+            for c in range(width):
+                line[c] -= a * total[c]
+
+
+def products_at_lags_reference(shapes: F32, components: F32, out: F32) -> None:
+    """Define :func:`products_at_lags`."""
+    length = components.shape[1]
+    padded = np.pad(shapes, ((0, 0), (length - 1, length - 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, length, axis=1)
+    out[:] = np.einsum("kls,ps->kpl", windows, components)
+
+
+@kernel(
+    "void(float32[:,::1], Array(float32, 2, 'C', readonly=True), float32[:,:,::1])",
+    reference=products_at_lags_reference,
+)
+def products_at_lags(shapes: F32, components: F32, out: F32) -> None:
+    """Write the inner products of shapes with components at every lag at which they meet.
+
+    Parameters
+    ----------
+    shapes
+        ``(n, samples)``.
+    components
+        ``(P, length)``.
+    out
+        ``(n, P, samples + length - 1)``, written; at lag 0 the last sample of a component meets the first of a shape.
+    """
+    parts, length = components.shape
+    samples = shapes.shape[1]
+    for n in range(shapes.shape[0]):
+        shape = shapes[n]
+        for p in range(parts):
+            sums = out[n, p]
+            sums[:] = np.float32(0.0)
+            for s in range(length):
+                weight, row = components[p, s], sums[length - 1 - s : length - 1 - s + samples]
+                for t in range(samples):
+                    row[t] += weight * shape[t]
+
+
 def features_of(white: F32, rows: I64, columns: I32, components: F32) -> F32:
     """Return what :func:`features_at` writes, ``(n, K, P)``."""
     columns = np.ascontiguousarray(columns)

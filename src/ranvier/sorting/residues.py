@@ -8,12 +8,14 @@ matched spikes, and subtracted with them, at whole samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.drift import Drift
-from ranvier.sorting.stream_kernels import add_residuals, subtract_spikes
+from ranvier.sorting.residual_kernels import products_at_lags, spans_of, subtract_spans
+from ranvier.sorting.stream_kernels import add_residuals
 from ranvier.sorting.templates import Overlaps, Templates
 
 F32 = npt.NDArray[np.float32]
@@ -57,8 +59,16 @@ class Residues:
 
     def subtract(self, white: F32, rows: I64, units: I32, amplitudes: F32) -> None:
         """Subtract those of spikes whose templates begin at some rows of ``(samples, channels)``, in place."""
-        whole = np.zeros(len(rows), np.int64)
-        subtract_spikes(white.T, rows, units, whole, amplitudes, self.sites, self.waveforms[:, None])
+        subtract_spans(white, rows, units, amplitudes, *self._spans)
+
+    @cached_property
+    def _spans(self) -> tuple[I64, I64, F32]:
+        """First and last column of each unit's sites, and waveforms over all between them, ``(units, length, W)``."""
+        low, high = spans_of(self.sites)
+        out = np.zeros((len(low), self.length, int((high - low).max(initial=0))), np.float32)
+        unit, k = np.nonzero(self.sites >= 0)
+        out[unit, :, self.sites[unit, k] - low[unit]] = self.waveforms[unit, k]
+        return low, high, out
 
     def dense(self, channels: int) -> F32:
         """Return ``(units, channels, length)``."""
@@ -67,20 +77,20 @@ class Residues:
         out[unit, self.sites[unit, k]] = self.waveforms[unit, k]
         return out
 
-    def on_templates(self, unit: int, templates: Templates) -> F32:
-        """Return what templates see of one unit's residue, ``(units, lags)``.
+    def on_templates(self, unit: int, templates: Templates, seen: npt.NDArray[np.bool_]) -> tuple[I64, F32]:
+        """Return the templates that share a site with one unit's residue, and what they see of it, ``(n, lags)``.
 
-        At lag 0 a template's last sample meets the residue's first.
+        At lag 0 a template's last sample meets the residue's first. ``seen (units, channels)``: the sites of templates.
         """
         used = self.sites[unit] >= 0
-        sites, rest = self.sites[unit][used], self.waveforms[unit][used]
+        sites, rest = self.sites[unit][used], np.ascontiguousarray(self.waveforms[unit][used])
         components = templates.basis.components
-        samples = components.shape[1]
-        padded = np.pad(rest, ((0, 0), (samples - 1, samples - 1)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, samples, axis=1)
-        seen = np.matmul(windows, components.T)  # (sites, lags, P)
-        weights = templates.weights[:, sites]
-        return np.asarray(np.einsum("ucp,clp->ul", weights, seen, optimize=True), np.float32)
+        lags = rest.shape[1] + components.shape[1] - 1
+        near = np.flatnonzero(seen[:, sites].any(axis=1))
+        found = np.empty((len(sites), len(components), lags), np.float32)
+        products_at_lags(rest, components, found)
+        weights = templates.weights[near[:, None], sites].reshape(len(near), len(sites) * len(components))
+        return near, np.asarray(weights @ found.reshape(-1, lags), np.float32)
 
 
 def moved_residues(residues: Residues, templates: Templates, drift: Drift, steps: I64) -> Residues:
@@ -108,20 +118,20 @@ def whole_overlaps(templates: Templates, residues: Residues) -> Overlaps:
     plain = templates.overlaps
     phases, lags = plain.value.shape[1:]
     behind = residues.length - templates.basis.samples
-    norms = np.maximum(templates.norms, 1e-9)
+    norms, held = np.maximum(templates.norms, 1e-9), (templates.weights != 0).any(axis=2)
     first, other, values = [0], [np.empty(0, np.int32)], [np.empty((0, phases, lags + 2 * behind), np.float32)]
     for u in range(len(templates)):
         pairs = slice(plain.first[u], plain.first[u + 1])
-        seen = residues.on_templates(u, templates)
-        met = (seen.astype(np.float64) ** 2).max(axis=1) / norms >= _LEAST_GAIN
-        met[plain.other[pairs]] = True
-        near = np.flatnonzero(met)
+        sharing, seen = residues.on_templates(u, templates, held)
+        there = (seen.astype(np.float64) ** 2).max(axis=1, initial=0.0) / norms[sharing] >= _LEAST_GAIN
+        near = np.union1d(sharing[there], plain.other[pairs])
+        _, of_near, of_sharing = np.intersect1d(near, sharing, return_indices=True)
         value = np.zeros((len(near), phases, lags + 2 * behind), np.float32)
         value[np.searchsorted(near, plain.other[pairs]), :, behind : behind + lags] = plain.value[pairs]
         for f in range(phases):
             begin = behind + int(f / phases + 0.5)  # spikes nearer to the next sample: a sample later
             stop = min(value.shape[2], begin + seen.shape[1])
-            value[:, f, begin:stop] += seen[near, : stop - begin]
+            value[of_near, f, begin:stop] += seen[of_sharing, : stop - begin]
         first.append(first[-1] + len(near))
         other.append(near.astype(np.int32))
         values.append(value)

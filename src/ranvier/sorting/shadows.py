@@ -8,10 +8,12 @@ each other, do not do that.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.pair_kernels import most_locked
+from ranvier.sorting.pair_kernels import most_locked_of
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -31,7 +33,13 @@ _SURE = 5.0
 _LEAST = 0.03
 
 
-def shadows(trains: list[I64], energies: F64, positions_um: F64, fs_hz: float) -> npt.NDArray[np.bool_]:
+#: ``spread(function, items)``: the results of a function, in order.
+Spread = Callable[[Callable[[int], bool], Iterable[int]], Iterable[bool]]
+
+
+def shadows(
+    trains: list[I64], energies: F64, positions_um: F64, fs_hz: float, spread: Spread = map
+) -> npt.NDArray[np.bool_]:
     """Return which units are shadows of larger ones (near them, or much larger): of one, or of several together.
 
     Parameters
@@ -40,19 +48,25 @@ def shadows(trains: list[I64], energies: F64, positions_um: F64, fs_hz: float) -
         Sorted sample counters.
     energies
         Of the templates: a shadow is smaller than what throws it.
+    spread
+        Gives work on a unit each to several threads.
     """
-    count = len(trains)
-    found = np.zeros(count, np.bool_)
-    for v in np.argsort(energies, kind="stable"):
-        if not len(trains[v]):
-            continue
+    sizes = np.array([len(train) for train in trains], np.int64)
+    ends = np.cumsum(sizes)
+    joined = np.concatenate([*trains, np.empty(0, np.int64)])
+
+    def one(v: int) -> bool:
         apart = np.hypot(*(positions_um - positions_um[v]).T)
         much = energies > _MUCH_LARGER * energies[v]
-        larger = (energies > energies[v]) & ((apart <= _NEAR_UM) | much) & ~found
-        enough = [u for u in np.flatnonzero(larger) if len(trains[u]) > _LEAST * len(trains[v])]
-        shares = [locked_share(trains[v], trains[u], fs_hz, 0.0 if much[u] else _APART_SEC) for u in enough]
-        found[v] = sum(share for share in shares if share > _LEAST) > SHARE
-    return found
+        larger = (energies > energies[v]) & ((apart <= _NEAR_UM) | much)
+        others = np.flatnonzero(larger & (sizes > _LEAST * sizes[v]))
+        if not sizes[v] or not len(others):
+            return False
+        least = np.where(much[others], 0.0, _APART_SEC)
+        shares = _locked_shares(trains[v], joined, ends[others] - sizes[others], ends[others], least, fs_hz)
+        return bool(sum(share for share in shares.tolist() if share > _LEAST) > SHARE)
+
+    return np.fromiter(spread(one, range(len(trains))), np.bool_, len(trains))
 
 
 def locked_share(train: I64, other: I64, fs_hz: float, apart_sec: float = 0.0) -> float:
@@ -60,10 +74,18 @@ def locked_share(train: I64, other: I64, fs_hz: float, apart_sec: float = 0.0) -
 
     Lags shorter than ``apart_sec`` are left out.
     """
-    reach, width = int(_REACH_SEC * fs_hz), max(1, int(_WIDTH_SEC * fs_hz))
     if not len(train) or not len(other):
         return 0.0
-    most = most_locked(train, other, reach, width, apart_sec * fs_hz)
-    by_chance = len(train) * len(other) * width / max(float(max(train[-1], other[-1]) - min(train[0], other[0])), 1.0)
-    excess = float(most) - by_chance
-    return excess / len(train) if excess > _SURE * (np.sqrt(by_chance) + 1.0) else 0.0
+    ends = np.array([0, len(other)], np.int64)
+    return float(_locked_shares(train, other, ends[:1], ends[1:], np.array([apart_sec]), fs_hz)[0])
+
+
+def _locked_shares(train: I64, joined: I64, first: I64, last: I64, apart_sec: F64, fs_hz: float) -> F64:
+    """Return :func:`locked_share` with each of several trains, stretches of ``joined`` that are not empty."""
+    reach, width = int(_REACH_SEC * fs_hz), max(1, int(_WIDTH_SEC * fs_hz))
+    most = np.empty(len(first), np.int64)
+    most_locked_of(train, joined, first, last, reach, width, apart_sec * fs_hz, most)
+    span = np.maximum(train[-1], joined[last - 1]) - np.minimum(train[0], joined[first])
+    by_chance = len(train) * (last - first) * width / np.maximum(span.astype(np.float64), 1.0)
+    excess = most - by_chance
+    return np.where(excess > _SURE * (np.sqrt(by_chance) + 1.0), excess / len(train), 0.0)

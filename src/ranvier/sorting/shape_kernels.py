@@ -2,7 +2,8 @@
 
 Stages S2b and S9. A block is worked through in short strips that stay in the cache. A strip is laid out along time,
 site by site, so that sums over samples and sites run over vectors of neighbouring shifts; only the sites that a unit
-or a spread has are touched.
+or a spread has are touched. The signal comes in whole counts and shapes are rounded to whole steps: sums over samples
+are exact, and take half the time of single precision.
 """
 
 from __future__ import annotations
@@ -13,22 +14,46 @@ import numpy.typing as npt
 
 from ranvier.kernels import kernel
 from ranvier.kernels.lanes import STRIP, WIDTH, turn
+from ranvier.kernels.pairs import SUMS, load_pairs, no_sums, plus_pairs, store_scaled
 from ranvier.kernels.strips import greater, load, nothing, plus_fused, store
 
 F32 = npt.NDArray[np.float32]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 
-#: Shifts of one strip: four variables of sixteen values.
-_SHIFTS = 4 * STRIP
+#: Shifts of one strip: one variable of whole sums, four of sixteen values.
+_SHIFTS = SUMS
+_LARGEST_COUNT = 32767.0
 
 
-def projections(signal: F32, shapes: F32, every: int) -> F32:
+def steps_per_one(shapes: F32) -> float:
+    """Return the steps of 1 that shapes are rounded to: the most (a power of 2) with which no sum leaves int32.
+
+    A sum is at most the norm of the shape times that of as many counts, all the largest.
+    """
+    largest, norm = 0.0, 0.0
+    for p in range(shapes.shape[0]):
+        square = 0.0
+        for s in range(shapes.shape[1]):
+            largest = max(largest, abs(float(shapes[p, s])))
+            square += float(shapes[p, s]) ** 2
+        norm = max(norm, np.sqrt(square))
+    if norm <= 0.0:
+        return 1.0
+    sums = 2.0**31 / (_LARGEST_COUNT * np.sqrt(shapes.shape[1]) * norm * 1.001)
+    return float(2.0 ** np.floor(np.log2(min(sums, _LARGEST_COUNT / largest))))
+
+
+_steps_per_one = numba.njit(steps_per_one)
+
+
+def projections(counts: I16, step: float, shapes: F32, every: int) -> F32:
     """Return the inner product of shapes with the signal at one shift in ``every``.
 
     Parameters
     ----------
-    signal
-        ``(samples, channels)``.
+    counts
+        ``(samples, channels)``: the signal, in counts of ``step``.
     shapes
         ``(P, length)``.
 
@@ -38,91 +63,145 @@ def projections(signal: F32, shapes: F32, every: int) -> F32:
         ``(shifts, P, channels)``: ``out[t, p, c] = sum_l shapes[p, l] signal[every * t + l, c]``, for all shifts at
         which the shapes lie within the signal.
     """
-    windows = np.lib.stride_tricks.sliding_window_view(signal, shapes.shape[1], axis=0)[::every]
-    return np.asarray(np.einsum("tcl,pl->tpc", windows, shapes), np.float32)
+    per_one = steps_per_one(shapes)
+    whole = np.rint(shapes.astype(np.float64) * per_one).astype(np.int64)
+    windows = np.lib.stride_tricks.sliding_window_view(counts, shapes.shape[1], axis=0)[::every]
+    sums = np.einsum("tcl,pl->tpc", windows.astype(np.int64), whole)
+    return np.asarray(sums.astype(np.float32) * np.float32(step / per_one), np.float32)
 
 
 @numba.njit
-def _laid_out(signal, first, every, strip):  # type: ignore[no-untyped-def]
-    """Write ``strip[c * every + e, k] = signal[every * (first + k) + e, c]``; zeros behind the end."""
-    channels, wide = signal.shape[1], strip.shape[1]
-    for e in range(every):
-        rows = signal[e::every]
-        have = max(0, min(wide, rows.shape[0] - first))
-        whole, broad = have - have % WIDTH, channels - channels % WIDTH
-        columns = strip.reshape(channels, every, wide)[:, e]
-        for k in range(0, whole, WIDTH):
+def _paired(shapes, per_one):  # type: ignore[no-untyped-def]
+    """Return shapes in whole steps, two samples in one int32; zeros behind, for three or four shapes at a time."""
+    count, length = shapes.shape
+    wide = 3 if count % 3 == 0 else 4
+    made = np.zeros(((count + wide - 1) // wide * wide, (length + 1) // 2 * 2), np.int16)
+    for p in range(count):
+        for s in range(length):
+            made[p, s] = np.int16(np.rint(float(shapes[p, s]) * per_one))
+    return made.view(np.int32)
+
+
+@numba.njit
+def _laid_out(counts, first, every, lines, strip):  # type: ignore[no-untyped-def]
+    """Write ``strip[c * R + r, k]``: samples ``every * (first + k) + g * r`` and the one behind it, zeros beyond.
+
+    ``g`` is 2 where ``every`` is even, else 1, and ``R = every / g``: pairs of samples that shapes begin or go on at.
+    """
+    samples, channels = counts.shape
+    wide = strip.shape[1]
+    gap = 2 - every % 2
+    each = every // gap
+    broad = channels - channels % WIDTH
+    turned, columns = lines.view(np.float32), strip.view(np.float32)
+    for r in range(each):
+        for k in range(wide):
+            t = every * (first + k) + gap * r
+            line = lines[k]
+            if t + 1 < samples:
+                here, behind = counts[t], counts[t + 1]
+                for c in range(channels):
+                    line[c] = (np.int32(here[c]) & np.int32(0xFFFF)) | (np.int32(behind[c]) << np.int32(16))
+            else:
+                for c in range(channels):
+                    line[c] = np.int32(counts[t, c]) & np.int32(0xFFFF) if t < samples else np.int32(0)
+        own = columns.reshape(channels, each, wide)[:, r]
+        for k in range(0, wide, WIDTH):
             for c in range(0, broad, WIDTH):
-                turn(rows, first + k, c, columns, c, k)
-        for c in range(channels):
-            for k in range(0 if c >= broad else whole, have):
-                columns[c, k] = rows[first + k, c]
-            for k in range(have, wide):
-                columns[c, k] = np.float32(0.0)
+                turn(turned, k, c, own, c, k)
+        for c in range(broad, channels):
+            for k in range(wide):
+                strip[c * each + r, k] = lines[k, c]
+
+
+def _at_a_time(wide):  # type: ignore[no-untyped-def]
+    """Return what takes three or four shapes at a time: a number that is known when it is compiled."""
+
+    @numba.njit
+    def on_shapes(strip, every, channels, shapes, scale, out):  # type: ignore[no-untyped-def]
+        count, pairs = shapes.shape
+        gap = 2 - every % 2
+        each = every // gap
+        for p in range(0, count, wide):
+            for c in range(channels):
+                one, two, three, four = no_sums(), no_sums(), no_sums(), no_sums()
+                for j in range(pairs):
+                    x = load_pairs(strip, c * each + 2 * j % every // gap, 2 * j // every)
+                    one, two = plus_pairs(one, shapes[p, j], x), plus_pairs(two, shapes[p + 1, j], x)
+                    three = plus_pairs(three, shapes[p + 2, j], x)
+                    if wide == 4:
+                        four = plus_pairs(four, shapes[p + 3, j], x)
+                k = p * channels + c
+                store_scaled(out, k, 0, one, scale), store_scaled(out, k + channels, 0, two, scale)
+                store_scaled(out, k + 2 * channels, 0, three, scale)
+                if wide == 4:
+                    store_scaled(out, k + 3 * channels, 0, four, scale)
+
+    return on_shapes
+
+
+_threes, _fours = _at_a_time(3), _at_a_time(4)  # type: ignore[no-untyped-call]
 
 
 @numba.njit
-def _on_shapes(strip, every, channels, shapes, out):  # type: ignore[no-untyped-def]
-    """Write ``out[c * P + p]``: the shifts of a strip on each shape; P is even."""
-    count, length = shapes.shape
-    for c in range(channels):
-        for p in range(0, count, 2):
-            a0, a1, a2, a3 = nothing(), nothing(), nothing(), nothing()
-            b0, b1, b2, b3 = nothing(), nothing(), nothing(), nothing()
-            row, at = c * every, 0
-            for s in range(length):
-                one, two = shapes[p, s], shapes[p + 1, s]
-                x0, x1 = load(strip, row, at), load(strip, row, at + STRIP)
-                x2, x3 = load(strip, row, at + 2 * STRIP), load(strip, row, at + 3 * STRIP)
-                a0, a1 = plus_fused(a0, one, x0), plus_fused(a1, one, x1)
-                a2, a3 = plus_fused(a2, one, x2), plus_fused(a3, one, x3)
-                b0, b1 = plus_fused(b0, two, x0), plus_fused(b1, two, x1)
-                b2, b3 = plus_fused(b2, two, x2), plus_fused(b3, two, x3)
-                row += 1
-                if row == (c + 1) * every:
-                    row, at = c * every, at + 1
-            k = c * count + p
-            store(out, k, 0, a0), store(out, k, STRIP, a1)
-            store(out, k, 2 * STRIP, a2), store(out, k, 3 * STRIP, a3)
-            store(out, k + 1, 0, b0), store(out, k + 1, STRIP, b1)
-            store(out, k + 1, 2 * STRIP, b2), store(out, k + 1, 3 * STRIP, b3)
+def _on_shapes(strip, every, channels, shapes, scale, out):  # type: ignore[no-untyped-def]
+    """Write ``out[p * channels + c]``: the shifts of a strip on each shape."""
+    if shapes.shape[0] % 3 == 0:
+        _threes(strip, every, channels, shapes, scale, out)
+    else:
+        _fours(strip, every, channels, shapes, scale, out)
 
 
 @numba.njit
-def _even(shapes):  # type: ignore[no-untyped-def]
-    """Return the shapes with one of zeros behind them where their number is odd."""
-    count, length = shapes.shape
-    made = np.zeros((count + count % 2, length), np.float32)
-    made[:count] = shapes
-    return made
+def _memory(channels, every, shapes):  # type: ignore[no-untyped-def]
+    """Return memory of one strip: its lines, the strip along time, and what it is on shapes."""
+    gap = 2 - every % 2
+    wide = (_SHIFTS + 2 * shapes.shape[1] // every + WIDTH) // WIDTH * WIDTH
+    lines = np.empty((wide, channels), np.int32)
+    strip = np.empty((channels * (every // gap), wide), np.int32)
+    return lines, strip, np.empty((shapes.shape[0] * channels, _SHIFTS), np.float32)
 
 
 def on_templates_reference(
-    signal: F32, shapes: F32, every: int, first: npt.NDArray[np.int64], sites: I32, weights: F32, out: F32
+    counts: I16,
+    step: float,
+    shapes: F32,
+    every: int,
+    first: npt.NDArray[np.int64],
+    sites: I32,
+    weights: F32,
+    out: F32,
 ) -> None:
     """Define :func:`on_templates`."""
-    projected = projections(signal, shapes, every)
+    projected = projections(counts, step, shapes, every)
     for u in range(len(first) - 1):
         own = slice(first[u], first[u + 1])
         out[u] = np.einsum("tpk,kp->t", projected[:, :, sites[own]], weights[own])
 
 
 @kernel(
-    "void(Array(float32, 2, 'C', readonly=True), Array(float32, 2, 'C', readonly=True), int64, int64[::1], int32[::1],"
-    " float32[:,::1], float32[:,::1])",
+    "void(Array(int16, 2, 'C', readonly=True), float64, Array(float32, 2, 'C', readonly=True), int64, int64[::1],"
+    " int32[::1], float32[:,::1], float32[:,::1])",
     reference=on_templates_reference,
 )
 def on_templates(
-    signal: F32, shapes: F32, every: int, first: npt.NDArray[np.int64], sites: I32, weights: F32, out: F32
+    counts: I16,
+    step: float,
+    shapes: F32,
+    every: int,
+    first: npt.NDArray[np.int64],
+    sites: I32,
+    weights: F32,
+    out: F32,
 ) -> None:
     """Write the inner products of templates with the signal, starting at one sample in ``every``.
 
     Parameters
     ----------
-    signal
-        ``(samples, channels)``.
+    counts
+        ``(samples, channels)``: the signal, in counts of ``step``; no -32768 among them.
     shapes
-        ``(P, length)``, the components that templates are written in.
+        ``(P, length)``, the components that templates are written in; rounded (see :func:`steps_per_one`).
     first
         ``(units + 1,)``: where the sites of each unit begin in ``sites``.
     sites, weights
@@ -130,62 +209,77 @@ def on_templates(
     out
         ``(units, shifts)``, written: all shifts at which templates lie within the signal.
     """
-    channels, (parts, length) = signal.shape[1], shapes.shape
-    even = _even(shapes)
-    count = even.shape[0]
-    strip = np.empty((channels * every, _SHIFTS + (length - 1) // every + WIDTH), np.float32)
-    projected = np.empty((channels * count, _SHIFTS), np.float32)
-    line = np.empty((1, _SHIFTS), np.float32)
-    shifts = out.shape[1]
+    channels, units, shifts = counts.shape[1], out.shape[0], out.shape[1]
+    per_one = _steps_per_one(shapes)
+    paired, scale = _paired(shapes, per_one), np.float32(step / per_one)
+    lines, strip, projected = _memory(channels, every, paired)
+    sums = np.empty((units, _SHIFTS), np.float32)
     for begin in range(0, shifts, _SHIFTS):
-        _laid_out(signal, begin, every, strip)
-        _on_shapes(strip, every, channels, even, projected)
+        _laid_out(counts, begin, every, lines, strip)
+        _on_shapes(strip, every, channels, paired, scale, projected)
+        sums[:] = np.float32(0.0)
+        for p in range(shapes.shape[0]):  # one component of the sites around a unit stays in the nearest cache
+            for u in range(units):
+                a0, a1 = load(sums, u, 0), load(sums, u, STRIP)
+                a2, a3 = load(sums, u, 2 * STRIP), load(sums, u, 3 * STRIP)
+                for k in range(first[u], first[u + 1]):
+                    w, row = weights[k, p], p * channels + np.int64(sites[k])
+                    a0 = plus_fused(a0, w, load(projected, row, 0))
+                    a1 = plus_fused(a1, w, load(projected, row, STRIP))
+                    a2 = plus_fused(a2, w, load(projected, row, 2 * STRIP))
+                    a3 = plus_fused(a3, w, load(projected, row, 3 * STRIP))
+                store(sums, u, 0, a0), store(sums, u, STRIP, a1)
+                store(sums, u, 2 * STRIP, a2), store(sums, u, 3 * STRIP, a3)
         kept = min(_SHIFTS, shifts - begin)
-        for u in range(out.shape[0]):
-            a0, a1, a2, a3 = nothing(), nothing(), nothing(), nothing()
-            for k in range(first[u], first[u + 1]):
-                row = np.int64(sites[k]) * count
-                for p in range(parts):
-                    w = weights[k, p]
-                    a0 = plus_fused(a0, w, load(projected, row + p, 0))
-                    a1 = plus_fused(a1, w, load(projected, row + p, STRIP))
-                    a2 = plus_fused(a2, w, load(projected, row + p, 2 * STRIP))
-                    a3 = plus_fused(a3, w, load(projected, row + p, 3 * STRIP))
-            store(line, 0, 0, a0), store(line, 0, STRIP, a1)
-            store(line, 0, 2 * STRIP, a2), store(line, 0, 3 * STRIP, a3)
+        for u in range(units):
             for t in range(kept):
-                out[u, begin + t] = line[0, t]
+                out[u, begin + t] = sums[u, t]
 
 
 def spread_scores_reference(
-    signal: F32, shapes: F32, every: int, first: npt.NDArray[np.int64], sites: I32, weights: F32, out: F32
+    counts: I16,
+    step: float,
+    shapes: F32,
+    every: int,
+    first: npt.NDArray[np.int64],
+    sites: I32,
+    weights: F32,
+    out: F32,
 ) -> None:
     """Define :func:`spread_scores`."""
-    projected = projections(signal, shapes, every)
+    projected = projections(counts, step, shapes, every)
     out[:] = projected.max(axis=1)
+    channels = counts.shape[1]
     for k in range(len(first) - 1):
         own = slice(first[k], first[k + 1])
         summed = np.einsum("tpk,k->tp", projected[:, :, sites[own]], weights[own])
-        column = out[:, k % signal.shape[1]]
+        column = out[:, k % channels]
         np.maximum(column, summed.max(axis=1), out=column)
 
 
 @kernel(
-    "void(Array(float32, 2, 'C', readonly=True), Array(float32, 2, 'C', readonly=True), int64, int64[::1], int32[::1],"
-    " float32[::1], float32[:,::1])",
+    "void(Array(int16, 2, 'C', readonly=True), float64, Array(float32, 2, 'C', readonly=True), int64, int64[::1],"
+    " int32[::1], float32[::1], float32[:,::1])",
     reference=spread_scores_reference,
 )
 def spread_scores(
-    signal: F32, shapes: F32, every: int, first: npt.NDArray[np.int64], sites: I32, weights: F32, out: F32
+    counts: I16,
+    step: float,
+    shapes: F32,
+    every: int,
+    first: npt.NDArray[np.int64],
+    sites: I32,
+    weights: F32,
+    out: F32,
 ) -> None:
     """Write the largest output of any shape, on one site or summed over the sites of a spread.
 
     Parameters
     ----------
-    signal
-        ``(samples, channels)``.
+    counts, step
+        ``(samples, channels)``: the signal, in counts of ``step``; no -32768 among them.
     shapes
-        ``(P, length)``.
+        ``(P, length)``; rounded (see :func:`steps_per_one`).
     first
         ``(spreads * channels + 1,)``: where the sites of each spread around each channel begin in ``sites``; all
         channels of one spread, then of the next.
@@ -194,39 +288,34 @@ def spread_scores(
     out
         ``(shifts, channels)``, written: one shift in ``every``.
     """
-    channels, (parts, length) = signal.shape[1], shapes.shape
-    even = _even(shapes)
-    count = even.shape[0]
-    strip = np.empty((channels * every, _SHIFTS + (length - 1) // every + WIDTH), np.float32)
-    projected = np.empty((channels * count, _SHIFTS), np.float32)
+    channels, shifts = counts.shape[1], out.shape[0]
+    per_one = _steps_per_one(shapes)
+    paired, scale = _paired(shapes, per_one), np.float32(step / per_one)
+    lines, strip, projected = _memory(channels, every, paired)
     best = np.empty((channels, _SHIFTS), np.float32)
-    shifts = out.shape[0]
     spreads = (first.shape[0] - 1) // channels
     for begin in range(0, shifts, _SHIFTS):
-        _laid_out(signal, begin, every, strip)
-        _on_shapes(strip, every, channels, even, projected)
-        for c in range(channels):
-            row = c * count
-            m0, m1 = load(projected, row, 0), load(projected, row, STRIP)
-            m2, m3 = load(projected, row, 2 * STRIP), load(projected, row, 3 * STRIP)
-            for p in range(1, parts):
-                m0 = greater(load(projected, row + p, 0), m0)
-                m1 = greater(load(projected, row + p, STRIP), m1)
-                m2 = greater(load(projected, row + p, 2 * STRIP), m2)
-                m3 = greater(load(projected, row + p, 3 * STRIP), m3)
-            for s in range(spreads):
-                low, high = first[s * channels + c], first[s * channels + c + 1]
-                for p in range(parts):
+        _laid_out(counts, begin, every, lines, strip)
+        _on_shapes(strip, every, channels, paired, scale, projected)
+        best[:] = projected[:channels]
+        for p in range(shapes.shape[0]):  # one shape of the sites around a channel stays in the nearest cache
+            for c in range(channels):
+                row = p * channels + c
+                m0, m1 = load(best, c, 0), load(best, c, STRIP)
+                m2, m3 = load(best, c, 2 * STRIP), load(best, c, 3 * STRIP)
+                m0, m1 = greater(load(projected, row, 0), m0), greater(load(projected, row, STRIP), m1)
+                m2, m3 = greater(load(projected, row, 2 * STRIP), m2), greater(load(projected, row, 3 * STRIP), m3)
+                for s in range(spreads):
                     a0, a1, a2, a3 = nothing(), nothing(), nothing(), nothing()
-                    for k in range(low, high):
-                        w, row = weights[k], np.int64(sites[k]) * count + p
+                    for k in range(first[s * channels + c], first[s * channels + c + 1]):
+                        w, row = weights[k], p * channels + np.int64(sites[k])
                         a0 = plus_fused(a0, w, load(projected, row, 0))
                         a1 = plus_fused(a1, w, load(projected, row, STRIP))
                         a2 = plus_fused(a2, w, load(projected, row, 2 * STRIP))
                         a3 = plus_fused(a3, w, load(projected, row, 3 * STRIP))
                     m0, m1, m2, m3 = greater(a0, m0), greater(a1, m1), greater(a2, m2), greater(a3, m3)
-            store(best, c, 0, m0), store(best, c, STRIP, m1)
-            store(best, c, 2 * STRIP, m2), store(best, c, 3 * STRIP, m3)
+                store(best, c, 0, m0), store(best, c, STRIP, m1)
+                store(best, c, 2 * STRIP, m2), store(best, c, 3 * STRIP, m3)
         _turned_back(best, begin, out)
 
 

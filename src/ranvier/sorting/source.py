@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp.buffers import aligned_empty
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.operations import BandPass, CommonAverageReference, Operation
 from ranvier.dsp.view import FilteredRecording
@@ -22,14 +21,17 @@ from ranvier.exceptions import ConfigurationError, DatasetError
 from ranvier.models.dsp import DSPParams, DSPType
 from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.recording import Recording
+from ranvier.sorting.count_kernels import sd_of, to_counts
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry, geometry_of
-from ranvier.sorting.kept import STEP_SD, KeptBlocks, in_counts
+from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.whitening import EVERY, Whitening, measure_noise
 
 F32 = npt.NDArray[np.float32]
+I16 = npt.NDArray[np.int16]
 I64 = npt.NDArray[np.int64]
 
 _PASSES_SPIKES = (DSPType.HIGHPASS, DSPType.BANDPASS)
@@ -165,19 +167,23 @@ class SortSource:
 
     def white(self, block: int) -> F32:
         """Return a block with margins in units of the noise (in steps), ``(rows + 2 margins, channels)``."""
-        product = self.noise.product
-        out = self._memory(block)
-        counts = aligned_empty(out.shape, np.int16)
+        return sd_of(self.counts(block))
+
+    def counts(self, block: int) -> I16:
+        """Return the same in counts of ``STEP_SD``."""
+        first, last = self.bounds(block)
+        counts = aligned_empty((last - first + 2 * self.margin, self.channels), np.int16)
         if self._kept is not None and self._kept.read(block, counts):
-            np.multiply(counts, np.float32(STEP_SD), out=out)
-            return out
+            return counts
+        product, white = self.noise.product, aligned_empty((_STRIP_ROWS, self.channels))
         for row, strip in self._strips(block):
-            there = slice(row, row + len(strip))
-            product.into(strip, out[there])
-            in_counts(out[there], counts[there])
+            for part in range(0, len(strip), _STRIP_ROWS):  # more where samples miss
+                piece = strip[part : part + _STRIP_ROWS]
+                product.into(piece, white[: len(piece)])
+                to_counts(white[: len(piece)], counts[row + part : row + part + len(piece)])
         if self._kept is not None:
             self._kept.keep(block, counts)
-        return out
+        return counts
 
     @contextmanager
     def keeping(self) -> Iterator[None]:

@@ -195,6 +195,11 @@ def fractional_shift(shapes: F32, later: float) -> F32:
     return np.ascontiguousarray(np.fft.irfft(spectrum * turn, padded, axis=1)[:, :samples], np.float32)
 
 
+def shifted_components(components: F32) -> F32:
+    """Return components ``(P, samples)`` at every fraction of a sample, ``(PHASES, P, samples)``."""
+    return np.stack([fractional_shift(components, f / PHASES) for f in range(PHASES)])
+
+
 def shifted_waveforms(templates: Templates) -> tuple[I32, F32]:
     """Return the sites of each unit and its whitened waveforms there at every fraction of a sample.
 
@@ -214,5 +219,5 @@ def shifted_waveforms(templates: Templates) -> tuple[I32, F32]:
         columns = np.flatnonzero(seen[u])
         sites[u, : len(columns)] = columns
         own[u, : len(columns)] = weights[u, columns]
-    shifted = np.stack([fractional_shift(components, f / PHASES) for f in range(PHASES)])
+    shifted = shifted_components(components)
     return sites, np.ascontiguousarray(np.einsum("ukp,fps->ufks", own, shifted), np.float32)

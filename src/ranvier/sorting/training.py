@@ -12,11 +12,12 @@ from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
+from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, join, thin_indices
+from ranvier.sorting.reservoir import SpikePile, Spikes, thin_indices
 from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates, component_overlaps
@@ -56,7 +57,7 @@ def candidate_finder(
     finder = CandidateFinder(
         basis, source.geometry, parameters.detection_threshold, parameters.exclusive_um, window.half, window.every
     )
-    return finder, finder.noise_of(finder.score(source.white(blocks[len(blocks) // 2])))
+    return finder, finder.noise_of(finder.score(source.counts(blocks[len(blocks) // 2])))
 
 
 def quota_of(parameters: SorterParameters, blocks: list[int]) -> int:
@@ -80,22 +81,23 @@ def gather(
     same = source.geometry.distance_um <= parameters.template_radius_um
 
     def one(block: int) -> Spikes:
-        white = source.white(block)
+        counts = source.counts(block)
         first, last = source.bounds(block)
         low = source.margin - window.before
-        score = finder.score(white)
+        score = finder.score(counts)
         rows, sites = finder.find(score, noise, low, low + last - first)
         clear = clear_of_larger(rows, sites, finder.at(score, rows, sites), same, window.samples)
         rows, sites = rows[clear], sites[clear]
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
+        white = sd_of(counts)
         return Spikes(rows + (first - low), sites, features_of(white, rows, near[sites], finder.basis.components))
 
-    parts = []
+    found = SpikePile()
     for k, part in enumerate(crew.map(one, blocks)):
-        parts.append(part)
+        found.add(part)
         report((k + 1) / len(blocks))
-    return join(parts)
+    return found.whole()
 
 
 def first_templates(
@@ -164,7 +166,7 @@ def is_unit(templates: Templates, source: SortSource, parameters: SorterParamete
         return np.zeros(0, np.bool_)
     waveforms, snr, best = in_microvolts(templates, source.noise)
     own = waveforms[np.arange(len(templates)), :, best]
-    white = templates.waveforms[np.arange(len(templates)), :, templates.sites]
+    white = templates.weights[np.arange(len(templates)), templates.sites] @ templates.basis.components
     most = MOST_OFF_SEC * float(source.fs)
     in_place = np.abs(own.argmin(axis=1) - templates.basis.before) <= most
     in_place &= np.abs(white.argmin(axis=1) - templates.basis.before) <= most
@@ -181,7 +183,8 @@ def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64
     if not len(templates):
         nothing = np.empty(0)
         return np.empty((0, templates.basis.samples, len(noise.noise_uv)), np.float32), nothing, np.empty(0, np.int64)
-    waveforms = noise.in_microvolts(templates.waveforms)
+    components = noise.in_microvolts(templates.weights.swapaxes(1, 2))  # (units, P, channels)
+    waveforms = np.matmul(templates.basis.components.T, components)
     with np.errstate(invalid="ignore"):
         snr = np.nan_to_num(-waveforms.min(axis=1) / noise.noise_uv)
     best = snr.argmax(axis=1)

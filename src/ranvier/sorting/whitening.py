@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ RADIUS_UM = 200.0
 _CLIP_SD = 4.0
 _SHRINKAGE = 0.02
 _AT_ONCE = 16
+_ROWS = 4096
 _TO_SD = 1.0 / 0.6744897501960817
 #: Of the samples of a block that noise is measured on.
 EVERY = 8
@@ -66,7 +68,7 @@ class Whitening:
 
 
 #: ``spread(function, items)``: the results of a function, in order.
-Spread = Callable[[Callable[[slice], F64], Iterable[slice]], Iterable[F64]]
+Spread = Callable[[Callable[[slice], Any], Iterable[slice]], Iterable[Any]]
 
 
 def measure_noise(blocks: Iterable[F32], geometry: Geometry, spread: Spread = map) -> Whitening:
@@ -85,9 +87,10 @@ def measure_noise(blocks: Iterable[F32], geometry: Geometry, spread: Spread = ma
     sample = np.concatenate(pieces) if pieces else np.zeros((0, len(geometry.group)), np.float32)
     del pieces
     noise = noise_sd(sample, spread)
-    matrix = whitening_matrix(sample, noise, geometry)
+    matrix = whitening_matrix(sample, noise, geometry, spread)
     with np.errstate(invalid="ignore"):
-        level = noise_sd(sample @ matrix, spread)
+        white = np.concatenate(list(spread(lambda rows: sample[rows] @ matrix, _stretches(sample))))
+        level = noise_sd(white, spread)
     scale = np.where(np.isfinite(level) & (level > 0), 1.0 / np.where(level > 0, level, 1.0), 0.0)
     matrix = np.ascontiguousarray(matrix * scale.astype(np.float32))
     return Whitening(noise, matrix, np.ascontiguousarray(np.linalg.pinv(matrix.astype(np.float64)), np.float32))
@@ -109,13 +112,25 @@ def noise_sd(sample: F32, spread: Spread = map) -> F64:
     return np.where(level > 0, level * _TO_SD, np.nan)
 
 
-def whitening_matrix(sample: F32, noise: F64, geometry: Geometry) -> F32:
+def _stretches(sample: F32) -> list[slice]:
+    """Return the rows of a sample, some thousands at a time: the same for any number of threads."""
+    return [slice(first, first + _ROWS) for first in range(0, max(len(sample), 1), _ROWS)]
+
+
+def whitening_matrix(sample: F32, noise: F64, geometry: Geometry, spread: Spread = map) -> F32:
     """Return the local whitening of samples in uV: column j of the matrix makes output j."""
     count = len(noise)
     live = np.isfinite(noise)
     scale = np.where(live, 1.0 / np.where(live, noise, 1.0), 0.0)
-    unit = np.clip(np.nan_to_num(sample) * scale.astype(np.float32), -_CLIP_SD, _CLIP_SD)
-    covariance = (unit.T @ unit).astype(np.float64) / max(len(unit), 1)
+
+    def products(rows: slice) -> F64:
+        unit = np.clip(np.nan_to_num(sample[rows]) * scale.astype(np.float32), -_CLIP_SD, _CLIP_SD)
+        return np.asarray(unit.T @ unit, np.float64)
+
+    covariance = np.zeros((count, count))
+    for part in spread(products, _stretches(sample)):
+        covariance += part
+    covariance /= max(len(sample), 1)
     near = geometry.nearest(RADIUS_UM, NEIGHBOURS)
     matrix = np.zeros((count, count))
     for j in range(count):

@@ -24,9 +24,10 @@ class Binning(NamedTuple):
     @classmethod
     def of(cls, fs: float, bin_ms: float, window_ms: float) -> Binning:
         """Return bins nearest to what is wanted: ``window_ms`` is the largest lag."""
-        width = round(bin_ms * 1e-3 * fs)
+        possible = 0 < bin_ms <= window_ms < np.inf
+        width = round(bin_ms * 1e-3 * fs) if possible else 0
         half = round(window_ms * 1e-3 * fs / width) if width else 0
-        if not (0 < bin_ms <= window_ms) or width < 1 or half < 1:
+        if half < 1:
             raise ConfigurationError(
                 f"bins of {bin_ms:g} ms up to {window_ms:g} ms at {fs:g} Hz: a bin holds at least one sample "
                 f"({1e3 / fs:g} ms), and the window at least one bin"

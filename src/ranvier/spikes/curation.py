@@ -24,6 +24,7 @@ from ranvier.spikes.writer import append_chunk
 I64 = npt.NDArray[np.int64]
 #: Labels of what is no unit; its spikes stay, and neurons leave it out.
 NO_UNITS = frozenset({"noise", "bad", "delete"})
+MOST_LETTERS = 100
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,15 @@ def split(path: Path, unit: int, groups: npt.ArrayLike, *, by: str = "") -> list
 
 
 def label(path: Path, units: Sequence[int], text: str, *, by: str = "") -> None:
-    """Call units something (good, mua, noise, ...); an empty text takes a label away."""
+    """Call units something (good, mua, noise, ...); an empty text takes a label away.
+
+    ConfigurationError for anything but a short word or two: labels go into tables of other programs.
+    """
     if not units:
         raise ConfigurationError("name at least one unit to label")
-    _append(path, "label", [int(u) for u in units], 0, by=by, label=str(text).strip())
+    if not isinstance(text, str) or not text.strip().isprintable() or len(text) > MOST_LETTERS:
+        raise ConfigurationError(f"a label is a line of at most {MOST_LETTERS} letters, or empty; not {text!r:.100}")
+    _append(path, "label", [int(u) for u in units], 0, by=by, label=text.strip())
 
 
 def undo(path: Path, *, by: str = "") -> int:

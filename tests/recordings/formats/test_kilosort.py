@@ -102,6 +102,17 @@ def test_two_outputs_in_one_folder(case: SinkCase) -> None:
         assert len(FORMAT.files(path)) == 8
 
 
+def test_a_sort_in_the_folder_of_an_output_is_not_replaced(case: SinkCase) -> None:
+    case.write("x", case.samples(10))
+    sort = case.folder / "x_kilosort" / "spike_times.npy"
+    sort.write_bytes(b"somebody's sort")
+    with pytest.raises(OutputError, match=r"spike_times\.npy, which would be lost"):
+        KilosortSink(case.folder / "x", case.header(), force=True)
+    assert sort.read_bytes() == b"somebody's sort"
+    sort.unlink()
+    KilosortSink(case.folder / "x", case.header(), force=True).abort()
+
+
 def test_a_truncated_file_opens_with_what_is_there(case: SinkCase) -> None:
     with case.open("x") as sink:
         sink.write(Block(case.samples(100), 0))

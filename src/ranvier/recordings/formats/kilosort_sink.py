@@ -15,16 +15,20 @@ import numpy.typing as npt
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
-from ranvier.recordings import kernels
 from ranvier.recordings.block import Block
 from ranvier.recordings.channel_json import channels_to_json
 from ranvier.recordings.channels import ChannelTable
 from ranvier.recordings.events import Events, SpikeTrains
-from ranvier.recordings.files import writing
+from ranvier.recordings.files import check_replaceable, writing
 from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV
+from ranvier.recordings.quantiser import Counts, Quantiser
 from ranvier.recordings.sidecar import events_to_json, json_bytes
 from ranvier.recordings.sink import Header, Sink
 
+#: What the folder for the sorter holds; a sort that somebody ran in it is not replaced.
+DESCRIPTIONS = (
+    "params.py", "channel_map.npy", "channel_positions.npy", "channel_shanks.npy", "chanMap.mat", "probe.json"
+)  # fmt: skip
 #: Vertical distance that stands for "unknown" where no channel has a site, in um.
 ASSUMED_PITCH_UM = 20.0
 
@@ -59,9 +63,10 @@ class KilosortSink(Sink):
         self._columns = header.channels.columns_of(SignalType.AMP)
         if not len(self._columns):
             raise OutputError(f"{self._bin}: a Kilosort file holds amplifier channels, and there are none to write")
-        self._gain = np.full(len(self._columns), DEFAULT_GAIN_UV)
-        self._offset = np.zeros(len(self._columns))
-        self._counts = np.empty((0, len(self._columns)), np.int16)
+        n = len(self._columns)
+        self._quantiser = Quantiser(
+            None if n == len(header.channels) else self._columns, np.full(n, DEFAULT_GAIN_UV), np.zeros(n)
+        )
         self._events: list[Events] = []
         self.unknown_samples = 0
         super().__init__(destination, header, force=force)
@@ -71,16 +76,32 @@ class KilosortSink(Sink):
         return [self._bin, sidecar_of(self._bin), self._folder]
 
     def _open(self) -> None:
+        check_replaceable(self._folder, DESCRIPTIONS)
         self._data = self.staged.open_stream(self._bin)
+
+    @property
+    def quantiser(self) -> Quantiser:
+        """What makes counts of the blocks that are written."""
+        return self._quantiser
 
     def write(self, block: Block) -> None:
         """Append the amplifier columns; a gap before the block is filled with zeros."""
         missing = self._admit(block)
-        counts = self._rounded(block)
+        counts = self._quantiser.counts(block)
+        own = not np.may_share_memory(counts.samples, block.samples)
+        self._append(counts, missing, lent=self.lent or own)
+
+    def write_counts(self, counts: Counts) -> None:
+        """Append what the quantiser made of a block, whose memory does not change any more."""
+        self._append(counts, self._admit_rows(counts.start, len(counts.samples), counts.samples.nbytes), lent=True)
+
+    def _append(self, counts: Counts, missing: int, *, lent: bool) -> None:
         with writing(self._bin):
             if missing:
                 self._data.skip(missing * len(self._columns) * 2)
-            self._data.write(counts.data, lent=self.lent and not np.may_share_memory(counts, self._counts))
+            self._data.write(counts.samples.data, lent=lent)
+        self.clipped_samples += counts.clipped
+        self.unknown_samples += counts.unknown
 
     def write_events(self, events: Events) -> None:
         """Keep events in the sidecar."""
@@ -105,24 +126,6 @@ class KilosortSink(Sink):
         self.staged.write_bytes(sidecar_of(self._bin), json_bytes(self._document(channels)))
         self.staged.commit([self._bin, self._folder, sidecar_of(self._bin)])
         return self._bin
-
-    def _rounded(self, block: Block) -> npt.NDArray[np.int16]:
-        if block.gain is not None and block.offset is not None and block.samples.dtype == np.int16:
-            own = (block.gain[self._columns] == DEFAULT_GAIN_UV) & (block.offset[self._columns] == 0.0)
-            if own.all():  # these are the counts
-                counts = block.samples
-                return np.ascontiguousarray(counts if len(own) == counts.shape[1] else counts[:, self._columns])
-        samples = block.physical()
-        if len(self._columns) < samples.shape[1]:
-            samples = samples[:, self._columns]
-        samples = np.require(samples, np.float32, ["C", "W"])
-        if len(self._counts) < len(samples):
-            self._counts = np.empty(samples.shape, np.int16)
-        counts = self._counts[: len(samples)]
-        clipped, unknown = kernels.round_to_counts(samples, self._gain, self._offset, counts)
-        self.clipped_samples += clipped
-        self.unknown_samples += unknown
-        return counts
 
     def _document(self, channels: ChannelTable) -> dict[str, Any]:
         header, segments = self.header, self.segments

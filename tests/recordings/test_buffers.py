@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from ranvier.dsp.buffers import _SHELF, ALIGNMENT, SHELF_BYTES, aligned_empty, aligned_zeros
 from ranvier.dsp.parallel import Team
+from ranvier.recordings.buffers import _SHELF, ALIGNMENT, SHELF_BYTES, aligned_empty, aligned_zeros
 
 
 def test_memory_is_aligned_and_used_again() -> None:

@@ -1,0 +1,96 @@
+"""Sums of products of int16 pairs, in int32: twice the products of single precision in the same time, exactly.
+
+As :mod:`ranvier.kernels.strips`, for whole numbers. One value is a pair of int16 that lie side by side in memory (read
+as one int32); ``plus_pairs`` multiplies both with a pair of weights and adds the two products, which CPUs do in one
+instruction (``vpdpwssd``, ``pmaddwd``). Sums are exact, so their order does not matter, as long as the last one fits
+int32. A variable holds SUMS of them, four of the widest registers: one load of weights serves all. Only inside Numba
+functions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, models, register_model
+
+from ranvier.kernels.lanes import STRIP, _place_of, _spread
+from ranvier.kernels.strips import _is_floats
+
+#: Pairs, or sums, in one variable.
+SUMS = 4 * STRIP
+
+_INT16, _INT32 = ir.IntType(16), ir.IntType(32)
+_WHOLE, _FLOATS = ir.VectorType(_INT32, SUMS), ir.VectorType(ir.FloatType(), SUMS)
+_HALVES, _PRODUCTS = ir.VectorType(_INT16, 2 * SUMS), ir.VectorType(_INT32, 2 * SUMS)
+_ALIGN = 4
+
+
+class Pairs(types.Type):  # type: ignore[misc]
+    """Numba's type of SUMS pairs, or of as many int32 sums."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"Pairs({SUMS})")
+
+
+PAIRS = Pairs()
+
+
+@register_model(Pairs)
+class _PairsModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _WHOLE)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def no_sums(typing: Any) -> Any:
+    """Zeros."""
+    return PAIRS(), lambda context, builder, signature, values: ir.Constant(_WHOLE, [0] * SUMS)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load_pairs(typing: Any, array: Any, row: Any, column: Any) -> Any:
+    """``array[row, column : column + SUMS]`` of an int32 matrix, a pair each."""
+    if not isinstance(array, types.Array) or array.ndim != 2 or array.dtype != types.int32:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.load(_place_of(context, builder, signature.args[0], values, _WHOLE), align=_ALIGN)
+
+    return PAIRS(array, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def plus_pairs(typing: Any, total: Any, weights: Any, pairs: Any) -> Any:
+    """``total + weights[0] * pairs[0] + weights[1] * pairs[1]``; the weights are a pair in one int32."""
+    if total != PAIRS or weights != types.int32 or pairs != PAIRS:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        total, weights, pairs = values
+        one, two = (
+            builder.sext(builder.bitcast(v, _HALVES), _PRODUCTS) for v in (pairs, _spread(builder, weights, SUMS))
+        )
+        products, none = builder.mul(one, two), ir.Constant(_PRODUCTS, ir.Undefined)
+        first, second = (
+            builder.shuffle_vector(products, none, ir.Constant(_WHOLE, list(range(k, 2 * SUMS, 2)))) for k in (0, 1)
+        )
+        return builder.add(total, builder.add(first, second))
+
+    return PAIRS(PAIRS, types.int32, PAIRS), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_scaled(typing: Any, array: Any, row: Any, column: Any, sums: Any, scale: Any) -> Any:
+    """``array[row, column : column + SUMS] = scale * sums``, in float32; the sums are rounded first."""
+    if sums != PAIRS or not _is_floats(array):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        *where, sums, scale = values
+        made = builder.fmul(builder.sitofp(sums, _FLOATS), _spread(builder, scale, SUMS))
+        builder.store(made, _place_of(context, builder, signature.args[0], where, _FLOATS), align=_ALIGN)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, PAIRS, types.float32), generate
