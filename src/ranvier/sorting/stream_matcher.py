@@ -13,12 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
-<<<<<<< HEAD
 from ranvier.sorting.gated_kernels import gated_steps
-from ranvier.sorting.gated_reference import MAIN
-=======
-from ranvier.sorting.gated_kernels import STEPS, gated_steps
->>>>>>> main
+from ranvier.sorting.gated_reference import STEPS
 from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_kernels import SLACK, whiten_near
