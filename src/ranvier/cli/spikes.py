@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import VidereClient
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ def units(source: Source, json: Annotated[bool, typer.Option("--json", help="For
     with VidereClient(progress=False) as videre:
         table = videre.get_unit_quality(videre.link_data_file(source))
     if json:
-        typer.echo(json_text.dumps([unit.model_dump(mode="json") for unit in table.units], indent=1))
+        typer.echo(json_text([unit.model_dump(mode="json") for unit in table.units]))
         return
     typer.echo(f"{len(table.units)} units from {table.time_range[0]:.3f} to {table.time_range[1]:.3f} s")
     typer.echo("unit  channel   spikes     Hz    SNR  contamination  label")

@@ -9,6 +9,7 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.clients._base import several
 from ranvier.clients._output_options import OutputKeywords, output_options
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
@@ -50,7 +51,7 @@ class SessionsClient(SignalsClient):
             The recordings do not fit; the message names everything that does not, of every recording.
         """
         stated = output_options(**options)
-        ids = [self._id(d) for d in datasets]
+        ids = [self._id(d) for d in several(datasets)]
         with shown(self._progress, f"concatenating {len(ids)} recordings") as progress:
             found = self._hub.sessions.concatenate(
                 ids, named(output_path), match=match, gap_sec=gap_sec, by_walltime=by_walltime, options=stated,

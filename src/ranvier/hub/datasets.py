@@ -366,7 +366,7 @@ class Datasets:
             stream=linked.stream,
             parent_dsource_id="" if parent is None else parent.id,
             associated_spikes_ids=spikes,
-            notes=(*linked.session.notes, *recording.notes, *spike_notes),
+            notes=tuple(dict.fromkeys((*linked.session.notes, *recording.notes, *spike_notes))),
             lost_samples=recording.lost_samples,
             gaps=tuple((float(g.start / fs), float(g.stop / fs)) for g in recording.segments.gaps),
             simulated=recording.simulated,

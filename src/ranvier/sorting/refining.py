@@ -20,7 +20,7 @@ from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_te
 from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, join, thin
+from ranvier.sorting.reservoir import Pile, SpikePile, Spikes, thin
 from ranvier.sorting.residues import Residues, ResidueSums
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource, spread
@@ -166,7 +166,9 @@ def refine(
     behind = None
     if finder is not None and noise is not None:
         behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks))
-    parts: list[Block] = []
+    units: list[I32] = []
+    samples: list[I64] = []
+    own, left = Pile(), SpikePile()
 
     def one(block: int) -> Block:
         part = match_block(view, source, window, near, block, features=True, leftovers=behind)
@@ -175,16 +177,17 @@ def refine(
         return replace(part, features=view.registered(block, part.unit, part.amplitude, part.features))
 
     for k, part in enumerate(crew.map(one, blocks)):
-        parts.append(part)
+        units.append(part.unit)
+        samples.append(part.sample)
+        own.add(part.features)
+        if part.left is not None:
+            left.add(part.left)
         report((k + 1) / len(blocks))
-    unit = np.concatenate([p.unit for p in parts])
-    sample = np.concatenate([p.sample for p in parts])
-    features = np.concatenate([p.features for p in parts])
+    unit, sample, features = np.concatenate(units), np.concatenate(samples), own.whole()
     shift_um = None if drift is None else drift.shift_um(sample, templates.sites[unit], source)
     made = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split)
-    left = [p.left for p in parts if p.left is not None]
-    if left:
-        spikes = join(left)
+    if behind is not None:
+        spikes = left.whole()
         if drift is not None:
             spikes = registered(spikes, drift, source, near)
         spikes = thin(spikes, parameters.events_per_site, source.channels)

@@ -17,7 +17,7 @@ from ranvier.sorting.crew import Crew
 from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, join, thin_indices
+from ranvier.sorting.reservoir import SpikePile, Spikes, thin_indices
 from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates, component_overlaps
@@ -93,11 +93,11 @@ def gather(
         white = sd_of(counts)
         return Spikes(rows + (first - low), sites, features_of(white, rows, near[sites], finder.basis.components))
 
-    parts = []
+    found = SpikePile()
     for k, part in enumerate(crew.map(one, blocks)):
-        parts.append(part)
+        found.add(part)
         report((k + 1) / len(blocks))
-    return join(parts)
+    return found.whole()
 
 
 def first_templates(
