@@ -64,7 +64,7 @@ def clear_spikes(white: F32, geometry: Geometry, before: int, after: int, half: 
     found = exclusive_peaks(white, near, threshold, half, before, len(white) - after, rows, columns)
     found = min(found, len(rows))
     taken = rows[:found, None] + np.arange(-before, after + 1)[None]
-    return -white[taken, columns[:found, None]]
+    return np.asarray(-white[taken, columns[:found, None]], np.float32)
 
 
 def learn_basis(waveforms: F32, before: int, after: int, components: int, fs_hz: float, seed: int) -> Basis:
