@@ -19,7 +19,7 @@ from ranvier.models.ports import Port
 from ranvier.models.provenance import Provenance
 from ranvier.models.signals import SignalType
 from ranvier.models.tailing import LivenessState, TailingState
-from ranvier.probes import assign, assume_column, channel_metadata
+from ranvier.probes import assign, assume_column, channel_metadata, check_names
 from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, detect_as, open_session
 from ranvier.recordings.signalless import NoSignals
 from ranvier.store import Store
@@ -212,6 +212,7 @@ class Datasets:
     ) -> DatasetMetadata:
         """Give the amplifier channels of a dataset the geometry of a probe, now and in later sessions."""
         linked = self.linked(dataset_id)
+        check_names(probe, headstage)
         choice: dict[str, Any] = {
             "probe": probe,
             "headstage": headstage,
