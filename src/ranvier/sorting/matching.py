@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.kernels.lanes import STRIP
 from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.match_kernels import pursue
@@ -85,7 +86,8 @@ class Matcher:
         sites = np.full((len(self.templates), int(np.diff(first).max(initial=0))), -1, np.int32)
         sites[unit, np.arange(len(unit)) - first[unit]] = site
         low, high = spans_of(sites)
-        weights = np.zeros((len(low), len(self._correlated[0, 0]), int((high - low).max(initial=0))), np.float32)
+        wide = -(-int((high - low).max(initial=0)) // STRIP) * STRIP
+        weights = np.zeros((len(low), len(self._correlated[0, 0]), wide), np.float32)
         weights[unit, :, site - low[unit]] = self.templates.weights[unit, site]
         return low, high, weights, shifted_components(self.templates.basis.components)
 
