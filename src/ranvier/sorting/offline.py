@@ -7,6 +7,7 @@ grid whose results are taken in order, so that the outcome is the same to the la
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -20,6 +21,7 @@ from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew, crew
 from ranvier.sorting.drift import Drift
 from ranvier.sorting.following import Follower, MovingTemplates
+from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.learning import learn_templates
 from ranvier.sorting.motion import Motion
 from ranvier.sorting.pair_kernels import add_waveforms
@@ -212,12 +214,13 @@ def _match_all(
     view: Still | Follower = (
         Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
     )
-    view = view.knowing(measure_residues(view, source, window, list(range(source.blocks)), team))
     near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
-    done = []
-    for part in team.map(lambda block: match_block(view, source, window, near, block), range(source.blocks)):
-        done.append(part)
-        report(len(done) / source.blocks)
+    blocks, done = list(range(source.blocks)), []
+    with closing(KeptBlocks()) as seen:
+        view = view.knowing(measure_residues(view, source, window, blocks, team, seen))
+        for part in team.map(lambda block: match_block(view, source, window, near, block, seen=seen), blocks):
+            done.append(part)
+            report(len(done) / source.blocks)
     return done
 
 
