@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ranvier.exceptions import DataProcessingError, JobCancelledError
 from ranvier.models.spikesorter import SpikeSorterPhase
+from ranvier.recordings.buffers import roomy
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew, crew
@@ -50,6 +51,8 @@ _STAGES = (
     (SpikeSorterPhase.TRAINING, 0.5, 0.2),
 )
 _FOLLOWING = (SpikeSorterPhase.TRAINING, 0.7, 0.1)
+#: Memory that workers give back and take again, in blocks of counts: a signal is two, projections and scores about one.
+_BLOCKS_AT_HAND = 7
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
 
@@ -168,7 +171,7 @@ def sort_recording(
 
         return report
 
-    with source.keeping(), crew(workers, check) as team:
+    with source.keeping(), roomy(_BLOCKS_AT_HAND * source.block_bytes), crew(workers, check) as team:
         learned = _learn(source, p, window, seed, team, reporter)
         begin = 0.7 if isinstance(learned, Templates) else sum(_FOLLOWING[1:])
         report = reporter(SpikeSorterPhase.SORTING, begin, 1.0 - begin)

@@ -97,6 +97,7 @@ def match_block(
     if seen is None or not seen.read(block, projections):
         matcher.project(counts, projections)
     matched = matcher.match(counts, projections)
+    del projections  # its memory is used again below
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     kept = (sample >= first) & (sample < last)
@@ -109,7 +110,7 @@ def match_block(
         clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
     if leftovers is not None:
         low = source.margin - window.before
-        left = leftovers.find(white, matched, low, low + last - first)
+        left = leftovers.find(white, counts, matched, low, low + last - first)
         left = replace(left, sample=left.sample + first)
     return Block(sample[kept], matched.unit[kept], matched.amplitude[kept], matched.gain[kept], clean, left)
 
@@ -129,6 +130,7 @@ def measure_residues(
         matcher.project(counts, projections)
         seen.keep(block, projections)
         matched = matcher.match(counts, projections)
+        del projections
         white = sd_of(counts)
         matcher.subtract(white, matched)
         first, last = source.bounds(block)
