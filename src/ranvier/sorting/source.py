@@ -115,6 +115,11 @@ class SortSource:
         return -(-(self.stop - self.start) // self.rows)
 
     @property
+    def block_bytes(self) -> int:
+        """Size of a block in counts, without margins."""
+        return self.rows * self.channels * np.dtype(np.int16).itemsize
+
+    @property
     def duration_sec(self) -> float:
         """Length of the range."""
         return float((self.stop - self.start) / self.fs)
