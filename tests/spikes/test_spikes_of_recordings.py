@@ -191,6 +191,10 @@ def test_waveforms_are_the_filtered_signal(videre: VidereClient, ds: DatasetMeta
     np.testing.assert_allclose(mean.mean_uv[0], neuron.waveforms.mean(axis=0), atol=1e-3)
     assert mean.ms[30] == 0
     assert len(mean.site_ntv_chan_idx) == 6
+    drawn = mean.plot_on_probe(ds)
+    assert [text.get_text() for text in drawn.texts] == [str(ntv) for ntv in mean.site_ntv_chan_idx]
+    y = ds.channel_metadata.site_positions[mean.site_ntv_chan_idx[0]].probe_y
+    assert float(np.min(drawn.lines[0].get_ydata())) < y  # the trough
 
 
 def test_rasters_correlograms_quality(videre: VidereClient, ds: DatasetMetadata, truth: SpikeTrains) -> None:
