@@ -14,12 +14,8 @@ from ranvier.recordings.block import Block
 from ranvier.simulation import SimulatedRecording
 from ranvier.sorting.event_finder import EventFinder, FinderSettings, default_detect_params
 from ranvier.sorting.event_kernels import (
-    count_spikes,
-    count_spikes_reference,
     judge_events,
     judge_events_reference,
-    middle_values,
-    middle_values_reference,
     order_events,
     order_events_reference,
     peak_widths,
@@ -28,6 +24,12 @@ from ranvier.sorting.event_kernels import (
     settle_events_reference,
 )
 from ranvier.sorting.geometry import geometry_of
+from ranvier.sorting.running_kernels import (
+    count_spikes,
+    count_spikes_reference,
+    middle_values,
+    middle_values_reference,
+)
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.unit_statistics import UnitStatistics
 

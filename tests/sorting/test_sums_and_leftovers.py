@@ -126,7 +126,7 @@ def test_a_small_spike_behind_a_large_known_one_is_left_and_nothing_of_the_large
     noise = np.stack([np.zeros(CHANNELS), np.ones(CHANNELS)]).astype(np.float32)
     near = geometry().nearest(p.template_radius_um, 32)
     matcher.subtract(white, matched)
-    left = Leftovers(matcher, finder, noise, near, 100).find(white, matched, 100, 2900)
+    left = Leftovers(matcher, finder, noise, near, 100).find(white, counts_of(white), matched, 100, 2900)
     np.testing.assert_allclose(left.sample + 100, [700, 1045], atol=1)
     assert left.site.tolist() == [4, 4]
     np.testing.assert_allclose(left.features[0][0], small[4], atol=4.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.event_kernels import middle_values
+from ranvier.sorting.running_kernels import middle_values
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
+from ranvier.kernels.lanes import STRIP
+from ranvier.kernels.strips import load, nothing, plus_fused, store
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -155,25 +157,26 @@ def subtract_templates(
     low, high
         ``(units,)``: the columns ``[low, high)`` that a template lies on.
     weights
-        ``(units, P, W)``, the first ``high - low`` columns of each.
+        ``(units, P, W)``, the first ``high - low`` columns of each, zeros behind; W is a multiple of ``STRIP``.
     shapes
         ``(phases, P, length)``: components at fractions of a sample.
     """
     parts, length = shapes.shape[1], shapes.shape[2]
-    sums = np.empty(weights.shape[2], np.float32)
+    own = weights.reshape(weights.shape[0] * parts, weights.shape[2])
+    line = np.empty((1, STRIP), np.float32)
     for n in range(rows.shape[0]):
         row, u, phase, a = rows[n], units[n], phases[n], amplitudes[n]
-        width = high[u] - low[u]
-        total = sums[:width]
         for s in range(max(0, -row), min(length, x.shape[0] - row)):
-            line = x[row + s, low[u] : high[u]]
-            total[:] = np.float32(0.0)
-            for p in range(parts):
-                scale, own = shapes[phase, p, s], weights[u, p]
-                for c in range(width):
-                    total[c] += scale * own[c]
-            for c in range(width):
-                line[c] -= a * total[c]
+            for at in range(0, high[u] - low[u], STRIP):
+                total, column = nothing(), low[u] + at
+                for p in range(parts):
+                    total = plus_fused(total, shapes[phase, p, s], load(own, u * parts + p, at))
+                if column + STRIP <= x.shape[1]:
+                    store(x, row + s, column, plus_fused(load(x, row + s, column), -a, total))
+                else:
+                    store(line, 0, 0, total)
+                    for c in range(column, x.shape[1]):
+                        x[row + s, c] -= a * line[0, c - column]
 
 
 def products_at_lags_reference(shapes: F32, components: F32, out: F32) -> None:

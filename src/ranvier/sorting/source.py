@@ -91,6 +91,7 @@ class SortSource:
         order = geometry_of(recording.channels, self.columns).along()
         self.columns = self.columns[order]
         self.as_asked = np.argsort(order)
+        self._all = np.array_equal(self.columns, np.arange(len(recording.channels)))
         self.geometry: Geometry = geometry_of(recording.channels, self.columns)
         self.start = recording.start if start is None else max(start, recording.start)
         self.stop = recording.stop if stop is None else min(stop, recording.stop)
@@ -112,6 +113,11 @@ class SortSource:
     def blocks(self) -> int:
         """Number of blocks."""
         return -(-(self.stop - self.start) // self.rows)
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of a block in counts, without margins."""
+        return self.rows * self.channels * np.dtype(np.int16).itemsize
 
     @property
     def duration_sec(self) -> float:
@@ -142,9 +148,9 @@ class SortSource:
         for piece in self._recording.blocks(_STRIP_ROWS, max(low, self.start), min(high, self.stop)):
             if piece.start > at:
                 yield at - low, np.zeros((piece.start - at, self.channels), np.float32)
-            strip = piece.samples.take(self.columns, axis=1, mode="clip")
+            strip = piece.samples if self._all else piece.samples.take(self.columns, axis=1, mode="clip")
             if not np.isfinite(strip.sum()):
-                np.nan_to_num(strip, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+                strip = np.nan_to_num(strip, nan=0.0, posinf=0.0, neginf=0.0)
             yield piece.start - low, strip
             at = piece.stop
         if at < high:

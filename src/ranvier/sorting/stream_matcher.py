@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
-from ranvier.sorting.gated_kernels import STEPS, gated_steps
+from ranvier.sorting.gated_kernels import gated_steps
+from ranvier.sorting.gated_reference import STEPS
 from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_kernels import SLACK, whiten_near

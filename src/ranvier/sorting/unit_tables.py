@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.gated_kernels import MAIN
+from ranvier.sorting.gated_reference import MAIN
 from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.templates import shifted_waveforms
 from ranvier.sorting.trained import TrainedUnits
