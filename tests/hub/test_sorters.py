@@ -527,6 +527,13 @@ def test_spikes_of_another_recording_or_a_newer_version_are_not_taken_for_its_ow
     assert [i for i in linked.associated_spikes_ids if not i.endswith("ground_truth")] == []
     assert any("another recording" in note for note in linked.notes)
     assert videre.get_spike_sorter_ids(other) == []
+    broken = folder / "rec_SIMULATED.broken.spikes"
+    for content in (b"", (made / "rec_SIMULATED.spikes").read_bytes()[:70], b"x" * 5000):
+        broken.write_bytes(content)
+        whole = videre.link_data_file(folder / "rec_SIMULATED.xdat", force=True)  # the recording is
+        assert any(note.startswith("rec_SIMULATED.broken.spikes is not used: ") for note in whole.notes)
+    broken.unlink()
+    assert videre.link_data_file(folder / "rec_SIMULATED.xdat", force=True).notes == ()
     newer = folder / "newer.spikes"
     head = bytearray((made / "rec_SIMULATED.spikes").read_bytes())
     whole = container.file_head(container.VERSION + 1)

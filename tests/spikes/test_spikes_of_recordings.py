@@ -197,6 +197,16 @@ def test_waveforms_are_the_filtered_signal(videre: VidereClient, ds: DatasetMeta
     assert float(np.min(drawn.lines[0].get_ydata())) < y  # the trough
 
 
+def test_units_of_a_recording_that_was_cut_have_what_can_be_measured(videre: VidereClient, copy: Path) -> None:
+    data = copy.with_name(copy.name + "_data.xdat")
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 4])
+    cut = videre.link_data_file(copy)
+    assert cut.lost_samples > 0
+    units = videre.get_units(cut, spikes_id=f"{cut.id}_ground_truth")  # warnings are errors here
+    assert len(units) == 6
+    assert any(unit.snr > 1 for unit in units)
+
+
 def test_rasters_correlograms_quality(videre: VidereClient, ds: DatasetMetadata, truth: SpikeTrains) -> None:
     fs = ds.sampling_rate
     raster = videre.get_spike_raster(ds, units=[1, 5], time_range=[11, 14])

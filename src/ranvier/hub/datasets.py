@@ -65,6 +65,7 @@ class Datasets:
         self._linked: dict[str, Linked] = {}
         self._lock = threading.RLock()
         self._beside = SpikesBeside()
+        self._unreadable: dict[Path, str] = {}  # spikes beside recordings, and why
 
     def link(
         self,
@@ -102,10 +103,11 @@ class Datasets:
             known = {other.canonical for other in self._linked.values()}
         for path in self._beside.paths(linked):
             if path not in known:
+                self._unreadable.pop(path, None)
                 try:
                     self.link(path, RadiensFileType.SPIKES)
-                except RadiensError:  # damaged, or of a newer version: the recording itself is whole
-                    continue
+                except RadiensError as error:  # damaged, or of a newer version: the recording itself is whole
+                    self._unreadable[path] = str(error)
         return self._spikes_of(linked)[0]
 
     def parent_of(self, linked: Linked) -> Linked | None:
@@ -350,6 +352,8 @@ class Datasets:
                     )
                 else:
                     found.append(i)
+        beside = self._beside.paths(linked) if self._unreadable else []
+        notes += [f"{p.name} is not used: {self._unreadable[p]}" for p in beside if p in self._unreadable]
         return [*found, *(f"{linked.id}_{name}" for name in linked.session.spike_trains)], notes
 
     def _metadata(self, linked: Linked) -> DatasetMetadata:
