@@ -24,7 +24,7 @@ from ranvier.models.spikesorter import SpikeDetectParams, SpikeSorterCommand
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ranvier.classic.lib.spike_sorter import Dashboard
+    from ranvier.classic._dashboard import Dashboard
 
 #: Columns of ``get_params``.
 PARAM_COLUMNS = (
@@ -165,7 +165,7 @@ class SpikeSorterClient:
 
         It is a DataFrame, and has ``state`` and ``summary_stats`` (SNR, noise and neurons by port) beside.
         """
-        from ranvier.classic.lib.spike_sorter import Dashboard
+        from ranvier.classic._dashboard import Dashboard
 
         board = self._sorter.dashboard()
         general = board.general

@@ -1,4 +1,4 @@
-"""``radiens.lib.spike_sorter``: the dashboard of a sorter."""
+"""What ``SpikeSorterClient.get_dashboard`` returns: a table, with more tables beside it."""
 
 from __future__ import annotations
 
