@@ -121,10 +121,14 @@ class SortSource:
         return np.flatnonzero(self._stored > 0).tolist() or list(range(self.blocks))
 
     @cached_property
+    def _edges(self) -> I64:
+        """Where blocks begin, and the last one ends."""
+        return np.minimum(self.start + np.arange(self.blocks + 1, dtype=np.int64) * self.rows, self.stop)
+
+    @cached_property
     def _stored(self) -> I64:
         """Samples of each block that do not miss."""
-        edges = np.minimum(self.start + np.arange(self.blocks + 1, dtype=np.int64) * self.rows, self.stop)
-        return np.diff(self._recording.segments.rows_before(edges))
+        return np.diff(self._recording.segments.rows_before(self._edges))
 
     @property
     def block_bytes(self) -> int:
@@ -170,8 +174,7 @@ class SortSource:
 
     def learn_noise(self, crew: Crew) -> Whitening:
         """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
-        sizes = np.diff([self.bounds(k) for k in self.seen], axis=1)[:, 0]
-        whole = [k for k, size in zip(self.seen, sizes, strict=True) if self._stored[k] == size] or self.seen
+        whole = np.flatnonzero(self._stored == np.diff(self._edges)).tolist() or self.seen
         chosen = [whole[k] for k in spread(len(whole), _NOISE_BLOCKS)]  # the zeros of a gap are no noise
         inner = slice(self.margin, -self.margin or None, EVERY)
         parts = crew.map(lambda k: self.filtered(k)[inner].copy(), chosen)
