@@ -272,6 +272,9 @@ def test_a_sorter_that_waits_is_begun_changed_and_begun_again(
     assert (board.general.num_total_sites, board.general.num_neurons) == (16, 0)
     assert board.general.time_range == (3.0, 7.0)
     assert board.enabled_ports == [Port.A]
+    waiting = videre.get_spike_sorter_dashboard(sorter, ["port_stats", "site_stats", "neuron_stats"])
+    assert (waiting.ports[0].num_enabled_sites, waiting.ports[0].num_spikes, waiting.neurons) == (16, 0, [])
+    assert [s.ntv_chan_idx for s in waiting.sites] == list(range(16))
     assert names(folder) == before
 
     videre.spike_sorter_command(sorter, "on")
@@ -318,6 +321,26 @@ def test_another_engine_knows_a_sort_by_its_file(made: Path, videre: VidereClien
     assert board is not None
     assert (board.num_neurons, board.datasource_id, board.sort_efficiency) == (3, ds.id, 1.0)
     assert board.num_spikes_labeled == board.num_spikes_processed > 100
+    whole = videre.get_spike_sorter_dashboard(sorter, ["port_stats", "site_panel", "neuron_panel", "ai"])
+    (port,) = whole.ports
+    assert (port.port, port.num_enabled_sites, port.num_neurons) == (Port.A, 16, 3)
+    assert port.num_spikes == sum(s.num_spikes for s in whole.sites) == board.num_spikes_processed
+    labels = {n.spike_label: n for n in whole.neurons}
+    snrs = [n.snr for n in whole.neurons]
+    assert (port.snr[0], port.snr[3], port.snr[4]) == pytest.approx((np.mean(snrs), min(snrs), max(snrs)))
+    assert (port.snr[11], port.neuron_yield[11], port.neuron_yield[0]) == (3, 16, 3 / 16)
+    assert sorted(label for s in whole.sites for label in s.neuron_labels) == sorted(labels)
+    for unit in videre.get_units(ds, spikes_id=sorter):
+        neuron = labels[str(unit.label)]
+        assert (neuron.num_spikes, neuron.ntv_chan_idx) == (unit.spike_count, unit.site_ntv_chan_idx)
+        assert neuron.snr == pytest.approx(unit.snr)
+        assert max(map(abs, neuron.template_uv)) > 20
+        assert 0 < neuron.presence_ratio <= 1
+        assert neuron.quality in {"good", "mua", "pending", "noise"}
+    plain = videre.get_spike_sorter_dashboard(sorter, ["site_stats", "neuron_stats"])
+    assert not any(s.neuron_labels for s in plain.sites)
+    assert not any(n.template_uv for n in plain.neurons)
+    assert (plain.general, plain.ports, whole.dynamics) == (None, [], None)
     with pytest.raises(DatasetError, match="a cancelled one is forgotten"):
         videre.spike_sorter_command(sorter, "on")
 
