@@ -10,11 +10,12 @@ from ranvier.kernels.lanes import STRIP
 from ranvier.kernels.strips import load, nothing, plus_fused, store
 
 F32 = npt.NDArray[np.float32]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 
-def features_at_reference(white: F32, rows: I64, columns: I32, components: F32, out: F32) -> None:
+def features_at_reference(white: F32 | I16, rows: I64, columns: I32, components: F32, out: F32) -> None:
     """Define :func:`features_at`."""
     length = components.shape[1]
     for i, row in enumerate(rows):
@@ -24,17 +25,20 @@ def features_at_reference(white: F32, rows: I64, columns: I32, components: F32, 
 
 
 @kernel(
-    "void(Array(float32, 2, 'C', readonly=True), int64[::1], int32[:,::1], Array(float32, 2, 'C', readonly=True),"
-    " float32[:,:,::1])",
+    [
+        f"void(Array({kind}, 2, 'C', readonly=True), int64[::1], int32[:,::1], Array(float32, 2, 'C', readonly=True),"
+        " float32[:,:,::1])"
+        for kind in ("float32", "int16")
+    ],
     reference=features_at_reference,
 )
-def features_at(white: F32, rows: I64, columns: I32, components: F32, out: F32) -> None:
+def features_at(white: F32 | I16, rows: I64, columns: I32, components: F32, out: F32) -> None:
     """Write the inner products of components with the signal on some sites.
 
     Parameters
     ----------
     white
-        ``(samples, channels)``.
+        ``(samples, channels)``, also in counts.
     rows
         ``(n,)``: where the components begin; they lie within the signal.
     columns
@@ -53,7 +57,7 @@ def features_at(white: F32, rows: I64, columns: I32, components: F32, out: F32) 
             row = white[rows[i] + s]
             for k in range(near):
                 c = columns[i, k]
-                held[k] = row[c] if c >= 0 else np.float32(0.0)
+                held[k] = np.float32(row[c]) if c >= 0 else np.float32(0.0)
             for p in range(parts):
                 weight, sums = components[p, s], total[p]
                 for k in range(near):
@@ -216,7 +220,7 @@ def products_at_lags(shapes: F32, components: F32, out: F32) -> None:
                     row[t] += weight * shape[t]
 
 
-def features_of(white: F32, rows: I64, columns: I32, components: F32) -> F32:
+def features_of(white: F32 | I16, rows: I64, columns: I32, components: F32) -> F32:
     """Return what :func:`features_at` writes, ``(n, K, P)``."""
     columns = np.ascontiguousarray(columns)
     out = np.empty((*columns.shape, len(components)), np.float32)
