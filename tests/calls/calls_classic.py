@@ -437,6 +437,12 @@ def sorter_of_a_dataset(e: Engine) -> None:
     board = sorter.get_dashboard()["value"]
     assert (board["num_sites_total"], board["time_range"]) == (16, [3.0, 5.0])
     assert (board["spikes_file_path"], board["spikes_file_base_name"]) == (str(e.folder), "rec_SIMULATED")
+    whole = sorter.get_dashboard()
+    assert whole.state["value"]["phase"] == "COMPLETE"
+    assert whole.general["value"]["num_units"] == board["num_units"]
+    stats = whole.summary_stats.set_index(["stat", "port"])
+    assert stats.loc[("neuron_yield", "A"), "mean"] == board["num_units"] / board["num_sites_enabled"]
+    assert stats.loc[("snr", "A"), "N"] == board["num_units"]
     sorter.rebase()
     sorter.set_sorting("off")
     assert (e.folder / "rec_SIMULATED.spikes").is_file()

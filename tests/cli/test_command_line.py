@@ -14,6 +14,7 @@ import pytest
 
 from ranvier import VidereClient, __version__
 from ranvier.cli import main
+from ranvier.cli.json_text import json_text
 from ranvier.models.simulation import SimulationSpec
 
 
@@ -33,6 +34,22 @@ def ranvier(*words: object, cwd: Path | None = None) -> subprocess.CompletedProc
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["spikes"], ["rig"]])
+def test_a_command_of_commands_alone_shows_them(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Usage: ranvier")
+    assert "Commands:" in lines
+
+
+def test_json_has_no_numbers_that_are_none() -> None:
+    data = {"a": [1, float("nan"), {"b": float("inf")}], "c": (2.5, None, "x")}
+    assert json.loads(json_text(data), parse_constant=pytest.fail) == {
+        "a": [1, None, {"b": None}],
+        "c": [2.5, None, "x"],
+    }
 
 
 def test_info(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,7 +73,7 @@ def test_convert_and_provenance(recording: Path, tmp_path: Path, capsys: pytest.
     assert "SIMULATED" in text
     assert "seed 1" in text
     assert main(["convert", str(recording), str(target)]) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "exists already; choose another name or pass --force" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

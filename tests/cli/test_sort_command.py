@@ -48,7 +48,7 @@ def test_sort_says_what_was_found(folder: Path, capsys: pytest.CaptureFixture[st
     assert len(found["units"]) == 3
     assert all(unit["spikes"] > 30 and unit["snr"] > 5 for unit in found["units"])
     assert main(["sort", path]) == 1
-    assert "force=True replaces it" in capsys.readouterr().err
+    assert "--force replaces it" in capsys.readouterr().err
     assert main(["sort", path, "--force", "--detect-only"]) == 0
     assert capsys.readouterr().out.strip() == str(folder / "rec_SIMULATED.spikes")
     assert main(["sort", path, "--channels", "many"]) == 1

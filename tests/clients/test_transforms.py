@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -377,3 +378,49 @@ def test_outputs_are_the_same_whatever_the_number_of_workers(curate, dataset, tm
         curate.bandpass(dataset, 300, 6000, tmp_path / f"with_{workers}", zero_phase=True)
         files.append((tmp_path / f"with_{workers}_data.xdat").read_bytes())
     assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "folder/", "a\0b", None, 5])
+def test_a_path_that_names_no_output_writes_nothing(
+    curate, dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: object
+) -> None:
+    inside = tmp_path / "inside"
+    (inside / "folder").mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigurationError, match=r"names no output|is no path"):
+        curate.highpass(dataset, 300.0, path)
+    with pytest.raises(ConfigurationError, match=r"names no output|is no path"):
+        curate.concatenate([dataset, dataset], path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_arguments_that_are_no_times_transforms_or_lists(curate, dataset, tmp_path: Path) -> None:
+    with pytest.raises(TimeRangeError, match="nan s is no time"):
+        curate.slice_time(dataset, float("nan"), 4.0, tmp_path / "x")
+    with pytest.raises(TimeRangeError, match="inf s is no time"):
+        curate.slice_time(dataset, 0.0, float("inf"), tmp_path / "x")
+    with pytest.raises(ConfigurationError, match="'bandpass' is no transform"):
+        curate.apply_transforms(dataset, ["bandpass"], tmp_path / "x")
+    with pytest.raises(ConfigurationError, match="at least two recordings, not 1"):
+        curate.concatenate(str(Path(dataset.path) / dataset.base_name), tmp_path / "x")
+    assert not list(tmp_path.glob("x*"))
+
+
+@pytest.mark.parametrize("what", ["spikes missing", "spikes damaged", "events damaged"])
+def test_a_damaged_table_leaves_signals_to_work_on(curate, dataset, tmp_path: Path, what: str) -> None:
+    base = Path(dataset.path) / dataset.base_name
+    spikes, metadata = Path(f"{base}_ranvier_spikes.npz"), Path(f"{base}.xdat.json")
+    if what == "spikes missing":
+        spikes.unlink()
+    elif what == "spikes damaged":
+        spikes.write_bytes(spikes.read_bytes()[:100])
+    else:
+        document = json.loads(metadata.read_text())
+        document["ranvier"]["events"] = {"counter": "none"}
+        metadata.write_text(json.dumps(document))
+    again = curate.link_data_file(metadata, force=True)
+    made = curate.convert(again, tmp_path / "made.nwb")
+    assert made.time_range.n == dataset.time_range.n
+    notes = curate._hub.datasets.linked(made.id).session.provenance["notes"]
+    assert any(note.startswith("left out: ") and "signals can still be read" in note for note in notes)

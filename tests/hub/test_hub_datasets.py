@@ -151,6 +151,16 @@ def test_probe_by_name_lasts(videre, samples: Path) -> None:
             later.set_probe(again, "v1x16_edge_10mm200_177")
 
 
+def test_a_probe_that_nobody_knows_is_told_where_the_files_own_wins_too(videre, dataset) -> None:
+    assert dataset.channel_metadata.geometry_source == "file"
+    with pytest.raises(ProbeError, match="no such thing"):
+        videre.set_probe(dataset, "no such thing")
+    with pytest.raises(ProbeError, match="no such stage"):
+        videre.set_probe(dataset, "a4x8_5mm100_200_177", headstage="no such stage")
+    kept = videre.set_probe(dataset, "a4x8_5mm100_200_177")
+    assert kept.channel_metadata.site_positions == dataset.channel_metadata.site_positions
+
+
 def test_clear_takes_what_this_client_linked(videre, dataset, tmp_path: Path) -> None:
     with VidereClient() as other:
         mine = other.simulate_recording(SimulationSpec(duration_sec=0.2), tmp_path / "mine_SIMULATED")

@@ -302,6 +302,27 @@ def test_a_budget_from_the_settings(store: Store) -> None:
         Budget(0, 1, 1)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"memory_bytes": float("nan")}, {"workers": 1.5}, {"max_running": "many"}, {"retry_pause_sec": float("inf")}],
+)
+def test_settings_that_cannot_be_meant_are_refused_and_not_kept(store: Store, change: dict[str, object]) -> None:
+    with JobManager(store) as jobs:
+        before = jobs.settings()
+        with pytest.raises(ConfigurationError, match=r"memory_bytes=nan|workers=1\.5|max_running='many'|after inf s"):
+            jobs.change_settings(**change)  # type: ignore[arg-type]
+        assert jobs.settings() == before
+
+
+def test_a_damaged_setting_in_the_store_is_as_if_it_were_not_there(store: Store) -> None:
+    store.settings.set("jobs.memory_bytes", float("nan"))
+    store.settings.set("jobs.workers", 3)
+    with JobManager(store) as jobs:
+        assert jobs.settings().workers == 3
+        assert jobs.settings().memory_bytes > 2**20
+        assert jobs.run("k", "x", lambda job: "done") == "done"
+
+
 def test_settings_are_kept(store: Store) -> None:
     with JobManager(store) as jobs:
         before = jobs.settings()

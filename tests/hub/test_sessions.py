@@ -77,6 +77,9 @@ def test_concatenate_and_split_back(curate, three, tmp_path: Path, suffix: str) 
     split = curate.split_timestamps(whole, [0, 2999, 3000, 6500, 10_499])
     assert split.piece.tolist() == [0, 0, 1, 2, 2]
     assert split.timestamp.tolist() == [0, 2999, 10_000, 20_000, 23_999]
+    for seconds in ([1.5, 2.0], [float("nan")], "abc"):
+        with pytest.raises(ConfigurationError, match="whole numbers"):
+            curate.split_timestamps(whole, seconds)
 
     parts = curate.split_recording(whole, tmp_path / "parts")
     assert [p.base_name for p in parts] == ["day0", "day1", "day2"]

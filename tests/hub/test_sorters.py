@@ -16,6 +16,7 @@ from ranvier import VidereClient
 from ranvier.exceptions import (
     CapabilityError,
     ConfigurationError,
+    DataProcessingError,
     DatasetError,
     JobCancelledError,
     OutputError,
@@ -225,6 +226,23 @@ def test_sorted_jointly_units_have_one_number_in_all_recordings(
         videre.spike_sort(one, jointly=[two], output_path=folder / "x.spikes")
 
 
+def test_a_recording_that_is_mostly_gap_is_sorted_where_there_is_signal(
+    videre: VidereClient, ds: DatasetMetadata, folder: Path
+) -> None:
+    whole = videre.concatenate([ds, ds], folder / "whole.session.json", gap_sec=100.0)
+    assert whole.gaps == ((9.0, 109.0),)
+    spikes = videre.spike_sort(SpikeSorterLaunchParams(dsource_id=whole.id, seed=1))
+    alone = videre.spike_sort(SpikeSorterLaunchParams(dsource_id=ds.id, seed=1))
+    found = {u.site_ntv_chan_idx: u.spike_count for u in videre.get_units(whole, spikes_id=spikes)}
+    once = {u.site_ntv_chan_idx: u.spike_count for u in videre.get_units(ds, spikes_id=alone)}
+    assert found.keys() == once.keys()
+    assert all(abs(found[site] - 2 * count) <= 2 for site, count in once.items())
+    sec = videre.get_spike_raster(whole, spikes_id=spikes).sec
+    assert not ((sec >= 9.0) & (sec < 109.0)).any()
+    with pytest.raises(DataProcessingError, match="samples of the range are missing"):
+        videre.spike_sort(whole, time_range=[20.0, 60.0], force=True)
+
+
 def test_detect_only_tells_threshold_events_by_the_parameters_of_the_dataset(
     videre: VidereClient, ds: DatasetMetadata, folder: Path
 ) -> None:
@@ -272,6 +290,9 @@ def test_a_sorter_that_waits_is_begun_changed_and_begun_again(
     assert (board.general.num_total_sites, board.general.num_neurons) == (16, 0)
     assert board.general.time_range == (3.0, 7.0)
     assert board.enabled_ports == [Port.A]
+    waiting = videre.get_spike_sorter_dashboard(sorter, ["port_stats", "site_stats", "neuron_stats"])
+    assert (waiting.ports[0].num_enabled_sites, waiting.ports[0].num_spikes, waiting.neurons) == (16, 0, [])
+    assert [s.ntv_chan_idx for s in waiting.sites] == list(range(16))
     assert names(folder) == before
 
     videre.spike_sorter_command(sorter, "on")
@@ -318,6 +339,26 @@ def test_another_engine_knows_a_sort_by_its_file(made: Path, videre: VidereClien
     assert board is not None
     assert (board.num_neurons, board.datasource_id, board.sort_efficiency) == (3, ds.id, 1.0)
     assert board.num_spikes_labeled == board.num_spikes_processed > 100
+    whole = videre.get_spike_sorter_dashboard(sorter, ["port_stats", "site_panel", "neuron_panel", "ai"])
+    (port,) = whole.ports
+    assert (port.port, port.num_enabled_sites, port.num_neurons) == (Port.A, 16, 3)
+    assert port.num_spikes == sum(s.num_spikes for s in whole.sites) == board.num_spikes_processed
+    labels = {n.spike_label: n for n in whole.neurons}
+    snrs = [n.snr for n in whole.neurons]
+    assert (port.snr[0], port.snr[3], port.snr[4]) == pytest.approx((np.mean(snrs), min(snrs), max(snrs)))
+    assert (port.snr[11], port.neuron_yield[11], port.neuron_yield[0]) == (3, 16, 3 / 16)
+    assert sorted(label for s in whole.sites for label in s.neuron_labels) == sorted(labels)
+    for unit in videre.get_units(ds, spikes_id=sorter):
+        neuron = labels[str(unit.label)]
+        assert (neuron.num_spikes, neuron.ntv_chan_idx) == (unit.spike_count, unit.site_ntv_chan_idx)
+        assert neuron.snr == pytest.approx(unit.snr)
+        assert max(map(abs, neuron.template_uv)) > 20
+        assert 0 < neuron.presence_ratio <= 1
+        assert neuron.quality in {"good", "mua", "pending", "noise"}
+    plain = videre.get_spike_sorter_dashboard(sorter, ["site_stats", "neuron_stats"])
+    assert not any(s.neuron_labels for s in plain.sites)
+    assert not any(n.template_uv for n in plain.neurons)
+    assert (plain.general, plain.ports, whole.dynamics) == (None, [], None)
     with pytest.raises(DatasetError, match="a cancelled one is forgotten"):
         videre.spike_sorter_command(sorter, "on")
 
@@ -527,6 +568,13 @@ def test_spikes_of_another_recording_or_a_newer_version_are_not_taken_for_its_ow
     assert [i for i in linked.associated_spikes_ids if not i.endswith("ground_truth")] == []
     assert any("another recording" in note for note in linked.notes)
     assert videre.get_spike_sorter_ids(other) == []
+    broken = folder / "rec_SIMULATED.broken.spikes"
+    for content in (b"", (made / "rec_SIMULATED.spikes").read_bytes()[:70], b"x" * 5000):
+        broken.write_bytes(content)
+        whole = videre.link_data_file(folder / "rec_SIMULATED.xdat", force=True)  # the recording is
+        assert any(note.startswith("rec_SIMULATED.broken.spikes is not used: ") for note in whole.notes)
+    broken.unlink()
+    assert videre.link_data_file(folder / "rec_SIMULATED.xdat", force=True).notes == ()
     newer = folder / "newer.spikes"
     head = bytearray((made / "rec_SIMULATED.spikes").read_bytes())
     whole = container.file_head(container.VERSION + 1)

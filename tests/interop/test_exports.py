@@ -132,6 +132,9 @@ def test_nwb_units(curated: Curated) -> None:
         assert len(nearest) == 6
         assert units["obs_intervals"][0].tolist() == [[2.0, 10.0]]
         assert file.subject.subject_id == "m1"
+        peaks = dict(zip((3, 5, curated.merged), units["peak_channel"][:].tolist(), strict=True))
+    back = curated.videre.get_neurons(path).neurons_by_channel  # read as any file of units
+    assert {int(n.spike_label): n.site_ntv_chan_idx for some in back.values() for n in some} == peaks
 
 
 def test_what_cannot_be_exported(curated: Curated, tmp_path: Path) -> None:

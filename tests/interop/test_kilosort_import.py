@@ -36,14 +36,21 @@ def truth() -> npt.NDArray[np.float64]:
     return out
 
 
-def folder(tmp_path: Path, *, transposed: bool = False) -> Path:
-    """Write a whitened output as Kilosort does: 90 spikes, clusters 0, 2 and 5; 5 was made from templates 1 and 2."""
+def folder(tmp_path: Path, *, transposed: bool = False, kilosort4: bool = False) -> Path:
+    """Write a whitened output as Kilosort does: 90 spikes, clusters 0, 2 and 5; 5 was made from templates 1 and 2.
+
+    Kilosort 1 to 3 write templates of norm 1 and amplitudes that scale them; 4 means, and norms of the spikes.
+    """
     made = tmp_path / "ks"
     made.mkdir()
     rng = np.random.default_rng(1)
     mixing = np.eye(CHANNELS) + 0.2 * rng.normal(size=(CHANNELS, CHANNELS))
-    whitened = truth() / 10.0 @ mixing
+    whitened = truth() @ mixing
     template = np.repeat([0, 1, 2], 30)
+    norm = np.sqrt((whitened**2).sum(axis=(1, 2)))
+    amplitude = norm[template] * np.tile([0.9, 1.1], 45) * (1.1 if kilosort4 else 1.0)  # with the noise of a spike
+    if not kilosort4:
+        whitened /= norm[:, None, None]
     cluster = np.repeat([0, 2, 5], 30)
     cluster[30:40] = 5
     times = rng.permutation(90) * 1000 + 100
@@ -51,7 +58,7 @@ def folder(tmp_path: Path, *, transposed: bool = False) -> Path:
     np.save(made / "spike_times.npy", column(times.astype(np.uint64)))
     np.save(made / "spike_templates.npy", column(template.astype(np.uint32)))
     np.save(made / "spike_clusters.npy", column(cluster.astype(np.int32)))
-    np.save(made / "amplitudes.npy", column(np.full(90, 10.0)))
+    np.save(made / "amplitudes.npy", column(amplitude))
     np.save(made / "templates.npy", whitened.astype(np.float32))
     np.save(made / "whitening_mat_inv.npy", np.linalg.inv(mixing))
     np.save(made / "channel_map.npy", np.arange(CHANNELS))
@@ -62,9 +69,10 @@ def folder(tmp_path: Path, *, transposed: bool = False) -> Path:
     return made
 
 
+@pytest.mark.parametrize("kilosort4", [False, True])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_waveforms_are_unwhitened_and_in_uv(tmp_path: Path, transposed: bool) -> None:
-    store = store_of_folder(folder(tmp_path, transposed=transposed), FS, table(), None)
+def test_waveforms_are_unwhitened_and_in_uv(tmp_path: Path, transposed: bool, kilosort4: bool) -> None:
+    store = store_of_folder(folder(tmp_path, transposed=transposed, kilosort4=kilosort4), FS, table(), None)
     templates = store.templates
     assert templates is not None
     assert (templates.units.tolist(), templates.before) == ([1, 3, 6], 15)  # clusters 0, 2 and 5
@@ -74,10 +82,13 @@ def test_waveforms_are_unwhitened_and_in_uv(tmp_path: Path, transposed: bool) ->
     mixed = store.template(6)  # 10 spikes of template 1, 30 of template 2
     np.testing.assert_allclose(mixed, (0.25 * truth()[1] + 0.75 * truth()[2]).T * GAIN, rtol=1e-4, atol=1e-3)
     found = store.select(units=[1], columns=("amplitude_uv", "site"))
-    np.testing.assert_allclose(found.columns["amplitude_uv"], -60.0 * GAIN, rtol=1e-4)
+    sizes = np.sort(found.columns["amplitude_uv"]) / (-60.0 * GAIN)
+    np.testing.assert_allclose(sizes, np.repeat([1.1, 0.9], 15), rtol=1e-4)
     assert set(found.sites.tolist()) == {1}
     assert store.units[1].mean_abs_peak_uv == pytest.approx(60 * GAIN, rel=1e-4)
     assert store.info.parameters["unwhitened_with"] == "whitening_mat_inv"
+    how = "norm of the whitened spike" if kilosort4 else "share of the template"
+    assert store.info.parameters["amplitudes"] == how
 
 
 def test_labels_and_places(tmp_path: Path) -> None:
@@ -109,7 +120,8 @@ def test_spike_positions_and_other_whitenings(tmp_path: Path) -> None:
     assert whole.templates is not None
     assert store.templates is not None
     np.testing.assert_allclose(store.templates.templates_uv, whole.templates.templates_uv, rtol=1e-3, atol=1e-2)
-    np.save(made / "templates_unw.npy", (truth() / 10.0).astype(np.float32))
+    unwhitened = np.load(made / "templates.npy") @ np.linalg.inv(np.load(made / "whitening_mat.npy"))
+    np.save(made / "templates_unw.npy", unwhitened.astype(np.float32))
     (made / "whitening_mat.npy").unlink()
     again = store_of_folder(made, FS, table(), None)
     assert again.templates is not None

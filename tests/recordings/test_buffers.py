@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ranvier.dsp.parallel import Team
-from ranvier.recordings.buffers import _SHELF, ALIGNMENT, SHELF_BYTES, aligned_empty, aligned_zeros
+from ranvier.recordings.buffers import _SHELF, ALIGNMENT, SHELF_BYTES, aligned_empty, aligned_zeros, roomy
 
 
 def test_memory_is_aligned_and_used_again() -> None:
@@ -35,6 +35,24 @@ def test_the_shelf_is_bounded() -> None:
     del arrays
     gc.collect()
     assert sum(raw.size for raw in _SHELF.free) <= SHELF_BYTES
+
+
+def test_the_shelf_holds_more_for_as_long_as_somebody_asks_for_it() -> None:
+    with roomy(150 * 2**20):
+        arrays = [aligned_empty(8 * 2**20, np.uint8) for _ in range(20)]
+        del arrays
+        gc.collect()
+        assert SHELF_BYTES < sum(raw.size for raw in _SHELF.free) <= 150 * 2**20
+    assert sum(raw.size for raw in _SHELF.free) <= SHELF_BYTES
+
+
+def test_large_memory_is_left_to_those_who_need_all_of_it() -> None:
+    large = aligned_empty(40 * 2**20, np.uint8)
+    address = large.ctypes.data
+    del large
+    half = aligned_empty(21 * 2**20, np.uint8)
+    assert half.ctypes.data != address
+    assert aligned_empty(39 * 2**20, np.uint8).ctypes.data == address
 
 
 def test_threads_never_share_memory() -> None:

@@ -37,7 +37,7 @@ def test_empty_missing_and_folders(tmp_path: Path) -> None:
         open_session(tmp_path / "empty.txt")
     with pytest.raises(NotARecordingError, match=r"nothing\[1\] does not exist"):
         open_session(tmp_path / "nothing[1]")
-    with pytest.raises(NotARecordingError, match="is not a recording that this version recognises"):
+    with pytest.raises(NotARecordingError, match="is a folder without a recording that this version recognises"):
         open_session(tmp_path)
 
 

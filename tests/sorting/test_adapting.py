@@ -19,6 +19,7 @@ from ranvier.recordings.block import Block
 from ranvier.sorting.basis import learn_basis
 from ranvier.sorting.criteria import CRITERIA, UnitEvidence, contamination_bound, odd_shape, stricter, verdict
 from ranvier.sorting.dynamics import Dynamics, Schedule
+from ranvier.sorting.exchange import exchanged
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.rounds import Rounds
@@ -33,6 +34,7 @@ from ranvier.sorting.tracking import Follower, followed
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.training import Window
 from ranvier.sorting.unit_statistics import UnitStatistics
+from ranvier.sorting.unit_tables import UnitTables
 from ranvier.sorting.whitening import Whitening
 
 F32 = npt.NDArray[np.float32]
@@ -72,8 +74,8 @@ def test_templates_follow_a_neuron_that_drifts() -> None:
     random = np.random.default_rng(4)
     learned = units_at(60.0, 140.0)
     anchor, now = learned.templates, learned
-    matcher = StreamMatcher(learned, FS, follow=True)
-    static = StreamMatcher(learned, FS)
+    matcher = StreamMatcher(UnitTables(learned, FS), follow=True)
+    static = StreamMatcher(UnitTables(learned, FS))
     found, size = 0, {"followed": 0.0, "static": 0.0}
     start = 0
     for step in range(1, 8):
@@ -88,7 +90,7 @@ def test_templates_follow_a_neuron_that_drifts() -> None:
         assert matcher.follower is not None
         now, changes = followed(now, anchor, matcher.follower)
         assert set(changes.changed) == {1, 2}, changes
-        matcher = matcher.moved_to(now, follow=True)
+        matcher = exchanged(matcher, UnitTables(now, FS), follow=True)
     end = units_at(81.0, 161.0).templates.weights
     for u in (0, 1):
         assert cosine(now.templates.weights[u], end[u]) > 0.98
@@ -102,18 +104,18 @@ def test_templates_follow_a_neuron_that_drifts() -> None:
 def test_the_leash_holds_and_nobody_is_captured() -> None:
     learned = units_at(60.0, 100.0)
     far = units_at(115.0, 100.0)
-    follower = Follower(StreamMatcher(learned, FS).sites, WINDOW.samples)
+    follower = Follower(UnitTables(learned, FS).sites, WINDOW.samples)
     _teach(follower, learned, far, 0, 200)
     kept, told = followed(learned, learned.templates, follower)
     assert told.changed == {}
     assert "unlike" in told.refused[1]
     np.testing.assert_array_equal(kept.templates.weights, learned.templates.weights)
     twin = units_at(60.0, 80.0)
-    follower = Follower(StreamMatcher(twin, FS).sites, WINDOW.samples)
+    follower = Follower(UnitTables(twin, FS).sites, WINDOW.samples)
     _teach(follower, twin, units_at(78.0, 80.0), 0, 400)
     _, told = followed(twin, twin.templates, follower)
     assert "unit 2" in told.refused[1]
-    few = Follower(StreamMatcher(learned, FS).sites, WINDOW.samples)
+    few = Follower(UnitTables(learned, FS).sites, WINDOW.samples)
     _teach(few, learned, units_at(63.0, 100.0), 0, 9)
     _, told = followed(learned, learned.templates, few)
     assert (told.changed, told.refused) == ({}, {})
@@ -136,7 +138,7 @@ def test_margins_tell_how_sure_a_label_is() -> None:
     truth = np.arange(len(begins)) % 3
     for at, u in zip(begins, truth, strict=True):
         x[at : at + WINDOW.samples] += units.templates.waveforms[u]
-    matcher = StreamMatcher(units, FS)
+    matcher = StreamMatcher(UnitTables(units, FS))
     told = SpikeTable.concatenate([matcher.process(Block(x, 0)), matcher.flush()])
     alone, rivals = told.take(told.label == 3), told.take(told.label < 3)
     assert len(alone) > 30
@@ -149,14 +151,14 @@ def test_margins_tell_how_sure_a_label_is() -> None:
 def test_kernels_are_their_references() -> None:
     random = np.random.default_rng(2)
     units = units_at(60.0, 75.0, 160.0)
-    matcher = StreamMatcher(units, FS)
+    matcher = StreamMatcher(UnitTables(units, FS))
     x = random.standard_normal((SITES, 400)).astype(np.float32)
     rows, who = np.array([0, 50, 200, 339], np.int64), np.array([0, 1, 2, 0], np.int32)
     size = np.array([1.0, 0.7, 1.3, 0.9], np.float32)
-    sums = np.zeros((2, 3, matcher.sites.shape[1], WINDOW.samples))
+    sums = np.zeros((2, 3, matcher.units.sites.shape[1], WINDOW.samples))
     energy, counts = np.zeros((2, 3)), np.zeros((2, 3), np.int64)
     for k, add in enumerate((add_residuals, add_residuals_reference)):
-        add(x, rows, who, size, matcher.sites, sums[k], energy[k], counts[k])
+        add(x, rows, who, size, matcher.units.sites, sums[k], energy[k], counts[k])
     np.testing.assert_allclose(sums[0], sums[1], rtol=1e-5)
     np.testing.assert_allclose(energy[0], energy[1])
     assert counts[0].tolist() == counts[1].tolist() == [2, 1, 1]

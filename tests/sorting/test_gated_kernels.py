@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.sorting.gated_kernels import MAIN, gated_steps, gated_steps_reference
+from ranvier.sorting.gated_kernels import gated_steps
+from ranvier.sorting.gated_reference import MAIN, gated_steps_reference
 
 BEFORE, LENGTH, PHASES, FRONT, COMPARED, HOP = 8, 24, 4, 2, 19, 4
 SAMPLES = 320

@@ -204,6 +204,10 @@ def test_features_are_inner_products_on_the_sites_asked_for() -> None:
     features_at_reference(x, rows, columns, components, wanted)
     np.testing.assert_allclose(out, wanted, atol=1e-5)
     np.testing.assert_allclose(out[1, 0], components @ x[52:82, 3], atol=1e-5)
+    counts = np.rint(x / STEP_SD).astype(np.int16)
+    features_at(counts, rows, columns, components * np.float32(STEP_SD), out)
+    features_at(counts * np.float32(STEP_SD), rows, columns, components, wanted)
+    np.testing.assert_array_equal(out, wanted)  # to the last bit: the step is a power of 2
 
 
 def test_a_shift_by_half_a_sample_twice_is_a_shift_by_one() -> None:

@@ -34,6 +34,7 @@ from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.stream_training import stop_when, train_on_tape
 from ranvier.sorting.tape import TapeRecording, TrainingTape
 from ranvier.sorting.trained import TrainedUnits, load_units
+from ranvier.sorting.unit_tables import UnitTables
 
 SPEC = SimulationSpec(
     seed=3,
@@ -147,16 +148,16 @@ def test_what_was_told_is_subtracted(learned: TrainedUnits) -> None:
     begins = 100 + 303 * np.arange(38)  # at every place within a window
     for at in begins:
         x[at : at + length] += waveform
-    matcher = StreamMatcher(learned, 30_000.0)
+    matcher = StreamMatcher(UnitTables(learned, 30_000.0))
     told = SpikeTable.concatenate([matcher.process(Block(x, 0)), matcher.flush()])
     assert told.label.tolist() == [int(learned.labels[unit])] * 38
     assert np.abs(told.counter - begins - learned.window.before).max() <= 1
     np.testing.assert_allclose(told.scale, 1.0, atol=0.05)
-    left = StreamMatcher(learned, 30_000.0)
+    left = StreamMatcher(UnitTables(learned, 30_000.0))
     for at in range(0, 6000, 150):
         left.process(Block(x[at : at + 150].copy(), at))
-        signal = left._signal
-        final = left.sure_before - left._before - left._front - signal.origin
+        signal = left.signal
+        final = left.sure_before - left.units.before - left.units.front - signal.origin
         decided = signal.white[:, signal.start - signal.origin : max(0, final)]
         assert np.abs(decided).max(initial=0.0) < 3.0
 
@@ -312,7 +313,7 @@ def test_spikes_told_after_a_clear_lie_in_what_was_sorted_since(
 def test_spikes_that_no_event_can_be_are_forgotten(learned: TrainedUnits) -> None:
     """Without threshold events nothing else looks through them: they must not pile up over hours."""
     settling = _Settling()
-    settling.use(learned)
+    settling.use(UnitTables(learned, 30_000.0))
     for k in range(300):
         spikes = SpikeTable.empty(10)
         spikes.counter[:] = 300 * k + np.arange(10)

@@ -175,7 +175,8 @@ def test_subtracting_is_what_its_definition_says_at_the_ends_too() -> None:
     subtract_spans_reference(wanted, rows, units, amplitudes, low, high, waveforms)
     np.testing.assert_allclose(got, wanted, atol=1e-5)
     assert (got[:, 7] != x[:, 7]).sum() >= 30
-    phases, weights = np.array([1, 0, 2, 1]), random.standard_normal((3, 2, 18)).astype(np.float32)
+    phases, weights = np.array([1, 0, 2, 1]), np.zeros((3, 2, 32), np.float32)
+    weights[0, :, :18], weights[1, :, :1] = random.standard_normal((2, 18)), random.standard_normal((2, 1))
     shapes = random.standard_normal((3, 2, 30)).astype(np.float32)
     got, wanted = x.copy(), x.copy()
     subtract_templates(got, rows, units, phases, amplitudes, low, high, weights, shapes)

@@ -62,3 +62,16 @@ def test_kernels_are_their_references(samples: int, channels: int, parts: int, e
     spread_scores_reference(x, STEP, shapes, every, first, sites, share, wanted)
     np.testing.assert_allclose(got, wanted, atol=1e-3)
     assert (wanted > projections(x, STEP, shapes, every).max(axis=1)).any()  # some sums are larger than any single site
+
+
+@pytest.mark.parametrize(("length", "parts", "every"), [(61, 6, 2), (41, 4, 1), (97, 5, 3), (30, 2, 4)])
+def test_sums_over_samples_are_exact(length: int, parts: int, every: int) -> None:
+    random = np.random.default_rng(length)
+    x = random.integers(-32767, 32767, (400, 11)).astype(np.int16)
+    shapes = random.standard_normal((parts, length)).astype(np.float32)
+    wanted = projections(x, STEP, shapes, every)
+    got = np.empty((len(wanted), 11), np.float32)
+    nowhere = np.zeros(12, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)  # lists of no sites
+    spread_scores(x, STEP, shapes, every, *nowhere, got)
+    np.testing.assert_array_equal(got, np.maximum(wanted.max(axis=1), 0.0))
+    assert np.abs(wanted).max() > 1000.0

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ranvier.sorting import reservoir
 from ranvier.sorting.averages import Averages, Cluster, StillClouds, averages_of
 from ranvier.sorting.basis import Basis, learn_basis, textbook_shapes
 from ranvier.sorting.candidates import CandidateFinder
@@ -17,6 +18,7 @@ from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.leftovers import Leftovers, clear_of_larger
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.reservoir import Pile, SpikePile, Spikes
 from ranvier.sorting.templates import Templates, fractional_shift
 from ranvier.sorting.window import Window
 
@@ -124,7 +126,26 @@ def test_a_small_spike_behind_a_large_known_one_is_left_and_nothing_of_the_large
     noise = np.stack([np.zeros(CHANNELS), np.ones(CHANNELS)]).astype(np.float32)
     near = geometry().nearest(p.template_radius_um, 32)
     matcher.subtract(white, matched)
-    left = Leftovers(matcher, finder, noise, near, 100).find(white, matched, 100, 2900)
+    left = Leftovers(matcher, finder, noise, near, 100).find(white, counts_of(white), matched, 100, 2900)
     np.testing.assert_allclose(left.sample + 100, [700, 1045], atol=1)
     assert left.site.tolist() == [4, 4]
     np.testing.assert_allclose(left.features[0][0], small[4], atol=4.0)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 700, 10**6])
+def test_a_pile_is_its_pieces_one_below_another(chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reservoir, "_CHUNK_BYTES", chunk_bytes)
+    random = np.random.default_rng(1)
+    pieces = [random.standard_normal((n, 3, 2)).astype(np.float32) for n in (5, 0, 40, 1, 17)]
+    pile, spikes = Pile(), SpikePile()
+    for n, piece in enumerate(pieces):
+        pile.add(piece)
+        spikes.add(Spikes(np.full(len(piece), n), np.full(len(piece), n, np.int32), piece))
+    expected = np.concatenate(pieces)
+    np.testing.assert_array_equal(pile.whole(), expected)
+    whole = spikes.whole()
+    np.testing.assert_array_equal(whole.features, expected)
+    np.testing.assert_array_equal(whole.site, np.repeat(np.arange(5), [5, 0, 40, 1, 17]))
+    empty = Pile()
+    empty.add(pieces[1])
+    assert empty.whole().shape == (0, 3, 2)

@@ -191,6 +191,20 @@ def test_waveforms_are_the_filtered_signal(videre: VidereClient, ds: DatasetMeta
     np.testing.assert_allclose(mean.mean_uv[0], neuron.waveforms.mean(axis=0), atol=1e-3)
     assert mean.ms[30] == 0
     assert len(mean.site_ntv_chan_idx) == 6
+    drawn = mean.plot_on_probe(ds)
+    assert [text.get_text() for text in drawn.texts] == [str(ntv) for ntv in mean.site_ntv_chan_idx]
+    y = ds.channel_metadata.site_positions[mean.site_ntv_chan_idx[0]].probe_y
+    assert float(np.min(drawn.lines[0].get_ydata())) < y  # the trough
+
+
+def test_units_of_a_recording_that_was_cut_have_what_can_be_measured(videre: VidereClient, copy: Path) -> None:
+    data = copy.with_name(copy.name + "_data.xdat")
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 4])
+    cut = videre.link_data_file(copy)
+    assert cut.lost_samples > 0
+    units = videre.get_units(cut, spikes_id=f"{cut.id}_ground_truth")  # warnings are errors here
+    assert len(units) == 6
+    assert any(unit.snr > 1 for unit in units)
 
 
 def test_rasters_correlograms_quality(videre: VidereClient, ds: DatasetMetadata, truth: SpikeTrains) -> None:

@@ -26,7 +26,6 @@ import numpy.typing as npt
 
 from ranvier.checks._tools import raises, same
 from ranvier.exceptions import SignalSelectionError, TimeRangeError
-from ranvier.models.signals import SignalType
 from ranvier.recordings import ChannelTable, Events, Recording, Session
 from ranvier.recordings.registry import all_formats
 
@@ -365,11 +364,6 @@ def same_events(got: Events, expected: Events) -> None:
     """Assert that two tables of events are equal, whatever the order of those at the same counter."""
     assert len(got) == len(expected), f"{len(got)} events, expected {len(expected)}"
     assert _sorted_rows(got) == _sorted_rows(expected), "events differ"
-
-
-def streams_with_amplifier(session: Session) -> list[Recording]:
-    """Return the streams that hold amplifier channels."""
-    return [r for r in session.streams.values() if r.channels.count(SignalType.AMP)]
 
 
 def _sorted_rows(events: Events) -> list[tuple[int, int, int, str, str]]:

@@ -47,7 +47,7 @@ class Sorting(Protocol):
         ...
 
     def dashboard(self) -> SpikeSorterDashboard:
-        """Return ports and general."""
+        """Return ports, general and statistics of ports."""
         ...
 
     def spikes_file(self) -> tuple[str, str]:
@@ -55,7 +55,7 @@ class Sorting(Protocol):
         ...
 
 
-_ELEMENTS = (DashElement.ENABLED_PORTS, DashElement.GENERAL)
+_ELEMENTS = (DashElement.ENABLED_PORTS, DashElement.GENERAL, DashElement.PORT_STATS)
 
 
 class StreamSorting:

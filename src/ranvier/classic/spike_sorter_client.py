@@ -24,6 +24,8 @@ from ranvier.models.spikesorter import SpikeDetectParams, SpikeSorterCommand
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ranvier.classic._dashboard import Dashboard
+
 #: Columns of ``get_params``.
 PARAM_COLUMNS = (
     "ntv_idx", "chan_enabled", "thr_activated", "thr", "thr_sd", "thr_wdw", "shadow", "weak_thr", "thr_wdw_pts",
@@ -158,9 +160,12 @@ class SpikeSorterClient:
         }
         return pd.DataFrame({"value": pd.Series(rows, dtype=object)})
 
-    def get_dashboard(self) -> pd.DataFrame:
-        """Return the sort at a glance: column ``value``, rows ``ports``, ``time_range`` (s), ``num_units``, ..."""
-        import pandas as pd
+    def get_dashboard(self) -> Dashboard:
+        """Return the sort at a glance: column ``value``, rows ``ports``, ``time_range`` (s), ``num_units``, ...
+
+        It is a DataFrame, and has ``state`` and ``summary_stats`` (SNR, noise and neurons by port) beside.
+        """
+        from ranvier.classic._dashboard import Dashboard
 
         board = self._sorter.dashboard()
         general = board.general
@@ -172,7 +177,7 @@ class SpikeSorterClient:
             "spikes_file_path": folder,
             "spikes_file_base_name": base,
         }
-        return pd.DataFrame({"value": pd.Series(rows, dtype=object)})
+        return Dashboard.of(rows, self.get_state(), board.ports)
 
     def _change(self, fields: dict[str, Any], ntv_idxs: int | Sequence[int] | None) -> int:
         chosen = chosen_channels(ntv_idxs)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_text
 from typing import Annotated
 
 import typer
 
 from ranvier import connect
+from ranvier.cli.json_text import json_text
 
 app = typer.Typer(name="hub", help="Names for hubs: places where files are worked on.", no_args_is_help=True)
 
@@ -17,7 +17,7 @@ def list_hubs(json: Annotated[bool, typer.Option("--json", help="For scripts.")]
     """List the hubs that have a name; 'default' is the engine inside each process."""
     found = {"default": "embedded", **connect.named_hubs()}
     if json:
-        typer.echo(json_text.dumps(found, indent=1))
+        typer.echo(json_text(found))
         return
     for name, address in found.items():
         typer.echo(f"{name}  {address}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import VidereClient
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import DatasetMetadata
@@ -21,7 +21,7 @@ def show(path: Path, *, as_json: bool) -> None:
     with VidereClient() as videre:
         found = [describe(videre, videre.link_data_file(stream)) for stream in videre.list_streams(path)]
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json_text(found))
         return
     for facts in found:
         width = max(len(name) for name in facts)

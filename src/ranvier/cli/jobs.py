@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from json import dumps
 from typing import Annotated
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import VidereClient
 from ranvier.models.jobs import JobInfo
 
@@ -32,7 +32,7 @@ def show(json: Json = False, number: Number = 20) -> None:
     with VidereClient() as videre:
         found = list(videre.jobs())[: max(0, number)]
     if json:
-        typer.echo(dumps([info.model_dump(mode="json") for info in found], indent=1))
+        typer.echo(json_text([info.model_dump(mode="json") for info in found]))
         return
     for info in found:
         typer.echo(words(info))

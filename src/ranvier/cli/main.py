@@ -224,6 +224,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(_INTERRUPTED_TEXT, words, status=_INTERRUPTED)
         return leave.exit_code
     except _WRONG_CALL as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a command of commands, alone: what there is
+            typer.echo(error.format_message(), err=True)
+            return 2
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "ranvier"
         return _fail(f"{error.format_message()} (see '{where} --help')", words, status=2)
@@ -239,5 +242,5 @@ def _fail(message: str, words: list[str], *, status: int = 1) -> int:
     if "--traceback" in words:
         traceback.print_exc()
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    print("ranvier: " + " | ".join(lines), file=sys.stderr)
+    print("ranvier: " + " | ".join(lines).replace("force=True", "--force"), file=sys.stderr)
     return status

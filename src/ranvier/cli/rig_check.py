@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import typer
 
 from ranvier import __version__
 from ranvier._platform import cpu_name
+from ranvier.cli.json_text import json_text
 from ranvier.cli.rig_measure import DiskRate, StreamFigures, closed_loop, loop_status, measure_disk, watch_stream
 from ranvier.cli.rig_status import source
 from ranvier.clients import AllegoClient
@@ -180,7 +180,7 @@ def _keep(details: RigStatus, findings: list[Finding], seconds: float) -> Path:
         "findings": [asdict(finding) for finding in findings],
     }
     try:
-        path.write_text(json.dumps(report, indent=1), encoding="utf-8")
+        path.write_text(json_text(report), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write the report {path}: {error.strerror or error}") from error
     return path

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import AllegoClient
 from ranvier.connect import find_rig
 from ranvier.exceptions import ServerDiscoveryError
@@ -28,7 +28,7 @@ def show(address: str | None, *, as_json: bool) -> None:
         details, status = allego.details(), allego.get_status()
     if as_json:
         facts = {"details": details.model_dump(mode="json"), "status": status.model_dump(mode="json")}
-        typer.echo(json.dumps(facts, indent=1))
+        typer.echo(json_text(facts))
         return
     rows = list(describe(details, status))
     width = max(len(name) for name, _ in rows)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_text
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import VidereClient
 from ranvier.exceptions import ConfigurationError
 from ranvier.models.dataset import DatasetMetadata
@@ -45,7 +45,7 @@ def run(
         warnings = videre.get_spike_sorter_state(first).warn_msg
         found = [_found(videre, ds) for ds in datasets] if len(datasets) > 1 else [_found(videre, datasets[0], first)]
     if as_json:
-        typer.echo(json_text.dumps(found, indent=1))
+        typer.echo(json_text(found))
     else:
         for one in found:
             _tell(one)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_text
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ranvier.cli.json_text import json_text
 from ranvier.clients import VidereClient
 
 app = typer.Typer(
@@ -27,15 +28,15 @@ def units(source: Source, json: Annotated[bool, typer.Option("--json", help="For
     with VidereClient(progress=False) as videre:
         table = videre.get_unit_quality(videre.link_data_file(source))
     if json:
-        typer.echo(json_text.dumps([unit.model_dump(mode="json") for unit in table.units], indent=1))
+        typer.echo(json_text([unit.model_dump(mode="json") for unit in table.units]))
         return
     typer.echo(f"{len(table.units)} units from {table.time_range[0]:.3f} to {table.time_range[1]:.3f} s")
     typer.echo("unit  channel   spikes     Hz    SNR  contamination  label")
     for u in table.units:
-        typer.echo(
-            f"{u.unit:>4}  {u.site_ntv_chan_idx:>7}  {u.spike_count:>7}  {u.spike_rate_hz:>5.1f}  {u.snr:>5.1f}  "
-            f"{u.contamination:>13.3f}  {u.label}".rstrip()
-        )
+        channel = "-" if u.site_ntv_chan_idx < 0 else str(u.site_ntv_chan_idx)
+        snr, foreign = (f"{v:.{digits}f}" if isfinite(v) else "-" for v, digits in ((u.snr, 1), (u.contamination, 3)))
+        line = f"{u.unit:>4}  {channel:>7}  {u.spike_count:>7}  {u.spike_rate_hz:>5.1f}  {snr:>5}  {foreign:>13}"
+        typer.echo(f"{line}  {u.label}".rstrip())
 
 
 @app.command("export")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,15 @@ class BaseClient(EngineClient[Hub]):
 
     def _id(self, dataset: FlexDataset) -> str:
         return self._metadata(dataset).id
+
+
+def several(datasets: FlexDataset | Iterable[FlexDataset]) -> list[FlexDataset]:
+    """Return datasets as a list; one alone (a path is a sequence too, of letters) is a list of one."""
+    if isinstance(datasets, (DatasetMetadata, str, Path)):
+        return [datasets]
+    if not isinstance(datasets, Iterable):
+        raise _not_a_dataset(datasets)
+    return list(datasets)
 
 
 def _not_a_dataset(value: Any) -> DatasetError:

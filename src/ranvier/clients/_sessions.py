@@ -9,9 +9,11 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.clients._base import several
 from ranvier.clients._output_options import OutputKeywords, output_options
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
+from ranvier.exceptions import ConfigurationError
 from ranvier.models._coerce import output_path as named
 from ranvier.models.dataset import DatasetMetadata
 from ranvier.models.events import EventTable
@@ -50,7 +52,7 @@ class SessionsClient(SignalsClient):
             The recordings do not fit; the message names everything that does not, of every recording.
         """
         stated = output_options(**options)
-        ids = [self._id(d) for d in datasets]
+        ids = [self._id(d) for d in several(datasets)]
         with shown(self._progress, f"concatenating {len(ids)} recordings") as progress:
             found = self._hub.sessions.concatenate(
                 ids, named(output_path), match=match, gap_sec=gap_sec, by_walltime=by_walltime, options=stated,
@@ -86,7 +88,10 @@ class SessionsClient(SignalsClient):
 
     def split_timestamps(self, dataset: FlexDataset, timestamps: npt.ArrayLike) -> SplitTimestamps:
         """Return piece and own sample counter of sample counters of a concatenated recording, e.g. of spikes."""
-        return self._hub.sessions.split_timestamps(self._id(dataset), np.asarray(timestamps, dtype=np.int64))
+        counters = np.asarray(timestamps)
+        if counters.dtype.kind not in "iu" and counters.size:
+            raise ConfigurationError(f"timestamps are sample counters, whole numbers, not {counters.dtype}")
+        return self._hub.sessions.split_timestamps(self._id(dataset), counters.astype(np.int64))
 
     def replay(
         self, dataset: FlexDataset, *, output_path: str | Path | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ranvier.clients._base import several
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
 from ranvier.clients._sorter_calls import SorterCalls
@@ -209,8 +210,7 @@ class SortersClient(SorterCalls[FlexDataset], SignalsClient):
         first: FlexDataset = params.dsource_id or "" if isinstance(params, SpikeSorterLaunchParams) else params
         if first == "":
             raise ConfigurationError("dsource_id is missing: the id or the path of the recording to sort")
-        further = [jointly] if isinstance(jointly, (str, Path, DatasetMetadata)) else jointly
-        found = [self._metadata(one) for one in (first, *further)]
+        found = [self._metadata(one) for one in (first, *several(jointly))]
         chosen = None
         if channels is not None:
             select = coerce_signal_spec(channels).to_sig_select(found[0].channel_metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ranvier.clients._base import several
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
 from ranvier.models.flex import FlexDataset
@@ -38,7 +39,7 @@ class SummaClient(SignalsClient):
         wait
             False returns at once; ``get_summa`` tells how far it is.
         """
-        ids = [self._id(dataset) for dataset in datasets]
+        ids = [self._id(dataset) for dataset in several(datasets)]
         chosen = [m if isinstance(m, KpiMetricId) else KpiMetricId(name=coerce_kpi_metric(m)) for m in metrics]
         with shown(self._progress, f"summa of {len(ids)} datasets") as progress:
             return self._hub.summa.launch(

@@ -9,6 +9,7 @@ from typing import Literal, Unpack
 from ranvier.clients._output_options import CompressionInput, MetadataInput, OutputKeywords, output_options
 from ranvier.clients._progress import shown
 from ranvier.clients._sessions import SessionsClient
+from ranvier.exceptions import ConfigurationError
 from ranvier.models._coerce import output_path as named
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.models.dsp import FilterResponse
@@ -232,6 +233,9 @@ class TransformsClient(SessionsClient):
         The result is that of one call per transform: a slice of time behind a filter cuts what the filter gave, one in
         front of it is what the filter starts with. ``metadata`` and ``compression`` are as in ``convert``.
         """
+        wrong = [node for node in nodes if not isinstance(node, TransformNode)]
+        if wrong:
+            raise ConfigurationError(f"{wrong[0]!r:.80} is no transform; make one with TransformNode.bandpass(...)")
         source = self._metadata(dataset)
         options = output_options(metadata, compression)
         what = " + ".join(node.type.name.lower().replace("_", " ") for node in nodes) or "converting"

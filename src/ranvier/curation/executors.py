@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ranvier.curation.branches import run_tree
 from ranvier.curation.output import writable
 from ranvier.curation.task import OutputRef, Task, to_path
-from ranvier.exceptions import CapabilityError, JobCancelledError, RadiensError
+from ranvier.exceptions import CapabilityError, JobCancelledError, RadiensError, RecordingError
 from ranvier.models.jobs import JobProgress, PartProgress
 from ranvier.recordings import Events, Recording, Session, SpikeTrains, open_session
 from ranvier.recordings.digital import edges_lost_at
@@ -130,8 +130,8 @@ def run_on(
 ) -> TaskResult:
     """Run a task on its source, which is open."""
     recording = session.stream(task.source.stream)
-    events = session.events.get(session.stream_name(recording), Events.empty())
     records = {output.name: dict(output.header.provenance or {}) for output in task.outputs}
+    events = events_of(session, recording, *records.values())
 
     def open_sink(output: OutputRef) -> Sink:
         destination = to_path(output.uri)
@@ -161,14 +161,32 @@ def run_on(
     return TaskResult(done, report.failures, {name: records[name] for name in done}, report.samples, report.kinds)
 
 
+def events_of(session: Session, recording: Recording, *records: dict[str, Any]) -> Events:
+    """Return the events of a recording; where their table is damaged none, and the records of outputs say so.
+
+    It is no reason to leave the signals behind.
+    """
+    try:
+        return session.events.get(session.stream_name(recording), Events.empty())
+    except RecordingError as error:
+        for record in records:
+            record["notes"] = [*record.get("notes", []), f"left out: {error}"]
+        return Events.empty()
+
+
 def carry_over(
     session: Session, recording: Recording, events: Events, output: OutputRef, sink: Sink, record: dict[str, Any]
 ) -> None:
-    """Give an output the spike trains of its range; what it has no place for, its record says."""
+    """Give an output the spike trains of its range; what it has no place for, or cannot be read, its record says."""
     ratio, notes = recording.fs / output.header.fs, list(record.get("notes", []))
     if lost := edges_lost_at(events.between(*output.events), ratio):
         notes.append(f"{lost} edges of digital lines lie between kept samples")
-    for name, trains in session.spike_trains.items():
+    for name in session.spike_trains:
+        try:
+            trains = session.spike_trains[name]
+        except RecordingError as error:
+            notes.append(f"left out: {error}")
+            continue
         inside = trains.counted_at(recording.fs).between(*output.events)
         notes += left_out(sink, name, inside.at_rate(ratio, output.stop))
     if notes:

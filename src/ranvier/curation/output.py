@@ -63,7 +63,7 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
     Raises
     ------
     ConfigurationError
-        The suffix is none that we know.
+        The suffix is none that we know; a folder is named.
     CapabilityError
         The suffix names a format that this version does not write.
     """
@@ -80,6 +80,8 @@ def resolve_output(path: Path | str, default: Format | None = None) -> tuple[Pat
             f"{target.name}: {target.suffix!r} names no format; this version writes {writable_suffixes()} "
             f"(for a dot in the name itself end it with .xdat)"
         )
+    if target.is_dir():
+        raise ConfigurationError(f"{target} is a folder; name the output in it, as {target / 'name'}")
     if default is not None and default.sink is not None:
         return target, default
     return target, format_for_type(RadiensFileType.XDAT)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
 
 from ranvier._platform import memory_bytes, worker_count
 from ranvier.exceptions import ConfigurationError
@@ -74,21 +78,36 @@ class Budget:
 
 
 def settings_of(store: Store) -> JobSettings:
-    """Return the settings: by default half of the memory, a worker per core, as many jobs as workers, no retries."""
+    """Return the settings: by default half of the memory, a worker per core, as many jobs as workers, no retries.
+
+    What stands in the store and cannot be meant is as if it were not there: else nothing could run any more.
+    """
     found = {name: store.settings.get(PREFIX + name) for name in JobSettings.model_fields}
     given = {name: value for name, value in found.items() if value is not None}
-    workers = int(given.get("workers", worker_count()))
+    try:
+        return _with_defaults(given)
+    except ValidationError as error:
+        wrong = {place for fault in error.errors() for place in fault["loc"]}
+        return _with_defaults({name: value for name, value in given.items() if name not in wrong})
+
+
+def _with_defaults(given: Mapping[str, Any]) -> JobSettings:
+    workers = given.get("workers", worker_count())
     return JobSettings(**{"memory_bytes": memory_bytes() // 2, "workers": workers, "max_running": workers, **given})
 
 
 def change_settings(store: Store, changed: Mapping[str, float]) -> JobSettings:
     """Store some settings; ConfigurationError where one cannot be meant."""
-    wanted = settings_of(store).model_copy(update=dict(changed))
+    try:
+        wanted = JobSettings.model_validate({**settings_of(store).model_dump(), **changed})
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][0]}={fault['input']!r}: {fault['msg']}" for fault in error.errors())
+        raise ConfigurationError(faults) from error
     Budget(wanted.memory_bytes, wanted.workers, wanted.max_running)
-    if wanted.retries < 0 or not wanted.retry_pause_sec > 0:
+    if wanted.retries < 0 or not 0 < wanted.retry_pause_sec < math.inf:
         raise ConfigurationError(
             f"{wanted.retries} retries after {wanted.retry_pause_sec} s: 0 or more, after some time"
         )
-    for name, value in changed.items():
-        store.settings.set(PREFIX + name, value)
+    for name in changed:
+        store.settings.set(PREFIX + name, getattr(wanted, name))
     return settings_of(store)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.curation.executor import run
-from ranvier.curation.executors import carry_over, run_on
+from ranvier.curation.executors import carry_over, events_of, run_on
 from ranvier.curation.memory import block_rows, run_bytes, tree_bytes
 from ranvier.curation.output import refuse_own_source, resolve_output, writable
 from ranvier.curation.plan import Plan, output_header, plan
@@ -163,7 +163,7 @@ def _in_one(linked: Linked, planned: Plan, output: OutputRef) -> tuple[Callable[
 
     def work(job: JobContext) -> Written:
         record = dict(output.header.provenance or {})
-        events = stream_events(linked)
+        events = events_of(linked.session, linked.recording, record)
         with sink_type(destination, replace(output.header, provenance=record), force=output.force) as sink:
             job.add_staged(sink.staged.token)
             carry_over(linked.session, linked.recording, events, output, sink, record)

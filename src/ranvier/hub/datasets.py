@@ -19,7 +19,7 @@ from ranvier.models.ports import Port
 from ranvier.models.provenance import Provenance
 from ranvier.models.signals import SignalType
 from ranvier.models.tailing import LivenessState, TailingState
-from ranvier.probes import assign, assume_column, channel_metadata
+from ranvier.probes import assign, assume_column, channel_metadata, check_names
 from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, detect_as, open_session
 from ranvier.recordings.signalless import NoSignals
 from ranvier.store import Store
@@ -65,6 +65,7 @@ class Datasets:
         self._linked: dict[str, Linked] = {}
         self._lock = threading.RLock()
         self._beside = SpikesBeside()
+        self._unreadable: dict[Path, str] = {}  # spikes beside recordings, and why
 
     def link(
         self,
@@ -102,10 +103,11 @@ class Datasets:
             known = {other.canonical for other in self._linked.values()}
         for path in self._beside.paths(linked):
             if path not in known:
+                self._unreadable.pop(path, None)
                 try:
                     self.link(path, RadiensFileType.SPIKES)
-                except RadiensError:  # damaged, or of a newer version: the recording itself is whole
-                    continue
+                except RadiensError as error:  # damaged, or of a newer version: the recording itself is whole
+                    self._unreadable[path] = str(error)
         return self._spikes_of(linked)[0]
 
     def parent_of(self, linked: Linked) -> Linked | None:
@@ -212,6 +214,7 @@ class Datasets:
     ) -> DatasetMetadata:
         """Give the amplifier channels of a dataset the geometry of a probe, now and in later sessions."""
         linked = self.linked(dataset_id)
+        check_names(probe, headstage)
         choice: dict[str, Any] = {
             "probe": probe,
             "headstage": headstage,
@@ -349,6 +352,8 @@ class Datasets:
                     )
                 else:
                     found.append(i)
+        beside = self._beside.paths(linked) if self._unreadable else []
+        notes += [f"{p.name} is not used: {self._unreadable[p]}" for p in beside if p in self._unreadable]
         return [*found, *(f"{linked.id}_{name}" for name in linked.session.spike_trains)], notes
 
     def _metadata(self, linked: Linked) -> DatasetMetadata:
@@ -366,7 +371,7 @@ class Datasets:
             stream=linked.stream,
             parent_dsource_id="" if parent is None else parent.id,
             associated_spikes_ids=spikes,
-            notes=(*linked.session.notes, *recording.notes, *spike_notes),
+            notes=tuple(dict.fromkeys((*linked.session.notes, *recording.notes, *spike_notes))),
             lost_samples=recording.lost_samples,
             gaps=tuple((float(g.start / fs), float(g.stop / fs)) for g in recording.segments.gaps),
             simulated=recording.simulated,

@@ -21,6 +21,7 @@ from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.job import JobContext
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.sort_plan import Target, check_seed, check_targets, output_of
+from ranvier.hub.sort_state import SortState
 from ranvier.models.sorting import SortOptions
 from ranvier.models.spikesorter import SpikeSorterLaunchParams, SpikeSorterPhase, SpikeSorterSubCommand
 from ranvier.recordings.provenance import new_record
@@ -100,7 +101,7 @@ def plan_events(
             + ("nothing tells of a recording" if info.waveforms == "none" else "its recording is not linked; link it")
         )
     path = output_of(one, launch, options, 1, datasets, default=f"{one.base_name}.sorted")
-    if path == one.canonical:
+    if path.exists() and path.samefile(one.canonical):
         raise ConfigurationError(f"{path} is what is sorted; name another output")
     plan = EventsPlan(
         targets=(Target(one, path, info.start, info.stop, 0),),
@@ -114,14 +115,12 @@ def plan_events(
     return plan
 
 
-class EventsRun:
-    """A run of a plan; as :class:`ranvier.hub.sort_run.SortRun`."""
+class EventsRun(SortState):
+    """A run of a plan; :meth:`work` is the job's work."""
 
     def __init__(self, plan: EventsPlan) -> None:
+        super().__init__(plan.notes)
         self.plan = plan
-        self.phase = SpikeSorterPhase.UNSPECIFIED
-        self.fraction = 0.0
-        self.notes: list[str] = list(plan.notes)
 
     def work(self, job: JobContext) -> list[Path]:
         """Learn, label, write, and return the file."""
@@ -250,10 +249,6 @@ class EventsRun:
             uid=uuid.uuid4().hex,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-
-    def _at(self, job: JobContext, phase: SpikeSorterPhase, fraction: float, whole: float) -> None:
-        self.phase, self.fraction = phase, fraction
-        job.progress(whole, phase=phase.name.lower())
 
 
 def are_events(datasets: Datasets, dataset_ids: Sequence[str]) -> bool:

@@ -267,6 +267,8 @@ def output_of(
                 "recordings that are sorted jointly get a file each, beside them; leave output out"
             )
         given = output_path(options.output)
+        if given.is_dir():
+            raise ConfigurationError(f"{given} is a folder; name the file in it, as {given / linked.base_name}{SUFFIX}")
         return given.with_name(given.name.removesuffix(SUFFIX) + SUFFIX)
     name = launch.sink_dsrc_id
     if not name:

@@ -14,6 +14,7 @@ from ranvier.exceptions import OutputError, RadiensError
 from ranvier.hub.budget import Need
 from ranvier.hub.job import JobContext
 from ranvier.hub.sort_plan import SortPlan, SortView, Target
+from ranvier.hub.sort_state import SortState
 from ranvier.models.spikesorter import SpikeSorterPhase
 from ranvier.recordings.provenance import new_record
 from ranvier.sorting.detecting import detect_recording
@@ -70,22 +71,12 @@ def fitted(plan: SortPlan, granted: Need) -> tuple[SorterParameters, int, str]:
     return replace(parameters, block_sec=block_sec), workers, note
 
 
-class SortRun:
-    """A run of a plan; :meth:`work` is the job's work, the rest may be asked from any thread.
-
-    Attributes
-    ----------
-    phase, fraction
-        What is done now, and how far it is.
-    notes
-        What a user should know.
-    """
+class SortRun(SortState):
+    """A run of a plan; :meth:`work` is the job's work."""
 
     def __init__(self, plan: SortPlan) -> None:
+        super().__init__(plan.notes, plan.stop - plan.start)
         self.plan = plan
-        self.phase = SpikeSorterPhase.UNSPECIFIED
-        self.fraction = 0.0
-        self.notes: list[str] = list(plan.notes)
 
     def work(self, job: JobContext) -> list[Path]:
         """Sort, write, and return the files; raises what ``HubSorters.sort`` raises."""
@@ -194,11 +185,6 @@ class SortRun:
             replace(site, neg_threshold_uv=_finite(low[k]), pos_threshold_uv=_finite(high[k]))
             for k, site in enumerate(known)
         )
-
-    def _at(self, job: JobContext, phase: SpikeSorterPhase, fraction: float, whole: float) -> None:
-        self.phase, self.fraction = phase, fraction
-        total = self.plan.stop - self.plan.start
-        job.progress(whole, samples_done=int(whole * total), samples_total=total, phase=phase.name.lower())
 
 
 @contextmanager

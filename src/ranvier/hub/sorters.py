@@ -17,11 +17,13 @@ from ranvier.hub.sort_events import EventsPlan, EventsRun, are_events, plan_even
 from ranvier.hub.sort_plan import SortPlan, plan_sort
 from ranvier.hub.sort_run import SortRun, need_of
 from ranvier.hub.sorted_board import board_of_events, board_of_file, board_of_plan
+from ranvier.hub.sorted_stats import neuron_stats, planned_sites, site_stats
 from ranvier.hub.spike_sets import SpikeSets
 from ranvier.metrics.event_levels import changed_params
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.jobs import JobProgress, JobState
 from ranvier.models.signals import SignalType
+from ranvier.models.sorter_stats import SorterNeuronStats
 from ranvier.models.sorting import SortOptions
 from ranvier.models.spikesorter import (
     DashElement,
@@ -40,12 +42,15 @@ from ranvier.models.spikesorter import (
 )
 from ranvier.services.progress import Progress
 from ranvier.sorting.event_finder import default_detect_params
+from ranvier.sorting.port_stats import port_stats
 from ranvier.spikes.writer import SUFFIX
 from ranvier.store import Store
 from ranvier.store.data import real_path
 from ranvier.store.datasets import dataset_id as id_of
 
 _KEY = "sorter:"
+_OF_SITES = {DashElement.SITE_STATS, DashElement.SITE_PANEL, DashElement.PORT_STATS}
+_OF_NEURONS = {DashElement.NEURON_STATS, DashElement.NEURON_PANEL, DashElement.PORT_STATS}
 #: How long a cancel waits for what runs to clean up.
 _CLEAN_UP_SEC = 30.0
 
@@ -209,19 +214,31 @@ class Sorters:
         state = self.state(sorter_id)
         with self._lock:
             sorter = self._sorters.get(sorter_id)
+        wanted = set(elements)
+        neurons: list[SorterNeuronStats] = []
         if sorter is not None and state.phase != SpikeSorterPhase.COMPLETE:
             plan = sorter.plan
             if isinstance(plan, EventsPlan):
                 ports, general = board_of_events(plan, sorter.id, state)
+                sites = site_stats(self._sets.get(plan.source.id)) if wanted & _OF_SITES else []
             else:
                 ports, general = board_of_plan(plan, sorter.id, state)
+                sites = planned_sites(plan.recording.channels, list(plan.ntv))
         else:
             linked = self._written(sorter_id)
             owner = self._datasets.parent_of(linked) or linked
-            ports, general = board_of_file(self._sets.get(owner.id, linked.id), state)
+            spikes = self._sets.get(owner.id, linked.id)
+            ports, general = board_of_file(spikes, state)
+            sites = site_stats(spikes, labels=DashElement.SITE_PANEL in wanted) if wanted & _OF_SITES else []
+            if wanted & _OF_NEURONS:
+                known = self._sets.units(spikes)
+                neurons = neuron_stats(spikes, known, templates=DashElement.NEURON_PANEL in wanted)
         return SpikeSorterDashboard(
-            enabled_ports=ports if DashElement.ENABLED_PORTS in elements else [],
-            general=general if DashElement.GENERAL in elements else None,
+            enabled_ports=ports if DashElement.ENABLED_PORTS in wanted else [],
+            general=general if DashElement.GENERAL in wanted else None,
+            ports=port_stats(sites, neurons) if DashElement.PORT_STATS in wanted else [],
+            sites=sites if wanted & (_OF_SITES - {DashElement.PORT_STATS}) else [],
+            neurons=neurons if wanted & (_OF_NEURONS - {DashElement.PORT_STATS}) else [],
         )
 
     def params(self, sorter_id: str) -> list[SpikeDetectParams]:

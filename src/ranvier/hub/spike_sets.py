@@ -240,10 +240,11 @@ def measured(spikes: SpikeSet, units: dict[int, UnitRecord]) -> dict[int, UnitRe
         noise_sd = dict(zip(sites, reader.noise_sd_uv(sites), strict=True)) if sites else {}
     except CapabilityError:
         return found
-    for unit, wfm in waveforms.items():
-        if np.isfinite(wfm).any():
-            peak = float(np.nanmean(np.nanmax(np.abs(wfm), axis=1)))
-            size = float(np.nanmax(np.abs(np.nanmean(wfm, axis=0))))
+    for unit, read in waveforms.items():
+        wfm = read[np.isfinite(read).all(axis=1)]  # the recording may have been cut
+        if len(wfm):
+            peak = float(np.abs(wfm).max(axis=1).mean())
+            size = float(np.abs(wfm.mean(axis=0)).max())
             sd = float(noise_sd[found[unit].site])
             found[unit] = replace(found[unit], snr=size / sd if sd > 0 else None, mean_abs_peak_uv=peak)
     return found

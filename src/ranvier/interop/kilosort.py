@@ -6,6 +6,9 @@ What the arrays mean (phy's documentation, Kilosort's ``rezToPhy`` and ``save_to
   whitening_mat_inv`` are counts of the raw file (channels are columns). Counts become uV by ``ampfactor`` (V per
   count) of ``params.py``, else by the gain of the recording that it names, else by 0.195 uV, which is said in
   ``parameters``;
+* templates of Kilosort 4 are mean waveforms as they are, and its amplitudes the norms of whitened spikes: a spike is
+  ``amplitudes[i]``, by the mean amplitude of its template's spikes, of that template. It is told by amplitudes that are
+  about as large as the norms of templates (those of Kilosort 1 to 3 are 1);
 * a folder without whitening (SpikeInterface writes such) has templates and amplitudes in uV;
 * ``spike_clusters`` is what people made of ``spike_templates``; a cluster's mean waveform is that of its spikes'
   templates, each at its amplitude. Labels: ``cluster_group.tsv`` before ``cluster_info.tsv`` before
@@ -36,6 +39,8 @@ I64 = npt.NDArray[np.int64]
 
 #: Sites with at least this share of the largest swing tell where a unit is.
 _NEAR_SHARE = 0.3
+#: Amplitudes by the norms of their templates, in the middle, where amplitudes are norms; Kilosort 1 to 3: above 5.
+_NORM_SHARES = (0.8, 1.6)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class _Shapes:
     before: int
     amplitudes_are_uv: bool
     how: dict[str, Any]
+    norms: F64 | None = None  # of templates.npy, where it is there
 
 
 def store_of_folder(
@@ -103,6 +109,7 @@ def _shapes(folder: Path, ntv: I64, recording: Recording | None) -> _Shapes | No
     """Return templates in uV; None where there are none that fit."""
     found = _array(folder / "templates.npy")
     unwhitened = _array(folder / "templates_unw.npy")
+    norms = None if found is None or found.ndim != 3 else np.sqrt((found.astype(np.float64) ** 2).sum(axis=(1, 2)))
     if unwhitened is not None and (found is None or unwhitened.shape == found.shape):
         found = unwhitened
     if found is None or found.ndim != 3 or not len(found):
@@ -122,7 +129,7 @@ def _shapes(folder: Path, ntv: I64, recording: Recording | None) -> _Shapes | No
     if not size.any():
         return None
     fired = size.max(axis=(1, 2)) > 0
-    return _Shapes(uv, int(np.median(size.max(axis=2).argmax(axis=1)[fired])), how["amplitudes"] == "uV", how)
+    return _Shapes(uv, int(np.median(size.max(axis=2).argmax(axis=1)[fired])), how["amplitudes"] == "uV", how, norms)
 
 
 def _scale(folder: Path, recording: Recording | None, *, whitened: bool) -> tuple[float, dict[str, Any]]:
@@ -178,13 +185,29 @@ def _per_spike(folder: Path, template_of: I64, order: I64, shapes: _Shapes | Non
         columns["site"][valid] = ntv[row[template_of[valid]]]
         if known is not None and not shapes.amplitudes_are_uv:
             scaled = np.full(len(order), np.nan, np.float32)
-            scaled[valid] = known[valid] * extreme[template_of[valid]]
+            scaled[valid] = _shares(known[valid], template_of[valid], shapes) * extreme[template_of[valid]]
             columns["amplitude_uv"] = scaled
         elif known is not None:
             columns["amplitude_uv"] = known.astype(np.float32)
     if places is not None and places.ndim == 2 and places.shape[1] >= 2 and len(places) >= len(order):
         columns["x_um"], columns["y_um"] = (places[: len(order), k][order].astype(np.float32) for k in (0, 1))
     return columns
+
+
+def _shares(amplitudes: npt.NDArray[Any], template_of: I64, shapes: _Shapes) -> F64:
+    """Return amplitudes as shares of the templates: as they are, or, where they are norms, by their template's mean.
+
+    Not by the template's own norm: that of a spike holds the noise too, that of the mean does not.
+    """
+    given = np.asarray(amplitudes, np.float64)
+    if shapes.norms is None or not len(given):
+        return given
+    by_norm = given / np.maximum(shapes.norms[template_of], 1e-12)
+    if not _NORM_SHARES[0] < float(np.median(by_norm)) < _NORM_SHARES[1]:
+        return given
+    shapes.how["amplitudes"] = "norm of the whitened spike"
+    mean = np.bincount(template_of, weights=given) / np.maximum(np.bincount(template_of), 1)
+    return np.asarray(given / np.maximum(mean[template_of], 1e-12), np.float64)
 
 
 def _by_cluster(shapes: _Shapes, own: I64, template_of: I64, columns: Columns, ntv: I64, shift: int) -> Templates:

@@ -20,6 +20,7 @@ from ranvier.models.output_options import OutputOptions
 from ranvier.models.units import UnitQuality
 from ranvier.recordings.files import StagedFiles, writing
 from ranvier.recordings.formats.hdf5_output import Hdf5Output, guarded
+from ranvier.recordings.formats.nwb_events import PEAK_CHANNEL
 from ranvier.recordings.formats.nwb_own import SCRATCH_NAME
 from ranvier.recordings.formats.nwb_skeleton import add_electrodes, new_file, to_json
 from ranvier.recordings.sink import Header
@@ -146,7 +147,7 @@ def _table(
         *ragged("electrodes", "", near, region),
         column("unit_name", "number of the unit in the .spikes file", [str(unit) for unit in units]),
         column("quality", "what people or the sorter called it", [r.label or "unsorted" for r in records]),
-        column("peak_channel", "native index of the channel with the largest peak", [r.site for r in records]),
+        column("peak_channel", PEAK_CHANNEL, [r.site for r in records]),
         column("x_um", "estimated x on the probe, um", [_known(r.x_um) for r in records]),
         column("y_um", "estimated y on the probe, um", [_known(r.y_um) for r in records]),
     ]

@@ -41,6 +41,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.sorting.peak_kernels",
     "ranvier.sorting.product_kernels",
     "ranvier.sorting.residual_kernels",
+    "ranvier.sorting.running_kernels",
     "ranvier.sorting.shape_kernels",
     "ranvier.sorting.split_kernels",
     "ranvier.sorting.stream_kernels",

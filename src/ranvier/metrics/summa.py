@@ -42,12 +42,12 @@ def histogram(metric: KpiMetricId, values: F64, dividers: F64) -> SummaHistogram
     finite = values[np.isfinite(values)]
     counts, _ = np.histogram(finite, dividers)
     return SummaHistogram(
-        metric=metric, stats=_statistics(finite, counts, dividers), counts=counts, dividers=dividers,
+        metric=metric, stats=twelve_statistics(finite, counts, dividers), counts=counts, dividers=dividers,
         missing=values.size - finite.size,
     )  # fmt: skip
 
 
-def _statistics(x: F64, counts: I64, dividers: F64) -> F64:
+def twelve_statistics(x: F64, counts: I64, dividers: F64) -> F64:
     """Return mean, sd, mode, min, max, mode_count, median, q25, q75, skew, kurtosis, n."""
     out = np.full(12, np.nan)
     out[5] = out[11] = 0.0

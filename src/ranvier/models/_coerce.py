@@ -70,15 +70,18 @@ class EnumInput(Generic[E]):
 def output_path(value: str | Path) -> Path:
     """Return the path of an output, absolute.
 
-    ConfigurationError where it names nothing: empty, a dot or two, with a character that no name can have. Written to
-    an empty path an output would land beside the working folder, under its name.
+    ConfigurationError where it names nothing: empty, a dot or two, a folder (with a separator at the end), with a
+    character that no name can have. Written to an empty path an output would land beside the working folder, under its
+    name.
     """
+    if not isinstance(value, (str, Path)):
+        raise ConfigurationError(f"{value!r:.80} is no path of an output; give folder and name, as dir/base")
     text = str(value)
     try:
         target = Path(text).expanduser()
     except RuntimeError as error:  # ~nobody
         raise ConfigurationError(f"{text!r} is no path: {error}") from error
-    if not text or target.name in ("", "..") or "\0" in text:
+    if not text or text.endswith(("/", "\\")) or target.name in ("", "..") or "\0" in text:
         raise ConfigurationError(f"{text!r} names no output; give folder and name, as dir/base or dir/base.nwb")
     return target.absolute()
 

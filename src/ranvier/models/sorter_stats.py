@@ -13,13 +13,23 @@ __all__ = ["SorterNeuronStats", "SorterPortStats", "SorterSiteStats"]
 
 
 class SorterPortStats(Model):
-    """The spikes of one port."""
+    """The spikes of one port.
+
+    Attributes
+    ----------
+    snr, noise_uv, neuron_yield
+        Of its neurons; of its enabled sites (what is known); neurons on each of these. Twelve each: mean, sd,
+        mode, min, max, mode count, median, q25, q75, skew, kurtosis, N; NaN where there are too few.
+    """
 
     port: Port
     num_enabled_sites: int
     num_active_sites: int
     num_neurons: int
     num_spikes: int
+    snr: list[float] = Field(default_factory=list)
+    noise_uv: list[float] = Field(default_factory=list)
+    neuron_yield: list[float] = Field(default_factory=list)
 
 
 class SorterSiteStats(Model):

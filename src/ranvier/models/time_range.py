@@ -34,6 +34,8 @@ def sample_at(sec: float, fs: float | Fraction) -> int:
     where plain truncation would lose a sample to the rounding of floats.
     """
     exact = sec * float(fs)
+    if not math.isfinite(exact):
+        raise TimeRangeError(f"{sec} s is no time in a recording")
     nearest = round(exact)
     return nearest if abs(exact - nearest) < 1e-3 else math.floor(exact)
 

@@ -1,6 +1,6 @@
 """Probe geometry: from names, from files, onto the channels of a recording."""
 
-from ranvier.probes.assign import assign, assume_column
+from ranvier.probes.assign import assign, assume_column, check_names
 from ranvier.probes.headstages import Headstage, parse_headstage
 from ranvier.probes.layouts import Layout, PlacedSite, layout
 from ranvier.probes.metadata import channel_metadata, neighbor_radius_um, site_position
@@ -17,6 +17,7 @@ __all__ = [
     "assign",
     "assume_column",
     "channel_metadata",
+    "check_names",
     "layout",
     "neighbor_radius_um",
     "parse_headstage",

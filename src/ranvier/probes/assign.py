@@ -89,6 +89,13 @@ def assign(
     return _table(channels, changed, set(columns), geometry.source, verified)
 
 
+def check_names(probe: str | Path | ProbeName, headstage: str | None) -> None:
+    """Raise ProbeError for a probe or headstage that nobody knows, also where a file's own geometry will win."""
+    _geometry(probe)
+    if headstage:
+        parse_headstage(headstage)
+
+
 def assume_column(channels: ChannelTable) -> ChannelTable:
     """Return the table with one column of sites per port, labelled ``geometry_source="assumed"``.
 

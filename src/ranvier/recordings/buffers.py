@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import weakref
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ PAGE = 4096
 #: What may lie unused, in bytes, and the size from which arrays are kept at all.
 SHELF_BYTES = 96 * 2**20
 SMALLEST_BYTES = 64 * 2**10
+_LARGE_BYTES = 4 * 2**20
 
 
 class _Shelf:
@@ -31,14 +34,16 @@ class _Shelf:
     def __init__(self) -> None:
         self.free: deque[npt.NDArray[np.uint8]] = deque()
         self.in_use: dict[int, tuple[weakref.ref[Any], npt.NDArray[np.uint8]]] = {}
+        self.more: list[int] = []  # bytes that may lie unused for somebody's sake for a while
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
+        most = 2 * size if size < _LARGE_BYTES else size + size // 8  # a large one is left to those who need all of it
         for _ in range(len(self.free)):
             try:
                 raw = self.free.pop()
             except IndexError:
                 break
-            if size <= raw.size <= 2 * size:
+            if size <= raw.size <= most:
                 return raw
             self.free.appendleft(raw)
         return np.empty(size, dtype=np.uint8)
@@ -49,13 +54,16 @@ class _Shelf:
         def back(_: object) -> None:
             self.in_use.pop(key, None)
             self.free.append(raw)
-            while sum(r.size for r in tuple(self.free)) > SHELF_BYTES:
-                try:
-                    self.free.popleft()
-                except IndexError:
-                    return
+            self.tidy()
 
         self.in_use[key] = (weakref.ref(array, back), raw)
+
+    def tidy(self) -> None:
+        while sum(r.size for r in tuple(self.free)) > max([SHELF_BYTES, *self.more]):
+            try:
+                self.free.popleft()
+            except IndexError:
+                return
 
 
 _SHELF = _Shelf()
@@ -75,6 +83,17 @@ def aligned_empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float3
     if wanted >= SMALLEST_BYTES:
         _SHELF.lend(_owner(array), raw)
     return array
+
+
+@contextmanager
+def roomy(size: int) -> Iterator[None]:
+    """Let as many bytes lie unused for a while: for work whose arrays are larger than :data:`SHELF_BYTES`."""
+    _SHELF.more.append(size)
+    try:
+        yield
+    finally:
+        _SHELF.more.remove(size)
+        _SHELF.tidy()
 
 
 def aligned_zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:

@@ -112,7 +112,8 @@ def detect(path: Path) -> tuple[Format, Path]:
     broken = "".join(f"; {problem}" for problem in plugin_problems().values())
     if path.is_file() and path.stat().st_size == 0:
         raise NotARecordingError(f"{path} is empty")
-    raise NotARecordingError(f"{path} is not a recording that this version recognises ({names}){broken}")
+    what = "is a folder without" if path.is_dir() else "is not"
+    raise NotARecordingError(f"{path} {what} a recording that this version recognises ({names}){broken}")
 
 
 def detect_as(path: Path, file_type: RadiensFileType) -> tuple[Format, Path]:

@@ -42,6 +42,7 @@ KERNELS = (
     "ranvier.metrics.fold_kernels",
     "ranvier.sorting.event_kernels",
     "ranvier.sorting.gated_kernels",
+    "ranvier.sorting.running_kernels",
     "ranvier.sorting.stream_kernels",
 )
 

@@ -104,11 +104,6 @@ class Pump:
         with self._edit:
             self._hooks = (*self._hooks, hook)
 
-    def remove_hook(self, hook: StreamHook) -> None:
-        """Stop telling it; harmless where it is not there."""
-        with self._edit:
-            self._hooks = tuple(h for h in self._hooks if h is not hook)
-
     def add_consumer(self, consumer: Consumer) -> None:
         """Offer every block, filtered as it is cached, to a consumer."""
         with self._edit:

@@ -22,6 +22,7 @@ from ranvier.exceptions import (
 from ranvier.metrics.event_levels import changed_params
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.signals import SignalType
+from ranvier.models.sorter_stats import SorterPortStats
 from ranvier.models.spikes import LiveSpikes, NeuronInfo, NeuronsResult
 from ranvier.models.spikesorter import (
     DashElement,
@@ -50,6 +51,7 @@ from ranvier.rig.sorting import Sorting
 from ranvier.rig.view import CacheRecording
 from ranvier.sorting.apart import remove_stale_folders
 from ranvier.sorting.online import OnlineSorter, is_noise
+from ranvier.sorting.port_stats import port_stats
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.trained import load_units
 
@@ -113,11 +115,14 @@ class LiveSorter:
         return SpikeSorterDashboard(
             enabled_ports=list(ports) if DashElement.ENABLED_PORTS in elements else [],
             general=self._general() if DashElement.GENERAL in elements else None,
-            ports=board.port_stats(self._sorting) if DashElement.PORT_STATS in elements else [],
+            ports=self._port_stats() if DashElement.PORT_STATS in elements else [],
             sites=board.site_stats(self._sorting, labels=DashElement.SITE_PANEL in elements) if sites else [],
             neurons=board.neuron_stats(self._sorting, templates=DashElement.NEURON_PANEL in elements) if units else [],
             dynamics=board.dynamics_of(self._sorting) if DashElement.AI in elements else None,
         )
+
+    def _port_stats(self) -> list[SorterPortStats]:
+        return port_stats(board.site_stats(self._sorting), board.neuron_stats(self._sorting))
 
     def dynamics(self, sorter_id: str) -> SorterDynamics:
         """Return how it adapts; see the Protocol."""

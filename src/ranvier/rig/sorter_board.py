@@ -7,8 +7,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from ranvier.models.ports import Port
-from ranvier.models.sorter_stats import SorterNeuronStats, SorterPortStats, SorterSiteStats
+from ranvier.models.sorter_stats import SorterNeuronStats, SorterSiteStats
 from ranvier.models.spikesorter import SorterDynamics, SorterTask
 from ranvier.rig.sorting import Sorting
 from ranvier.sorting.criteria import PRESENCE_SEC, UnitEvidence, isi_ratio, verdict
@@ -84,24 +83,6 @@ def site_stats(sorting: Sorting, *, labels: bool = False) -> list[SorterSiteStat
             )
         )
     return found
-
-
-def port_stats(sorting: Sorting) -> list[SorterPortStats]:
-    """Return the ports with sites."""
-    by_port: dict[Port, list[SorterSiteStats]] = defaultdict(list)
-    for site in site_stats(sorting, labels=True):
-        if site.port is not None:
-            by_port[site.port].append(site)
-    return [
-        SorterPortStats(
-            port=port,
-            num_enabled_sites=sum(s.is_enabled for s in sites),
-            num_active_sites=sum(s.num_spikes > 0 for s in sites),
-            num_neurons=sum(len(s.neuron_labels) for s in sites),
-            num_spikes=sum(s.num_spikes for s in sites),
-        )
-        for port, sites in sorted(by_port.items())
-    ]
 
 
 def dynamics_of(sorting: Sorting) -> SorterDynamics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -24,7 +25,7 @@ from ranvier.rig.spike_recording import SpikeRecording, describe
 from ranvier.sorting.apart import learn_events_apart, train_apart
 from ranvier.sorting.criteria import stricter
 from ranvier.sorting.dynamics import Schedule
-from ranvier.sorting.event_finder import FinderSettings
+from ranvier.sorting.event_finder import SETTLED, FinderSettings
 from ranvier.sorting.event_stream import EventLabeller, EventTape
 from ranvier.sorting.event_units import linked_events
 from ranvier.sorting.online import OnlineSorter, StreamSites
@@ -36,6 +37,7 @@ from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.tracking import followed
 from ranvier.sorting.trained import TrainedUnits
+from ranvier.sorting.unit_tables import UnitTables
 
 #: Units are learned when so many seconds came since it began.
 TRAIN_AT_SEC = (10.0, 30.0, 60.0, 120.0)
@@ -77,6 +79,7 @@ class Sorting:
         self._bound: tuple[object, ...] = ()
         self._acquired: list[dict[str, Any]] = []
         self._training: threading.Thread | None = None
+        self._following: threading.Thread | None = None
         self._stop_training = threading.Event()
         self._rounds = 0
         self._later = Rounds()
@@ -147,8 +150,8 @@ class Sorting:
             if engine is None:
                 return
             engine.finder.change(settings.finder(engine.sites))
-            if engine.trained is not None and settings.dynamics.is_enabled != (engine.follower is not None):
-                self._use(engine, engine.trained)
+            if engine.tables is not None and settings.dynamics.is_enabled != (engine.follower is not None):
+                self._use(engine, engine.tables)
             if settings.dynamics.is_enabled and engine.tape is None:
                 engine.tape = self._tape(engine.sites.fs, engine.sites)
 
@@ -200,7 +203,11 @@ class Sorting:
                 return "there are no amplifier channels"
             if trained.digest != self._digest(engine):
                 return "they were learned on another signal: rate, channels and filters must be the same"
-            self._use(engine, trained)
+        tables = engine.prepare(trained)
+        with self._lock:
+            if self._engine is not engine:
+                return "filters or channels changed meanwhile"
+            self._use(engine, tables)
             self._next_label = max(self._next_label, int(trained.labels.max(initial=0)) + 1)
             self._rounds = len(TRAIN_AT_SEC)
             return ""
@@ -250,7 +257,9 @@ class Sorting:
         finder = self.settings.finder(sites)
         labeller = self._labeller(finder, sites) if self.settings.by_events else None
         tape = None if labeller is not None else self._tape(fs, sites)
-        return OnlineSorter(sites, chain, finder, tape=tape, labeller=labeller, sink=self._told)
+        engine = OnlineSorter(sites, chain, finder, tape=tape, labeller=labeller, sink=self._told)
+        engine.finder.noise.in_parts_after = SETTLED  # thresholds do not follow it any more
+        return engine
 
     def _labeller(self, finder: FinderSettings, sites: StreamSites) -> EventLabeller:
         wings = finder.levels.wings
@@ -287,18 +296,42 @@ class Sorting:
             largest = engine.finder.follow_noise()
             self._did("detect", engine, int(largest > 0))
             self.log.append({"event": "noise", "largest_change": largest, "in_force_from_sample": engine.next})
-        trained, follower, anchor = engine.trained, engine.follower, self._anchor
-        if trained is not None and follower is not None and anchor is not None:
-            if self.schedule.due("sort", dynamics, now):
-                moved, told = followed(trained, anchor, follower)
-                if told.changed:
-                    engine.use(moved, follow=True)
-                self._did("sort", engine, len(told.changed), len(told.refused))
-                self.log.append({"event": "followed", "changed": {str(u): v for u, v in told.changed.items()},
-                                 "refused": {str(u): why for u, why in told.refused.items()},
-                                 "in_force_from_sample": engine.next})  # fmt: skip
-            if self._training is None and self.schedule.due("train", dynamics, now):
-                self._begin_training(engine, again=True)
+        if engine.follower is None or self._anchor is None:
+            return
+        if self._following is None and self.schedule.due("sort", dynamics, now):
+            self._following = self._beside("following", self._follow_guarded, engine)
+            self._following.start()
+        if self._training is None and self.schedule.due("train", dynamics, now):
+            self._begin_training(engine, again=True)
+
+    def _follow_guarded(self, engine: OnlineSorter) -> None:
+        """Let templates follow their spikes; what goes wrong is told, and sorting goes on."""
+        try:
+            self._follow(engine)
+        except Exception as error:  # noqa: BLE001  # sorting goes on; the notes say it
+            self.notes.append(f"templates could not follow their spikes: {type(error).__name__}: {error}")
+            self._did("sort", engine, 0)
+        finally:
+            self._following = None
+
+    def _follow(self, engine: OnlineSorter) -> None:
+        with self._lock:
+            trained, anchor, follower = engine.trained, self._anchor, engine.take_follower()
+        if trained is None or anchor is None or follower is None:
+            return
+        moved, told = followed(trained, anchor, follower)
+        tables = engine.prepare(moved) if told.changed else None
+        with self._lock:
+            if self._engine is not engine or engine.trained is not trained:  # others were learned meanwhile
+                return
+            if tables is not None:
+                engine.use(tables, follow=self.settings.dynamics.is_enabled)
+            if engine.follower is not None:
+                engine.follower.inherit(follower)
+            self._did("sort", engine, len(told.changed), len(told.refused))
+            self.log.append({"event": "followed", "changed": {str(u): v for u, v in told.changed.items()},
+                             "refused": {str(u): why for u, why in told.refused.items()},
+                             "in_force_from_sample": engine.next})  # fmt: skip
 
     def _now(self, engine: OnlineSorter) -> float:
         return 0.0 if engine.next is None else float(engine.next / engine.sites.fs)
@@ -314,23 +347,22 @@ class Sorting:
             return False
         return tape.taken_sec >= TRAIN_AT_SEC[self._rounds]
 
-    def _use(self, engine: OnlineSorter, trained: TrainedUnits) -> None:
+    def _use(self, engine: OnlineSorter, units: UnitTables) -> None:
         """Give spikes to these units; they are followed where the sorter adapts."""
-        if engine.trained is not trained:
-            self._anchor = trained.templates
-        engine.use(trained, follow=self.settings.dynamics.is_enabled)
+        if engine.trained is not units.trained:
+            self._anchor = units.trained.templates
+        engine.use(units, follow=self.settings.dynamics.is_enabled)
 
     def _begin_training(self, engine: OnlineSorter, *, again: bool = False) -> None:
         self._stop_training = threading.Event()
         self.progress = 0.0
         self._rounds += not again
-        self._training = threading.Thread(
-            target=self._train_guarded,
-            args=(engine, self._stop_training, again),
-            name="ranvier-sorter-training",
-            daemon=True,
-        )
+        self._training = self._beside("training", self._train_guarded, engine, self._stop_training, again)
         self._training.start()
+
+    def _beside(self, what: str, work: Callable[..., None], *asked: object) -> threading.Thread:
+        """Return a thread for work beside the stream: blocks never wait for it."""
+        return threading.Thread(target=work, args=asked, name=f"ranvier-sorter-{what}", daemon=True)
 
     def _train_guarded(self, engine: OnlineSorter, stopping: threading.Event, again: bool) -> None:
         """Learn; what goes wrong is told, and detection goes on."""
@@ -393,9 +425,10 @@ class Sorting:
             entry |= {"event": "learned_again", "new": settled.new, "dropped": settled.dropped}
             entry |= {"missed": settled.missed, "pending": settled.pending}
             self._did("train", engine, len(trained) - len(settled.missed), settled.pending)
+        tables = engine.prepare(trained)
         with self._lock:
             if self._engine is engine and not stopping.is_set():
-                self._use(engine, trained)
+                self._use(engine, tables)
                 self._next_label = next_label
                 if self._rounds >= len(TRAIN_AT_SEC) and not self.settings.dynamics.is_enabled:
                     engine.tape = None  # nothing is learned any more
@@ -406,6 +439,6 @@ class Sorting:
 
     def _end_training(self) -> None:
         self._stop_training.set()
-        thread = self._training
-        if thread is not None:
-            thread.join(30.0)
+        for thread in (self._training, self._following):
+            if thread is not None:
+                thread.join(30.0)

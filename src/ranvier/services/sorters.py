@@ -112,7 +112,11 @@ class HubSorters(Protocol):
         ...
 
     def dashboard(self, sorter_id: str, elements: Sequence[DashElement]) -> SpikeSorterDashboard:
-        """Return the elements that are asked for; counts are those of the file, 0 before it is there."""
+        """Return the elements that are asked for; counts are those of the file, 0 before it is there.
+
+        Neurons are judged by the balanced criterion, after curation. Noise and thresholds of sites are what the sorter
+        kept of them. ``AI`` stays None: a sort of a recording does not adapt.
+        """
         ...
 
     def params(self, sorter_id: str) -> list[SpikeDetectParams]:

@@ -53,14 +53,18 @@ class Basis:
 
 
 def clear_spikes(white: F32, geometry: Geometry, before: int, after: int, half: int) -> F32:
-    """Return single-channel waveforms of clear negative spikes in a block, ``(spikes, before + after + 1)``."""
+    """Return single-channel waveforms of clear negative spikes, ``(spikes, before + after + 1)``.
+
+    The block ``white`` is not the same afterwards: its sign is turned.
+    """
     near = geometry.nearest(_CLEAR_UM, 32)
     rows, columns = np.empty(100_000, np.int64), np.empty(100_000, np.int32)
     threshold = np.full(white.shape[1], _CLEAR_SD, np.float32)
-    found = exclusive_peaks(-white, near, threshold, half, before, len(white) - after, rows, columns)
+    np.negative(white, out=white)
+    found = exclusive_peaks(white, near, threshold, half, before, len(white) - after, rows, columns)
     found = min(found, len(rows))
     taken = rows[:found, None] + np.arange(-before, after + 1)[None]
-    return np.asarray(white[taken, columns[:found, None]], np.float32)
+    return np.asarray(-white[taken, columns[:found, None]], np.float32)
 
 
 def learn_basis(waveforms: F32, before: int, after: int, components: int, fs_hz: float, seed: int) -> Basis:

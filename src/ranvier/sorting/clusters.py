@@ -39,8 +39,8 @@ def cluster_site(features: F32, parameters: SorterParameters, seed: np.random.Se
 def principal(features: F32, dimensions: int) -> F32:
     """Return the coordinates along the principal axes of some spikes."""
     centred = features - features.mean(axis=0, keepdims=True)
-    gram = centred.T.astype(np.float64) @ centred
-    _, vectors = np.linalg.eigh(gram)
+    exact = centred.astype(np.float64)
+    _, vectors = np.linalg.eigh(exact.T @ exact)  # of one matrix with itself: half of the products
     axes = vectors[:, ::-1][:, :dimensions]
     return np.asarray(centred @ axes, np.float32)
 

@@ -1,4 +1,4 @@
-"""Blocks of whitened signal, kept in a file so that later passes need not filter and whiten again.
+"""Blocks of whitened signal, kept in a file so that later passes need not filter and whiten again; or of projections.
 
 Sorting passes over the signal four times. What is kept are counts (``count_kernels``); a block is rounded to them
 whether it is kept or not, so that a full disk changes nothing but time.
@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-I16 = npt.NDArray[np.int16]
+Values = npt.NDArray[np.int16] | npt.NDArray[np.float32]
 
 #: Share of the room on the disk of temporary files that is taken, and bytes that are taken at most.
 ROOM_SHARE = 0.25
@@ -36,29 +36,29 @@ class KeptBlocks:
         except OSError:
             self._room = 0
 
-    def keep(self, block: int, counts: I16) -> None:
+    def keep(self, block: int, values: Values) -> None:
         """Keep a block, where there is room."""
         with self._lock:
-            if self._file is None or block in self._places or self._next + counts.nbytes > self._room:
+            if self._file is None or block in self._places or self._next + values.nbytes > self._room:
                 return
             try:
                 self._file.seek(self._next)
-                whole, done = counts.data.cast("B"), 0
+                whole, done = values.data.cast("B"), 0
                 while done < len(whole):
                     done += self._file.write(whole[done:])
             except OSError:  # the disk is full: what was kept before stays
                 self._room = 0
                 return
             self._places[block] = self._next
-            self._next += counts.nbytes
+            self._next += values.nbytes
 
-    def read(self, block: int, counts: I16) -> bool:
+    def read(self, block: int, values: Values) -> bool:
         """Fill in a block; return whether it was kept."""
         with self._lock:
             place = self._places.get(block)
             if self._file is None or place is None:
                 return False
-            whole, done = counts.data.cast("B"), 0
+            whole, done = values.data.cast("B"), 0
             try:
                 self._file.seek(place)
                 while done < len(whole):

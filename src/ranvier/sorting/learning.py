@@ -52,6 +52,7 @@ def learn_templates(
     spikes = thin(spikes, parameters.events_per_site, source.channels)
     shift_um = None if drift is None else drift.shift_um(spikes.sample, spikes.site, source)
     templates = first_templates(spikes, source, parameters, basis, seed, crew, stage(1), shift_um)
+    del spikes  # rounds gather their own
     for number, split in enumerate(ROUNDS):
         report = stage(2 + number)
         if len(templates):

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.candidates import CandidateFinder
-from ranvier.sorting.count_kernels import counts_of
+from ranvier.sorting.count_kernels import to_counts
 from ranvier.sorting.matching import Matched, Matcher, pairs_within
 from ranvier.sorting.reservoir import Spikes, thin_indices
 from ranvier.sorting.residual_kernels import features_of
 
 F32 = npt.NDArray[np.float32]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -65,13 +66,14 @@ class Leftovers:
     near: I32
     quota: int
 
-    def find(self, rest: F32, matched: Matched, first: int, last: int) -> Spikes:
+    def find(self, rest: F32, counts: I16, matched: Matched, first: int, last: int) -> Spikes:
         """Return the candidates in rows ``[first, last)`` of ``rest``, what matched spikes leave of a block.
 
-        ``sample`` counts from ``first``.
+        ``sample`` counts from ``first``. ``counts`` is memory of the same shape, written to.
         """
         basis = self.matcher.templates.basis
-        score = self.finder.score(counts_of(rest))
+        to_counts(rest, counts)
+        score = self.finder.score(counts)
         rows, columns = self.finder.find(score, self.noise, first, last)
         above = (self.finder.at(score, rows, columns) - self.noise[0, columns]) / self.noise[1, columns]
         expected = MISFIT * self.matcher.energy_beside(rows, columns, matched)

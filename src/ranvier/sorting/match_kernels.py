@@ -104,6 +104,15 @@ def _top(projection, u, t):  # type: ignore[no-untyped-def]
     return here - 0.25 * (left - right) * shift, shift
 
 
+@numba.njit
+def _any_above(values, least):  # type: ignore[no-untyped-def]
+    """Return whether any value is larger; all are looked at, many at a time."""
+    count = 0
+    for s in range(values.shape[0]):
+        count += values[s] > least
+    return count > 0
+
+
 @kernel(
     "int64(float32[:,::1], float64[::1], float64[::1], float64, float64[::1], int64[::1], int32[::1],"
     " float32[:,:,::1], int64, int64[::1], int32[::1], float32[::1], float32[::1], float32[::1])",
@@ -193,11 +202,14 @@ def pursue(
         a32 = np.float32(a)
         for k in range(first[u], first[u + 1]):
             v = np.int64(other[k])
-            offset = reach - at
             least = _CLOSE * low[v]
-            for s in range(begin_row, end_row):
-                projection[v, s] -= a32 * value[k, phase, s + offset]
-            for s in range(max(1, begin_row - 1), min(samples - 1, end_row + 1)):
+            line, spike = projection[v, begin_row:end_row], value[k, phase, begin_row - at + reach :]
+            for s in range(line.shape[0]):
+                line[s] -= a32 * spike[s]
+            begin, end = max(1, begin_row - 1), min(samples - 1, end_row + 1)
+            if not _any_above(projection[v, begin:end], least):
+                continue
+            for s in range(begin, end):
                 x = projection[v, s]
                 if x > least and x > projection[v, s - 1] and x >= projection[v, s + 1] and not blocked[v, s]:
                     top, _ = _top(projection, v, s)

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.kernels.lanes import STRIP
 from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.match_kernels import pursue
@@ -85,7 +86,8 @@ class Matcher:
         sites = np.full((len(self.templates), int(np.diff(first).max(initial=0))), -1, np.int32)
         sites[unit, np.arange(len(unit)) - first[unit]] = site
         low, high = spans_of(sites)
-        weights = np.zeros((len(low), len(self._correlated[0, 0]), int((high - low).max(initial=0))), np.float32)
+        wide = -(-int((high - low).max(initial=0)) // STRIP) * STRIP
+        weights = np.zeros((len(low), len(self._correlated[0, 0]), wide), np.float32)
         weights[unit, :, site - low[unit]] = self.templates.weights[unit, site]
         return low, high, weights, shifted_components(self.templates.basis.components)
 
@@ -113,9 +115,14 @@ class Matcher:
         """Gain that a spike of each unit must have, ``(units,)``."""
         return np.clip(0.5 * self.templates.norms, *self.parameters.match_threshold)
 
-    def match(self, counts: I16) -> Matched:
-        """Explain a block of whitened signal, in counts: its spikes, those in its margins included."""
-        on_templates = self._on_templates(counts)
+    def match(self, counts: I16, on_templates: F32 | None = None) -> Matched:
+        """Explain a block of whitened signal, in counts: its spikes, those in its margins included.
+
+        ``on_templates`` are its projections where they are known; they are not the same afterwards.
+        """
+        if on_templates is None:
+            on_templates = self.projections(len(counts))
+            self.project(counts, on_templates)
         rows = on_templates.shape[1]
         capacity = max(1000, rows // 10 + 20 * len(self.templates))
         row, unit = np.empty(capacity, np.int64), np.empty(capacity, np.int32)
@@ -144,12 +151,13 @@ class Matcher:
         rest = (place - whole).astype(np.float32)
         return Matched(whole[order], unit[order], amplitude[order], rest[order], gain[order])
 
-    def _on_templates(self, counts: I16) -> F32:
-        """Return the projection on each template starting at one sample in ``every``, ``(units, rows)``."""
-        components, every = self.templates.basis.components, self.window.every
-        out = aligned_empty((len(self.templates), (len(counts) - components.shape[1]) // every + 1))
-        on_templates(counts, STEP_SD, components, every, *self._sparse, out)
-        return out
+    def projections(self, samples: int) -> F32:
+        """Return memory for the projections of a block of so many samples, ``(units, rows)``."""
+        return aligned_empty((len(self.templates), (samples - self.window.samples) // self.window.every + 1))
+
+    def project(self, counts: I16, out: F32) -> None:
+        """Write the projection on each template starting at one sample in ``every``; residues do not matter."""
+        on_templates(counts, STEP_SD, self.templates.basis.components, self.window.every, *self._sparse, out)
 
     @cached_property
     def _around(self) -> F64:

@@ -7,6 +7,7 @@ grid whose results are taken in order, so that the outcome is the same to the la
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -15,11 +16,13 @@ import numpy.typing as npt
 
 from ranvier.exceptions import DataProcessingError, JobCancelledError
 from ranvier.models.spikesorter import SpikeSorterPhase
+from ranvier.recordings.buffers import roomy
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew, crew
 from ranvier.sorting.drift import Drift
 from ranvier.sorting.following import Follower, MovingTemplates
+from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.learning import learn_templates
 from ranvier.sorting.motion import Motion
 from ranvier.sorting.pair_kernels import add_waveforms
@@ -48,6 +51,8 @@ _STAGES = (
     (SpikeSorterPhase.TRAINING, 0.5, 0.2),
 )
 _FOLLOWING = (SpikeSorterPhase.TRAINING, 0.7, 0.1)
+#: Memory that workers give back and take again, in blocks of counts: a signal is two, projections and scores about one.
+_BLOCKS_AT_HAND = 7
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
 
@@ -166,7 +171,7 @@ def sort_recording(
 
         return report
 
-    with source.keeping(), crew(workers, check) as team:
+    with source.keeping(), roomy(_BLOCKS_AT_HAND * source.block_bytes), crew(workers, check) as team:
         learned = _learn(source, p, window, seed, team, reporter)
         begin = 0.7 if isinstance(learned, Templates) else sum(_FOLLOWING[1:])
         report = reporter(SpikeSorterPhase.SORTING, begin, 1.0 - begin)
@@ -189,7 +194,7 @@ def _learn(
     noise = source.learn_noise(team)
     if not np.isfinite(noise.noise_uv).any():
         raise DataProcessingError("every channel to sort is silent (constant, or without finite samples)")
-    learned = [int(k) for k in spread(source.blocks, max(1, round(p.train_sec / p.block_sec)))]
+    learned = [source.seen[k] for k in spread(len(source.seen), max(1, round(p.train_sec / p.block_sec)))]
     templates, drift = learn_templates(
         source, p, window, learned, seed, team, lambda number: reporter(*_STAGES[number]), motion=p.motion
     )
@@ -212,12 +217,13 @@ def _match_all(
     view: Still | Follower = (
         Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
     )
-    view = view.knowing(measure_residues(view, source, window, list(range(source.blocks)), team))
     near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
-    done = []
-    for part in team.map(lambda block: match_block(view, source, window, near, block), range(source.blocks)):
-        done.append(part)
-        report(len(done) / source.blocks)
+    blocks, done = source.seen, []
+    with closing(KeptBlocks()) as seen:
+        view = view.knowing(measure_residues(view, source, window, blocks, team, seen))
+        for part in team.map(lambda block: match_block(view, source, window, near, block, seen=seen), blocks):
+            done.append(part)
+            report(len(done) / len(blocks))
     return done
 
 
@@ -245,6 +251,7 @@ def average_waveforms(
     units = len(group)
     shanks = int(source.geometry.group.max()) + 1
     at_home = np.ones((source.blocks, shanks), np.bool_) if drift is None else np.abs(drift.steps) <= 1
+    at_home &= np.isin(np.arange(source.blocks), source.seen)[:, None]
     chosen = {int(k) for shank in at_home.T for k in np.flatnonzero(shank)[spread(int(shank.sum()), _WAVEFORM_BLOCKS)]}
 
     sums, lock = np.zeros((units, window.samples, source.channels), np.int64), Lock()

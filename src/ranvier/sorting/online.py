@@ -24,6 +24,7 @@ from ranvier.recordings.kernels import scale
 from ranvier.sorting.event_finder import EventFinder, FinderSettings
 from ranvier.sorting.event_kernels import settle_events
 from ranvier.sorting.event_stream import EventLabeller
+from ranvier.sorting.exchange import exchanged
 from ranvier.sorting.snippets import SignalTail
 from ranvier.sorting.spike_table import SpikeFlag, SpikeRing, SpikeTable
 from ranvier.sorting.stream_matcher import StreamMatcher
@@ -31,6 +32,7 @@ from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.tracking import Follower
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.unit_statistics import UnitStatistics
+from ranvier.sorting.unit_tables import UnitTables
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -174,22 +176,39 @@ class OnlineSorter:
         """What is known of how the units change; None while they are not followed."""
         return None if self._matcher is None else self._matcher.follower
 
-    def use(self, trained: TrainedUnits | None, *, follow: bool = False) -> None:
+    @property
+    def tables(self) -> UnitTables | None:
+        """What spikes are given to units with."""
+        return None if self._matcher is None else self._matcher.units
+
+    def take_follower(self) -> Follower | None:
+        """Return what is known of how the units change, and collect anew; between two blocks."""
+        return None if self._matcher is None else self._matcher.take_follower()
+
+    def prepare(self, trained: TrainedUnits) -> UnitTables:
+        """Return what spikes are given to units with; takes long where they are many. Any thread may ask."""
+        return UnitTables(trained, float(self.sites.fs))
+
+    def use(self, units: UnitTables | TrainedUnits | None, *, follow: bool = False) -> None:
         """Give spikes to other units from the next block on; spikes that are told keep their labels.
 
-        With ``follow`` it is collected how they change (see :mod:`ranvier.sorting.tracking`).
+        What was seen already goes over to them (see :mod:`ranvier.sorting.exchange`): no spike is lost or told twice.
+        Units that are not prepared take as long as :meth:`prepare`. With ``follow`` it is collected how they change
+        (see :mod:`ranvier.sorting.tracking`).
         """
+        tables = self.prepare(units) if isinstance(units, TrainedUnits) else units
         before = self._matcher
-        if before is not None and trained is not None and _same_signal(before.trained, trained):
-            self._matcher = before.moved_to(trained, follow=follow)
-            return
-        if before is not None:
-            self._ready.append(self._labelled(before.flush()))
-            self._settling.labelled(self._ready[-1])
-        if trained is not None and before is None:
+        if tables is None:
+            self._matcher = None
+            if before is not None:
+                self._ready.append(self._labelled(before.flush()))
+                self._settling.labelled(self._ready[-1])
+        elif before is not None:
+            self._matcher = exchanged(before, tables, follow=follow)
+        else:
             self.labelled_from = self.next
-        self._matcher = None if trained is None else StreamMatcher(trained, float(self.sites.fs), follow=follow)
-        self._settling.use(trained)
+            self._matcher = StreamMatcher(tables, follow=follow)
+        self._settling.use(tables)
 
     def process(self, block: Block) -> SpikeTable:
         """Take the next block of the stream and return the spikes that can be told now, in order.
@@ -340,15 +359,13 @@ class _Settling:
         self._held = np.zeros(2, np.int64)
         self.use(None)
 
-    def use(self, trained: TrainedUnits | None) -> None:
+    def use(self, units: UnitTables | None) -> None:
         """Take the waveforms of other units."""
         self._waveforms, self._before = np.zeros((1, 1, 1), np.float32), 0
         self._row_of, self._place = np.full(1, -1, np.int32), np.zeros((1, 1), np.int32)
-        if trained is not None and len(trained):
-            self._place, self._waveforms = _seen(trained.waveforms_uv)
-            self._before = trained.window.before
-            self._row_of = np.full(int(trained.labels.max()) + 1, -1, np.int32)
-            self._row_of[trained.labels] = np.arange(len(trained), dtype=np.int32)
+        if units is not None:
+            self._place, self._waveforms, self._row_of = units.place, units.seen_uv, units.row_of
+            self._before = units.trained.window.before
         labels = self._labels[: self._held[1]]
         labels[labels >= len(self._row_of)] = 0  # of units that are no more
 
@@ -404,18 +421,6 @@ class _Settling:
         self._held[:] = 0
 
 
-def _seen(waveforms_uv: npt.NDArray[np.float32]) -> tuple[I32, npt.NDArray[np.float32]]:
-    """Return which waveform is that of a site, ``(units, sites)``, and the largest ones, ``(units, K, samples)``."""
-    units, samples, sites = waveforms_uv.shape
-    most = min(sites, _SEEN_SITES)
-    place, seen = np.full((units, sites), -1, np.int32), np.empty((units, most, samples), np.float32)
-    for u, waveform in enumerate(waveforms_uv):
-        chosen = np.argsort(-np.abs(waveform).max(axis=0), kind="stable")[:most]
-        place[u, chosen] = np.arange(most)
-        seen[u] = waveform[:, chosen].T
-    return place, seen
-
-
 def _longer(array: Any) -> Any:
     return np.concatenate([array, np.empty_like(array)])
 
@@ -426,13 +431,6 @@ _ROOM = 1024
 _MANY = 256
 #: Spikes that are told before they are stored.
 _NEW = 500
-#: Sites on which a spike may explain an event.
-_SEEN_SITES = 32
-
-
-def _same_signal(a: TrainedUnits, b: TrainedUnits) -> bool:
-    """Return whether what is left of the signal for some units is what is left of it for others."""
-    return a.whitening is b.whitening and a.window == b.window and np.array_equal(a.labels, b.labels)
 
 
 def is_noise(table: SpikeTable) -> npt.NDArray[np.bool_]:

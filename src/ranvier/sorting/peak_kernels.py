@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
+from ranvier.kernels.lanes import STRIP, lowest_bit, reaching
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -66,32 +68,37 @@ def exclusive_peaks(
     found
         Number of peaks; only as many as ``rows`` holds are written.
     """
-    samples, channels = score.shape
+    channels = score.shape[1]
+    whole = channels - channels % STRIP
+    limits = threshold.copy()
     found = 0
     for t in range(first, last):
-        for c in range(channels):
-            value = score[t, c]
-            if not value > threshold[c]:
-                continue
-            if t > 0 and score[t - 1, c] >= value:
-                continue
-            if t + 1 < samples and score[t + 1, c] > value:
-                continue
-            largest = True
-            for k in range(near.shape[1]):
-                d = near[c, k]
-                if d < 0:
-                    break
-                for s in range(max(0, t - half), min(samples, t + half + 1)):
-                    other = score[s, d]
-                    if other > value or (other == value and (s < t or (s == t and d < c))):
-                        largest = False
-                        break
-                if not largest:
-                    break
-            if largest:
-                if found < rows.shape[0]:
-                    rows[found] = t
-                    columns[found] = c
-                found += 1
+        for at in range(0, channels, STRIP):
+            few = np.uint64((1 << min(channels - at, STRIP)) - 1)
+            bits = reaching(score, t, at, limits) if at < whole else few  # those far below zero as well
+            while bits != 0:
+                c = at + lowest_bit(bits)
+                bits &= bits - np.uint64(1)
+                if score[t, c] > threshold[c] and _is_largest(score, near[c], half, t, c):
+                    if found < rows.shape[0]:
+                        rows[found] = t
+                        columns[found] = c
+                    found += 1
     return found
+
+
+@numba.njit
+def _is_largest(score, near, half, t, c):  # type: ignore[no-untyped-def]
+    """Return whether a value is the largest within ``half`` rows and its site's neighbours; of equal ones the first."""
+    value, samples = score[t, c], score.shape[0]
+    if (t > 0 and score[t - 1, c] >= value) or (t + 1 < samples and score[t + 1, c] > value):
+        return False
+    for k in range(near.shape[0]):
+        d = near[k]
+        if d < 0:
+            break
+        for s in range(max(0, t - half), min(samples, t + half + 1)):
+            other = score[s, d]
+            if other > value or (other == value and (s < t or (s == t and d < c))):
+                return False
+    return True

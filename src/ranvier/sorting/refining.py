@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,10 +18,11 @@ from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift, registered
 from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
+from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, join, thin
+from ranvier.sorting.reservoir import Pile, SpikePile, Spikes, thin
 from ranvier.sorting.residues import Residues, ResidueSums
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource, spread
@@ -80,15 +82,22 @@ def match_block(
     *,
     features: bool = False,
     leftovers: Leftovers | None = None,
+    seen: KeptBlocks | None = None,
 ) -> Block:
     """Match one block; on request with the clean features of its spikes, as they are seen in that block, and with what
     they leave to learn from (behind the matcher of that block).
+
+    ``seen`` may hold the block's projections on the templates.
     """
     matcher = view.matcher(block)
     if leftovers is not None and leftovers.matcher is not matcher:
         leftovers = replace(leftovers, matcher=matcher)
     counts = source.counts(block)
-    matched = matcher.match(counts)
+    projections = matcher.projections(len(counts))
+    if seen is None or not seen.read(block, projections):
+        matcher.project(counts, projections)
+    matched = matcher.match(counts, projections)
+    del projections  # its memory is used again below
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
     kept = (sample >= first) & (sample < last)
@@ -101,20 +110,27 @@ def match_block(
         clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
     if leftovers is not None:
         low = source.margin - window.before
-        left = leftovers.find(white, matched, low, low + last - first)
+        left = leftovers.find(white, counts, matched, low, low + last - first)
         left = replace(left, sample=left.sample + first)
     return Block(sample[kept], matched.unit[kept], matched.amplitude[kept], matched.gain[kept], clean, left)
 
 
 def measure_residues(
-    view: Still | Follower, source: SortSource, window: Window, blocks: list[int], crew: Crew
+    view: Still | Follower, source: SortSource, window: Window, blocks: list[int], crew: Crew, seen: KeptBlocks
 ) -> Residues:
-    """Return what spikes in some of the blocks show beyond their templates, at the reference where the tissue moves."""
+    """Return what spikes in some of the blocks show beyond their templates, at the reference where the tissue moves.
+
+    Projections of those blocks are kept in ``seen``: they hold for the same templates with residues, too.
+    """
 
     def one(block: int) -> ResidueSums:
         matcher = view.matcher(block)
         counts = source.counts(block)
-        matched = matcher.match(counts)
+        projections = matcher.projections(len(counts))
+        matcher.project(counts, projections)
+        seen.keep(block, projections)
+        matched = matcher.match(counts, projections)
+        del projections
         white = sd_of(counts)
         matcher.subtract(white, matched)
         first, last = source.bounds(block)
@@ -161,30 +177,34 @@ def refine(
     view: Still | Follower = Still(templates, parameters, window)
     if drift is not None:
         view = Follower(moved_templates(templates, drift, near), parameters, window)
-    if finder is None:
-        view = view.knowing(measure_residues(view, source, window, blocks, crew))
     behind = None
     if finder is not None and noise is not None:
         behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks))
-    parts: list[Block] = []
+    units: list[I32] = []
+    samples: list[I64] = []
+    own, left = Pile(), SpikePile()
 
     def one(block: int) -> Block:
-        part = match_block(view, source, window, near, block, features=True, leftovers=behind)
+        part = match_block(view, source, window, near, block, features=True, leftovers=behind, seen=seen)
         if isinstance(view, Still):
             return part
         return replace(part, features=view.registered(block, part.unit, part.amplitude, part.features))
 
-    for k, part in enumerate(crew.map(one, blocks)):
-        parts.append(part)
-        report((k + 1) / len(blocks))
-    unit = np.concatenate([p.unit for p in parts])
-    sample = np.concatenate([p.sample for p in parts])
-    features = np.concatenate([p.features for p in parts])
+    with closing(KeptBlocks()) as seen:
+        if finder is None:
+            view = view.knowing(measure_residues(view, source, window, blocks, crew, seen))
+        for k, part in enumerate(crew.map(one, blocks)):
+            units.append(part.unit)
+            samples.append(part.sample)
+            own.add(part.features)
+            if part.left is not None:
+                left.add(part.left)
+            report((k + 1) / len(blocks))
+    unit, sample, features = np.concatenate(units), np.concatenate(samples), own.whole()
     shift_um = None if drift is None else drift.shift_um(sample, templates.sites[unit], source)
     made = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split)
-    left = [p.left for p in parts if p.left is not None]
-    if left:
-        spikes = join(left)
+    if behind is not None:
+        spikes = left.whole()
         if drift is not None:
             spikes = registered(spikes, drift, source, near)
         spikes = thin(spikes, parameters.events_per_site, source.channels)

@@ -6,13 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
+from ranvier.kernels.lanes import STRIP
+from ranvier.kernels.strips import load, nothing, plus_fused, store
 
 F32 = npt.NDArray[np.float32]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 
-def features_at_reference(white: F32, rows: I64, columns: I32, components: F32, out: F32) -> None:
+def features_at_reference(white: F32 | I16, rows: I64, columns: I32, components: F32, out: F32) -> None:
     """Define :func:`features_at`."""
     length = components.shape[1]
     for i, row in enumerate(rows):
@@ -22,17 +25,20 @@ def features_at_reference(white: F32, rows: I64, columns: I32, components: F32, 
 
 
 @kernel(
-    "void(Array(float32, 2, 'C', readonly=True), int64[::1], int32[:,::1], Array(float32, 2, 'C', readonly=True),"
-    " float32[:,:,::1])",
+    [
+        f"void(Array({kind}, 2, 'C', readonly=True), int64[::1], int32[:,::1], Array(float32, 2, 'C', readonly=True),"
+        " float32[:,:,::1])"
+        for kind in ("float32", "int16")
+    ],
     reference=features_at_reference,
 )
-def features_at(white: F32, rows: I64, columns: I32, components: F32, out: F32) -> None:
+def features_at(white: F32 | I16, rows: I64, columns: I32, components: F32, out: F32) -> None:
     """Write the inner products of components with the signal on some sites.
 
     Parameters
     ----------
     white
-        ``(samples, channels)``.
+        ``(samples, channels)``, also in counts.
     rows
         ``(n,)``: where the components begin; they lie within the signal.
     columns
@@ -51,7 +57,7 @@ def features_at(white: F32, rows: I64, columns: I32, components: F32, out: F32) 
             row = white[rows[i] + s]
             for k in range(near):
                 c = columns[i, k]
-                held[k] = row[c] if c >= 0 else np.float32(0.0)
+                held[k] = np.float32(row[c]) if c >= 0 else np.float32(0.0)
             for p in range(parts):
                 weight, sums = components[p, s], total[p]
                 for k in range(near):
@@ -155,25 +161,26 @@ def subtract_templates(
     low, high
         ``(units,)``: the columns ``[low, high)`` that a template lies on.
     weights
-        ``(units, P, W)``, the first ``high - low`` columns of each.
+        ``(units, P, W)``, the first ``high - low`` columns of each, zeros behind; W is a multiple of ``STRIP``.
     shapes
         ``(phases, P, length)``: components at fractions of a sample.
     """
     parts, length = shapes.shape[1], shapes.shape[2]
-    sums = np.empty(weights.shape[2], np.float32)
+    own = weights.reshape(weights.shape[0] * parts, weights.shape[2])
+    line = np.empty((1, STRIP), np.float32)
     for n in range(rows.shape[0]):
         row, u, phase, a = rows[n], units[n], phases[n], amplitudes[n]
-        width = high[u] - low[u]
-        total = sums[:width]
         for s in range(max(0, -row), min(length, x.shape[0] - row)):
-            line = x[row + s, low[u] : high[u]]
-            total[:] = np.float32(0.0)
-            for p in range(parts):
-                scale, own = shapes[phase, p, s], weights[u, p]
-                for c in range(width):
-                    total[c] += scale * own[c]
-            for c in range(width):
-                line[c] -= a * total[c]
+            for at in range(0, high[u] - low[u], STRIP):
+                total, column = nothing(), low[u] + at
+                for p in range(parts):
+                    total = plus_fused(total, shapes[phase, p, s], load(own, u * parts + p, at))
+                if column + STRIP <= x.shape[1]:
+                    store(x, row + s, column, plus_fused(load(x, row + s, column), -a, total))
+                else:
+                    store(line, 0, 0, total)
+                    for c in range(column, x.shape[1]):
+                        x[row + s, c] -= a * line[0, c - column]
 
 
 def products_at_lags_reference(shapes: F32, components: F32, out: F32) -> None:
@@ -213,7 +220,7 @@ def products_at_lags(shapes: F32, components: F32, out: F32) -> None:
                     row[t] += weight * shape[t]
 
 
-def features_of(white: F32, rows: I64, columns: I32, components: F32) -> F32:
+def features_of(white: F32 | I16, rows: I64, columns: I32, components: F32) -> F32:
     """Return what :func:`features_at` writes, ``(n, K, P)``."""
     columns = np.ascontiguousarray(columns)
     out = np.empty((*columns.shape, len(components)), np.float32)

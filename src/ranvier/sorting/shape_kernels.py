@@ -88,30 +88,34 @@ def _laid_out(counts, first, every, lines, strip):  # type: ignore[no-untyped-de
 
     ``g`` is 2 where ``every`` is even, else 1, and ``R = every / g``: pairs of samples that shapes begin or go on at.
     """
-    samples, channels = counts.shape
-    wide = strip.shape[1]
+    channels, wide = counts.shape[1], strip.shape[1]
     gap = 2 - every % 2
     each = every // gap
     broad = channels - channels % WIDTH
-    turned, columns = lines.view(np.float32), strip.view(np.float32)
+    turned, columns = lines.view(np.float32), strip.view(np.float32).reshape(channels, each, wide)
     for r in range(each):
-        for k in range(wide):
-            t = every * (first + k) + gap * r
-            line = lines[k]
-            if t + 1 < samples:
-                here, behind = counts[t], counts[t + 1]
-                for c in range(channels):
-                    line[c] = (np.int32(here[c]) & np.int32(0xFFFF)) | (np.int32(behind[c]) << np.int32(16))
-            else:
-                for c in range(channels):
-                    line[c] = np.int32(counts[t, c]) & np.int32(0xFFFF) if t < samples else np.int32(0)
-        own = columns.reshape(channels, each, wide)[:, r]
+        own = columns[:, r]
         for k in range(0, wide, WIDTH):
+            for i in range(WIDTH):
+                _pairs_of_row(counts, every * (first + k + i) + gap * r, lines[i])
             for c in range(0, broad, WIDTH):
-                turn(turned, k, c, own, c, k)
-        for c in range(broad, channels):
-            for k in range(wide):
-                strip[c * each + r, k] = lines[k, c]
+                turn(turned, 0, c, own, c, k)
+            for c in range(broad, channels):
+                for i in range(WIDTH):
+                    strip[c * each + r, k + i] = lines[i, c]
+
+
+@numba.njit
+def _pairs_of_row(counts, t, line):  # type: ignore[no-untyped-def]
+    """Write each channel's sample and the one behind it as one number; zeros beyond the end."""
+    samples, channels = counts.shape
+    if t + 1 < samples:
+        here, behind = counts[t], counts[t + 1]
+        for c in range(channels):
+            line[c] = (np.int32(here[c]) & np.int32(0xFFFF)) | (np.int32(behind[c]) << np.int32(16))
+    else:
+        for c in range(channels):
+            line[c] = np.int32(counts[t, c]) & np.int32(0xFFFF) if t < samples else np.int32(0)
 
 
 def _at_a_time(wide):  # type: ignore[no-untyped-def]
@@ -154,10 +158,10 @@ def _on_shapes(strip, every, channels, shapes, scale, out):  # type: ignore[no-u
 
 @numba.njit
 def _memory(channels, every, shapes):  # type: ignore[no-untyped-def]
-    """Return memory of one strip: its lines, the strip along time, and what it is on shapes."""
+    """Return memory of one strip: a few of its lines, the strip along time, and what it is on shapes."""
     gap = 2 - every % 2
     wide = (_SHIFTS + 2 * shapes.shape[1] // every + WIDTH) // WIDTH * WIDTH
-    lines = np.empty((wide, channels), np.int32)
+    lines = np.empty((WIDTH, channels), np.int32)
     strip = np.empty((channels * (every // gap), wide), np.int32)
     return lines, strip, np.empty((shapes.shape[0] * channels, _SHIFTS), np.float32)
 
@@ -213,7 +217,7 @@ def on_templates(
     per_one = _steps_per_one(shapes)
     paired, scale = _paired(shapes, per_one), np.float32(step / per_one)
     lines, strip, projected = _memory(channels, every, paired)
-    sums = np.empty((units, _SHIFTS), np.float32)
+    sums, shares = np.empty((units, _SHIFTS), np.float32), weights.T.copy()
     for begin in range(0, shifts, _SHIFTS):
         _laid_out(counts, begin, every, lines, strip)
         _on_shapes(strip, every, channels, paired, scale, projected)
@@ -223,7 +227,7 @@ def on_templates(
                 a0, a1 = load(sums, u, 0), load(sums, u, STRIP)
                 a2, a3 = load(sums, u, 2 * STRIP), load(sums, u, 3 * STRIP)
                 for k in range(first[u], first[u + 1]):
-                    w, row = weights[k, p], p * channels + np.int64(sites[k])
+                    w, row = shares[p, k], p * channels + np.int64(sites[k])
                     a0 = plus_fused(a0, w, load(projected, row, 0))
                     a1 = plus_fused(a1, w, load(projected, row, STRIP))
                     a2 = plus_fused(a2, w, load(projected, row, 2 * STRIP))

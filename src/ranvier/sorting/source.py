@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,7 @@ class SortSource:
         order = geometry_of(recording.channels, self.columns).along()
         self.columns = self.columns[order]
         self.as_asked = np.argsort(order)
+        self._all = np.array_equal(self.columns, np.arange(len(recording.channels)))
         self.geometry: Geometry = geometry_of(recording.channels, self.columns)
         self.start = recording.start if start is None else max(start, recording.start)
         self.stop = recording.stop if stop is None else min(stop, recording.stop)
@@ -112,6 +114,26 @@ class SortSource:
     def blocks(self) -> int:
         """Number of blocks."""
         return -(-(self.stop - self.start) // self.rows)
+
+    @cached_property
+    def seen(self) -> list[int]:
+        """Blocks that hold samples; all where none does."""
+        return np.flatnonzero(self._stored > 0).tolist() or list(range(self.blocks))
+
+    @cached_property
+    def _edges(self) -> I64:
+        """Where blocks begin, and the last one ends."""
+        return np.minimum(self.start + np.arange(self.blocks + 1, dtype=np.int64) * self.rows, self.stop)
+
+    @cached_property
+    def _stored(self) -> I64:
+        """Samples of each block that do not miss."""
+        return np.diff(self._recording.segments.rows_before(self._edges))
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of a block in counts, without margins."""
+        return self.rows * self.channels * np.dtype(np.int16).itemsize
 
     @property
     def duration_sec(self) -> float:
@@ -142,9 +164,9 @@ class SortSource:
         for piece in self._recording.blocks(_STRIP_ROWS, max(low, self.start), min(high, self.stop)):
             if piece.start > at:
                 yield at - low, np.zeros((piece.start - at, self.channels), np.float32)
-            strip = piece.samples.take(self.columns, axis=1, mode="clip")
+            strip = piece.samples if self._all else piece.samples.take(self.columns, axis=1, mode="clip")
             if not np.isfinite(strip.sum()):
-                np.nan_to_num(strip, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+                strip = np.nan_to_num(strip, nan=0.0, posinf=0.0, neginf=0.0)
             yield piece.start - low, strip
             at = piece.stop
         if at < high:
@@ -152,7 +174,8 @@ class SortSource:
 
     def learn_noise(self, crew: Crew) -> Whitening:
         """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
-        chosen = [int(k) for k in spread(self.blocks, _NOISE_BLOCKS)]
+        whole = np.flatnonzero(self._stored == np.diff(self._edges)).tolist() or self.seen
+        chosen = [whole[k] for k in spread(len(whole), _NOISE_BLOCKS)]  # the zeros of a gap are no noise
         inner = slice(self.margin, -self.margin or None, EVERY)
         parts = crew.map(lambda k: self.filtered(k)[inner].copy(), chosen)
         self.whitening = measure_noise(parts, self.geometry, crew.map)

@@ -7,29 +7,27 @@ a whitened waveform's energy, and is subtracted when it comes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
-from ranvier.sorting.gated_kernels import MAIN, gated_steps
+from ranvier.sorting.gated_kernels import gated_steps
+from ranvier.sorting.gated_reference import STEPS
 from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_kernels import SLACK, whiten_near
-from ranvier.sorting.templates import PHASES, shifted_waveforms
+from ranvier.sorting.templates import PHASES
 from ranvier.sorting.tracking import SURE_SD, Follower
 from ranvier.sorting.trained import TrainedUnits
+from ranvier.sorting.unit_tables import UnitTables
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: What is compared with the signal around a trough, at least; more where a unit has more energy beyond than these
-#: shares.
-BEFORE_SEC, AFTER_SEC = 0.27e-3, 0.77e-3
-BEYOND = (0.01, 0.08)
-#: Length of a step: short where few sites are sorted, as it adds to the time until a spike is told.
-STEP_SEC, LONG_STEP_SEC, MANY_SITES = 0.13e-3, 0.27e-3, 512
 #: So far behind a spike larger ones that overlap it are looked for (the second one where its amplitude is unusual), and
 #: it waits for them at most so long.
 AHEAD_SEC, DOUBT_SEC, PATIENCE_SEC = 0.1e-3, 0.3e-3, 0.6e-3
@@ -37,10 +35,6 @@ AHEAD_SEC, DOUBT_SEC, PATIENCE_SEC = 0.1e-3, 0.3e-3, 0.6e-3
 REACH_SEC = 0.8e-3
 #: A unit is looked for where its main site has a trough of so many SD of the whitened noise (docs/decisions/0022).
 GATE_SD = -2.0
-#: Units this alike (cosine) are rivals for a spike.
-RIVAL_COSINE = 0.5
-#: Weights of the whitening are left out while their energy is below this share of a site's (1.7 % of the noise's SD).
-LEFT_OUT = 3e-4
 #: Spikes of one call, and what is kept between calls, at most.
 _MOST, _KEPT = 4096, 8192
 #: Packets are worked on in pieces of this many samples.
@@ -53,121 +47,119 @@ class StreamMatcher:
 
     Attributes
     ----------
+    units
+        What is looked up of the units.
     sure_before
         Every spike that peaked before this counter has been told; of those behind it some.
-    sites, waveforms
-        ``(units, K)``: sites of each unit, the main one first, -1 behind the last; whitened waveforms there
-        ``(units, phases, K, length)``.
-    apart
-        ``(units, units)``: distance of what is compared of rivals, NaN for units that are none.
     follower
         Collects how units change; None while they are not followed.
     """
 
-    def __init__(self, trained: TrainedUnits, fs_hz: float, *, follow: bool = False) -> None:
-        self.trained = trained
+    def __init__(self, units: UnitTables, *, follow: bool = False) -> None:
+        self.units = units
         self.sure_before = _NEVER
-        self._fs_hz = fs_hz
-        window, parameters = trained.window, trained.parameters
-        self.sites, self.waveforms = _main_first(*shifted_waveforms(trained.templates))
-        before, after = _compared(self.waveforms, window.before)
-        self._before = min(window.before, max(before, round(BEFORE_SEC * fs_hz)))
-        self._length = self._before + 1 + min(window.after, max(after, round(AFTER_SEC * fs_hz)))
-        self._front = window.before - self._before
-        sites = trained.whitening.matrix.shape[0]
-        self._hop = max(1, round((STEP_SEC if sites <= MANY_SITES else LONG_STEP_SEC) * fs_hz))
-        self._ahead, self._doubt, self._patience, self._reach = (
-            max(1, round(sec * fs_hz)) for sec in (AHEAD_SEC, DOUBT_SEC, PATIENCE_SEC, REACH_SEC)
+        self._ahead, self._doubt, self._patience, self.reach = (
+            max(1, round(sec * units.fs_hz)) for sec in (AHEAD_SEC, DOUBT_SEC, PATIENCE_SEC, REACH_SEC)
         )
-        self._near, self._weights = _sparse(trained.whitening.matrix)
-        compared = self.waveforms[:, 0, :, self._front : self._front + self._length].astype(np.float64)
-        self._norms = np.asarray((compared**2).sum(axis=(1, 2)), np.float64)
-        self._prior = 1.0 / parameters.amplitude_sd**2
-        self._lows = _least(self._norms, parameters.match_threshold, self._prior)
-        self._leasts = MAIN * (compared[:, 0] ** 2).sum(axis=1)
-        self._share, self._sharing = _sharing(self.sites, sites)
-        self._labels, self._main_sites = np.asarray(trained.labels, np.int32), np.asarray(trained.sites, np.int32)
-        self._x_um, self._y_um = (np.ascontiguousarray(v, np.float32) for v in trained.positions_um.T)
-        components = trained.templates.basis.components[:, self._front : self._front + self._length].astype(np.float64)
-        self.apart = _distances(trained.templates.weights, components, self._norms)
-        self._signal = _Held(sites, self._kept)
-        self._next: int | None = None
-        self._step_stop = 0  # counter before which the next step sees
-        self._last = np.full((max(1, len(trained)), 2), _NEVER, np.int64)
+        self.kept = units.hop + units.length + self.reach + units.trained.window.samples + 16
+        self.signal = Held(units.site_count, self.kept)
+        self.next: int | None = None
+        self.step_stop = 0  # counter before which the next step sees
+        self.last = np.full((max(1, len(units)), 2), _NEVER, np.int64)
         self._state = _State()
-        self.follower = Follower(self.sites, window.samples) if follow else None
+        self.follower = Follower(units.sites, units.trained.window.samples) if follow else None
         self._followed = 0  # counter of the first row that the follower did not get
         self._decided: list[tuple[I64, I32, F32]] = []
+        self._recent: list[Placed] = []
+        self.carried: list[Carried] = []
+        self._ready: list[SpikeTable] = []
 
-    def moved_to(self, trained: TrainedUnits, *, follow: bool) -> StreamMatcher:
-        """Return a matcher of the same units with other templates, that goes on where this one is."""
-        other = StreamMatcher(trained, self._fs_hz, follow=follow)
-        other.sure_before, other._next, other._step_stop = self.sure_before, self._next, self._step_stop
-        other._signal, other._last, other._state = self._signal, self._last, self._state
-        other._followed = self._signal.start
-        self._state.forget_candidates()
-        return other
+    @property
+    def trained(self) -> TrainedUnits:
+        """The units."""
+        return self.units.trained
 
     def process(self, block: Block) -> SpikeTable:
         """Return the spikes that can be told now; those of one call are in order."""
-        told: list[SpikeTable] = []
-        if self._next != block.start:
+        told, self._ready = self._ready, []
+        if self.next != block.start:
             told.append(self.flush())
-            self._signal.begin(block.start)
-            self._step_stop = block.start + self._hop
+            self.signal.begin(block.start)
+            self.step_stop = block.start + self.units.hop
             self._followed = block.start
-            self._last[:] = _NEVER
+            self.last[:] = _NEVER
         x = block.samples
         pieces = [x] if len(x) <= _PIECE else [x[at : at + _PIECE] for at in range(0, len(x), _PIECE)]
         told += [self._piece(piece) for piece in pieces]
-        self._next = block.stop
+        self.next = block.stop
         return (SpikeTable.concatenate(told) if len(told) > 1 else told[0]).ordered()
 
     def flush(self) -> SpikeTable:
         """Return the spikes whose waveforms end with what there is, and forget that."""
-        told = SpikeTable.empty()
-        if self._next is not None and len(self.trained):
-            stop, reach = self._signal.stop, self._reach
-            self._reach += self._hop
-            told = self._steps(stop, stop, stop, ahead=0).ordered()
-            self._reach = reach
-        self._signal.begin(0)
-        self._next = None
+        told, self._ready = self._ready, []
+        if self.next is not None and len(self.units):
+            stop = self.signal.stop
+            told.append(self._steps(stop, stop, stop, ahead=0, reach=self.reach + self.units.hop))
+        self.signal.begin(0)
+        self.next = None
         self._state = _State()
-        self._decided = []
+        self._decided, self._recent, self.carried = [], [], []
         if self.follower is not None:
             self.follower.restart()
-        return told
+        return SpikeTable.concatenate(told).ordered()
+
+    def take_follower(self) -> Follower | None:
+        """Return the follower, and go on with a new one."""
+        taken = self.follower
+        if taken is not None:
+            self.follower = Follower(self.units.sites, self.units.trained.window.samples)
+            self._decided = []
+        return taken
+
+    def recent(self) -> Placed:
+        """Return the spikes whose waveforms may reach into what is held of the signal, as they were decided."""
+        nothing = Placed(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
+        parts = [nothing, *self._recent]
+        return Placed(*(np.concatenate([getattr(p, name) for p in parts]) for name in Placed.__slots__))
+
+    def resume(self) -> None:
+        """Look for candidates in what another matcher held: as the last step did, which cannot be decided yet."""
+        units, signal = self.units, self.signal
+        self._followed = signal.start
+        last = self.step_stop - units.hop
+        if len(units) and last - units.length - 1 > signal.start:
+            hop = self.reach + STEPS + 1  # all rows that may still be decided are new to it
+            told = self._steps(signal.stop, last, last, ahead=self._ahead, hop=hop)
+            self._ready.append(told.take(told.counter >= self.sure_before))
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    @property
-    def _kept(self) -> int:
-        """Rows that may still be looked at, or be subtracted from."""
-        return self._hop + self._length + self._reach + self.trained.window.samples + 16
-
     def _piece(self, x: F32) -> SpikeTable:
         """Take a few samples."""
-        signal = self._signal
+        signal, units = self.signal, self.units
         fresh = signal.stop
         at = signal.room_for(len(x))
-        whiten_near(np.ascontiguousarray(x), self._near, self._weights, signal.raw, signal.white, at)
+        whiten_near(np.ascontiguousarray(x), units.near, units.weights, signal.raw, signal.white, at)
         signal.stop += len(x)
-        if not len(self.trained):
+        if self.carried:
+            self.carried = [c for c in self.carried if c.subtract(signal, fresh)]
+        if not len(units):
             self.sure_before = signal.stop
             return SpikeTable.empty()
-        told = self._steps(fresh, self._step_stop, signal.stop, ahead=self._ahead)
-        steps = max(0, (signal.stop - self._step_stop) // self._hop + 1)
-        self._step_stop += steps * self._hop
-        final = self._step_stop - self._hop - self._length - 1 - self._reach
-        self.sure_before = final + 1 + self._before
+        told = self._steps(fresh, self.step_stop, signal.stop, ahead=self._ahead)
+        steps = max(0, (signal.stop - self.step_stop) // units.hop + 1)
+        self.step_stop += steps * units.hop
+        final = self.step_stop - units.hop - units.length - 1 - self.reach
+        self.sure_before = max(self.sure_before, final + 1 + units.before)
         if self.follower is not None:
-            self._follow(self.follower, final - self._front - 2)
+            self._follow(self.follower, final - units.front - 2)
         return told
 
-    def _steps(self, fresh: int, first: int, last: int, *, ahead: int) -> SpikeTable:
+    def _steps(
+        self, fresh: int, first: int, last: int, *, ahead: int, hop: int | None = None, reach: int | None = None
+    ) -> SpikeTable:
         """Work on the steps that see the samples before the counters ``first`` to ``last``."""
-        signal, state = self._signal, self._state
+        signal, state, units = self.signal, self._state, self.units
         row = np.empty(_MOST, np.int64)
         unit = np.empty(_MOST, np.int32)
         scale, fraction, gain, margin = np.empty((4, _MOST), np.float32)
@@ -179,28 +171,28 @@ class StreamMatcher:
             signal.stop - origin,
             first - origin,
             last - origin,
-            self._hop,
+            units.hop if hop is None else hop,
             ahead,
             max(ahead, self._doubt) if ahead else 0,
             self._patience,
-            self._reach,
+            self.reach if reach is None else reach,
             origin,
-            self.waveforms,
-            self._front,
-            self._length,
-            self._before,
-            self.sites,
-            self._sharing,
-            self._share,
-            self._norms,
-            self._lows,
-            self._leasts,
-            self.apart,
-            self._prior,
+            units.waveforms,
+            units.front,
+            units.length,
+            units.before,
+            units.sites,
+            units.sharing,
+            units.share,
+            units.norms,
+            units.lows,
+            units.leasts,
+            units.apart,
+            units.prior,
             AMPLITUDES[1],
             GATE_SD,
-            self.trained.window.half,
-            self._last,
+            units.trained.window.half,
+            self.last,
             state.held,
             state.places,
             state.fits,
@@ -219,28 +211,33 @@ class StreamMatcher:
         return self._table(row[:found], unit[:found], scale[:found], fraction[:found], margin[:found])
 
     def _table(self, row: I64, unit: I32, scale: F32, fraction: F32, margin: F32) -> SpikeTable:
-        peak = row + self._before
+        units, signal = self.units, self.signal
+        peak = row + units.before
         peak[fraction >= 0.5] += 1
+        step = np.floor(fraction * PHASES + 0.5).astype(np.int64)
+        begins = row + step // PHASES - units.front
+        while self._recent and self._recent[0].begins[-1] + 2 * self.kept < signal.start:
+            self._recent.pop(0)
+        self._recent.append(Placed(begins, unit, step % PHASES, scale))
         if self.follower is not None:
             sure = ~(margin < SURE_SD)
-            begins = row + np.floor(fraction * PHASES + 0.5).astype(np.int64) // PHASES - self._front
             self._decided.append((begins[sure], unit[sure], scale[sure]))
-        site = self._main_sites[unit]
+        site = units.main_sites[unit]
         return SpikeTable(
             counter=peak,
             site=site,
-            label=self._labels[unit],
-            amplitude_uv=self._signal.raw[site, peak - self._signal.origin],
+            label=units.labels[unit],
+            amplitude_uv=signal.raw[site, peak - signal.origin],
             scale=scale,
             margin=margin,
-            x_um=self._x_um[unit],
-            y_um=self._y_um[unit],
+            x_um=units.x_um[unit],
+            y_um=units.y_um[unit],
             flags=np.zeros(len(row), np.uint8),
         )
 
     def _follow(self, follower: Follower, stop: int) -> None:
         """Hand over the rows before a counter, that nothing is subtracted from any more, and the spikes so far."""
-        signal = self._signal
+        signal = self.signal
         if stop <= self._followed:
             return
         nothing = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
@@ -260,12 +257,35 @@ class _State:
         self.later = np.empty((_KEPT, 2), np.int64)
         self.tails, self.tail_scales = np.empty((_KEPT, 3), np.int64), np.empty(_KEPT, np.float32)
 
-    def forget_candidates(self) -> None:
-        """Templates changed: what was found with the old ones is looked for no more."""
-        self.held[:2] = 0
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Spikes in order of decision: where their waveforms begin, unit, phase, share of the template."""
+
+    begins: I64
+    units: I32
+    phases: I64
+    scales: F32
 
 
-class _Held:
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a spike that was told before still explains of samples to come: ``(K, n)`` on some sites, whitened."""
+
+    begin: int
+    sites: I32
+    values: F32
+
+    def subtract(self, signal: Held, fresh: int) -> bool:
+        """Subtract it from the rows behind a counter; return whether there will be more."""
+        low, high = max(self.begin, fresh), min(signal.stop, self.begin + self.values.shape[1])
+        if high > low:
+            rows = slice(low - signal.origin, high - signal.origin)
+            signal.white[self.sites, rows] -= self.values[:, low - self.begin : high - self.begin]
+        return bool(self.begin + self.values.shape[1] > signal.stop)
+
+
+class Held:
     """The newest samples of a stream, filtered and what is left of them whitened; ``(sites, n)`` each.
 
     Attributes
@@ -295,82 +315,3 @@ class _Held:
             self.start = self.origin = first
             at = self.stop - first
         return at
-
-
-def _main_first(sites: I32, waveforms: F32) -> tuple[I32, F32]:
-    """Put the site with the deepest trough first, then the others by energy."""
-    sites, waveforms = sites.copy(), waveforms.copy()
-    for u in range(len(sites)):
-        used = int((sites[u] >= 0).sum())
-        if not used:
-            continue
-        own = waveforms[u, 0, :used]
-        order = np.argsort(-(own.astype(np.float64) ** 2).sum(axis=1), kind="stable")
-        main = int(own.min(axis=1).argmin())
-        order = np.concatenate([[main], order[order != main]])
-        sites[u, :used] = sites[u, order]
-        waveforms[u, :, :used] = waveforms[u][:, order]
-    return sites, waveforms
-
-
-def _compared(waveforms: F32, trough: int) -> tuple[int, int]:
-    """Return how many samples before and behind the trough hold what units are told by."""
-    if not len(waveforms):
-        return 0, 0
-    energy = (waveforms[:, 0].astype(np.float64) ** 2).sum(axis=1)
-    share = energy.cumsum(axis=1) / np.maximum(energy.sum(axis=1, keepdims=True), 1e-12)
-    first = int((share <= BEYOND[0]).sum(axis=1).min())
-    last = int((share < 1.0 - BEYOND[1]).sum(axis=1).max())
-    return max(0, trough - first), max(0, last - trough)
-
-
-def _least(norms: F64, limits: tuple[float, float], prior: float) -> F64:
-    """Return the projection that a spike of each unit must have: by its gain, and by the smallest amplitude."""
-    gain = np.clip(0.5 * norms, *limits)
-    by_gain = np.sqrt((gain + prior) * (norms + prior)) - prior
-    return np.maximum(np.maximum(by_gain, AMPLITUDES[0] * (norms + prior) - prior), 0.0)
-
-
-def _sharing(sites: I32, count: int) -> tuple[npt.NDArray[np.uint8], I32]:
-    """Return which units have a site in common, ``(units, units)``, and the same as lists padded with -1."""
-    seen = np.zeros((len(sites), count + 1), np.float32)
-    np.put_along_axis(seen, sites.astype(np.int64) % (count + 1), 1.0, axis=1)
-    seen = seen[:, :count]
-    share = np.ascontiguousarray((seen @ seen.T) > 0, np.uint8)
-    lists = np.full((len(sites), max(1, int(share.sum(axis=1).max(initial=0)))), -1, np.int32)
-    for u in range(len(sites)):
-        others = np.flatnonzero(share[u])
-        lists[u, : len(others)] = others
-    return share, lists
-
-
-def _distances(weights: F32, components: F64, norms: F64) -> F64:
-    """Return how far apart what is compared of rivals is, ``(units, units)``; NaN for units that are none.
-
-    ``components`` are ``(P, samples)`` of what is compared, ``weights`` those of the units on them.
-    """
-    own = weights.reshape(len(weights), -1)
-    turned = (weights @ (components @ components.T).astype(np.float32)).reshape(len(weights), -1)
-    products = np.asarray(turned @ own.T, np.float64)
-    size = np.sqrt(np.outer(norms, norms))
-    squared = np.maximum(norms[:, None] + norms[None] - 2 * products, 1e-9)
-    rivals = (products > RIVAL_COSINE * size) & (size > 0)
-    np.fill_diagonal(rivals, False)
-    return np.where(rivals, np.sqrt(squared), np.nan)
-
-
-def _sparse(matrix: F32) -> tuple[I32, F32]:
-    """Return the entries of each column of a whitening matrix that matter, ``(sites, K)`` each."""
-    energy = matrix.astype(np.float64) ** 2
-    order = np.argsort(-energy, axis=0, kind="stable")
-    ordered = np.take_along_axis(energy, order, axis=0)
-    rest = ordered[::-1].cumsum(axis=0)[::-1]  # of an entry and all smaller ones
-    used = (rest > LEFT_OUT * rest[0]) & (ordered > 0)
-    most = max(1, int(used.sum(axis=0).max(initial=0)))
-    near = np.full((matrix.shape[1], most), -1, np.int32)
-    weights = np.zeros((matrix.shape[1], most), np.float32)
-    for j in range(matrix.shape[1]):
-        rows = np.sort(order[used[:, j], j])
-        near[j, : len(rows)] = rows
-        weights[j, : len(rows)] = matrix[rows, j]
-    return near, weights

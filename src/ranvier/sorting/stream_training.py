@@ -20,9 +20,6 @@ from ranvier.sorting.templates import Templates
 from ranvier.sorting.trained import TrainedUnits, signal_digest
 from ranvier.sorting.window import Window
 
-#: A tape is short: only clear spikes and clear units are learned from it.
-CLEAR_SD, CLEAR_SNR = 5.0, 3.5
-
 
 def train_on_tape(
     tape: TapeRecording,
@@ -50,13 +47,7 @@ def train_on_tape(
     check
         Raises to end the work.
     """
-    plain = replace(
-        parameters,
-        band_hz=None,
-        reference=False,
-        detection_threshold=max(parameters.detection_threshold, CLEAR_SD),
-        min_snr=max(parameters.min_snr, CLEAR_SNR),
-    )
+    plain = replace(parameters, band_hz=None, reference=False)
     fs = float(tape.fs)
     window = Window.of(plain, fs)
     source = SortSource(tape, plain, margin=2 * window.samples)

@@ -72,6 +72,14 @@ class Follower:
         """Forget the rows, behind a gap; the sums stay."""
         self._rows, self._waiting = self._rows[:, :0], []
 
+    def inherit(self, before: Follower) -> None:
+        """Take over what was collected of units that had too few spikes to be changed, which are still the same."""
+        few = np.flatnonzero(before.counts < FEWEST)
+        most = min(self._sums.shape[1], before._sums.shape[1])
+        self._sums[few, :most] += before._sums[few, :most]
+        self._energy[few] += before._energy[few]
+        self.counts[few] += before.counts[few]
+
     def take(self, residual: F32, start: int, begins: I64, units: I32, amplitudes: F32) -> None:
         """Take the next samples of the residual, ``(sites, n)``, and the spikes that begin in or behind them."""
         length = self._sums.shape[2]
@@ -111,6 +119,7 @@ def followed(trained: TrainedUnits, anchor: Templates, follower: Follower) -> tu
     told = Followed()
     weights = trained.templates.weights.copy()
     change, components = follower.change, trained.templates.basis.components
+    norms = np.linalg.norm(weights.reshape(len(weights), -1), axis=1)
     for u, label in enumerate(trained.labels):
         n = int(follower.counts[u])
         if n < FEWEST:
@@ -119,26 +128,30 @@ def followed(trained: TrainedUnits, anchor: Templates, follower: Follower) -> tu
         step = np.einsum("ks,ps->kp", change[u][: len(sites)], components) * (n / (n + HALF_AT))
         moved = weights[u].copy()
         moved[sites] += step
-        why = _refusal(moved, u, anchor.weights[u], weights, trained)
+        why = _refusal(moved, u, anchor.weights[u], weights, norms, trained)
         if why:
             told.refused[int(label)] = why
             continue
         told.changed[int(label)] = float(np.linalg.norm(step) / np.linalg.norm(weights[u]))
         weights[u] = moved
+        norms[u] = np.linalg.norm(moved)
     templates = Templates(weights, trained.templates.basis, trained.templates.geometry)
     shifted = templates.positions_um - trained.templates.positions_um
     places = np.asarray(trained.positions_um + shifted, np.float32)
     return replace(trained, templates=templates, positions_um=places), told
 
 
-def _refusal(moved: F32, u: int, anchor: F32, others: F32, trained: TrainedUnits) -> str:
+def _refusal(moved: F32, u: int, anchor: F32, others: F32, norms: F32, trained: TrainedUnits) -> str:
     """Return why a unit must not look like ``moved``; "" where it may."""
     if float((moved.astype(np.float64) ** 2).sum()) < trained.parameters.min_energy:
         return "too small to be told from noise"
     if _cosine(moved, anchor) < LEASH:
         return "too unlike what was learned"
-    for v in range(len(others)):
-        if v != u and (now := _cosine(moved, others[v])) > CAPTURE and now > _cosine(others[u], others[v]):
+    flat = others.reshape(len(others), -1)
+    alike = (flat @ moved.ravel()) / (norms * float(np.linalg.norm(moved)) + 1e-12)
+    alike[u] = 0.0
+    for v in np.flatnonzero(alike > CAPTURE):
+        if alike[v] > _cosine(others[u], others[v]):
             return f"it would look like unit {trained.labels[v]}"
     return ""
 

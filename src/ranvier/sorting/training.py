@@ -12,12 +12,12 @@ from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
-from ranvier.sorting.count_kernels import sd_of
+from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Spikes, join, thin_indices
+from ranvier.sorting.reservoir import SpikePile, Spikes, thin_indices
 from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates, component_overlaps
@@ -43,7 +43,7 @@ def learn_shapes(source: SortSource, parameters: SorterParameters, window: Windo
     def clear(block: int) -> F32:
         return clear_spikes(source.white(block), source.geometry, window.before, window.after, window.half)
 
-    blocks = [int(k) for k in spread(source.blocks, _BASIS_BLOCKS)]
+    blocks = [source.seen[k] for k in spread(len(source.seen), _BASIS_BLOCKS)]
     found = list(crew.map(clear, blocks))
     return learn_basis(
         np.concatenate(found), window.before, window.after, parameters.components, float(source.fs), seed
@@ -90,14 +90,14 @@ def gather(
         rows, sites = rows[clear], sites[clear]
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
-        white = sd_of(counts)
-        return Spikes(rows + (first - low), sites, features_of(white, rows, near[sites], finder.basis.components))
+        components = finder.basis.components * np.float32(STEP_SD)  # of counts
+        return Spikes(rows + (first - low), sites, features_of(counts, rows, near[sites], components))
 
-    parts = []
+    found = SpikePile()
     for k, part in enumerate(crew.map(one, blocks)):
-        parts.append(part)
+        found.add(part)
         report((k + 1) / len(blocks))
-    return join(parts)
+    return found.whole()
 
 
 def first_templates(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.criteria import ISI_SEC, PRESENCE_SEC
-from ranvier.sorting.event_kernels import count_spikes
+from ranvier.sorting.running_kernels import count_spikes
 from ranvier.sorting.spike_table import SpikeTable
 
 I32 = npt.NDArray[np.int32]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.local_product import LocalProduct
+from ranvier.sorting.running_kernels import middle_values
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -28,6 +29,7 @@ RADIUS_UM = 200.0
 _CLIP_SD = 4.0
 _SHRINKAGE = 0.02
 _AT_ONCE = 16
+_GUESSED = 1000
 _ROWS = 4096
 _TO_SD = 1.0 / 0.6744897501960817
 #: Of the samples of a block that noise is measured on.
@@ -88,9 +90,16 @@ def measure_noise(blocks: Iterable[F32], geometry: Geometry, spread: Spread = ma
     del pieces
     noise = noise_sd(sample, spread)
     matrix = whitening_matrix(sample, noise, geometry, spread)
-    with np.errstate(invalid="ignore"):
-        white = np.concatenate(list(spread(lambda rows: sample[rows] @ matrix, _stretches(sample))))
-        level = noise_sd(white, spread)
+    product = LocalProduct(matrix)
+
+    def whiten(rows: slice) -> None:
+        out = np.empty_like(sample[rows])
+        product.into(sample[rows], out)
+        sample[rows] = out
+
+    for _ in spread(whiten, _stretches(sample)):
+        pass
+    level = noise_sd(sample, spread)
     scale = np.where(np.isfinite(level) & (level > 0), 1.0 / np.where(level > 0, level, 1.0), 0.0)
     matrix = np.ascontiguousarray(matrix * scale.astype(np.float32))
     return Whitening(noise, matrix, np.ascontiguousarray(np.linalg.pinv(matrix.astype(np.float64)), np.float32))
@@ -100,12 +109,17 @@ def noise_sd(sample: F32, spread: Spread = map) -> F64:
     """Return the SD of the noise from the median of absolute values, per column; NaN for silent ones."""
     if not len(sample):
         return np.full(sample.shape[1], np.nan)
-    finite = np.isfinite(sample)
-    whole = bool(finite.all())
 
-    def levels(columns: slice) -> F64:  # columns in a row in memory: that is what sorting is fast in
-        parts = zip(np.abs(sample[:, columns].T, order="C"), finite[:, columns].T, strict=True)
-        return np.array([np.median(x if whole else x[f]) if whole or f.any() else np.nan for x, f in parts])
+    def levels(columns: slice) -> F64:
+        part = np.ascontiguousarray(sample[:, columns])
+        finite = np.isfinite(part)
+        guess = np.median(np.abs(part[:: 1 + len(part) // _GUESSED]), axis=0)
+        out = np.empty_like(guess)
+        middle_values(part, len(part), guess, out)
+        for c in np.flatnonzero(~finite.all(axis=0)):
+            own = np.abs(part[finite[:, c], c])
+            out[c] = np.median(own) if len(own) else np.nan
+        return np.asarray(out, np.float64)
 
     some = [slice(first, first + _AT_ONCE) for first in range(0, sample.shape[1], _AT_ONCE)]
     level = np.concatenate(list(spread(levels, some)))

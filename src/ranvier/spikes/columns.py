@@ -18,7 +18,6 @@ FLAG_RELABELLED = 2
 FLAG_ARTIFACT = 4
 
 #: Name, type, and what is stored where nothing is given.
-REQUIRED: dict[str, np.dtype[Any]] = {"sample_index": np.dtype("<i8")}
 KNOWN: dict[str, tuple[np.dtype[Any], float]] = {
     "sample_index": (np.dtype("<i8"), 0),
     "unit": (np.dtype("<i4"), 0),

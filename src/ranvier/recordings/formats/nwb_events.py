@@ -30,6 +30,8 @@ ToCounters = Callable[[npt.ArrayLike], npt.NDArray[np.int64]]
 #: Names of series that hold a digital signal as samples.
 _TTL_NAME = re.compile(r"ttl|trigger|sync|digital|din|dout|pulse", re.IGNORECASE)
 _EDGE_ROWS = 1 << 20
+#: What a column of our own tables of units is described as.
+PEAK_CHANNEL = "native index of the channel with the largest peak"
 _TIME_COLUMNS = ("timestamp", "timestamps", "event_times")
 _LABEL_COLUMNS = ("text", "label", "annotation", "event_type", "event_name", "event_description")
 
@@ -232,7 +234,7 @@ def read_units(units: Any, to_counters: ToCounters) -> SpikeTrains:
     return SpikeTrains(
         counters[order],
         (own + shift).astype(np.int32)[which][order],
-        _spike_sites(units, len(times))[order],
+        _spike_sites(units, which)[order],
         _waveforms(units, order),
         {int(i) + shift: name for i, name in zip(own, named, strict=False)},
     )
@@ -246,11 +248,16 @@ def _order(units: Any, counters: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]
     return np.argsort(counters, kind="stable")
 
 
-def _spike_sites(units: Any, n: int) -> npt.NDArray[np.int32]:
+def _spike_sites(units: Any, which: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Return the site of each spike: its own, or, in tables of units that we exported, that of its unit; -1 unknown."""
     stored = numbers(column(units, "spike_site"))
-    if stored is not None and len(stored) == n:
+    if stored is not None and len(stored) == len(which):
         return stored.astype(np.int32)
-    return np.full(n, -1, np.int32)
+    peaks, table = column(units, "peak_channel"), child(units, "peak_channel")
+    ours = table is not None and text_of(table.attrs.get("description", "")) == PEAK_CHANNEL
+    if ours and peaks is not None and peaks.dtype.kind in "iu" and len(peaks) > which.max(initial=-1):
+        return peaks.astype(np.int32)[which]
+    return np.full(len(which), -1, np.int32)
 
 
 def _waveforms(units: Any, order: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:

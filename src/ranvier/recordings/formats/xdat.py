@@ -157,7 +157,10 @@ def _set_of(path: Path) -> XdatSet:
 def _load_metadata(files: XdatSet, fs: float | Fraction | None) -> XdatMetadata:
     """Return the finished metadata, else the newest provisional ones, else what ``fs`` states."""
     if files.metadata.is_file():
-        made = XdatMetadata(load_document(files.metadata), files.metadata)
+        try:
+            made = XdatMetadata(load_document(files.metadata), files.metadata)
+        except RecordingError as error:
+            raise RecordingError(f"{error}; {_how_to_state_fs(files, 'move it away and')}") from error
     else:
         made = _provisional(files, fs)
     stated = made.fs()

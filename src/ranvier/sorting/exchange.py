@@ -1,0 +1,88 @@
+"""Take over other units in mid-stream: what was seen, told and not decided yet goes over, in terms of the new ones.
+
+Nothing here takes long: tables were made before (:class:`ranvier.sorting.unit_tables.UnitTables`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.sorting.stream_kernels import SLACK, whiten_near
+from ranvier.sorting.stream_matcher import Carried, Placed, StreamMatcher
+from ranvier.sorting.unit_tables import UnitTables
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+
+
+def exchanged(old: StreamMatcher, units: UnitTables, *, follow: bool) -> StreamMatcher:
+    """Return a matcher of other units of the same sites that goes on where one is; the old one must not be used again.
+
+    Told spikes stay told: what they explain is subtracted as their old templates had it, and none of the same label
+    comes twice. Where units and whitening are the same, what follows is the same bit for bit.
+    """
+    new = StreamMatcher(units, follow=follow)
+    if old.next is None:
+        return new
+    new.next, new.step_stop, new.sure_before = old.next, old.step_stop, old.sure_before
+    rows = old.units.rows_of(units.labels)
+    known = rows >= 0
+    new.last[: len(units)][known] = old.last[rows[known]] + (old.units.before - units.before)
+    first = max(old.signal.start, old.signal.stop - new.kept)
+    held = slice(first - old.signal.origin, old.signal.stop - old.signal.origin)
+    new.signal.begin(first)
+    new.signal.stop = old.signal.stop
+    count = old.signal.stop - first
+    new.signal.raw[:, :count] = old.signal.raw[:, held]
+    if np.array_equal(old.units.trained.whitening.matrix, units.trained.whitening.matrix):
+        new.signal.white[:, :count] = old.signal.white[:, held]
+        new.carried = _unfinished(old)
+    else:
+        _whiten_again(old, new, first, count)
+    new.resume()
+    return new
+
+
+def _unfinished(old: StreamMatcher) -> list[Carried]:
+    """Return what is left of spikes whose waveforms reach beyond what was seen."""
+    spikes, length, stop = old.recent(), old.units.waveforms.shape[3], old.signal.stop
+    left = [c for c in old.carried if c.begin + c.values.shape[1] > stop]
+    for k in np.flatnonzero(spikes.begins + length > stop):
+        sites = old.units.sites[spikes.units[k]]
+        used = sites >= 0
+        values = spikes.scales[k] * old.units.waveforms[spikes.units[k], spikes.phases[k], used]
+        left.append(Carried(int(spikes.begins[k]), sites[used], values))
+    return left
+
+
+def _whiten_again(old: StreamMatcher, new: StreamMatcher, first: int, count: int) -> None:
+    """Write what is left of the signal behind told spikes as the new units' whitening makes it."""
+    length = old.units.waveforms.shape[3]
+    carried = max((c.begin + c.values.shape[1] for c in old.carried), default=first)
+    total = max(count + length, carried - first)
+    explained = _explained(old.recent(), old.units, first, total)
+    inverse = old.units.trained.whitening.inverse
+    for c in old.carried:
+        low, high = max(first, c.begin), c.begin + c.values.shape[1]
+        explained[low - first : high - first] += c.values[:, low - c.begin :].T @ inverse[c.sites]
+    left = -explained
+    left[:count] += new.signal.raw[:, :count].T
+    raw, white = np.zeros((2, left.shape[1], total + SLACK), np.float32)
+    whiten_near(left, new.units.near, new.units.weights, raw, white, 0)
+    new.signal.white[:, :count] = white[:, :count]
+    every = np.arange(left.shape[1], dtype=np.int32)
+    new.carried = [Carried(first + count, every, np.ascontiguousarray(-white[:, count:total]))]
+
+
+def _explained(spikes: Placed, units: UnitTables, first: int, rows: int) -> F32:
+    """Return the sum of spikes in uV, ``(rows, sites)`` from a counter on."""
+    length, inverse = units.waveforms.shape[3], units.trained.whitening.inverse
+    out = np.zeros((rows, units.site_count), np.float32)
+    for begin, u, phase, scale in zip(spikes.begins, spikes.units, spikes.phases, spikes.scales, strict=True):
+        low, high = max(first, int(begin)), min(first + rows, int(begin) + length)
+        if high > low:
+            used = units.sites[u] >= 0
+            part = units.waveforms[u, phase][used, low - begin : high - begin]
+            out[low - first : high - first] += (scale * part).T @ inverse[units.sites[u][used]]
+    return out
