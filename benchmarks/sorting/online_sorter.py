@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ranvier.dsp.chain import Chain
 from ranvier.recordings import Block, ChannelTable, Recording
 from ranvier.rig.sorter_settings import SorterSettings
+from ranvier.sorting.event_finder import SETTLED
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.source import filters
@@ -30,7 +31,9 @@ def live_sorter(fs: Fraction, channels: ChannelTable, tape: TrainingTape | None 
     """Return the sorter of a stream of amplifier channels, and the filters in front of it."""
     chain = Chain.bind(filters(PARAMETERS, float(fs), len(channels)), fs, channels)
     sites = StreamSites(fs, channels, np.arange(len(channels)))
-    return OnlineSorter(sites, chain, SorterSettings().finder(sites), tape=tape), chain
+    sorter = OnlineSorter(sites, chain, SorterSettings().finder(sites), tape=tape)
+    sorter.finder.noise.in_parts_after = SETTLED  # as in a rig
+    return sorter, chain
 
 
 def trained_on(recording: Recording, seconds: float, kept: Path | None = None) -> OnlineSorter:

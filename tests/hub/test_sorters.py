@@ -16,6 +16,7 @@ from ranvier import VidereClient
 from ranvier.exceptions import (
     CapabilityError,
     ConfigurationError,
+    DataProcessingError,
     DatasetError,
     JobCancelledError,
     OutputError,
@@ -223,6 +224,23 @@ def test_sorted_jointly_units_have_one_number_in_all_recordings(
         videre.spike_sort(one, jointly=[two], time_range=[3.0, 5.0])
     with pytest.raises(ConfigurationError, match="a file each"):
         videre.spike_sort(one, jointly=[two], output_path=folder / "x.spikes")
+
+
+def test_a_recording_that_is_mostly_gap_is_sorted_where_there_is_signal(
+    videre: VidereClient, ds: DatasetMetadata, folder: Path
+) -> None:
+    whole = videre.concatenate([ds, ds], folder / "whole.session.json", gap_sec=100.0)
+    assert whole.gaps == ((9.0, 109.0),)
+    spikes = videre.spike_sort(SpikeSorterLaunchParams(dsource_id=whole.id, seed=1))
+    alone = videre.spike_sort(SpikeSorterLaunchParams(dsource_id=ds.id, seed=1))
+    found = {u.site_ntv_chan_idx: u.spike_count for u in videre.get_units(whole, spikes_id=spikes)}
+    once = {u.site_ntv_chan_idx: u.spike_count for u in videre.get_units(ds, spikes_id=alone)}
+    assert found.keys() == once.keys()
+    assert all(abs(found[site] - 2 * count) <= 2 for site, count in once.items())
+    sec = videre.get_spike_raster(whole, spikes_id=spikes).sec
+    assert not ((sec >= 9.0) & (sec < 109.0)).any()
+    with pytest.raises(DataProcessingError, match="samples of the range are missing"):
+        videre.spike_sort(whole, time_range=[20.0, 60.0], force=True)
 
 
 def test_detect_only_tells_threshold_events_by_the_parameters_of_the_dataset(

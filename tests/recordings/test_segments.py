@@ -50,3 +50,11 @@ def test_empty() -> None:
 def test_overlaps_are_refused(runs: list[tuple[int, int]]) -> None:
     with pytest.raises(RecordingError, match="backwards"):
         Segments.from_runs(runs)
+
+
+def test_rows_before_counters() -> None:
+    table = Segments.from_runs([(10, 5), (20, 3)])
+    counters = np.arange(5, 30)
+    stored = np.r_[10:15, 20:23]
+    assert table.rows_before(counters).tolist() == [int((stored < c).sum()) for c in counters]
+    assert Segments.single(0, 0).rows_before(counters).tolist() == [0] * len(counters)

@@ -24,6 +24,7 @@ from ranvier.sorting.event_kernels import (
     settle_events_reference,
 )
 from ranvier.sorting.geometry import geometry_of
+from ranvier.sorting.noise_tracker import NoiseTracker
 from ranvier.sorting.running_kernels import (
     count_spikes,
     count_spikes_reference,
@@ -312,3 +313,21 @@ def test_the_ring_forgets_the_oldest() -> None:
 def test_parameters_out_of_range(change: SpikeDetectParams, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         settings(change)
+
+
+@pytest.mark.parametrize("packet", [30, 7, 1000])
+def test_noise_that_is_measured_in_parts_is_the_same(packet: int) -> None:
+    random = np.random.default_rng(1)
+    x = random.standard_normal((6000, 37)).astype(np.float32) * np.linspace(1, 2, 6000, dtype=np.float32)[:, None]
+    whole, parts = NoiseTracker(37, 1000), NoiseTracker(37, 1000, in_parts_after=2)
+    for tracker in (whole, parts):
+        at, told = 0, []
+        while at < len(x):
+            n = min(packet, tracker.left, len(x) - at)
+            told.append(tracker.add(x[at : at + n]))
+            at += n
+        assert sum(told) == (6 if tracker is whole else 2)
+    assert parts.pieces == 5  # the last one is over, and not measured yet
+    parts.add(x[:100])
+    assert parts.pieces == whole.pieces == 6
+    np.testing.assert_array_equal(parts.sd_uv, whole.sd_uv)

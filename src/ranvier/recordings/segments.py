@@ -109,6 +109,15 @@ class Segments:
         ends = self.counters + self.lengths
         return [Gap(int(a), int(b)) for a, b in zip(ends[:-1], self.counters[1:], strict=True) if b > a]
 
+    def rows_before(self, counters: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return how many rows are stored before each of some counters."""
+        if not len(self.counters):
+            return np.zeros(len(counters), np.int64)
+        i = np.searchsorted(self.counters, counters, side="right") - 1
+        run = np.maximum(i, 0)
+        inside = np.clip(counters - self.counters[run], 0, self.lengths[run])
+        return np.asarray(self._first_rows[run] + inside, np.int64)
+
     def counter_of(self, row: int) -> int:
         """Return the sample counter of a stored row."""
         i = int(np.searchsorted(self._first_rows, row, side="right")) - 1

@@ -25,7 +25,7 @@ from ranvier.rig.spike_recording import SpikeRecording, describe
 from ranvier.sorting.apart import learn_events_apart, train_apart
 from ranvier.sorting.criteria import stricter
 from ranvier.sorting.dynamics import Schedule
-from ranvier.sorting.event_finder import FinderSettings
+from ranvier.sorting.event_finder import SETTLED, FinderSettings
 from ranvier.sorting.event_stream import EventLabeller, EventTape
 from ranvier.sorting.event_units import linked_events
 from ranvier.sorting.online import OnlineSorter, StreamSites
@@ -257,7 +257,9 @@ class Sorting:
         finder = self.settings.finder(sites)
         labeller = self._labeller(finder, sites) if self.settings.by_events else None
         tape = None if labeller is not None else self._tape(fs, sites)
-        return OnlineSorter(sites, chain, finder, tape=tape, labeller=labeller, sink=self._told)
+        engine = OnlineSorter(sites, chain, finder, tape=tape, labeller=labeller, sink=self._told)
+        engine.finder.noise.in_parts_after = SETTLED  # thresholds do not follow it any more
+        return engine
 
     def _labeller(self, finder: FinderSettings, sites: StreamSites) -> EventLabeller:
         wings = finder.levels.wings

@@ -139,7 +139,7 @@ def find_drift(
     motions = motions_of(seen, source, parameters)
     if all(m.range_um < parameters.least_motion_um for m in motions):
         return None
-    others = sorted(set(range(source.blocks)) - set(blocks))
+    others = sorted(set(source.seen) - set(blocks))
     if others:
         parts = [seen, *crew.map(lambda block: look(source, basis, near, block), others)]
         seen = Sightings(*(np.concatenate([getattr(s, name) for s in parts]) for name in _SIGHTED))

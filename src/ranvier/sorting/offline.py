@@ -194,7 +194,7 @@ def _learn(
     noise = source.learn_noise(team)
     if not np.isfinite(noise.noise_uv).any():
         raise DataProcessingError("every channel to sort is silent (constant, or without finite samples)")
-    learned = [int(k) for k in spread(source.blocks, max(1, round(p.train_sec / p.block_sec)))]
+    learned = [source.seen[k] for k in spread(len(source.seen), max(1, round(p.train_sec / p.block_sec)))]
     templates, drift = learn_templates(
         source, p, window, learned, seed, team, lambda number: reporter(*_STAGES[number]), motion=p.motion
     )
@@ -218,12 +218,12 @@ def _match_all(
         Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
     )
     near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
-    blocks, done = list(range(source.blocks)), []
+    blocks, done = source.seen, []
     with closing(KeptBlocks()) as seen:
         view = view.knowing(measure_residues(view, source, window, blocks, team, seen))
         for part in team.map(lambda block: match_block(view, source, window, near, block, seen=seen), blocks):
             done.append(part)
-            report(len(done) / source.blocks)
+            report(len(done) / len(blocks))
     return done
 
 
@@ -251,6 +251,7 @@ def average_waveforms(
     units = len(group)
     shanks = int(source.geometry.group.max()) + 1
     at_home = np.ones((source.blocks, shanks), np.bool_) if drift is None else np.abs(drift.steps) <= 1
+    at_home &= np.isin(np.arange(source.blocks), source.seen)[:, None]
     chosen = {int(k) for shank in at_home.T for k in np.flatnonzero(shank)[spread(int(shank.sum()), _WAVEFORM_BLOCKS)]}
 
     sums, lock = np.zeros((units, window.samples, source.channels), np.int64), Lock()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,21 @@ class SortSource:
         """Number of blocks."""
         return -(-(self.stop - self.start) // self.rows)
 
+    @cached_property
+    def seen(self) -> list[int]:
+        """Blocks that hold samples; all where none does."""
+        return np.flatnonzero(self._stored > 0).tolist() or list(range(self.blocks))
+
+    @cached_property
+    def _edges(self) -> I64:
+        """Where blocks begin, and the last one ends."""
+        return np.minimum(self.start + np.arange(self.blocks + 1, dtype=np.int64) * self.rows, self.stop)
+
+    @cached_property
+    def _stored(self) -> I64:
+        """Samples of each block that do not miss."""
+        return np.diff(self._recording.segments.rows_before(self._edges))
+
     @property
     def block_bytes(self) -> int:
         """Size of a block in counts, without margins."""
@@ -158,7 +174,8 @@ class SortSource:
 
     def learn_noise(self, crew: Crew) -> Whitening:
         """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
-        chosen = [int(k) for k in spread(self.blocks, _NOISE_BLOCKS)]
+        whole = np.flatnonzero(self._stored == np.diff(self._edges)).tolist() or self.seen
+        chosen = [whole[k] for k in spread(len(whole), _NOISE_BLOCKS)]  # the zeros of a gap are no noise
         inner = slice(self.margin, -self.margin or None, EVERY)
         parts = crew.map(lambda k: self.filtered(k)[inner].copy(), chosen)
         self.whitening = measure_noise(parts, self.geometry, crew.map)

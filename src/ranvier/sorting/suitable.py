@@ -86,14 +86,18 @@ def suitable(
     rows = max(1, round(float(recording.fs)))
     meter = _meter(recording, columns)
     sizes, sample = [], []
-    for k in spread(-(-(stop - start) // rows), LOOKED_AT_SEC):
+    edges = np.minimum(start + np.arange(-(-(stop - start) // rows) + 1, dtype=np.int64) * rows, stop)
+    seen = np.flatnonzero(2 * np.diff(recording.segments.rows_before(edges)) >= np.diff(edges))
+    for k in seen[spread(len(seen), LOOKED_AT_SEC)]:
         check()
-        a = start + int(k) * rows
-        b = min(a + rows, stop)
+        a, b = int(edges[k]), int(edges[k + 1])
         meter.add(recording.read(a, b, columns))
-        behind = np.nan_to_num(filtered.read(a, b, columns).samples, copy=False)
+        behind = filtered.read(a, b, columns).samples
+        behind = np.nan_to_num(behind[np.isfinite(behind).any(axis=1)], copy=False)  # what misses is no noise
         sizes.append(_sizes(behind, float(recording.fs)))
         sample.append(np.abs(behind[::_EVERY]))
+    if not len(seen):
+        raise DataProcessingError(f"{recording.path.name}: nearly all samples of the range are missing; name another")
     stats = meter.finish()
     noise = np.median(np.concatenate(sample), axis=0) / 0.6745
     reasons = {

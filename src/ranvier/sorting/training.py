@@ -43,7 +43,7 @@ def learn_shapes(source: SortSource, parameters: SorterParameters, window: Windo
     def clear(block: int) -> F32:
         return clear_spikes(source.white(block), source.geometry, window.before, window.after, window.half)
 
-    blocks = [int(k) for k in spread(source.blocks, _BASIS_BLOCKS)]
+    blocks = [source.seen[k] for k in spread(len(source.seen), _BASIS_BLOCKS)]
     found = list(crew.map(clear, blocks))
     return learn_basis(
         np.concatenate(found), window.before, window.after, parameters.components, float(source.fs), seed
