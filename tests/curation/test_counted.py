@@ -12,7 +12,7 @@ import pytest
 from ranvier.checks.stages import joined, run_stage
 from ranvier.curation import counted
 from ranvier.curation.executor import RunReport, make_header, run
-from ranvier.dsp import BandPass, Chain, CommonAverageReference, PairedReference, VirtualReference
+from ranvier.dsp import BandPass, Chain, CommonAverageReference, PairedReference, VirtualReference, count_kernels
 from ranvier.dsp.operations import Operation
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings import Block, ChannelTable, Segments, kernels, plain_channels
@@ -88,6 +88,22 @@ def test_counts_equal_those_of_whole_float_blocks(
         found, report = _run(tmp_path, recording, chain, **options)
         np.testing.assert_array_equal(found, expected)
         assert report.clipped_samples == (clipped,)
+
+
+@pytest.mark.parametrize("columns", [2, 3, 63, 64, 65, 130])
+@pytest.mark.parametrize(("gain", "offset", "same"), [(GAIN, 0.0, True), (GAIN, 0.0, False), (0.31, -2.5, False)])
+def test_median_of_counts_is_its_reference(columns: int, gain: float, offset: float, same: bool) -> None:
+    rng = np.random.default_rng(columns)
+    parts = [_counts(400, _channels(columns)), rng.integers(-32768, 32768, (400, columns)).astype(np.int16)]
+    parts += [np.clip(rng.normal(m, 3, (50, columns)), -32768, 32767).astype(np.int16) for m in (-32767, 32766, 0)]
+    x = np.ascontiguousarray(rng.permutation(np.concatenate(parts)))
+    out, expected = np.empty((2, *x.shape), np.int16)
+    to = np.full(columns, GAIN), np.zeros(columns)
+    kernel = count_kernels.subtract_median_of_counts
+    clipped = kernel(x, gain, offset, *to, same, out)
+    assert clipped == kernel.reference(x, gain, offset, *to, same, expected)
+    assert (clipped > 0) == (columns > 2 or gain > GAIN)
+    np.testing.assert_array_equal(out, expected)
 
 
 def test_gaps_are_zeros(tmp_path: Path) -> None:

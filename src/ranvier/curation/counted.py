@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ranvier.dsp.chain import Chain, ChainState
+from ranvier.dsp.reference import CommonReference
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
 from ranvier.recordings.buffers import aligned_empty
@@ -46,6 +47,10 @@ class CountedPath:
         scaler = Scaler(block.gain, block.offset, None, is_physical=False)
         rows = max(1, PIECE_BYTES // (4 * self._width))
         out = self._quantiser.empty(len(block))
+        stage = self._chain.stages[0]
+        whole = stage.round_counts(block, self._quantiser, out) if isinstance(stage, CommonReference) else None
+        if whole is not None:  # an independent chain has one stage
+            return Counts(out, block.start, whole)
         scratch = aligned_empty((min(rows, len(block)), self._width))
         clipped = unknown = 0
         for at in range(0, len(block), rows):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.dsp import median_kernels, reference_kernels
+from ranvier.dsp import count_kernels, median_kernels, reference_kernels
 from ranvier.dsp.operations import ReferenceOperator
 from ranvier.dsp.stage import Rest, Stage, stage_input
 from ranvier.exceptions import ConfigurationError
@@ -17,6 +17,7 @@ from ranvier.models.signals import SignalType
 from ranvier.recordings.block import Block
 from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.channels import ChannelTable
+from ranvier.recordings.quantiser import Quantiser
 
 F32 = npt.NDArray[np.float32]
 
@@ -107,6 +108,24 @@ class CommonReference(Reference):
             reference_kernels.subtract_mean(x, self.amplifiers, out)
         else:
             median_kernels.subtract_median(x, self.amplifiers, out)
+
+    def round_counts(self, block: Block, quantiser: Quantiser, out: npt.NDArray[np.int16]) -> int | None:
+        """Fill ``out`` with what ``process`` of counts gives, in an output's counts; return how many saturate.
+
+        None, and nothing done, but for medians of amplifier channels of one gain, which are all that is stored.
+        """
+        n = self.amplifiers
+        if self.operator != "median" or block.gain is None or block.offset is None or out.shape[1] != n:
+            return None
+        gain, offset = block.gain[:n], block.offset[:n]
+        plain = bool(np.all(gain == gain[0]) and np.all(offset == offset[0]) and 1e-30 < gain[0] < 1e30)
+        if not plain or not (quantiser.columns is None or np.array_equal(quantiser.columns, np.arange(n))):
+            return None
+        same = bool(np.all(quantiser.gain == gain[0]) and np.all(quantiser.offset == 0.0) and offset[0] == 0.0)
+        counts = np.require(block.samples, np.int16, ["C", "W"])
+        return count_kernels.subtract_median_of_counts(
+            counts, float(gain[0]), float(offset[0]), quantiser.gain, quantiser.offset, same, out
+        )
 
     def process_in_place(self, block: Block) -> list[Block]:
         """Do the same in the memory of a block that nothing else refers to."""

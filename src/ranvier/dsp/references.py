@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int16]
 
 
 def cascade(
@@ -105,6 +106,17 @@ def subtract_median(x: F32, columns: int, out: F32) -> None:
 def subtract_median_in_place(x: F32, columns: int) -> None:
     """``subtract_median`` in the memory of ``x``."""
     subtract_median(x.copy(), columns, x)
+
+
+def subtract_median_of_counts(
+    x: Counts, gain: float, offset: float, out_gain: F64, out_offset: F64, same: bool, out: Counts
+) -> int:
+    """Scaled to float32, ``subtract_median``, rounded half to even and saturated; how many were."""
+    physical = (x[:, : out.shape[1]] * gain + offset).astype(np.float32)
+    subtract_median_in_place(physical, out.shape[1])
+    rounded = np.rint((physical - out_offset) / out_gain)
+    out[:] = np.clip(rounded, -32768, 32767)
+    return int(np.count_nonzero(out != rounded))
 
 
 def _one_row(v: F64, gain: float, coef: F64, state: F64) -> F64:

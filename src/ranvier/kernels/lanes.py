@@ -205,6 +205,21 @@ def within(typing: Any, array: Any, row: Any, column: Any, low: Any, high: Any) 
     return types.uint64(array, types.intp, types.intp, types.float32, types.float32), generate
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def at_most(typing: Any, array: Any, row: Any, column: Any, bound: Any) -> Any:
+    """Say which of BITS int16 values from ``array[row, column]`` on are no larger than ``bound``: bit i for value i."""
+    if not isinstance(array, types.Array) or array.ndim != 2 or array.dtype != types.int16:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(16), BITS)
+        place = builder.bitcast(_place(context, builder, signature.args[0], *values[:3]), kind.as_pointer())
+        held = builder.load(place, align=_item_bytes(signature.args[0]))
+        return builder.bitcast(builder.icmp_signed("<=", held, _spread(builder, values[3], BITS)), ir.IntType(BITS))
+
+    return types.uint64(array, types.intp, types.intp, types.int16), generate
+
+
 def _away(builder: Any, held: Any, width: int) -> Any:
     """Return float32 values without their signs."""
     whole = ir.VectorType(ir.IntType(32), width)

@@ -27,6 +27,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.dsp.kernels",
     "ranvier.dsp.reference_kernels",
     "ranvier.dsp.median_kernels",
+    "ranvier.dsp.count_kernels",
     "ranvier.dsp.fir_kernels",
     "ranvier.detect.kernels",
     "ranvier.spikes.kernels",

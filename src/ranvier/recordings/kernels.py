@@ -59,7 +59,7 @@ def _round_reference(samples: Floats, gain: Doubles, offset: Doubles, out: Count
 
 
 @numba.njit
-def _round_row(row, gain, offset, counts):  # type: ignore[no-untyped-def]
+def round_row(row, gain, offset, counts):  # type: ignore[no-untyped-def]
     """Round a row half to even; return how many values do not fit or are NaN: those stand as 0."""
     others = np.int32(0)
     for c in range(len(row)):
@@ -82,7 +82,7 @@ def round_to_counts(samples: Floats, gain: Doubles, offset: Doubles, out: Counts
     clipped = 0
     unknown = 0
     for n in range(samples.shape[0]):
-        if not _round_row(samples[n], gain, offset, out[n]):
+        if not round_row(samples[n], gain, offset, out[n]):
             continue
         for c in range(samples.shape[1]):
             rounded = np.rint((samples[n, c] - offset[c]) / gain[c])
