@@ -373,6 +373,33 @@ def clipped_values_are_counted(case: SinkCase) -> None:
         assert got[7, 1] < -0.99 * case.limit_uv
 
 
+def counts_of_its_own_are_those_of_blocks(case: SinkCase) -> None:
+    """What a sink's quantiser makes of a block is stored as the block itself would be: samples, gaps, what it lost."""
+    with case.open("probe") as sink:
+        if sink.quantiser is None:
+            return
+    samples = case.samples(700)
+    if case.limit_uv is not None:
+        samples[3, 0], samples[7, 1] = 4 * case.limit_uv, -4 * case.limit_uv
+    blocks = [Block(samples[:300], case.start), Block(samples[300:], case.start + 333)]
+    read, clipped = [], []
+    for name in ("blocks", "counts"):
+        with case.open(name) as sink:
+            for block in blocks:
+                if name == "blocks" or sink.quantiser is None:
+                    sink.write(block)
+                else:
+                    sink.write_counts(sink.quantiser.counts(block))
+            clipped.append(sink.clipped_samples)
+            path = sink.commit()
+        with open_session(path) as session:
+            recording = session.stream()
+            read.append(recording.read(recording.start, recording.stop).samples)
+            assert recording.segments.rows == 700
+    assert clipped == [2 if case.limit_uv is not None else 0] * 2
+    assert np.array_equal(read[0], read[1], equal_nan=True)
+
+
 #: Every rule, in the order in which a failure tells most.
 SINK_RULES: tuple[Callable[[SinkCase], None], ...] = (
     any_chunking_comes_back,
@@ -390,6 +417,7 @@ SINK_RULES: tuple[Callable[[SinkCase], None], ...] = (
     events_come_back,
     spike_trains_come_back,
     clipped_values_are_counted,
+    counts_of_its_own_are_those_of_blocks,
 )
 
 

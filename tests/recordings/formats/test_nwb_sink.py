@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -210,6 +213,74 @@ def test_extra_survives(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of file size")
+def held_up(monkeypatch, go):
+    """pynwb writes the structure when told to, not before; return the calls."""
+    import pynwb
+
+    write_structure, calls = pynwb.NWBHDF5IO.write, []
+
+    def waits(self, *args, **kwargs):
+        calls.append(threading.current_thread())
+        assert go.wait(20)
+        return write_structure(self, *args, **kwargs)
+
+    monkeypatch.setattr(pynwb.NWBHDF5IO, "write", waits)
+    return calls
+
+
+def test_samples_do_not_wait_for_the_structure(tmp_path, monkeypatch):
+    """Whole rows of chunks are in the file before pynwb has begun; the file is that of the usual order."""
+    blocks = [counts_block(300_000, seed=seed, start=START + 300_000 * seed) for seed in range(8)]
+    usual = write(tmp_path / "usual", *blocks)
+    go = threading.Event()
+    calls = held_up(monkeypatch, go)
+    with NwbSink(tmp_path / "late", Header(Fraction(30_000), plain_channels(amp=4), start=START)) as sink:
+        for block in blocks[:5]:
+            sink.write(block)
+        [growing] = tmp_path.glob(".late*")
+        until = time.monotonic() + 20  # it is written by a thread of its own
+        while growing.stat().st_size < 8 << 20 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert growing.stat().st_size >= 8 << 20
+        go.set()
+        for block in blocks[5:]:
+            sink.write(block)
+        late = sink.commit()
+    assert calls
+    assert calls[0] is not threading.main_thread()
+    with h5py.File(usual) as one, h5py.File(late) as two:
+        names = ([], [])
+        one.visit(names[0].append)
+        two.visit(names[1].append)
+        assert sorted(names[0]) == sorted(names[1])
+        for file in (one, two):
+            data = file["acquisition/ElectricalSeries/data"]
+            np.testing.assert_array_equal(data, np.concatenate([block.samples for block in blocks]))
+            assert dict(data.attrs) == dict(one["acquisition/ElectricalSeries/data"].attrs)
+
+
+def test_a_structure_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    import pynwb
+
+    def fails(self, *args, **kwargs):
+        raise OSError("no more of it")
+
+    monkeypatch.setattr(pynwb.NWBHDF5IO, "write", fails)
+    with pytest.raises(OutputError, match="no more of it"):
+        write(tmp_path / "a", counts_block())
+    assert not list(tmp_path.iterdir())
+
+
+def test_aborting_before_the_structure_is_there(tmp_path, monkeypatch):
+    go = threading.Event()
+    held_up(monkeypatch, go)
+    sink = NwbSink(tmp_path / "a", Header(Fraction(30_000), plain_channels(amp=4), start=START))
+    sink.write(counts_block())
+    threading.Timer(0.2, go.set).start()
+    sink.abort()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_that_fills_up_while_writing(tmp_path):
     """The limit of file size acts as a full disk: our error, nothing left, and the process goes on."""
     program = f"""

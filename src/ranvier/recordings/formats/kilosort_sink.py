@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
+from ranvier.recordings.ahead import begun
 from ranvier.recordings.block import Block
 from ranvier.recordings.channel_json import channels_to_json
 from ranvier.recordings.channels import ChannelTable
@@ -78,6 +79,7 @@ class KilosortSink(Sink):
     def _open(self) -> None:
         check_replaceable(self._folder, DESCRIPTIONS)
         self._data = self.staged.open_stream(self._bin)
+        self._described = begun(lambda: _Description.of(self.header, self._columns, self._bin.name))
 
     @property
     def quantiser(self) -> Quantiser:
@@ -117,25 +119,24 @@ class KilosortSink(Sink):
         """Write the folder and the sidecar, flush everything, give the final names; return the ``.bin``."""
         if not self._runs:
             raise OutputError(f"{self._bin}: nothing was written, so there is nothing to finish")
-        channels = self.header.channels.take(self._columns)
+        described = self._described.result()
         folder = self.staged.path(self._folder)
         with writing(self._folder):
             folder.mkdir()
-            for name, content in _descriptions(channels, self._bin.name, self.header.fs):
+            for name, content in described.files.items():
                 (folder / name).write_bytes(content)
-        self.staged.write_bytes(sidecar_of(self._bin), json_bytes(self._document(channels)))
+        self.staged.write_bytes(sidecar_of(self._bin), json_bytes(self._document(described.channels)))
         self.staged.commit([self._bin, self._folder, sidecar_of(self._bin)])
         return self._bin
 
-    def _document(self, channels: ChannelTable) -> dict[str, Any]:
+    def _document(self, channels: dict[str, Any]) -> dict[str, Any]:
         header, segments = self.header, self.segments
         walltime = self.first_walltime
-        stored = channels.with_channels(replace(c, gain=DEFAULT_GAIN_UV, offset=0.0) for c in channels)
         document: dict[str, Any] = {
             "made_for": "kilosort",
             "version": 1,
             "fs": [header.fs.numerator, header.fs.denominator],
-            "num_channels": len(channels),
+            "num_channels": len(self._columns),
             "dtype": "int16",
             "gain_uv": DEFAULT_GAIN_UV,
             "offset_uv": 0.0,
@@ -149,12 +150,27 @@ class KilosortSink(Sink):
             "uid": header.uid,
             "simulated": header.simulated,
             "provenance": None if header.provenance is None else dict(header.provenance),
-            "channels": channels_to_json(stored),
+            "channels": channels,
         }
         events = Events.merge(*self._events)
         if len(events):
             document["events"] = events_to_json(events)
         return document
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What does not depend on the samples: the files for the sorter, by name, and the channels of the sidecar."""
+
+    files: dict[str, bytes]
+    channels: dict[str, Any]
+
+    @classmethod
+    def of(cls, header: Header, columns: npt.NDArray[np.int64], data_name: str) -> _Description:
+        """Describe those columns of an output; the first time in a process it takes SciPy a while."""
+        channels = header.channels.take(columns)
+        stored = channels.with_channels(replace(c, gain=DEFAULT_GAIN_UV, offset=0.0) for c in channels)
+        return cls(dict(_descriptions(channels, data_name, header.fs)), channels_to_json(stored))
 
 
 @dataclass(frozen=True)

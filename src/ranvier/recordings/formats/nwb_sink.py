@@ -1,8 +1,9 @@
 """Writer of NWB files.
 
-The structure (devices, electrodes, empty series) is written with pynwb, the samples are then appended with h5py, so
-that memory stays flat; events, units and our own record come last. Samples are stored uncompressed (disks are cheap
-and reads stay fast) unless the header's options name a compression.
+The structure (devices, electrodes, empty series) is written with pynwb, the samples are appended with h5py, so that
+memory stays flat; events, units and our own record come last. pynwb takes a tenth of a second, in a thread of its own:
+the first samples do not wait for it, but go to datasets that get their place in the structure at the end. Samples are
+stored uncompressed (disks are cheap and reads stay fast) unless the header's options name a compression.
 
 Amplifier samples are float32 microvolts with ``conversion`` 1e-6, or int16 counts with their gain where the source
 gives counts. A recording without gaps has a rate and a start, one with gaps a timestamp per sample.
@@ -10,6 +11,7 @@ gives counts. A recording without gaps has a rate and a start, one with gaps a t
 
 from __future__ import annotations
 
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,13 +24,14 @@ import numpy.typing as npt
 from ranvier.exceptions import CapabilityError, OutputError
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
+from ranvier.recordings.ahead import begun
 from ranvier.recordings.block import Block
 from ranvier.recordings.channels import TYPE_ORDER
 from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.formats.hdf5_output import Hdf5Output, guarded
 from ranvier.recordings.formats.hdf5_rows import GrowingRows
 from ranvier.recordings.formats.nwb_own import SCRATCH_NAME, rate_to_json, table_to_json
-from ranvier.recordings.formats.nwb_skeleton import SERIES, append_tables, start_time, to_json, write_skeleton
+from ranvier.recordings.formats.nwb_skeleton import SERIES, append_tables, skeleton, start_time, to_json
 from ranvier.recordings.sink import Sink
 
 _STAMP_ROWS = 1 << 18
@@ -36,7 +39,7 @@ _STAMP_ROWS = 1 << 18
 
 @dataclass
 class _Series:
-    """A series being written: its columns of the recording, its dataset (GrowingRows)."""
+    """A series being written: its columns of the recording, its dataset (GrowingRows), which has two names in turn."""
 
     kind: SignalType
     first: int
@@ -47,6 +50,10 @@ class _Series:
     def path(self) -> str:
         return f"/acquisition/{SERIES[self.kind]}"
 
+    @property
+    def waiting_path(self) -> str:
+        return f"/ranvier_{SERIES[self.kind]}"
+
 
 class NwbSink(Sink):
     """Writes one NWB file; see the module."""
@@ -55,6 +62,7 @@ class NwbSink(Sink):
     suffixes: ClassVar[tuple[str, ...]] = (".nwb",)
 
     _output: Hdf5Output | None = None
+    _structure: _Structure | None = None
 
     def final_paths(self) -> list[Path]:
         """Return the one file."""
@@ -67,6 +75,7 @@ class NwbSink(Sink):
         self._events: list[Events] = []
         self._trains: dict[str, SpikeTrains] = {}
         self._rows = 0
+        self._counts_are: tuple[npt.NDArray[np.float64], float] | None = None  # gains and offset of stored counts
         self._count_gains: npt.NDArray[np.float64] | None = None
         self._series = [
             _Series(kind, int(channels.columns_of(kind)[0]), channels.count(kind))
@@ -75,8 +84,8 @@ class NwbSink(Sink):
         ]
         self._temporary = self.staged.path(self._final)
         with guarded(self._final):
-            write_skeleton(self._temporary, self.header)
-            self._output = Hdf5Output(self._temporary, "r+")
+            self._output = Hdf5Output(self._temporary, "w")
+            self._structure = _Structure(skeleton(self.header), self._output)
 
     @property
     def _final(self) -> Path:
@@ -91,6 +100,10 @@ class NwbSink(Sink):
     @property
     def _file(self) -> Any:
         return self._opened.file
+
+    def use_spare_cores(self) -> None:
+        """Write samples in the way of idle cores."""
+        self._opened.use_spare_cores()
 
     def write(self, block: Block) -> None:
         """Append a block; OutputError where the disk refuses it."""
@@ -122,6 +135,7 @@ class NwbSink(Sink):
             for series in self._series:
                 if series.rows is not None:
                     series.rows.finish()
+            self._put_in_place()
             self._write_timing()
             self._close()
             places: dict[str, str] = {}
@@ -142,21 +156,33 @@ class NwbSink(Sink):
         super().abort()
 
     def _create_datasets(self, block: Block) -> None:
-        """Replace the empty datasets of the skeleton by ones of the type that the first block has."""
+        """Create datasets of the type that the first block has; the structure has not come so far."""
         counts = self._counts_of(block)
+        self._counts_are = counts
+        self._count_gains = None if counts is None else counts[0]
         for series in self._series:
-            group = self._file[series.path]
-            attributes = dict(group["data"].attrs)
-            del group["data"]
             dtype: Any = np.float32 if series.kind in (SignalType.AMP, SignalType.AIN) else np.int8
             if series.kind == SignalType.AMP and counts is not None:
                 dtype = np.int16
             compression = self.header.options.compression
             series.rows = GrowingRows(
-                self._opened, group, "data", series.count, dtype, compression=compression, attributes=attributes
+                self._opened, self._file, series.waiting_path, series.count, dtype, compression=compression
             )
-        if counts is not None:
-            self._describe_counts(*counts)
+
+    def _put_in_place(self) -> None:
+        """Put the datasets in the place of the empty ones of the structure."""
+        if self._structure is not None:
+            self._structure.wait()
+        for series in self._series:
+            if series.rows is None:
+                continue
+            group = self._file[series.path]
+            attributes = dict(group["data"].attrs)
+            del group["data"]
+            self._file.move(series.waiting_path, f"{series.path}/data")
+            series.rows.dataset.attrs.update(attributes)
+        if self._counts_are is not None:
+            self._describe_counts(*self._counts_are)
 
     def _counts_of(self, block: Block) -> tuple[npt.NDArray[np.float64], float] | None:
         """Return gains and the offset of amplifier counts in uV; None where they must be stored as float32."""
@@ -167,7 +193,6 @@ class NwbSink(Sink):
         return (gains, float(offsets[0])) if np.all(offsets == offsets[0]) else None
 
     def _describe_counts(self, gains: npt.NDArray[np.float64], offset: float) -> None:
-        self._count_gains = gains
         data = self._series[0].rows.dataset
         data.attrs["offset"] = float(Decimal(repr(offset)).scaleb(-6))
         if np.all(gains == gains[0]):
@@ -239,7 +264,31 @@ class NwbSink(Sink):
 
     def _close(self) -> None:
         output, self._output = self._output, None
+        structure, self._structure = self._structure, None
         for series in getattr(self, "_series", ()):
             series.rows = None
-        if output is not None:
-            output.close()
+        try:
+            if structure is not None:
+                structure.close()
+        finally:
+            if output is not None:
+                output.close()
+
+
+class _Structure:
+    """The file's structure on its way into the file: pynwb writes it in a thread of its own."""
+
+    def __init__(self, file: Any, output: Hdf5Output) -> None:
+        from pynwb import NWBHDF5IO
+
+        self._io = NWBHDF5IO(file=output.file, mode="w")
+        self._written: Future[None] = begun(lambda: self._io.write(file))
+
+    def wait(self) -> None:
+        """Wait until it is written; raise what pynwb raised."""
+        self._written.result()
+
+    def close(self) -> None:
+        """Close the file, whatever became of the structure."""
+        wait([self._written])
+        self._io.close()
