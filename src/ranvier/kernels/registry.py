@@ -37,6 +37,7 @@ KERNEL_MODULES: tuple[str, ...] = (
     "ranvier.sorting.event_kernels",
     "ranvier.sorting.gated_kernels",
     "ranvier.sorting.isocut_kernels",
+    "ranvier.sorting.joint_kernels",
     "ranvier.sorting.match_kernels",
     "ranvier.sorting.pair_kernels",
     "ranvier.sorting.peak_kernels",

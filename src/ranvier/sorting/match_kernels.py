@@ -94,9 +94,9 @@ _CLOSE = 0.8
 
 
 @numba.njit
-def _top(projection, u, t):  # type: ignore[no-untyped-def]
+def top_of(before, at, after):  # type: ignore[no-untyped-def]
     """Return height and place (-0.5 to 0.5) of the top of the parabola through a local maximum and its neighbours."""
-    left, here, right = np.float64(projection[u, t - 1]), np.float64(projection[u, t]), np.float64(projection[u, t + 1])
+    left, here, right = np.float64(before), np.float64(at), np.float64(after)
     bend = left - 2.0 * here + right
     shift = 0.0
     if bend < 0.0:
@@ -174,7 +174,7 @@ def pursue(
         for t in range(1, samples - 1):
             here = projection[u, t]
             if here > least and here > projection[u, t - 1] and here >= projection[u, t + 1]:
-                peak, _ = _top(projection, u, t)
+                peak, _ = top_of(projection[u, t - 1], projection[u, t], projection[u, t + 1])
                 if peak > low[u]:
                     heap.append((-((peak + prior) ** 2 / (norms[u] + prior) - prior), t, u))
     heapq.heapify(heap)
@@ -184,7 +184,7 @@ def pursue(
         here = projection[u, t]
         if blocked[u, t] or not (here > projection[u, t - 1] and here >= projection[u, t + 1]):
             continue
-        peak, shift = _top(projection, u, t)
+        peak, shift = top_of(projection[u, t - 1], projection[u, t], projection[u, t + 1])
         raised = peak + prior
         now = raised**2 / (norms[u] + prior) - prior
         a = raised / (norms[u] + prior)
@@ -212,7 +212,7 @@ def pursue(
             for s in range(begin, end):
                 x = projection[v, s]
                 if x > least and x > projection[v, s - 1] and x >= projection[v, s + 1] and not blocked[v, s]:
-                    top, _ = _top(projection, v, s)
+                    top, _ = top_of(projection[v, s - 1], projection[v, s], projection[v, s + 1])
                     if top > low[v]:
                         again: Any = (-((top + prior) ** 2 / (norms[v] + prior) - prior), s, v)
                         heapq.heappush(heap, again)

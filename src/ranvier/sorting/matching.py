@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ranvier.kernels.lanes import STRIP
 from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.count_kernels import STEP_SD
+from ranvier.sorting.joint_kernels import explain_again
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.residual_kernels import features_of, spans_of, subtract_templates
@@ -107,6 +108,14 @@ class Matcher:
         return overlaps.at_one_shift_in(self.window.every)
 
     @cached_property
+    def _pairs(self) -> I32:
+        """``(units, units)``: where the second is among the overlaps of the first; -1: nowhere."""
+        first, other = self._overlaps.first, self._overlaps.other
+        out = np.full((len(first) - 1, len(first) - 1), -1, np.int32)
+        out[np.repeat(np.arange(len(out)), np.diff(first)), other] = np.arange(len(other))
+        return out
+
+    @cached_property
     def _correlated(self) -> F32:
         return component_overlaps(self.templates.basis.components)
 
@@ -129,22 +138,13 @@ class Matcher:
         amplitude, fraction, gain = np.empty((3, capacity), np.float32)
         overlaps = self._overlaps
         every = self.window.every
-        found = pursue(
-            on_templates,
-            self.templates.norms,
-            self.thresholds,
-            1.0 / self.parameters.amplitude_sd**2,
-            np.array(AMPLITUDES),
-            overlaps.first,
-            overlaps.other,
-            overlaps.value,
-            self.window.half // every,
-            row,
-            unit,
-            amplitude,
-            fraction,
-            gain,
-        )
+        guard, prior = self.window.half // every, 1.0 / self.parameters.amplitude_sd**2
+        asked = (self.templates.norms, self.thresholds, prior, np.array(AMPLITUDES))
+        overlap = (overlaps.first, overlaps.other, overlaps.value)
+        spikes = (row, unit, amplitude, fraction, gain)
+        found = pursue(on_templates, *asked, *overlap, guard, *spikes)
+        together = -(-guard // 2)
+        found = explain_again(on_templates, *asked, self._pairs, *overlap, guard, together, found, *spikes)
         place = every * (row[:found] + fraction[:found].astype(np.float64))
         whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, len(counts) - self.window.samples)
         order = np.lexsort((unit[:found], whole))
