@@ -123,7 +123,6 @@ def explain_again(
     lines, rest = np.empty((norms.shape[0], width)), np.empty(width)
     able = np.empty(norms.shape[0], np.int64)
     two = np.empty((2, 4))  # place, shift, amplitude, gain of either
-    best_two = np.empty((2, 4))
     for n in range(found):
         i = order[n]
         begin = rows[i] - far - 1
@@ -134,7 +133,7 @@ def explain_again(
             low -= 1
         while high < found and rows[order[high]] - rows[i] <= guard + far:
             high += 1
-        most, best_j, best_u, best_v = 0.0, -1, -1, -1
+        most, best_j, best_u, best_v = 0.0, np.int64(-1), -1, -1
         for m in range(low - 1, high):
             j = np.int64(-1)
             if m >= low:
@@ -187,7 +186,6 @@ def explain_again(
                         most, best_j, best_u, best_v = gained + alone - known - asked, j, u, v
                         two[0, 0], two[0, 1], two[0, 2], two[0, 3] = at_u, s_u, a_u, gained
                         two[1, 0], two[1, 1], two[1, 2], two[1, 3] = at_v, s_v, a_v, alone
-                        best_two[:] = two
         if best_u < 0 or total + 2 > rows.shape[0]:
             continue
         for e in range(2):
@@ -199,8 +197,8 @@ def explain_again(
                 _put_back(projection[other[k]], value, k, rows[s], scale[s], fraction[s], 0)
         for e in range(2):
             s, total = total, total + 1
-            rows[s], units[s] = begin + np.int64(best_two[e, 0]), best_u if e == 0 else best_v
-            fraction[s], scale[s], gain[s] = best_two[e, 1], best_two[e, 2], best_two[e, 3]
+            rows[s], units[s] = begin + np.int64(two[e, 0]), best_u if e == 0 else best_v
+            fraction[s], scale[s], gain[s] = two[e, 1], two[e, 2], two[e, 3]
             for k in range(first[units[s]], first[units[s] + 1]):
                 _put_back(projection[other[k]], value, k, rows[s], -scale[s], fraction[s], 0)
     kept = 0

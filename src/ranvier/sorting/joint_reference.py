@@ -69,11 +69,11 @@ def explain_again_reference(
                 told = np.array([x[p], y[r]]) + prior
                 if np.linalg.det(matrix) <= 1e-9:
                     continue
-                a = np.linalg.solve(matrix, told)
-                if (a < amplitudes[0]).any() or (a > amplitudes[1]).any():
+                both = np.linalg.solve(matrix, told)
+                if (both < amplitudes[0]).any() or (both > amplitudes[1]).any():
                     continue
-                if a @ told - 2 * prior > best:
-                    best, at, size = a @ told - 2 * prior, (p, r), (float(a[0]), float(a[1]))
+                if both @ told - 2 * prior > best:
+                    best, at, size = float(both @ told - 2 * prior), (p, r), (float(both[0]), float(both[1]))
         if best == -np.inf:
             return None
         place, shift, a, signal, unit = list(at), [0.0, 0.0], list(size), (x, y), (u, v)
