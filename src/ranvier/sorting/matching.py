@@ -124,10 +124,11 @@ class Matcher:
         """Gain that a spike of each unit must have, ``(units,)``."""
         return np.clip(0.5 * self.templates.norms, *self.parameters.match_threshold)
 
-    def match(self, counts: I16, on_templates: F32 | None = None) -> Matched:
+    def match(self, counts: I16, on_templates: F32 | None = None, *, pairs: bool = False) -> Matched:
         """Explain a block of whitened signal, in counts: its spikes, those in its margins included.
 
-        ``on_templates`` are its projections where they are known; they are not the same afterwards.
+        ``on_templates`` are its projections where they are known; they are not the same afterwards. With ``pairs``
+        doubtful spikes are explained again, as pairs.
         """
         if on_templates is None:
             on_templates = self.projections(len(counts))
@@ -143,8 +144,9 @@ class Matcher:
         overlap = (overlaps.first, overlaps.other, overlaps.value)
         spikes = (row, unit, amplitude, fraction, gain)
         found = pursue(on_templates, *asked, *overlap, guard, *spikes)
-        together = -(-guard // 2)
-        found = explain_again(on_templates, *asked, self._pairs, *overlap, guard, together, found, *spikes)
+        if pairs:
+            together = -(-guard // 2)
+            found = explain_again(on_templates, *asked, self._pairs, *overlap, guard, together, found, *spikes)
         place = every * (row[:found] + fraction[:found].astype(np.float64))
         whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, len(counts) - self.window.samples)
         order = np.lexsort((unit[:found], whole))

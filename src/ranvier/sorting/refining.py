@@ -83,11 +83,12 @@ def match_block(
     features: bool = False,
     leftovers: Leftovers | None = None,
     seen: KeptBlocks | None = None,
+    pairs: bool = False,
 ) -> Block:
     """Match one block; on request with the clean features of its spikes, as they are seen in that block, and with what
     they leave to learn from (behind the matcher of that block).
 
-    ``seen`` may hold the block's projections on the templates.
+    ``seen`` may hold the block's projections on the templates. ``pairs`` as in :meth:`Matcher.match`.
     """
     matcher = view.matcher(block)
     if leftovers is not None and leftovers.matcher is not matcher:
@@ -96,7 +97,7 @@ def match_block(
     projections = matcher.projections(len(counts))
     if seen is None or not seen.read(block, projections):
         matcher.project(counts, projections)
-    matched = matcher.match(counts, projections)
+    matched = matcher.match(counts, projections, pairs=pairs)
     del projections  # its memory is used again below
     first, last = source.bounds(block)
     sample = matched.row + np.floor(matched.fraction + 0.5).astype(np.int64) + (first - source.margin + window.before)
