@@ -1,9 +1,9 @@
 """Writer of NWB files.
 
-The structure (devices, electrodes, empty series) is written with pynwb, the samples are appended with h5py, so that
-memory stays flat; events, units and our own record come last. pynwb takes a tenth of a second, in a thread of its own:
-the first samples do not wait for it, but go to datasets that get their place in the structure at the end. Samples are
-stored uncompressed (disks are cheap and reads stay fast) unless the header's options name a compression.
+The structure (devices, electrodes, empty series) is written with pynwb, the samples are then appended with h5py, so
+that memory stays flat; events, units and our own record come last. pynwb takes a tenth of a second, in a thread of its
+own, beside the reading of the first block; the structure lies before the samples, so that a cut file still opens.
+Samples are stored uncompressed (disks are cheap and reads stay fast) unless the header's options name a compression.
 
 Amplifier samples are float32 microvolts with ``conversion`` 1e-6, or int16 counts with their gain where the source
 gives counts. A recording without gaps has a rate and a start, one with gaps a timestamp per sample.
@@ -31,7 +31,7 @@ from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.formats.hdf5_output import Hdf5Output, guarded
 from ranvier.recordings.formats.hdf5_rows import GrowingRows
 from ranvier.recordings.formats.nwb_own import SCRATCH_NAME, rate_to_json, table_to_json
-from ranvier.recordings.formats.nwb_skeleton import SERIES, append_tables, skeleton, start_time, to_json
+from ranvier.recordings.formats.nwb_skeleton import SERIES, append_tables, start_time, to_json, write_skeleton
 from ranvier.recordings.sink import Sink
 
 _STAMP_ROWS = 1 << 18
@@ -39,7 +39,7 @@ _STAMP_ROWS = 1 << 18
 
 @dataclass
 class _Series:
-    """A series being written: its columns of the recording, its dataset (GrowingRows), which has two names in turn."""
+    """A series being written: its columns of the recording, its dataset (GrowingRows)."""
 
     kind: SignalType
     first: int
@@ -50,10 +50,6 @@ class _Series:
     def path(self) -> str:
         return f"/acquisition/{SERIES[self.kind]}"
 
-    @property
-    def waiting_path(self) -> str:
-        return f"/ranvier_{SERIES[self.kind]}"
-
 
 class NwbSink(Sink):
     """Writes one NWB file; see the module."""
@@ -61,8 +57,9 @@ class NwbSink(Sink):
     file_type: ClassVar[RadiensFileType] = RadiensFileType.NWB
     suffixes: ClassVar[tuple[str, ...]] = (".nwb",)
 
+    _structure: Future[None] | None = None
     _output: Hdf5Output | None = None
-    _structure: _Structure | None = None
+    _spare_cores = False
 
     def final_paths(self) -> list[Path]:
         """Return the one file."""
@@ -75,7 +72,6 @@ class NwbSink(Sink):
         self._events: list[Events] = []
         self._trains: dict[str, SpikeTrains] = {}
         self._rows = 0
-        self._counts_are: tuple[npt.NDArray[np.float64], float] | None = None  # gains and offset of stored counts
         self._count_gains: npt.NDArray[np.float64] | None = None
         self._series = [
             _Series(kind, int(channels.columns_of(kind)[0]), channels.count(kind))
@@ -83,9 +79,7 @@ class NwbSink(Sink):
             if channels.count(kind)
         ]
         self._temporary = self.staged.path(self._final)
-        with guarded(self._final):
-            self._output = Hdf5Output(self._temporary, "w")
-            self._structure = _Structure(skeleton(self.header), self._output)
+        self._structure = begun(lambda: write_skeleton(self._temporary, self.header))
 
     @property
     def _final(self) -> Path:
@@ -94,7 +88,13 @@ class NwbSink(Sink):
     @property
     def _opened(self) -> Hdf5Output:
         if self._output is None:
-            raise OutputError(f"{self._final} is finished; open a new output")
+            structure, self._structure = self._structure, None
+            if structure is None:
+                raise OutputError(f"{self._final} is finished; open a new output")
+            structure.result()
+            self._output = Hdf5Output(self._temporary, "r+")
+            if self._spare_cores:
+                self._output.use_spare_cores()
         return self._output
 
     @property
@@ -103,7 +103,7 @@ class NwbSink(Sink):
 
     def use_spare_cores(self) -> None:
         """Write samples in the way of idle cores."""
-        self._opened.use_spare_cores()
+        self._spare_cores = True
 
     def write(self, block: Block) -> None:
         """Append a block; OutputError where the disk refuses it."""
@@ -135,7 +135,6 @@ class NwbSink(Sink):
             for series in self._series:
                 if series.rows is not None:
                     series.rows.finish()
-            self._put_in_place()
             self._write_timing()
             self._close()
             places: dict[str, str] = {}
@@ -156,33 +155,21 @@ class NwbSink(Sink):
         super().abort()
 
     def _create_datasets(self, block: Block) -> None:
-        """Create datasets of the type that the first block has; the structure has not come so far."""
+        """Replace the empty datasets of the skeleton by ones of the type that the first block has."""
         counts = self._counts_of(block)
-        self._counts_are = counts
-        self._count_gains = None if counts is None else counts[0]
         for series in self._series:
+            group = self._file[series.path]
+            attributes = dict(group["data"].attrs)
+            del group["data"]
             dtype: Any = np.float32 if series.kind in (SignalType.AMP, SignalType.AIN) else np.int8
             if series.kind == SignalType.AMP and counts is not None:
                 dtype = np.int16
             compression = self.header.options.compression
             series.rows = GrowingRows(
-                self._opened, self._file, series.waiting_path, series.count, dtype, compression=compression
+                self._opened, group, "data", series.count, dtype, compression=compression, attributes=attributes
             )
-
-    def _put_in_place(self) -> None:
-        """Put the datasets in the place of the empty ones of the structure."""
-        if self._structure is not None:
-            self._structure.wait()
-        for series in self._series:
-            if series.rows is None:
-                continue
-            group = self._file[series.path]
-            attributes = dict(group["data"].attrs)
-            del group["data"]
-            self._file.move(series.waiting_path, f"{series.path}/data")
-            series.rows.dataset.attrs.update(attributes)
-        if self._counts_are is not None:
-            self._describe_counts(*self._counts_are)
+        if counts is not None:
+            self._describe_counts(*counts)
 
     def _counts_of(self, block: Block) -> tuple[npt.NDArray[np.float64], float] | None:
         """Return gains and the offset of amplifier counts in uV; None where they must be stored as float32."""
@@ -193,6 +180,7 @@ class NwbSink(Sink):
         return (gains, float(offsets[0])) if np.all(offsets == offsets[0]) else None
 
     def _describe_counts(self, gains: npt.NDArray[np.float64], offset: float) -> None:
+        self._count_gains = gains
         data = self._series[0].rows.dataset
         data.attrs["offset"] = float(Decimal(repr(offset)).scaleb(-6))
         if np.all(gains == gains[0]):
@@ -263,32 +251,11 @@ class NwbSink(Sink):
             output.file[f"scratch/{SCRATCH_NAME}"][()] = to_json(record)
 
     def _close(self) -> None:
-        output, self._output = self._output, None
         structure, self._structure = self._structure, None
+        if structure is not None:
+            wait([structure])
+        output, self._output = self._output, None
         for series in getattr(self, "_series", ()):
             series.rows = None
-        try:
-            if structure is not None:
-                structure.close()
-        finally:
-            if output is not None:
-                output.close()
-
-
-class _Structure:
-    """The file's structure on its way into the file: pynwb writes it in a thread of its own."""
-
-    def __init__(self, file: Any, output: Hdf5Output) -> None:
-        from pynwb import NWBHDF5IO
-
-        self._io = NWBHDF5IO(file=output.file, mode="w")
-        self._written: Future[None] = begun(lambda: self._io.write(file))
-
-    def wait(self) -> None:
-        """Wait until it is written; raise what pynwb raised."""
-        self._written.result()
-
-    def close(self) -> None:
-        """Close the file, whatever became of the structure."""
-        wait([self._written])
-        self._io.close()
+        if output is not None:
+            output.close()

@@ -50,15 +50,18 @@ _TEXTS = (
 )
 
 
-def skeleton(header: Header) -> Any:
-    """Return an NWBFile, in memory, with devices, electrodes and empty series of the columns of ``header``."""
+def write_skeleton(path: Path, header: Header) -> None:
+    """Write devices, electrodes and empty series of the columns of ``header``."""
+    from pynwb import NWBHDF5IO
+
     file = new_file(header)
     amplifier = _take(header.channels, SignalType.AMP)
     location = (header.options.metadata or SessionMetadata()).electrode_location or "unknown"
     region = add_electrodes(file, amplifier, location)
     _add_series(file, header.channels, region)
     file.add_scratch("{}", name=SCRATCH_NAME, description="What Ranvier needs to read its own file exactly (JSON)")
-    return file
+    with Hdf5Output(path, "w") as target, NWBHDF5IO(file=target.file, mode="w") as io:
+        io.write(file)
 
 
 def new_file(header: Header) -> Any:
