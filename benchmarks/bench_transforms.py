@@ -231,7 +231,7 @@ def measure(
                 size = os.path.getsize(str(done["file"]))
                 shutil.rmtree(f"{folder}/{name}")
                 if turn:
-                    limits.append(max(disk_limit(folder, size, spare_cores=spare) for spare in (False, True)))
+                    limits.append(disk_limit(folder, size))
     samples = int(args.seconds * FS) * args.channels
     rates = {name: summary([float(r["seconds"]) for r in done], samples) for name, done in runs.items() if done}  # type: ignore[arg-type]
     last = runs["ranvier"][-1]
@@ -261,11 +261,8 @@ def measure(
     return report, ratio >= min(floor, DISK_SHARE * allowed)
 
 
-def disk_limit(folder: str, size: int, spare_cores: bool) -> float:
-    """Return MB per second of a file of about ``size`` bytes, written as ours are, block by block, and flushed.
-
-    Past the system's memory, or with ``spare_cores`` as runs write that compute nothing (decision 10).
-    """
+def disk_limit(folder: str, size: int) -> float:
+    """Return MB per second of a file of about ``size`` bytes, written as ours are, block by block, and flushed."""
     import time
 
     from ranvier.recordings.stream_file import StreamFile
@@ -274,7 +271,6 @@ def disk_limit(folder: str, size: int, spare_cores: bool) -> float:
     count = max(4, size // len(block))
     began = time.perf_counter()
     with StreamFile(Path(folder) / "limit") as file:
-        file.spare_cores = spare_cores
         for _ in range(count):
             file.write(block)
         file.flush()

@@ -220,22 +220,13 @@ def _write_at(handle: int, parts: list[memoryview], start: int, keep: bool) -> i
         with _POSITION:
             os.lseek(handle, start, os.SEEK_SET)
             return os.write(handle, parts[0])
-    return (0 if keep else write_dropping(handle, parts, start)) or os.pwritev(handle, parts, start)
-
-
-def write_dropping(handle: int, parts: Sequence[memoryview], start: int) -> int:
-    """Write through the system's memory, of which nothing stays; return how many bytes, 0 where that cannot be done.
-
-    Linux from 6.16 (6.14 had errors) and its larger file systems; maybe less than was given.
-    """
-    if not _drops_behind():
-        return 0
-    try:
-        return os.pwritev(handle, parts, start, _DONTCACHE)
-    except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-            return 0
-        raise
+    if not keep and _drops_behind():
+        try:
+            return os.pwritev(handle, parts, start, _DONTCACHE)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+    return os.pwritev(handle, parts, start)
 
 
 @cache

@@ -146,48 +146,6 @@ def test_only_memory_that_was_lent_is_written_without_a_copy(
     assert (tmp_path / "a").read_bytes() == expected + b"and the rest"
 
 
-@pytest.mark.parametrize("able", ["as this system does", "little at a time", "refused later", "refused"])
-def test_with_spare_cores_samples_go_through_the_systems_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: str
-) -> None:
-    monkeypatch.setattr(stream_file, "KEPT_BYTES", 0)
-    direct, dropping = _platform.write_direct, _platform.write_dropping
-    directly: list[int] = []
-    taken: list[int] = []
-
-    def drops(handle: int, parts: list[memoryview], start: int) -> int:
-        if able == "as this system does":
-            taken.append(dropping(handle, parts, start))
-        elif able == "little at a time":
-            taken.append(os.pwrite(handle, parts[0][:99_999], start))
-        else:
-            refused = able == "refused" or len(taken) > 1
-            taken.append(0 if refused else os.pwrite(handle, parts[0], start))
-        return taken[-1]
-
-    def noted(handle: int, data: memoryview, start: int) -> int:
-        directly.append(len(data))
-        return direct(handle, data, start)
-
-    monkeypatch.setattr(_platform, "write_dropping", drops)
-    monkeypatch.setattr(_platform, "write_direct", noted)
-    memories = [np.empty((2 << 20) + 8, np.uint8)[k:] for k in (0, 1, 4, 8)]  # on no page
-    expected = b""
-    with StreamFile(tmp_path / "a") as file:
-        file.spare_cores = True
-        for seed, memory in enumerate([*memories, page_aligned(4 << 20)]):
-            memory[:] = np.random.default_rng(seed).integers(0, 256, len(memory), dtype=np.uint8)
-            expected += memory.tobytes()
-            file.write(memory.data, lent=True)
-        file.write(b"and the rest")
-    assert (tmp_path / "a").read_bytes() == expected + b"and the rest"
-    if able == "little at a time":
-        assert sum(taken) > 10 << 20
-        assert not directly
-    if able.startswith("refused") and _takes_direct_writes(tmp_path):
-        assert directly
-
-
 def test_what_the_disk_refuses_behind_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object, **kwargs: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

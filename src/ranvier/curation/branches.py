@@ -102,10 +102,6 @@ def run_tree(
         for output in outputs.values():
             _open(output, open_sink, prepare)
         tree = Node.bind(root, recording.fs, channels or recording.channels, outputs)
-        if all(node.chain is None for node in tree.all()):
-            for output in outputs.values():
-                if output.sink is not None and output.live:
-                    output.sink.use_spare_cores()
         return _Run(recording, tree, outputs, workers, progress, cancelled, label).over(
             start, stop, events or Events.empty(), block_rows
         )

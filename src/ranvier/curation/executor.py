@@ -232,8 +232,6 @@ def _run(
     carried = Events.empty() if events is None else events.between(first, last)
     for sink in sinks:
         sink.lent = True  # every block has memory of its own until nobody refers to it
-        if chain is None:
-            sink.use_spare_cores()
     if chain is not None and chain.out_fs != chain.in_fs:
         kept = [(chain.first_output(a), chain.first_output(b)) for a, b in pieces]
         if all(a == b for a, b in kept):

@@ -2,8 +2,7 @@
 
 The disk takes them out of our own memory (``O_DIRECT``), which costs a fifth to an eighth of the CPU time of a copy
 into the system's. It takes whole pages only; what does not fill one, and what a platform or a file system does not do
-that way, is written as :func:`ranvier._platform.write_past_cache` does. Where cores are idle anyway, samples go through
-the system's memory, which brings them to the disk sooner (decision 10).
+that way, is written as :func:`ranvier._platform.write_past_cache` does.
 """
 
 from __future__ import annotations
@@ -32,33 +31,21 @@ _KEPT_BLOCKS = 8
 
 
 class DirectFile:
-    """A second way into a file that is open for writing; for any number of threads, on ranges that share no page.
-
-    Attributes
-    ----------
-    spare_cores
-        Whether samples are copied to the system's memory, where it keeps nothing of them: more CPU time, less of the
-        disk's. False again where the system does not do that.
-    """
+    """A second way into a file that is open for writing; for any number of threads, on ranges that share no page."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self._plain = handle
         self._direct = _platform.open_direct(path)
-        self.spare_cores = False
 
-    def takes(self, at: int, data: npt.NDArray[np.uint8]) -> bool:
-        """Whether the disk takes whole pages from there, and from this memory."""
-        on_pages = at % DIRECT_BYTES == 0 and data.ctypes.data % DIRECT_BYTES == 0
-        return self.spare_cores or (on_pages and self._direct is not None)
+    @property
+    def is_direct(self) -> bool:
+        """Whether the disk takes whole pages."""
+        return self._direct is not None
 
     def write(self, at: int, data: npt.NDArray[np.uint8]) -> None:
         """Write bytes at an offset; OSError as the disk gives it."""
         left, begin = data.data, at
-        while self.spare_cores and left:
-            done = _platform.write_dropping(self._plain, [left], begin)
-            self.spare_cores = done > 0
-            left, begin = left[done:], begin + done
-        if begin == at and self._direct is not None and data.ctypes.data % DIRECT_BYTES == at % DIRECT_BYTES:
+        if self._direct is not None and data.ctypes.data % DIRECT_BYTES == at % DIRECT_BYTES:
             head = -at % DIRECT_BYTES
             stop = len(data) - (len(data) - head) % DIRECT_BYTES
             if head < stop:
@@ -90,9 +77,8 @@ class WriteBehind:
     From one thread. What the disk refuses, the next call raises.
     """
 
-    def __init__(self, path: Path, handle: int, *, spare_cores: bool = False) -> None:
+    def __init__(self, path: Path, handle: int) -> None:
         self._file = DirectFile(path, handle)
-        self._file.spare_cores = spare_cores
         self._pool = ThreadPoolExecutor(IN_FLIGHT, "ranvier-disk")
         self._under_way: deque[Future[None]] = deque()
         self._block: npt.NDArray[np.uint8] | None = None
@@ -118,10 +104,10 @@ class WriteBehind:
     def lend(self, at: int, data: npt.NDArray[np.uint8]) -> int:
         """Take whole pages that belong at an offset without a copy; return how many bytes of them were taken.
 
-        Their memory must not change any more. Nothing is taken of what the disk does not take out of it.
+        Their memory must not change any more. Nothing is taken of what does not lie on whole pages itself.
         """
         size = len(data) - len(data) % DIRECT_BYTES
-        if size < BLOCK_BYTES // 4 or not self._file.takes(at, data):
+        if size < BLOCK_BYTES // 4 or at % DIRECT_BYTES or data.ctypes.data % DIRECT_BYTES or not self._file.is_direct:
             return 0
         self._hand_over()
         for first in range(0, size, _LENT_BYTES):

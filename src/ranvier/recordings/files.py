@@ -82,12 +82,6 @@ class StagedFiles:
         self._handles.append(handle)
         return handle
 
-    def use_spare_cores(self) -> None:
-        """Bring the samples of open streams to the disk in the way of idle cores (see ``Sink.use_spare_cores``)."""
-        for handle in self._handles:
-            if isinstance(handle, StreamFile):
-                handle.spare_cores = True
-
     def write_bytes(self, final: Path, content: bytes) -> None:
         """Write a small file whole."""
         with writing(final), open(self.path(final), "xb") as handle:

@@ -132,9 +132,6 @@ class ArraySink(Sink):
         self.state = "committed"
         return self.destination
 
-    def use_spare_cores(self) -> None:
-        """Memory is written in one way only."""
-
     def abort(self) -> None:
         """Forget the blocks, unless they were committed."""
         if self.state == "open":

@@ -142,13 +142,6 @@ class Sink(ABC):
     def commit(self) -> Path:
         """Finish, flush, give the final names (metadata last); return the path to link."""
 
-    def use_spare_cores(self) -> None:
-        """Write in the way that takes more CPU time and less of the disk's, where the system has one.
-
-        For runs that compute nothing (decision 10), and before the first block.
-        """
-        self.staged.use_spare_cores()
-
     def abort(self) -> None:
         """Remove everything that was written; safe to call at any time, also twice."""
         self.staged.abort()

@@ -27,13 +27,7 @@ PAGE_BYTES = 1 << 14
 
 
 class StreamFile(io.RawIOBase):
-    """A new file; OSError as by ``open`` and by the disk, some writes later. ``flush`` and ``close`` write the rest.
-
-    Attributes
-    ----------
-    spare_cores
-        See :class:`ranvier.recordings.direct_file.DirectFile`; to be set before anything is written.
-    """
+    """A new file; OSError as by ``open`` and by the disk, some writes later. ``flush`` and ``close`` write the rest."""
 
     def __init__(self, path: Path) -> None:
         self._handle = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close
@@ -41,7 +35,6 @@ class StreamFile(io.RawIOBase):
         self._at = 0  # where the bytes that are held belong
         self._held = bytearray()
         self._behind: WriteBehind | None = None
-        self.spare_cores = False
 
     def writable(self) -> bool:
         return True
@@ -106,7 +99,7 @@ class StreamFile(io.RawIOBase):
             self._at += _platform.write_past_cache(self.fileno(), parts, self._at, keep=True)
             return
         if self._behind is None:
-            self._behind = WriteBehind(Path(self.name), self.fileno(), spare_cores=self.spare_cores)
+            self._behind = WriteBehind(Path(self.name), self.fileno())
         for part in parts:
             taken = self._behind.lend(self._at, np.frombuffer(part, np.uint8)) if lent else 0
             self._behind.put(self._at + taken, part[taken:])

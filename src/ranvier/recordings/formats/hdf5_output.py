@@ -66,10 +66,6 @@ class Hdf5Output:
         """
         self._target.write_at(offset, data)
 
-    def use_spare_cores(self) -> None:
-        """Write samples in the way of idle cores (see ``Sink.use_spare_cores``)."""
-        self._target.use_spare_cores()
-
     def close(self) -> None:
         """Close the file; raise the OSError that the disk gave, if any."""
         self.discard()
@@ -138,9 +134,6 @@ class _Target(io.RawIOBase):
             self._noting(lambda: _platform.write_past_cache(self._bulk.fileno(), [data], at, keep=True))
         else:
             self._noting(lambda: self._direct.write(at, data))
-
-    def use_spare_cores(self) -> None:
-        self._direct.spare_cores = True
 
     def _noting(self, write: Callable[[], object]) -> None:
         """Write, unless something was refused before; keep what is refused now."""

@@ -61,11 +61,6 @@ class Hdf5Sink(Sink):
             self._output = Hdf5Output(self.staged.path(self._final), "w")
             self._write_head()
 
-    def use_spare_cores(self) -> None:
-        """Write samples in the way of idle cores."""
-        if self._output is not None:
-            self._output.use_spare_cores()
-
     def write(self, block: Block) -> None:
         """Append a block; OutputError where the disk refuses it."""
         self._admit(block)

@@ -59,7 +59,6 @@ class NwbSink(Sink):
 
     _structure: Future[None] | None = None
     _output: Hdf5Output | None = None
-    _spare_cores = False
 
     def final_paths(self) -> list[Path]:
         """Return the one file."""
@@ -93,17 +92,11 @@ class NwbSink(Sink):
                 raise OutputError(f"{self._final} is finished; open a new output")
             structure.result()
             self._output = Hdf5Output(self._temporary, "r+")
-            if self._spare_cores:
-                self._output.use_spare_cores()
         return self._output
 
     @property
     def _file(self) -> Any:
         return self._opened.file
-
-    def use_spare_cores(self) -> None:
-        """Write samples in the way of idle cores."""
-        self._spare_cores = True
 
     def write(self, block: Block) -> None:
         """Append a block; OutputError where the disk refuses it."""
