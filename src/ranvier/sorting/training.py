@@ -12,7 +12,6 @@ from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
-from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
@@ -90,8 +89,7 @@ def gather(
         rows, sites = rows[clear], sites[clear]
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
-        components = finder.basis.components * np.float32(STEP_SD)  # of counts
-        return Spikes(rows + (first - low), sites, features_of(counts, rows, near[sites], components))
+        return Spikes(rows + (first - low), sites, features_of(counts, rows, near[sites], finder.basis.components))
 
     found = SpikePile()
     for k, part in enumerate(crew.map(one, blocks)):
