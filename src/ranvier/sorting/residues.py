@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.recordings.buffers import aligned_zeros
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.drift import Drift
 from ranvier.sorting.residual_kernels import products_at_lags, subtract_waveforms
@@ -145,12 +146,13 @@ class ResidueSums:
         large = self._norms >= LEAST_ENERGY
         self.sites = np.where(large[:, None], near[templates.sites], -1).astype(np.int32)
         self.length = samples + int(BEHIND * samples)
-        self.sums = np.zeros((*self.sites.shape, self.length), np.float64)
+        self.sums = aligned_zeros((*self.sites.shape, self.length), np.float64)
         self.energy = np.zeros(len(templates))
 
     def add(self, rest: I16, rows: I64, units: I32, amplitudes: F32) -> None:
         """Add spikes: ``rest (channels, samples)`` is what matched spikes left; templates begin at ``rows``."""
         whole = np.flatnonzero(rows + self.length <= rest.shape[1])
+        whole = whole[np.argsort(units[whole], kind="stable")]  # sums of one unit stay in the cache
         counts = np.zeros(len(self.energy), np.int64)
         add_residuals(rest, rows[whole], units[whole], amplitudes[whole], self.sites, self.sums, self.energy, counts)
 

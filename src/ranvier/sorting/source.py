@@ -147,25 +147,21 @@ class SortSource:
         return first, min(first + self.rows, self.stop)
 
     def some(self, block: int) -> F32:
-        """Return every ``EVERY``-th sample of a block in uV, ``(n, channels)``; 0 where samples miss."""
+        """Return samples from the middle of a block in uV, ``(n, channels)``; 0 where samples miss."""
         first, last = self.bounds(block)
-        out = aligned_empty((-(-(last - first) // EVERY), self.channels))
-        for row, strip in self._strips(block):
-            begin = max(row, self.margin)
-            begin += -(begin - self.margin) % EVERY
-            part = strip[begin - row : max(0, self.margin + last - first - row) : EVERY]
-            if len(part):
-                at = (begin - self.margin) // EVERY
-                part.take(self.columns, axis=1, out=out[at : at + len(part)], mode="clip")
-        return out
+        rows = (last - first) // EVERY
+        low = (first + last - 2 * rows) // 2
+        parts = [
+            strip[row % 2 :: 2].take(self.columns, axis=1, mode="clip")
+            for row, strip in self._strips(low, low + 2 * rows)
+        ]
+        return np.concatenate([np.empty((0, self.channels), np.float32), *parts])
 
-    def _strips(self, block: int) -> Iterator[tuple[int, F32]]:
-        """Yield all rows of a block with margins in uV, a few at a time, so that they stay in the cache.
+    def _strips(self, low: int, high: int) -> Iterator[tuple[int, F32]]:
+        """Yield all rows between two counters in uV, a few at a time, so that they stay in the cache.
 
         Columns are those of the recording; 0 outside and where samples miss.
         """
-        first, last = self.bounds(block)
-        low, high = first - self.margin, last + self.margin
         at = low
         for piece in self._recording.blocks(_STRIP_ROWS, max(low, self.start), min(high, self.stop)):
             if piece.start > at:
@@ -207,7 +203,7 @@ class SortSource:
         counts = aligned_empty((self.channels, last - first + 2 * self.margin), np.int16)
         if self._kept is not None and self._kept.read(block, counts):
             return counts
-        for row, strip in self._strips(block):
+        for row, strip in self._strips(first - self.margin, last + self.margin):
             for part in range(0, len(strip), _STRIP_ROWS):  # more where samples miss
                 piece = strip[part : part + _STRIP_ROWS]
                 white = aligned_empty((self.channels, len(piece)))
