@@ -260,14 +260,13 @@ def average_waveforms(
     at_home &= np.isin(np.arange(source.blocks), source.seen)[:, None]
     chosen = {int(k) for shank in at_home.T for k in np.flatnonzero(shank)[spread(int(shank.sum()), _WAVEFORM_BLOCKS)]}
 
-    sums, lock = np.zeros((units, source.channels, window.samples), np.int32), Lock()
+    sums, lock = np.zeros((source.channels, units, window.samples), np.int32), Lock()
 
     def one(block: int) -> I64:
         first, last = source.bounds(block)
         low, high = np.searchsorted(sample, [first, last])
         here = np.flatnonzero(at_home[block][group[unit[low:high]]]) + low
         here = here[thin_indices(unit[here], _WAVEFORMS_OF_A_BLOCK, units)]
-        here = here[np.argsort(unit[here], kind="stable")]  # sums of one unit stay in the cache
         rows = sample[here] - first + source.margin - window.before
         counts = source.counts(block)
         with lock:
@@ -280,7 +279,7 @@ def average_waveforms(
     out = np.empty((units, window.samples, source.channels), np.float32)
     with np.errstate(invalid="ignore"):
         for u in range(units):
-            white = sums[u].T * (STEP_SD / np.float64(number[u]))
+            white = sums[:, u].T * (STEP_SD / np.float64(number[u]))
             out[u] = source.noise.in_microvolts(white.astype(np.float32))
     return out
 

@@ -147,7 +147,7 @@ def add_waveforms_reference(counts: I16, rows: I64, units: I32, sums: I32) -> No
     """Define :func:`add_waveforms`."""
     length = sums.shape[2]
     for row, u in zip(rows, units, strict=True):
-        sums[u] += counts[:, row : row + length]
+        sums[:, u] += counts[:, row : row + length]
 
 
 @kernel(
@@ -164,11 +164,11 @@ def add_waveforms(counts: I16, rows: I64, units: I32, sums: I32) -> None:
     rows, units
         ``(spikes,)``: where each waveform begins (all of it lies in the signal), and whose it is.
     sums
-        ``(units, channels, length)``, added to: they hold the waveforms of 65538 spikes.
+        ``(channels, units, length)``, added to: they hold the waveforms of 65538 spikes.
     """
     length = sums.shape[2]
-    for n in range(rows.shape[0]):
-        for c in range(counts.shape[0]):
-            seen, total = counts[c, rows[n] : rows[n] + length], sums[units[n], c]
+    for c in range(counts.shape[0]):  # one channel, its sums and all spikes stay in the cache
+        for n in range(rows.shape[0]):
+            seen, total = counts[c, rows[n] : rows[n] + length], sums[c, units[n]]
             for s in range(length):
                 total[s] += np.int32(seen[s])
