@@ -147,15 +147,13 @@ class SortSource:
         return first, min(first + self.rows, self.stop)
 
     def some(self, block: int) -> F32:
-        """Return samples from the middle of a block in uV, ``(n, channels)``; 0 where samples miss."""
+        """Return every ``EVERY``-th sample of a block in uV, ``(n, channels)``; 0 where samples miss."""
         first, last = self.bounds(block)
-        rows = (last - first) // EVERY
-        low = (first + last - 2 * rows) // 2
-        parts = [
-            strip[row % 2 :: 2].take(self.columns, axis=1, mode="clip")
-            for row, strip in self._strips(low, low + 2 * rows)
-        ]
-        return np.concatenate([np.empty((0, self.channels), np.float32), *parts])
+        parts = []
+        for row, strip in self._strips(first - self.margin, last):
+            begin = max(self.margin - row, (self.margin - row) % EVERY)
+            parts.append(strip[begin::EVERY].take(self.columns, axis=1, mode="clip"))
+        return np.concatenate(parts)
 
     def _strips(self, low: int, high: int) -> Iterator[tuple[int, F32]]:
         """Yield all rows between two counters in uV, a few at a time, so that they stay in the cache.

@@ -31,7 +31,7 @@ _AT_ONCE = 16
 _GUESSED = 1000
 _ROWS = 4096
 _TO_SD = 1.0 / 0.6744897501960817
-#: Noise is measured on one sample in so many of a block: every second one of a stretch in its middle.
+#: Of the samples of a block that noise is measured on.
 EVERY = 8
 
 
@@ -73,7 +73,7 @@ def measure_noise(blocks: Iterable[F32], geometry: Geometry, spread: Spread = ma
     Parameters
     ----------
     blocks
-        ``(samples, channels)`` each, uV; one sample in :data:`EVERY` is enough.
+        ``(samples, channels)`` each, uV; one sample of :data:`EVERY` is enough.
     geometry
         Of the channels.
     spread
