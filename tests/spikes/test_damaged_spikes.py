@@ -60,7 +60,7 @@ def test_damaged_columns_are_told_and_not_exported(tmp_path: Path, spikes: Given
         ds = videre.link_data_file(path)
         assert any("some of its spikes are wrong" in note for note in ds.notes)
         for kind in ("phy", "nwb", "unitmatch"):
-            with pytest.raises(RecordingError, match="SPKS at .* damaged.*convert_spikes"):
+            with pytest.raises(RecordingError, match=r"SPKS at .* damaged.*convert_spikes"):
                 videre.export_spikes(ds, tmp_path / kind, kind)
         made = videre.convert_spikes(ds, tmp_path / "b")
         assert any("a.spikes" in note and "some of its spikes are wrong" in note for note in made.notes)
