@@ -277,7 +277,13 @@ def output_of(
         for other_id, other in datasets.items():
             if other_id == name and holds_spikes(other):
                 return other.canonical
-    if any(sign in name for sign in "/\\:") or name.startswith(".") or not name.isprintable() or len(name) > 100:
+    if (
+        any(sign in name for sign in "/\\:")
+        or name.startswith(".")
+        or name != name.strip()
+        or not name.isprintable()
+        or len(name) > 100
+    ):
         raise ConfigurationError(f"sink_dsrc_id={name!r:.120}: the id of linked spikes, or a name to add to the file's")
     return folder / f"{linked.base_name}.{name.removesuffix(SUFFIX)}{SUFFIX}"
 
