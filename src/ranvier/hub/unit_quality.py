@@ -31,6 +31,7 @@ def _one(spikes: SpikeSet, record: UnitRecord, start: int, stop: int, reader: Wa
     columns = ("sample_index", "amplitude_uv", "y_um")
     found = spikes.store.select(start, stop, units=[record.unit], columns=columns)
     samples = np.ascontiguousarray(found.samples)
+    first, last = spikes.without_gaps([start, stop]).tolist()
     distance, l_ratio = (math.nan, math.nan) if reader is None else _isolation(spikes, record, samples, reader)
     return UnitQuality(
         unit=record.unit,
@@ -38,7 +39,7 @@ def _one(spikes: SpikeSet, record: UnitRecord, start: int, stop: int, reader: Wa
         site_ntv_chan_idx=record.site,
         spike_count=len(samples),
         spike_rate_hz=len(samples) / seconds if seconds > 0 else math.nan,
-        presence_ratio=quality.presence_ratio(spikes.without_gaps(samples), *spikes.without_gaps([start, stop]), fs),
+        presence_ratio=quality.presence_ratio(spikes.without_gaps(samples), first, last, fs),
         isi_violations_ratio=quality.isi_violations_ratio(samples, fs, seconds),
         contamination=quality.contamination(samples, fs, seconds),
         sliding_contamination=quality.sliding_contamination(samples, fs, seconds),
