@@ -341,7 +341,7 @@ class Datasets:
     def _spikes_of(self, linked: Linked) -> tuple[Ids, Ids]:
         """Return the ids of spikes that belong to a dataset, and why others beside it do not."""
         if holds_spikes(linked):
-            return [linked.id], []
+            return [linked.id], list(self._beside.notes(linked))
         found, notes = [], []
         for i, other in self.items():
             if holds_spikes(other) and self._beside.is_beside(other, linked):
@@ -352,6 +352,7 @@ class Datasets:
                     )
                 else:
                     found.append(i)
+                    notes += [f"{other.canonical.name}: {note}" for note in self._beside.notes(other)]
         beside = self._beside.paths(linked) if self._unreadable else []
         notes += [f"{p.name} is not used: {self._unreadable[p]}" for p in beside if p in self._unreadable]
         return [*found, *(f"{linked.id}_{name}" for name in linked.session.spike_trains)], notes
@@ -359,6 +360,7 @@ class Datasets:
     def _metadata(self, linked: Linked) -> DatasetMetadata:
         recording = linked.recording
         spikes, spike_notes = self._spikes_of(linked)
+        own = () if holds_spikes(linked) else linked.session.notes
         parent = self.parent_of(linked) if holds_spikes(linked) else None
         fs = recording.fs
         return DatasetMetadata(
@@ -371,7 +373,7 @@ class Datasets:
             stream=linked.stream,
             parent_dsource_id="" if parent is None else parent.id,
             associated_spikes_ids=spikes,
-            notes=tuple(dict.fromkeys((*linked.session.notes, *recording.notes, *spike_notes))),
+            notes=tuple(dict.fromkeys((*own, *recording.notes, *spike_notes))),
             lost_samples=recording.lost_samples,
             gaps=tuple((float(g.start / fs), float(g.stop / fs)) for g in recording.segments.gaps),
             simulated=recording.simulated,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, OutputError
+from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, OutputError, RecordingError
 from ranvier.hub.datasets import Datasets, Linked
 from ranvier.hub.spike_sets import SpikeSet, SpikeSets
 from ranvier.hub.unit_quality import quality_of
@@ -248,6 +248,9 @@ class SpikesOf:
         _refuse_own_source(target, spikes, owner)
         with SpikeWriter(target, self._converted(spikes, owner, shift), force=force) as writer:
             names = tuple(KNOWN) + ((SNIPPETS,) if spikes.store.info.waveforms == "stored" else ())
+            spikes.store.damaged_spikes()  # looked for now at the latest: it stands in the notes
+            for note in spikes.store.notes:
+                writer.note(f"{spikes.store.path.name}: {note}")
             for columns in spikes.store.walk(columns=names):
                 writer.append(**{**columns, "sample_index": columns["sample_index"] + shift})
             units = self.sets.units(spikes)
@@ -269,6 +272,11 @@ class SpikesOf:
         if signals and file_format != "phy":
             raise ConfigurationError(f"signals are copied for phy only, not for {file_format}")
         spikes = self.sets.get(dataset_id, spikes_id)
+        for damage in spikes.store.damaged_spikes():
+            raise RecordingError(
+                f"{spikes.store.path}: {damage}, so that some of its spikes are wrong; use a copy of the file, sort "
+                f"again, or let convert_spikes write what is left to a new file, which says so"
+            )
         owner = spikes.recording if recording_id is None else self._datasets.linked(recording_id)
         if recording_id is not None and _shift(spikes, owner):
             raise ConfigurationError(
