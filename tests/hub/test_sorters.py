@@ -239,6 +239,15 @@ def test_a_recording_that_is_mostly_gap_is_sorted_where_there_is_signal(
     assert all(abs(found[site] - 2 * count) <= 2 for site, count in once.items())
     sec = videre.get_spike_raster(whole, spikes_id=spikes).sec
     assert not ((sec >= 9.0) & (sec < 109.0)).any()
+    rates = {u.site_ntv_chan_idx: u.spike_rate for u in videre.get_units(ds, spikes_id=alone)}
+    for unit in videre.get_units(whole, spikes_id=spikes):  # the gap is no time in which they were silent
+        assert unit.spike_rate == pytest.approx(rates[unit.site_ntv_chan_idx], abs=2 / 6.0)
+    for quality in videre.get_unit_quality(whole, spikes_id=spikes).units:
+        assert quality.presence_ratio == 1
+        assert quality.spike_rate_hz == pytest.approx(rates[quality.site_ntv_chan_idx], abs=2 / 6.0)
+    for neuron in videre.get_spike_sorter_dashboard(spikes, ["neuron_stats"]).neurons:
+        assert neuron.presence_ratio == 1
+        assert neuron.spike_rate == pytest.approx(rates[neuron.ntv_chan_idx], abs=2 / 6.0)
     with pytest.raises(DataProcessingError, match="samples of the range are missing"):
         videre.spike_sort(whole, time_range=[20.0, 60.0], force=True)
 

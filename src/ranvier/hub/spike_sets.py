@@ -81,6 +81,15 @@ class SpikeSet:
         """Return counters as stream seconds."""
         return float(start / self.store.info.fs), float(stop / self.store.info.fs)
 
+    def without_gaps(self, counters: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return counters as if time stood still in the gaps of the recording, where that is known."""
+        return self.recording.recording.segments.without_gaps(np.asarray(counters, np.int64))
+
+    def recorded_sec(self, start: int, stop: int) -> float:
+        """Return for how long there is signal in counters ``[start, stop)``."""
+        first, last = self.without_gaps([start, stop])
+        return float(last - first) / self.fs
+
     def chosen(self, units: list[int] | None) -> list[int]:
         """Return units that exist; for None those that are not labelled as no units."""
         if units is None:

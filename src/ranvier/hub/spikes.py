@@ -133,11 +133,11 @@ class SpikesOf:
         start, stop = spikes.window(time_range)
         whole = time_range is None or time_range.is_full()
         counts = spikes.store.counts() if whole else spikes.store.counts(start, stop)
-        known = self.sets.units(spikes)
+        known, seconds = self.sets.units(spikes), spikes.recorded_sec(start, stop)
         found: dict[int, list[NeuronInfo]] = {}
         for unit in units:
             record = known[unit]
-            info = _neuron(spikes, record, counts.get(unit, 0), (stop - start) / spikes.fs)
+            info = _neuron(spikes, record, counts.get(unit, 0), seconds)
             found.setdefault(record.site, []).append(info)
         return NeuronsResult(neurons_by_channel=dict(sorted(found.items())))
 
