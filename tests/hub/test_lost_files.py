@@ -1,4 +1,4 @@
-"""Files that go away or change while a client has them linked: told in our words, and never taken for what they were."""
+"""Files that go away or change while a client has them linked: told in our words, never taken for what they were."""
 
 from __future__ import annotations
 
