@@ -323,7 +323,7 @@ def _range(raw: Recording, options: SortOptions, of: int) -> tuple[int, int]:
     seconds = float((stop - start) / raw.fs)
     if seconds < SHORTEST_SEC:
         raise DataProcessingError(
-            f"{raw.path.name}: {seconds:.3g} s are too short to sort; at least {SHORTEST_SEC:g} s. Give a longer time "
+            f"{raw.path.name}: {seconds:.7g} s are too short to sort; at least {SHORTEST_SEC:g} s. Give a longer time "
             f"range, or sort several recordings jointly"
         )
     return start, stop
