@@ -469,6 +469,25 @@ def test_a_sort_without_progress_ends(
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
+def test_a_command_that_is_refused_leaves_the_sorter_as_it_was(
+    videre: VidereClient, ds: DatasetMetadata, folder: Path
+) -> None:
+    sorter = videre.spike_sort(
+        SpikeSorterLaunchParams(dsource_id=ds.id, seed=1, sub_cmd=SpikeSorterSubCommand.DETECT_ONLY), channels=[0, 1]
+    )
+    before = videre.get_spike_sorter_state(sorter)
+    assert (before.phase, before.msg) == (SpikeSorterPhase.COMPLETE, str(folder / "rec_SIMULATED.spikes"))
+    for command in ("rebase", "clear_sort", "on"):
+        with pytest.raises(OutputExistsError, match="force=True"):
+            videre.spike_sorter_command(sorter, command)
+        assert videre.get_spike_sorter_state(sorter) == before
+    with VidereClient(address=f"embedded:{folder / 'another'}", progress=False) as other:
+        (known,) = other.get_spike_sorter_ids(folder / "rec_SIMULATED.xdat")
+        assert other.get_spike_sorter_state(known).msg == before.msg
+    with pytest.raises(SignalSelectionError, match="no amplifier channel 99, 16; there are 16 from 0 to 15"):
+        videre.get_detect_params(sorter, [0, 99, 16])
+
+
 def test_nothing_is_overwritten_without_force(made: Path, videre: VidereClient, folder: Path) -> None:
     shutil.copy(made / "rec_SIMULATED.spikes", folder)
     before = (folder / "rec_SIMULATED.spikes").read_bytes()
@@ -500,7 +519,7 @@ def test_arguments_that_cannot_be_meant(videre: VidereClient, ds: DatasetMetadat
         sort(clusterer_params=SpikeSorterClustererParams(eps=-1.0))
     with pytest.raises(ConfigurationError, match="eps must be positive and finite, not inf"):
         sort(clusterer_params=SpikeSorterClustererParams(eps=float("inf")))
-    for name in ("a\0b", "x" * 300):
+    for name in ("a\0b", "x" * 300, "  ", "late "):
         with pytest.raises(ConfigurationError, match="sink_dsrc_id="):
             sort(sink_dsrc_id=name)
     for path in ("", ".", "..", "a\0b"):

@@ -9,7 +9,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from ranvier.exceptions import DatasetError, NotARecordingError, RadiensError, SignalSelectionError
+from ranvier.exceptions import DatasetError, NotARecordingError, RadiensError, RecordingError, SignalSelectionError
 from ranvier.hub.provenance import provenance_model
 from ranvier.hub.sidecars import SpikesBeside, holds_spikes
 from ranvier.hub.timing import time_range
@@ -266,7 +266,12 @@ class Datasets:
                 self._restore(fresh)
                 self._replace(fresh)
                 known = fresh
-            known.recording.refresh()
+            try:
+                known.recording.refresh()
+            except OSError as error:
+                if isinstance(error, RadiensError):
+                    raise
+                raise RecordingError(f"{known.canonical} cannot be read any more: {error}") from error
             return known
 
     def close(self) -> None:
@@ -342,9 +347,13 @@ class Datasets:
         """Return the ids of spikes that belong to a dataset, and why others beside it do not."""
         if holds_spikes(linked):
             return [linked.id], list(self._beside.notes(linked))
-        found, notes = [], []
+        found: Ids = []
+        notes: Ids = []
         for i, other in self.items():
             if holds_spikes(other) and self._beside.is_beside(other, linked):
+                if not other.canonical.exists():
+                    notes.append(f"{other.canonical.name} is not there any more: it was moved or removed")
+                    continue
                 wrong = self._beside.differences(other, linked)
                 if wrong:
                     notes.append(
@@ -443,8 +452,10 @@ def _was_replaced(linked: Linked) -> bool:
     if _changed(_signature(linked.canonical), linked.signature, whole=whole):
         return True
     now = tuple(_signature(file) for file in linked.files)
-    then, linked.seen = linked.seen or linked.parts, now
-    return any(_changed(a, b) for a, b in zip(now, then, strict=True))
+    changed = any(_changed(a, b) for a, b in zip(now, linked.seen or linked.parts, strict=True))
+    if not changed:  # what cannot be opened again stays changed
+        linked.seen = now
+    return changed
 
 
 def _changed(now: tuple[int, int, int], then: tuple[int, int, int], *, whole: bool = False) -> bool:

@@ -88,7 +88,7 @@ class SpikesBeside:
         identity = identity_of(spikes)
         if identity is None:
             return []
-        key = (spikes.id, spikes.signature, recording.id, recording.signature)
+        key = (spikes.id, spikes.signature, recording.id, recording.signature, recording.parts)
         if key not in self._compared:
             files = recording.format.files(recording.canonical)
             self._compared[key] = identity.differences(recording.recording, files)

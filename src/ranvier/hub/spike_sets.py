@@ -141,7 +141,7 @@ class SpikeSets:
         known = self._datasets.link_spikes(linked)
         wanted = known[0] if spikes_id is None and known else spikes_id
         if wanted is None or wanted not in known:
-            beside = [i for i in self._datasets.get(dataset_id).notes if "another recording" in i]
+            beside = [i for i in self._datasets.get(dataset_id).notes if "another recording" in i or "any more" in i]
             listing = ", ".join(known) or "none"
             asked = "" if spikes_id is None else f" called {spikes_id!r}"
             raise DatasetError(
