@@ -127,15 +127,14 @@ def test_only_memoryless_chains_from_counts_to_counts_go_that_way(tmp_path: Path
     median = _chain(OPERATIONS["median"], stored)
     filtered = Chain.bind([BandPass(300, 6000)], FS, channels)
     of_counts, of_floats = KilosortSink(tmp_path / "a", make_header(stored, None)), ArraySink(make_header(stored, None))
-    assert counted.CountedPath.of(stored, median, [of_counts]) is not None
-    for recording, chain, sinks in (
-        (physical, median, [of_counts]),
-        (stored, filtered, [of_counts]),
-        (stored, None, [of_counts]),
-        (stored, median, [of_floats]),
-        (stored, median, [of_counts, of_floats]),
+    assert counted.CountedPath.of(stored, median, of_counts) is not None
+    for recording, chain, sink in (
+        (physical, median, of_counts),
+        (stored, filtered, of_counts),
+        (stored, None, of_counts),
+        (stored, median, of_floats),
     ):
-        assert counted.CountedPath.of(recording, chain, sinks) is None
+        assert counted.CountedPath.of(recording, chain, sink) is None
     of_counts.abort()
 
 
