@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, OutputError, RecordingError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
+from ranvier.hub.linked import Linked
 from ranvier.hub.spike_sets import SpikeSet, SpikeSets
 from ranvier.hub.unit_quality import quality_of
 from ranvier.hub.unit_waveforms import waveforms_of_spikes, waveforms_of_unit
