@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+F32 = npt.NDArray[np.float32]
+
 
 class JointRows:
     """Recent rows and a new block, as one stretch of counters ``[start, stop)`` that meet at ``joint``."""
