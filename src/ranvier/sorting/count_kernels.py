@@ -60,14 +60,6 @@ def by_time(counts: I16, white: F32) -> None:
             white[t, c] = np.float32(counts[c, t]) * _STEP
 
 
-def counts_of(white: F32) -> I16:
-    """Return a whitened signal ``(samples, channels)`` in counts, ``(channels, samples)``."""
-    turned = np.ascontiguousarray(white.T)
-    counts = aligned_empty(turned.shape, np.int16)
-    to_counts(turned, counts, 0)
-    return counts
-
-
 def sd_of(counts: I16) -> F32:
     """Return what :func:`by_time` writes."""
     white = aligned_empty(counts.shape[::-1])
