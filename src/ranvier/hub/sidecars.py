@@ -12,7 +12,7 @@ from ranvier.spikes.info import RecordingIdentity, StoreInfo
 from ranvier.spikes.store import SpikeStore
 
 if TYPE_CHECKING:
-    from ranvier.hub.datasets import Linked
+    from ranvier.hub.linked import Linked
 
 _SUFFIX = ".spikes"
 

@@ -17,8 +17,9 @@ from ranvier.dsp.slicing import describe_slice
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import CapabilityError, ConfigurationError, DataProcessingError, OutputError, OutputExistsError
 from ranvier.hub.curation import source_record
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
+from ranvier.hub.linked import Linked
 from ranvier.hub.sessions import joined
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.timing import resolve

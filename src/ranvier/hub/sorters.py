@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, SortStalledError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.job import Job, JobContext, ProgressCallback
 from ranvier.hub.jobs import JobManager
+from ranvier.hub.linked import Linked
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.sort_events import EventsPlan, EventsRun, are_events, plan_events
 from ranvier.hub.sort_plan import SortPlan, plan_sort

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ranvier.dsp import Chain, HighPass
 from ranvier.exceptions import CapabilityError, DatasetError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
+from ranvier.hub.linked import Linked
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.interop.kilosort import store_of_folder
 from ranvier.models.dataset import RadiensFileType, TimeRangeSpec
