@@ -81,6 +81,7 @@ class SpikeWriter:
             self._lock.release()
             raise
         self._cleanup = weakref.finalize(self, _let_go, self._lock, self._handle)
+        self._cleanup.atexit = False  # a rig that records finishes its files at exit, later than finalizers run
 
     @property
     def token(self) -> str:
