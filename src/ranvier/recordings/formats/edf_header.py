@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ranvier.exceptions import RecordingError
-from ranvier.recordings.formats.binary_header import read_header
+from ranvier.recordings.formats.binary_header import exactly
 
 _EDF_MAGIC = b"0       "
 _BDF_MAGIC = b"\xffBIOSEMI"
@@ -75,7 +75,7 @@ class EdfHeader:
 
     path: Path
     value_bytes: int
-    read_header: int
+    header_bytes: int
     records: int | None
     record_sec: Fraction
     is_discontinuous: bool
@@ -114,7 +114,7 @@ def read_header(path: Path) -> EdfHeader:
         count = _whole(head[252:256], "number of signals", path)
         if not 0 < count <= _MOST_SIGNALS:
             raise RecordingError(f"{path}: {count} signals; its header is damaged")
-        body = read_header(handle, count * sum(_FIELDS), path)
+        body = exactly(handle, count * sum(_FIELDS), path)
     value_bytes = 3 if head[:8] == _BDF_MAGIC else 2
     reserved = _text(head[192:236])
     records = _whole(head[236:244], "number of records", path)
@@ -122,7 +122,7 @@ def read_header(path: Path) -> EdfHeader:
     header = EdfHeader(
         path=path,
         value_bytes=value_bytes,
-        read_header=_HEAD_BYTES * (count + 1),
+        header_bytes=_HEAD_BYTES * (count + 1),
         records=None if records < 0 else records,
         record_sec=_duration(head[244:252], path),
         is_discontinuous=reserved[:5] in ("EDF+D", "BDF+D"),
