@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.recordings.buffers import aligned_zeros
+from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.drift import Drift
 from ranvier.sorting.residual_kernels import products_at_lags, subtract_waveforms
@@ -146,7 +146,8 @@ class ResidueSums:
         large = self._norms >= LEAST_ENERGY
         self.sites = np.where(large[:, None], near[templates.sites], -1).astype(np.int32)
         self.length = samples + int(BEHIND * samples)
-        self.sums = aligned_zeros((*self.sites.shape, self.length), np.float64)
+        self.sums = aligned_empty((*self.sites.shape, self.length), np.float64)
+        self.sums[...] = 0.0
         self.energy = np.zeros(len(templates))
 
     def add(self, rest: I16, rows: I64, units: I32, amplitudes: F32) -> None:
