@@ -380,7 +380,8 @@ def _parameters(
         notes.append("nbr_pattern has no meaning here; neighbor_radius_um and max_num_site_neighbors say which sites")
     made = requested(launch.clusterer_params, launch.feature_params, **given)
     if not launch.discover_noise:
-        made = replace(made, min_snr=np.finfo(np.float64).tiny)
+        least = np.finfo(np.float64).tiny
+        made = replace(made, min_snr=least, min_excess_sd=least)
     return made, notes
 
 
