@@ -97,7 +97,11 @@ def main() -> None:
         "adapts": asked.adapt,
         "cpu_sec_per_sec": round(busy / (stop / truth.fs), 4),
         "late_ms_at_most": round(late * 1000, 1),
-        "rounds": [entry["event"] for entry in sorting.log if "learned" in str(entry["event"])],
+        "rounds": [
+            {k: v for k, v in entry.items() if k != "in_force_from_sample"}
+            for entry in sorting.log
+            if "learned" in str(entry["event"])
+        ],
         "failure": sorting.training_failure,
         "live": _scored(truth, told.counter, told.label, stop, asked.score_sec),
     }
