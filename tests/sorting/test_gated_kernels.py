@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.sorting.early_reference import CONFIRMED, EARLY, MAIN_EARLY
+from ranvier.sorting.early_reference import ALIKE, EARLY, MAIN_EARLY
 from ranvier.sorting.gated_kernels import gated_steps
 from ranvier.sorting.gated_reference import MAIN, gated_steps_reference
 
@@ -59,7 +59,7 @@ def told(function: Any, white: np.ndarray, waveforms: np.ndarray, sites: np.ndar
     for u in range(count):
         flat[u, sites[u]] = beginning[u]
     products = np.ascontiguousarray(flat.reshape(count, -1) @ flat.reshape(count, -1).T)
-    alike = products > 0.3 * np.sqrt(np.outer(products.diagonal(), products.diagonal()))
+    alike = products > ALIKE * np.sqrt(np.outer(products.diagonal(), products.diagonal()))
     rivals = np.full((count, count), -1, np.int32)
     for u in range(count):
         others = np.flatnonzero(alike[u] & (np.arange(count) != u))
@@ -77,8 +77,8 @@ def told(function: Any, white: np.ndarray, waveforms: np.ndarray, sites: np.ndar
         )  # fmt: skip
         found = function(
             white, 0, fresh, filled, stop, filled, HOP, 3, 7, 12, 20, origin, waveforms, FRONT, COMPARED, BEFORE, sites,
-            near, share, norms, lows, MAIN * (compared[:, 0] ** 2).sum(axis=1), apart, prior, 2.5, -3.0, 10, HOP, *early,
-            *state, *out,
+            near, share, norms, lows, MAIN * (compared[:, 0] ** 2).sum(axis=1), apart, prior, 2.5, -3.0, 10, HOP,
+            *early, *state, *out,
         )  # fmt: skip
         stop += max(0, (filled - stop) // HOP + 1) * HOP
         parts.append([a[:found] for a in out])

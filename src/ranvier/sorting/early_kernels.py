@@ -12,25 +12,84 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from ranvier.sorting.early_reference import EARLY, GATE_EARLY_SD, ONE_IN, PARDONED, REST_SD, REST_SHARE, SIZES, SURE
-from ranvier.sorting.gated_parts import FOUND, ahead_of, fit, project, troughs
+from ranvier.kernels.lanes import STRIP
+from ranvier.kernels.strips import nothing, plus_product, summed
+from ranvier.sorting.early_reference import (
+    CLOSE_EARLY,
+    EARLY,
+    GATE_EARLY_SD,
+    ONE_IN,
+    PARDONED,
+    REST_SD,
+    REST_SHARE,
+    SIZES,
+    STEPS,
+    SURE,
+)
+from ranvier.sorting.gated_parts import ahead_of, project, troughs
 
 
 @numba.njit
 def _fires(u, counter, guard, last, foretold, number):  # type: ignore[no-untyped-def]
     """Return whether a unit fires so near to a counter that it cannot fire there."""
-    if abs(counter - last[u, 0]) <= guard or abs(counter - last[u, 1]) <= guard:
-        return True
+    near = abs(counter - last[u, 0]) <= guard or abs(counter - last[u, 1]) <= guard
     for n in range(number):
-        if foretold[n, 1] == u and abs(counter - foretold[n, 0]) <= guard:
-            return True
-    return False
+        near = near or (foretold[n, 1] == u and abs(counter - foretold[n, 0]) <= guard)
+    return near
+
+
+@numba.njit
+def _left(white, flat, per_unit, front, length, sites, norms, prior, u, r):  # type: ignore[no-untyped-def]
+    """Return the product with a unit's beginning at a row, and the energy that it leaves there, negative."""
+    product = project(white, flat, front, length, sites, sites.shape[1], u * per_unit, u, r)
+    whole = length - length % STRIP
+    sums, rest = nothing(), np.float32(0.0)
+    for k in range(sites.shape[1]):
+        site = sites[u, k]
+        if site < 0:
+            break
+        for s in range(0, whole, STRIP):
+            sums = plus_product(sums, white, site, r + s, white, site, r + s)
+        for s in range(whole, length):
+            rest += white[site, r + s] * white[site, r + s]
+    raised = product + prior
+    return product, raised * raised / (norms[u] + prior) - float(summed(sums)) - float(rest)
+
+
+@numba.njit
+def _fit(white, flat, per_unit, front, length, sites, norms, low, prior, u, r, begin, highest, three):  # type: ignore[no-untyped-def]
+    """Find the row where a unit's beginning leaves least, -1 for none; write the product there and what it leaves."""
+    here, kept = _left(white, flat, per_unit, front, length, sites, norms, prior, u, r)
+    if not here > CLOSE_EARLY * low or r - 1 < begin:
+        return -1
+    _, left = _left(white, flat, per_unit, front, length, sites, norms, prior, u, r - 1)
+    after, right = _left(white, flat, per_unit, front, length, sites, norms, prior, u, r + 1)
+    for k in range(STEPS + 1):
+        if kept > left and kept >= right:
+            break
+        if k == STEPS:
+            return -1
+        if right > left:
+            r += 1
+            if r > highest:
+                return -1
+            left, kept, here = kept, right, after
+            after, right = _left(white, flat, per_unit, front, length, sites, norms, prior, u, r + 1)
+        else:
+            r -= 1
+            if r - 1 < begin:
+                return -1
+            after, right, kept = here, kept, left
+            here, _ = _left(white, flat, per_unit, front, length, sites, norms, prior, u, r)
+            _, left = _left(white, flat, per_unit, front, length, sites, norms, prior, u, r - 1)
+    three[0], three[1], three[2], three[3] = here, left, kept, right
+    return r if here > low else -1
 
 
 @numba.njit
 def _least_margin(white, flat, per_unit, front, length, sites, rivals, norms, products, prior, u, r, gain):  # type: ignore[no-untyped-def]
-    """Return by how many SD a unit explains the signal better than its rivals do, and than none."""
-    most, smallest = sites.shape[1], gain / (2.0 * np.sqrt(norms[u]))
+    """Return by how many SD a unit explains the signal better than its rivals do; NaN where it has none."""
+    most, smallest = sites.shape[1], np.nan
     for i in range(rivals.shape[1]):
         v = rivals[u, i]
         if v < 0 or smallest < SURE:
@@ -40,7 +99,9 @@ def _least_margin(white, flat, per_unit, front, length, sites, rivals, norms, pr
             b = max(raised / (norms[v] + prior), 0.0)
             apart = np.sqrt(max(norms[u] + b * b * norms[v] - 2.0 * b * products[u, v], 1e-9))
             other = raised * raised / (norms[v] + prior) - prior
-            smallest = min(smallest, (gain - other) / (2.0 * apart))
+            margin = (gain - other) / (2.0 * apart)
+            if not margin >= smallest:  # NaN at first
+                smallest = margin
     return smallest
 
 
@@ -88,7 +149,7 @@ def foretell(  # type: ignore[no-untyped-def]
     """
     flat, phases = waveforms.reshape(-1, waveforms.shape[3]), waveforms.shape[1]
     per_unit, highest, number, count = phases * waveforms.shape[2], stop - length - 1, 0, 0
-    places, fits, three = np.empty((256, 2), np.int64), np.empty((256, 4)), np.empty(3)
+    places, fits, three = np.empty((256, 2), np.int64), np.empty((256, 5)), np.empty(4)
     for u in range(len(norms)):
         if trust[u, 1] > PARDONED + trust[u, 0] // ONE_IN:
             continue
@@ -99,16 +160,17 @@ def foretell(  # type: ignore[no-untyped-def]
         )  # fmt: skip
     for n in range(number):
         u = work[n, 1]
-        what, r = fit(
-            white, flat, per_unit, front, length, before, sites, u, work[n, 0], begin, highest, lows[u], three
-        )
-        usual = (three[1] + prior) / (norms[u] + prior) <= SIZES[1]
-        if what != FOUND or not usual or _fires(u, r - back + origin, guard, last, foretold, held[3]):
+        r = _fit(
+            white, flat, per_unit, front, length, sites, norms, lows[u], prior, u, work[n, 0] - before, begin, highest,
+            three,
+        )  # fmt: skip
+        usual = (three[0] + prior) / (norms[u] + prior) <= SIZES[1]
+        if r < 0 or not usual or _fires(u, r - back + origin, guard, last, foretold, held[3]):
             continue
         if count < len(places):
             places[count, 0], places[count, 1] = r, u
-            fits[count, 0] = (three[1] + prior) * (three[1] + prior) / (norms[u] + prior) - prior
-            fits[count, 1], fits[count, 2], fits[count, 3] = three[0], three[1], three[2]
+            fits[count, 0] = (three[0] + prior) * (three[0] + prior) / (norms[u] + prior) - prior
+            fits[count, 1], fits[count, 2], fits[count, 3], fits[count, 4] = three[0], three[1], three[2], three[3]
             count += 1
     for c in range(count):
         r, u, gain = places[c, 0], places[c, 1], fits[c, 0]
@@ -119,17 +181,17 @@ def foretell(  # type: ignore[no-untyped-def]
         full = found == len(rows) or held[3] == len(foretold)
         if not largest or full or _fires(u, r - back + origin, guard, last, foretold, held[3]):
             continue
-        left, here, right = fits[c, 1], fits[c, 2], fits[c, 3]
-        bend = left - 2.0 * here + right
+        here, left, kept, right = fits[c, 1], fits[c, 2], fits[c, 3], fits[c, 4]
+        bend = left - 2.0 * kept + right
         shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0.0 else 0.0
         step = int(np.floor(shift * phases + 0.5))
-        a, q = np.float32((here - 0.25 * (left - right) * shift + prior) / (norms[u] + prior)), r + step // phases
+        a, q = np.float32((here + prior) / (norms[u] + prior)), r + step // phases
         if q < begin or not _is_noise(white, waveforms, sites, front, length, u, step % phases, q, a, norms[u]):
             continue
         margin = _least_margin(
             white, flat, per_unit, front, length, sites, rivals, norms, products, prior, u, r, gain
         )  # fmt: skip
-        if not margin >= SURE:
+        if margin < SURE:
             continue
         rows[found], units[found], scales[found], fractions[found] = r - back + origin, u, a, shift
         gains[found], margins[found], kinds[found] = gain, margin, EARLY

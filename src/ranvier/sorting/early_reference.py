@@ -26,6 +26,11 @@ MAIN_EARLY = 0.6
 REST_SD, REST_SHARE = 4.0, 0.1
 #: A unit is told early while so many of its spikes were not confirmed: a few, and one in so many.
 PARDONED, ONE_IN = 3, 200
+#: A projection below this share of what is asked for is not looked at more closely; so far from a trough's place, in
+#: samples, the best one is looked for.
+CLOSE, STEPS = 0.6, 3
+#: The same of a beginning.
+CLOSE_EARLY = 0.8
 #: Kinds of what is told: decided, told early, and decided after it was told early.
 DECIDED, EARLY, CONFIRMED = 0, 1, 2
 
@@ -44,21 +49,26 @@ def foretell_reference(
         return float((x * waveforms[u, 0, sites[u] >= 0, front : front + length][k]).sum())
 
     def explained(u: int, product: float) -> float:
-        return (product + prior) ** 2 / (norms[u] + prior) - prior
+        return float((product + prior) ** 2 / (norms[u] + prior) - prior)
 
-    def climbed(u: int, t: int) -> tuple[float, int, int, tuple[float, float, float]] | None:
+    def left(u: int, r: int) -> float:
+        x = white[sites[u][sites[u] >= 0], r : r + length].astype(np.float64)
+        return explained(u, part(u, r, slice(None))) - float((x**2).sum())
+
+    def climbed(u: int, t: int) -> tuple[float, int, int] | None:
         r, every, x = t - before, slice(None), white[sites[u, 0]]
         if not (x[t] < GATE_EARLY_SD and x[t] <= x[t - 1] and x[t] < x[t + 1]) or r - 1 < begin:
             return None
-        if not part(u, r, slice(0, 1)) > leasts[u] or not part(u, r, every) > 0.6 * lows[u]:
+        if not part(u, r, slice(0, 1)) > leasts[u] or not part(u, r, every) > CLOSE_EARLY * lows[u]:
             return None
-        for _ in range(4):
-            left, here, right = (part(u, r + d, every) for d in (-1, 0, 1))
-            if here > left and here >= right:
-                if not here > lows[u] or (here + prior) / (norms[u] + prior) > SIZES[1]:
+        for _ in range(STEPS + 1):
+            before_it, here, behind = (left(u, r + d) for d in (-1, 0, 1))
+            if here > before_it and here >= behind:
+                product = part(u, r, every)
+                if not product > lows[u] or (product + prior) / (norms[u] + prior) > SIZES[1]:
                     return None
-                return explained(u, here), -r, -u, (left, here, right)
-            r += 1 if right > left else -1
+                return explained(u, product), -r, -u
+            r += 1 if behind > before_it else -1
             if r > highest or r - 1 < begin:
                 return None
         return None
@@ -77,29 +87,30 @@ def foretell_reference(
             one = climbed(u, t)
             if one is not None and not fires(u, -one[1] - back + origin):
                 candidates.append(one)
-    for n, (gain, minus_r, minus_u, (left, here, right)) in enumerate(candidates):
+    for n, (gain, minus_r, minus_u) in enumerate(candidates):
         r, u = -minus_r, -minus_u
-        if any(share[u, -c[2]] and c[:3] > (gain, minus_r, minus_u) for k, c in enumerate(candidates) if k != n):
+        if any(share[u, -c[2]] and c > (gain, minus_r, minus_u) for k, c in enumerate(candidates) if k != n):
             continue
         if fires(u, r - back + origin) or found == len(rows) or held[3] == len(foretold):
             continue
-        bend = left - 2 * here + right
-        shift = min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < 0 else 0.0
+        sooner, here, later = (left(u, r + d) for d in (-1, 0, 1))
+        bend = sooner - 2 * here + later
+        shift = min(max(0.5 * (sooner - later) / bend, -0.5), 0.5) if bend < 0 else 0.0
         step = int(np.floor(shift * phases + 0.5))
-        a = np.float32((here - 0.25 * (left - right) * shift + prior) / (norms[u] + prior))
-        margin = gain / (2.0 * np.sqrt(norms[u]))
+        a = np.float32((part(u, r, slice(None)) + prior) / (norms[u] + prior))
+        margin = np.nan
         for v in rivals[u][rivals[u] >= 0]:
             for d in (-1, 0, 1):
                 product = part(v, r + d, slice(None))
                 b = max((product + prior) / (norms[v] + prior), 0.0)
                 apart = np.sqrt(max(norms[u] + b * b * norms[v] - 2.0 * b * products[u, v], 1e-9))
-                margin = min(margin, (gain - explained(v, product)) / (2.0 * apart))
+                margin = np.fmin(margin, (gain - explained(v, product)) / (2.0 * apart))
         used, q = sites[u] >= 0, r + step // phases
         own = waveforms[u, step % phases, used, front : front + length].astype(np.float64)
         rest = ((white[sites[u][used], q : q + length] - float(a) * own) ** 2).sum()
         free = int(used.sum()) * length
         fits = rest <= free + REST_SD * np.sqrt(2.0 * free) + REST_SHARE * norms[u]
-        if not margin >= SURE or not fits or q < begin:
+        if margin < SURE or not fits or q < begin:
             continue
         rows[found], units[found], scales[found], fractions[found] = r - back + origin, u, a, shift
         gains[found], margins[found], kinds[found] = gain, margin, EARLY

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from ranvier.kernels import kernel
 from ranvier.sorting.early_kernels import confirmed, expire, foretell
-from ranvier.sorting.early_reference import CONFIRMED, DECIDED
+from ranvier.sorting.early_reference import CONFIRMED, DECIDED, STEPS
 from ranvier.sorting.gated_parts import FOUND, LATER, ahead_of, fit, subtract, troughs
-from ranvier.sorting.gated_reference import ORDINARY, RIVAL_REACH, STEPS, gated_steps_reference
+from ranvier.sorting.gated_reference import ORDINARY, RIVAL_REACH, gated_steps_reference
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -140,10 +140,10 @@ def gated_steps(
     white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
     patience: int, reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32,
     near: I32, share: U8, norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float,
-    gate: float, guard: int, seen: int, early_front: int, early_length: int, early_before: int, rivals: I32, early_norms: F64,
-    early_products: F64, early_lows: F64, early_leasts: F64, last: I64, held: I64, places: I64, fits: F64, later: I64,
-    tails: I64, tail_scales: F32, foretold: I64, sizes: F32, trust: I64, rows: I64, units: I32, scales: F32,
-    fractions: F32, gains: F32, margins: F32, kinds: U8,
+    gate: float, guard: int, seen: int, early_front: int, early_length: int, early_before: int, rivals: I32,
+    early_norms: F64, early_products: F64, early_lows: F64, early_leasts: F64, last: I64, held: I64, places: I64,
+    fits: F64, later: I64, tails: I64, tail_scales: F32, foretold: I64, sizes: F32, trust: I64, rows: I64, units: I32,
+    scales: F32, fractions: F32, gains: F32, margins: F32, kinds: U8,
 ) -> int:  # fmt: skip
     """Explain a stream as a sum of units, step by step, the largest gain first where spikes overlap.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ranvier.kernels.lanes import STRIP, lowest_bit
 from ranvier.kernels.strips import below, nothing, plus_product, summed
-from ranvier.sorting.gated_reference import CLOSE, STEPS
+from ranvier.sorting.early_reference import CLOSE, STEPS
 
 NOTHING, LATER, FOUND = 0, 1, 2
 

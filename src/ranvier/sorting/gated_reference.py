@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.sorting.early_reference import CONFIRMED, DECIDED, foretell_reference
+from ranvier.sorting.early_reference import CLOSE, CONFIRMED, DECIDED, STEPS, foretell_reference
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -13,10 +13,6 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
-#: A projection below this share of what is asked for is not looked at more closely.
-CLOSE = 0.6
-#: How far from a trough's place the best projection is looked for, in samples.
-STEPS = 3
 #: Amplitudes that raise no doubt.
 ORDINARY = (0.75, 1.35)
 #: Share of a unit's energy on its main site that a trough there must have, in its place, to be looked at at all.
@@ -29,10 +25,10 @@ def gated_steps_reference(
     white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
     patience: int, reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32,
     near: I32, share: U8, norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float,
-    gate: float, guard: int, seen: int, early_front: int, early_length: int, early_before: int, rivals: I32, early_norms: F64,
-    early_products: F64, early_lows: F64, early_leasts: F64, last: I64, held: I64, places: I64, fits: F64, later: I64,
-    tails: I64, tail_scales: F32, foretold: I64, sizes: F32, trust: I64, rows: I64, units: I32, scales: F32,
-    fractions: F32, gains: F32, margins: F32, kinds: U8,
+    gate: float, guard: int, seen: int, early_front: int, early_length: int, early_before: int, rivals: I32,
+    early_norms: F64, early_products: F64, early_lows: F64, early_leasts: F64, last: I64, held: I64, places: I64,
+    fits: F64, later: I64, tails: I64, tail_scales: F32, foretold: I64, sizes: F32, trust: I64, rows: I64, units: I32,
+    scales: F32, fractions: F32, gains: F32, margins: F32, kinds: U8,
 ) -> int:  # fmt: skip
     """Define :func:`gated_steps`: look at all troughs again after every spike."""
     phases, whole = waveforms.shape[1], waveforms.shape[3]

@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
-from ranvier.sorting.early_reference import CONFIRMED, EARLY
+from ranvier.sorting.early_reference import CONFIRMED, DECIDED, EARLY, STEPS
 from ranvier.sorting.gated_kernels import gated_steps
-from ranvier.sorting.gated_reference import STEPS
 from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.spike_table import SpikeTable
-from ranvier.sorting.stream_kernels import SLACK, whiten_near
+from ranvier.sorting.stream_kernels import SLACK, subtract_spikes, whiten_near
 from ranvier.sorting.templates import PHASES
 from ranvier.sorting.tracking import SURE_SD, Follower
 from ranvier.sorting.trained import TrainedUnits
@@ -75,7 +74,8 @@ class StreamMatcher:
         self._decided: list[tuple[I64, I32, F32]] = []
         self._recent: list[_Told] = []
         self.carried: list[Carried] = []
-        self._ready: list[SpikeTable] = []
+        self.others: list[tuple[Placed, UnitTables]] = []  # told by matchers before this one, where still held
+        self.ready: list[SpikeTable] = []  # to be told with the next block
 
     @property
     def trained(self) -> TrainedUnits:
@@ -84,7 +84,7 @@ class StreamMatcher:
 
     def process(self, block: Block) -> SpikeTable:
         """Return the spikes that can be told now; those of one call are in order."""
-        told, self._ready = self._ready, []
+        told, self.ready = self.ready, []
         if self.next != block.start:
             told.append(self.flush())
             self.signal.begin(block.start)
@@ -99,14 +99,14 @@ class StreamMatcher:
 
     def flush(self) -> SpikeTable:
         """Return the spikes whose waveforms end with what there is, and forget that."""
-        told, self._ready = self._ready, []
+        told, self.ready = self.ready, []
         if self.next is not None and len(self.units):
             stop = self.signal.stop
             told.append(self._steps(stop, stop, stop, ahead=0, reach=self.reach + self.units.hop))
         self.signal.begin(0)
         self.next = None
         self._state = _State()
-        self._decided, self._recent, self.carried = [], [], []
+        self._decided, self._recent, self.carried, self.others = [], [], [], []
         if self.follower is not None:
             self.follower.restart()
         return SpikeTable.concatenate(told).ordered()
@@ -133,7 +133,34 @@ class StreamMatcher:
         if len(units) and last - units.length - 1 > signal.start:
             hop = self.reach + STEPS + 1  # all rows that may still be decided are new to it
             told = self._steps(signal.stop, last, last, ahead=self._ahead, hop=hop)
-            self._ready.append(told.take(told.counter >= self.sure_before))
+            self.ready.append(told.take(told.counter >= self.sure_before))
+
+    def early(self) -> tuple[I64, I32, I64, F32]:
+        """Return the spikes that were told early and are not decided yet: counter, unit, shift, share of the template.
+
+        The counter is that at which what is compared begins.
+        """
+        state = self._state
+        n = int(state.held[3])
+        told = state.foretold[:n]
+        return told[:, 0].copy(), told[:, 1].astype(np.int32), told[:, 2].copy(), state.sizes[:n].copy()
+
+    def expect(self, row: I64, unit: I32, step: I64, size: F32) -> None:
+        """Take over spikes that another matcher told early, as :meth:`early` returns them."""
+        state, n = self._state, len(row)
+        state.foretold[:n, 0], state.foretold[:n, 1], state.foretold[:n, 2], state.sizes[:n] = row, unit, step, size
+        state.held[3] = n
+
+    def decide_early(self, row: I64, unit: I32, step: I64, size: F32) -> None:
+        """Subtract spikes that were told early as they were told, as :meth:`early` returns them."""
+        if not len(row):
+            return
+        units, signal = self.units, self.signal
+        begins = row + step // PHASES - units.front
+        held = signal.white[:, signal.start - signal.origin : signal.stop - signal.origin]
+        subtract_spikes(held, begins - signal.start, unit, step % PHASES, size, units.sites, units.waveforms)
+        fraction, margin = (step / PHASES).astype(np.float32), np.full(len(row), np.nan, np.float32)
+        self._recent.append(_Told(row, unit, size, fraction, margin, np.full(len(row), DECIDED, np.uint8)))
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -146,12 +173,12 @@ class StreamMatcher:
         signal.stop += len(x)
         if self.carried:
             self.carried = [c for c in self.carried if c.subtract(signal, fresh)]
+        first = self.step_stop
+        self.step_stop += max(0, (signal.stop - first) // units.hop + 1) * units.hop
         if not len(units):
             self.sure_before = signal.stop
             return SpikeTable.empty()
-        told = self._steps(fresh, self.step_stop, signal.stop, ahead=self._ahead, seen=units.hop)
-        steps = max(0, (signal.stop - self.step_stop) // units.hop + 1)
-        self.step_stop += steps * units.hop
+        told = self._steps(fresh, first, signal.stop, ahead=self._ahead, seen=units.hop)
         final = self.step_stop - units.hop - units.length - 1 - self.reach
         self.sure_before = max(self.sure_before, final + 1 + units.before)
         if self.follower is not None:
@@ -234,7 +261,7 @@ class StreamMatcher:
             placed = whole.placed(units.front, ~(whole.margins < SURE_SD))
             self._decided.append((placed.begins, placed.units, placed.scales))
         new = np.flatnonzero(whole.kinds != CONFIRMED)
-        return self._table(*(column[new] for column in (row, unit, scale, fraction, margin)))
+        return self._table(row[new], unit[new], scale[new], fraction[new], margin[new])
 
     def _table(self, row: I64, unit: I32, scale: F32, fraction: F32, margin: F32) -> SpikeTable:
         units, signal = self.units, self.signal

@@ -146,8 +146,8 @@ def _beginnings(
     norms = np.asarray((part**2).sum(axis=(1, 2)), np.float64)
     components = trained.templates.basis.components[:, front : front + length].astype(np.float64)
     turned = trained.templates.weights @ (components @ components.T).astype(np.float32)
-    flat = trained.templates.weights.reshape(len(norms), -1)
-    products = np.asarray(turned.reshape(len(norms), -1) @ flat.T, np.float64)
+    flat = trained.templates.weights.reshape(len(norms), trained.templates.weights.shape[1] * len(components))
+    products = np.asarray(turned.reshape(flat.shape) @ flat.T, np.float64)
     by_gain = np.sqrt((2.0 * SURE * np.sqrt(norms) + prior) * (norms + prior)) - prior
     lows = np.maximum(by_gain, SIZES[0] * (norms + prior) - prior)
     leasts = MAIN_EARLY * (part[:, 0] ** 2).sum(axis=1)
@@ -179,8 +179,8 @@ def _distances(weights: F32, components: F64, norms: F64) -> F64:
 
     ``components`` are ``(P, samples)`` of what is compared, ``weights`` those of the units on them.
     """
-    own = weights.reshape(len(weights), -1)
-    turned = (weights @ (components @ components.T).astype(np.float32)).reshape(len(weights), -1)
+    own = weights.reshape(len(weights), weights.shape[1] * weights.shape[2])
+    turned = (weights @ (components @ components.T).astype(np.float32)).reshape(own.shape)
     products = np.asarray(turned @ own.T, np.float64)
     size = np.sqrt(np.outer(norms, norms))
     squared = np.maximum(norms[:, None] + norms[None] - 2 * products, 1e-9)
