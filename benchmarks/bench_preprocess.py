@@ -60,7 +60,7 @@ def ours(source: str, destination: str, channels: int, form: str, workers: int) 
     report = run(recording, chain, sink, workers=workers)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
     rss = peak_memory_mb()
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "rss_mb": rss, "files": [str(p) for p in report.paths]}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "rss_mb": rss, "files": [str(report.path)]}))
 
 
 def call(command: list[str]) -> dict[str, object]:

@@ -117,7 +117,7 @@ def ours(source: str, destination: str, channels: int, dtype: str, case: str, wo
     report = run(recording, chain, sink, workers=workers)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     name = {"float32": "_data.xdat", "int16": ".bin"}[dtype]
-    file = report.paths[0] if case in NWB else Path(destination + name)
+    file = report.path if case in NWB else Path(destination + name)
     print(json.dumps({"seconds": seconds, "cpu": cpu, "rss_mb": peak_memory_mb(), "file": str(file)}))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +164,21 @@ def test_parameters(allego: AllegoClient) -> None:
     assert allego.get_detect_params(sorter, [3])[3].thr_sd == [-4.5, 4.5]
 
 
+def test_thresholds_that_are_not_given_stay(allego: AllegoClient) -> None:
+    sorter = allego.get_default_spike_sorter_id()
+    allego.spike_sorter_command(sorter, "init")
+    nan = float("nan")
+    allego.update_detect_params(sorter, SpikeDetectParams(thr=[-80.0, 90.0], is_set_thr=[True, True]), [3])
+    allego.update_detect_params(sorter, SpikeDetectParams(thr_sd=[nan, nan]), [3])  # neither: nothing changes
+    assert allego.get_detect_params(sorter, [3])[3].thr == [-80.0, 90.0]
+    with pytest.raises(ConfigurationError, match="channel 3 has no positive thr, which is turned on; give both sides"):
+        allego.update_detect_params(sorter, SpikeDetectParams(thr_sd=[-5.0, nan]), [3])
+    assert allego.get_detect_params(sorter, [3])[3].thr == [-80.0, 90.0]
+    allego.update_detect_params(sorter, SpikeDetectParams(thr_sd=[-5.0, nan], is_set_thr=[True, False]), [3])
+    changed = allego.get_detect_params(sorter, [3])[3]
+    assert (changed.thr_sd[0], changed.is_set_thr) == (-5.0, [True, False])
+
+
 def test_what_is_refused(allego: AllegoClient, tmp_path: Path) -> None:
     sorter = allego.get_default_spike_sorter_id()
     with pytest.raises(TypeError, match="cmd"):
@@ -233,6 +251,76 @@ def test_spikes_are_recorded_beside_the_samples(allego: AllegoClient, tmp_path: 
             assert offset > 30_000
         own = live.samples[(live.samples >= start + offset) & (live.samples < stop + offset)] - offset
         assert samples.tolist() == own.tolist()
+
+
+def test_the_spikes_of_a_recording_tell_where_nothing_was_sorted(allego: AllegoClient, tmp_path: Path) -> None:
+    sorter = allego.get_default_spike_sorter_id()
+    allego.spike_sorter_command(sorter, "init")
+    allego.start_streaming()
+    config = allego.get_recording_config()
+    both = {"recording_type": DataRecordingType.CONTINUOUS_AND_SPIKES, "force_start_at_tstamp_0": True}
+    allego.update_recording_config(config.model_copy(update=both))
+    time.sleep(0.5)
+    allego.start_recording()  # turns the sorter on
+    time.sleep(1.4)
+    allego.spike_sorter_command(sorter, "off")
+    time.sleep(0.5)
+    allego.spike_sorter_command(sorter, "on")  # knows the noise: nothing is missing any more
+    time.sleep(0.3)
+    allego.spike_sorter_command(sorter, "off")
+    time.sleep(0.3)
+    allego.stop_recording()
+    (path,) = tmp_path.glob("*.spikes")
+    with SpikeStore.open(path) as store:
+        began, off, last = [note for note in store.notes if note.startswith("spikes are missing from ")]
+        assert "did not know the noise yet" in began
+        assert off.endswith("the sorter was off")
+        assert last.endswith("the sorter was off")
+        spans = [[float(n) for n in note.split()[4:7:2]] for note in (began, off, last)]
+        assert spans[0][1] - spans[0][0] == pytest.approx(1.0, abs=0.05)
+        assert 0.4 < spans[1][1] - spans[1][0] < 1.0
+        assert spans[2][1] == pytest.approx(store.info.stop / float(store.info.fs), abs=1e-3)
+        seconds = store.select().samples / float(store.info.fs)
+        assert len(seconds) > 5
+        for a, b in spans:
+            assert not np.any(
+                (seconds > a + 0.01) & (seconds < b - 0.1)
+            )  # blocks that wait are looked at with what comes
+        assert all(site.noise_sd_uv is not None for site in store.info.sites)  # known only after it had begun
+    with VidereClient(address=f"embedded:{tmp_path / 'home'}") as videre:
+        (metadata,) = tmp_path.glob("*.xdat.json")
+        assert any("the sorter was off" in note for note in videre.link_data_file(metadata).notes)
+
+
+_RECORDS_AND_ENDS = """
+import sys, time
+from ranvier import AllegoClient
+from ranvier.models import DataRecordingType
+
+allego = AllegoClient(embedded=True)
+allego.restart(mode="SMARTBOX_SIM_GEN_SPIKES")
+config = allego.get_recording_config()
+both = {"recording_type": DataRecordingType.CONTINUOUS_AND_SPIKES, "base_file_path": sys.argv[1]}
+allego.update_recording_config(config.model_copy(update=both))
+allego.start_recording()
+time.sleep(1.5)
+"""
+
+
+def test_a_script_that_ends_while_it_records_leaves_finished_spikes(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _RECORDS_AND_ENDS, str(tmp_path)],
+        env={**os.environ, "RANVIER_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    (path,) = tmp_path.glob("*.spikes")
+    (metadata,) = tmp_path.glob("*.xdat.json")
+    with SpikeStore.open(path) as store, VidereClient(address=f"embedded:{tmp_path / 'home2'}") as videre:
+        assert store.finished
+        assert store.info.stop == videre.link_data_file(metadata).time_range.timestamp[1]
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_adapting_and_the_board(allego: AllegoClient) -> None:

@@ -69,7 +69,7 @@ def _run(folder: Path, recording: ArrayRecording, chain: Chain, **options: int) 
     sink = KilosortSink(folder / f"out{len(list(folder.iterdir()))}", make_header(recording, chain))
     report = run(recording, chain, sink, **options)
     assert sink.unknown_samples == 0
-    return np.fromfile(report.paths[0], "<i2").reshape(-1, recording.channels.count(recording.channels[0].type)), report
+    return np.fromfile(report.path, "<i2").reshape(-1, recording.channels.count(recording.channels[0].type)), report
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -87,7 +87,7 @@ def test_counts_equal_those_of_whole_float_blocks(
         options = {"workers": workers} | ({} if rows is None else {"block_rows": rows})
         found, report = _run(tmp_path, recording, chain, **options)
         np.testing.assert_array_equal(found, expected)
-        assert report.clipped_samples == (clipped,)
+        assert report.clipped_samples == clipped
 
 
 @pytest.mark.parametrize("columns", [2, 3, 63, 64, 65, 130])
@@ -117,7 +117,7 @@ def test_gaps_are_zeros(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[:700], expected[:700])
     assert not found[700:4900].any()
     np.testing.assert_array_equal(found[4900:], expected[700:])
-    assert (report.gaps, report.clipped_samples) == (1, (clipped,))
+    assert (report.gaps, report.clipped_samples) == (1, clipped)
 
 
 def test_only_memoryless_chains_from_counts_to_counts_go_that_way(tmp_path: Path) -> None:
@@ -127,15 +127,14 @@ def test_only_memoryless_chains_from_counts_to_counts_go_that_way(tmp_path: Path
     median = _chain(OPERATIONS["median"], stored)
     filtered = Chain.bind([BandPass(300, 6000)], FS, channels)
     of_counts, of_floats = KilosortSink(tmp_path / "a", make_header(stored, None)), ArraySink(make_header(stored, None))
-    assert counted.CountedPath.of(stored, median, [of_counts]) is not None
-    for recording, chain, sinks in (
-        (physical, median, [of_counts]),
-        (stored, filtered, [of_counts]),
-        (stored, None, [of_counts]),
-        (stored, median, [of_floats]),
-        (stored, median, [of_counts, of_floats]),
+    assert counted.CountedPath.of(stored, median, of_counts) is not None
+    for recording, chain, sink in (
+        (physical, median, of_counts),
+        (stored, filtered, of_counts),
+        (stored, None, of_counts),
+        (stored, median, of_floats),
     ):
-        assert counted.CountedPath.of(recording, chain, sinks) is None
+        assert counted.CountedPath.of(recording, chain, sink) is None
     of_counts.abort()
 
 

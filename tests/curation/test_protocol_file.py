@@ -197,7 +197,7 @@ def test_nodes_without_names_get_some() -> None:
 
 def test_every_step_that_runs_has_a_name_in_the_form() -> None:
     """Steps of our own too: they come back from the text as they were."""
-    from ranvier.models.transforms import PARAMS_OF
+    from ranvier.models.transform_params import PARAMS_OF
 
     assert set(OPERATIONS.values()) == set(PARAMS_OF) - SOURCES - SINKS
     text = """\

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from kept_interpreter import kept_interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,8 +31,8 @@ def pages() -> list[Path]:
 
 
 @pytest.fixture
-def script_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the folder in which a page's scripts run: ``recording.xdat`` lies there."""
+def script_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make the folder in which a page's scripts run: ``recording.xdat`` lies there. What they change is put back."""
     from ranvier.models.file_types import RadiensFileType
     from ranvier.recordings import Block, Header, format_for_type, plain_channels
 
@@ -42,7 +44,8 @@ def script_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         sink.commit()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    return tmp_path
+    with kept_interpreter(tmp_path):
+        yield tmp_path
 
 
 def _samples() -> np.ndarray:

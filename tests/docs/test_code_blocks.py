@@ -6,13 +6,16 @@ recordings are, beside a copy of ``sampledata.rhd``; ``<!-- test: left out: need
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from kept_interpreter import kept_interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -78,3 +81,34 @@ def test_collector() -> None:
     assert list(blocks_of(f"{NEEDS_SAMPLES}\n```python\nx = 1\n```\n")) == [CodeBlock(3, "x = 1\n", True)]
     without_reason = "<!-- test: left out: -->\n```python\nz = 3\n```\n"
     assert [block.code for block in blocks_of(without_reason)] == ["z = 3\n"]
+
+
+CHANGES = """
+import os, sys
+import ranvier.redirect
+ranvier.redirect.install()
+import radiens
+sys.path.insert(0, ".")
+import mine
+os.environ["MINE"], os.environ["MPLBACKEND"] = "1", "svg"
+del os.environ["GONE"]
+os.mkdir("below")
+os.chdir("below")
+"""
+
+
+def test_a_page_leaves_the_interpreter_as_it_was(script_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GONE", "no")
+    monkeypatch.setitem(sys.modules, "radiens", sys)  # another's, which redirect.install() drops
+    (script_folder / "mine.py").write_text("")
+
+    def changeable() -> list[object]:
+        return [sys.path[:], sys.meta_path[:], Path.cwd(), dict(os.environ), sys.modules["radiens"]]
+
+    before = changeable()
+    with kept_interpreter(script_folder):
+        exec(CHANGES, {"__name__": "__main__"})
+        assert all(then != now for then, now in zip(before, changeable(), strict=True))
+        assert "mine" in sys.modules
+    assert changeable() == before
+    assert "mine" not in sys.modules

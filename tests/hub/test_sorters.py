@@ -239,6 +239,15 @@ def test_a_recording_that_is_mostly_gap_is_sorted_where_there_is_signal(
     assert all(abs(found[site] - 2 * count) <= 2 for site, count in once.items())
     sec = videre.get_spike_raster(whole, spikes_id=spikes).sec
     assert not ((sec >= 9.0) & (sec < 109.0)).any()
+    rates = {u.site_ntv_chan_idx: u.spike_rate for u in videre.get_units(ds, spikes_id=alone)}
+    for unit in videre.get_units(whole, spikes_id=spikes):  # the gap is no time in which they were silent
+        assert unit.spike_rate == pytest.approx(rates[unit.site_ntv_chan_idx], abs=2 / 6.0)
+    for quality in videre.get_unit_quality(whole, spikes_id=spikes).units:
+        assert quality.presence_ratio == 1
+        assert quality.spike_rate_hz == pytest.approx(rates[quality.site_ntv_chan_idx], abs=2 / 6.0)
+    for neuron in videre.get_spike_sorter_dashboard(spikes, ["neuron_stats"]).neurons:
+        assert neuron.presence_ratio == 1
+        assert neuron.spike_rate == pytest.approx(rates[neuron.ntv_chan_idx], abs=2 / 6.0)
     with pytest.raises(DataProcessingError, match="samples of the range are missing"):
         videre.spike_sort(whole, time_range=[20.0, 60.0], force=True)
 
@@ -460,6 +469,25 @@ def test_a_sort_without_progress_ends(
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
+def test_a_command_that_is_refused_leaves_the_sorter_as_it_was(
+    videre: VidereClient, ds: DatasetMetadata, folder: Path
+) -> None:
+    sorter = videre.spike_sort(
+        SpikeSorterLaunchParams(dsource_id=ds.id, seed=1, sub_cmd=SpikeSorterSubCommand.DETECT_ONLY), channels=[0, 1]
+    )
+    before = videre.get_spike_sorter_state(sorter)
+    assert (before.phase, before.msg) == (SpikeSorterPhase.COMPLETE, str(folder / "rec_SIMULATED.spikes"))
+    for command in ("rebase", "clear_sort", "on"):
+        with pytest.raises(OutputExistsError, match="force=True"):
+            videre.spike_sorter_command(sorter, command)
+        assert videre.get_spike_sorter_state(sorter) == before
+    with VidereClient(address=f"embedded:{folder / 'another'}", progress=False) as other:
+        (known,) = other.get_spike_sorter_ids(folder / "rec_SIMULATED.xdat")
+        assert other.get_spike_sorter_state(known).msg == before.msg
+    with pytest.raises(SignalSelectionError, match="no amplifier channel 99, 16; there are 16 from 0 to 15"):
+        videre.get_detect_params(sorter, [0, 99, 16])
+
+
 def test_nothing_is_overwritten_without_force(made: Path, videre: VidereClient, folder: Path) -> None:
     shutil.copy(made / "rec_SIMULATED.spikes", folder)
     before = (folder / "rec_SIMULATED.spikes").read_bytes()
@@ -491,7 +519,7 @@ def test_arguments_that_cannot_be_meant(videre: VidereClient, ds: DatasetMetadat
         sort(clusterer_params=SpikeSorterClustererParams(eps=-1.0))
     with pytest.raises(ConfigurationError, match="eps must be positive and finite, not inf"):
         sort(clusterer_params=SpikeSorterClustererParams(eps=float("inf")))
-    for name in ("a\0b", "x" * 300):
+    for name in ("a\0b", "x" * 300, "  ", "late "):
         with pytest.raises(ConfigurationError, match="sink_dsrc_id="):
             sort(sink_dsrc_id=name)
     for path in ("", ".", "..", "a\0b"):

@@ -13,6 +13,10 @@ from interop_tools import Curated
 
 from ranvier.cli import main
 from ranvier.exceptions import CapabilityError, ConfigurationError, OutputError, OutputExistsError
+from ranvier.interop.phy import export_phy
+from ranvier.interop.sorted_spikes import SortedSpikes
+from ranvier.recordings import plain_channels
+from ranvier.recordings.memory import ArrayRecording
 from ranvier.spikes import SpikeStore, StoreInfo, write_store
 
 METADATA = {
@@ -256,3 +260,20 @@ print(json.dumps([f"{{m.check_function_name}}: {{m.message}}"
                   for m in inspect_nwbfile(nwbfile_path={str(path)!r}, config=load_config("dandi"))]))
 """
     assert json.loads(peer(script).splitlines()[-1]) == []
+
+
+def test_phy_says_what_its_copy_of_the_samples_lost(tmp_path: Path) -> None:
+    samples = np.zeros((3_000, 2), np.float32)
+    samples[1_000, 0], samples[1_001, 0], samples[1_002, 1] = 7_000, -np.inf, np.nan
+    recording = ArrayRecording(samples, 30_000, plain_channels(amp=2))
+    store = SpikeStore.open(
+        write_store(tmp_path / "own", StoreInfo(Fraction(30_000)), {"sample_index": [500, 900], "unit": [1, 1]})
+    )
+    spikes = SortedSpikes(store, store.units, recording.channels, recording, 0, 3_000)
+    params = export_phy(spikes, tmp_path / "phy", signals=True)
+    comments = [line for line in params.read_text().splitlines() if line.startswith("#")]
+    assert [line.partition(" (")[0] for line in comments] == [
+        "# 2 values were saturated", "# 1 values that were not known"
+    ]  # fmt: skip
+    stored = np.fromfile(params.with_name("recording.dat"), "<i2").reshape(-1, 2)
+    assert stored[1_000:1_003].tolist() == [[32_767, 0], [-32_768, 0], [0, 0]]

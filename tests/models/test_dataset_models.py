@@ -17,7 +17,7 @@ from ranvier.models import (
     TransformNode,
     TransformNodeType,
 )
-from ranvier.models.transforms import PARAMS_OF
+from ranvier.models.transform_params import PARAMS_OF
 
 XDAT = RadiensFileType.XDAT
 

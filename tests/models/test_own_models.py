@@ -12,8 +12,15 @@ from ranvier.models import (
     ChannelQualityTable,
     ChannelVerdict,
     EventTable,
+    KpiMetric,
+    KpiMetricId,
     ManualStimTriggerRequest,
+    Port,
+    RecordMode,
+    RecordStateRequest,
     SimulationSpec,
+    SpikeSorterLaunchParams,
+    SpikeSorterSubCommand,
     StimKeypressIndex,
     StimParams,
     StimParamsPartial,
@@ -182,3 +189,19 @@ def test_small_rules() -> None:
     with pytest.raises(ValidationError):
         WelchConfig(overlap_frac=1.0)
     assert WelchConfig(overlap_frac=0.0).overlap_frac == 0
+
+
+def test_fields_of_members_take_names_and_numbers_and_say_so() -> None:
+    detect = SpikeSorterSubCommand.DETECT_ONLY
+    assert {SpikeSorterLaunchParams(sub_cmd=v).sub_cmd for v in (detect, 2, " Detect_only")} == {detect}
+    with pytest.raises(ValidationError, match=r"'x' is not a spike .*; accepted: .* null, detect_only .* number 0, 2"):
+        SpikeSorterLaunchParams(sub_cmd="x")
+    assert KpiMetricId(name="snr").name == KpiMetric.SNR
+    with pytest.raises(ValidationError, match="is not a metric mode"):
+        KpiMetricId(name="snr", mode="x")
+    asked = RecordStateRequest(mode="on", port="b")
+    assert (asked.mode, asked.port, RecordStateRequest(mode=0).port) == (RecordMode.ON, Port.B, None)
+    with pytest.raises(ValidationError, match="is not a port"):
+        RecordStateRequest(mode="on", port="x")
+    for model in (asked, SpikeSorterLaunchParams(sub_cmd=2)):
+        assert type(model).model_validate_json(model.model_dump_json()) == model

@@ -58,3 +58,13 @@ def test_rows_before_counters() -> None:
     stored = np.r_[10:15, 20:23]
     assert table.rows_before(counters).tolist() == [int((stored < c).sum()) for c in counters]
     assert Segments.single(0, 0).rows_before(counters).tolist() == [0] * len(counters)
+
+
+@given(st.integers(-1000, 1000), steps, st.integers(0, 20))
+def test_time_without_gaps(first: int, steps: list[int], beyond: int) -> None:
+    stored = first + np.cumsum([0, *steps])
+    table = Segments.from_counters(stored)
+    every = np.arange(first - beyond, stored[-1] + beyond + 1)
+    missing = np.setdiff1d(np.arange(first, stored[-1]), stored)
+    assert (every - table.without_gaps(every)).tolist() == [int((missing < c).sum()) for c in every]
+    assert Segments.single(0, 0).without_gaps(every).tolist() == every.tolist()

@@ -76,6 +76,36 @@ def test_a_silent_recording(videre: VidereClient, tmp_path: Path) -> None:
     assert "get_channel_quality" in refused(videre, path, "no channel can be sorted; 10 channels are left out .silent")
 
 
+def test_a_recording_of_which_half_is_silent(videre: VidereClient, tmp_path: Path) -> None:
+    """The amplifier was off: that is no artifact of the other half."""
+    x = with_spikes(noise(6.0), 3)
+    x[: 3 * RATE] = 0
+    assert "50% of the time most channels are silent" in refused(
+        videre, written(x, tmp_path), "most channels are silent"
+    )
+    assert len(videre.get_units(tmp_path / "made_SIMULATED.xdat.json", spikes_id=sort_of(videre, tmp_path, 3.0))) == 1
+
+
+def sort_of(videre: VidereClient, folder: Path, start_sec: float) -> str:
+    ds = videre.link_data_file(folder / "made_SIMULATED.xdat.json")
+    return videre.spike_sort(SpikeSorterLaunchParams(dsource_id=ds.id, seed=1), time_range=[start_sec, start_sec + 3.0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_samples_that_are_no_numbers_are_told() -> None:
+    x = with_spikes(noise(4.0), 3)
+    made = recording(x)
+    columns = np.arange(CHANNELS, dtype=np.int64)
+    assert suitable(made, made, columns, 0, len(x)).notes == ()
+    x[::1000, 2:4] = np.nan
+    x[5, 1] = 3e38
+    (note,) = suitable(recording(x), recording(x), columns, 0, len(x)).notes
+    assert "0.02% of the samples are missing (NaN), in 5.95 pieces a second" in note
+    x[:] = np.nan
+    with pytest.raises(DataProcessingError, match="no channel can be sorted"):
+        suitable(recording(x), recording(x), columns, 0, len(x))
+
+
 def test_a_saturated_recording(videre: VidereClient, tmp_path: Path) -> None:
     x = np.where(np.arange(3 * RATE)[:, None] // 700 % 2, 3000.0, -3000.0) + noise(3.0)
     path = written(np.clip(x, -3000.0, 3000.0).astype(np.float32), tmp_path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from white_counts import counts_of
 
 from ranvier.sorting.basis import Basis, learn_basis, textbook_shapes
-from ranvier.sorting.count_kernels import counts_of
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters

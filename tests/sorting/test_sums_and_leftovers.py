@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import pytest
+from white_counts import counts_of
 
 from ranvier.sorting import reservoir
 from ranvier.sorting.averages import Averages, Cluster, StillClouds, averages_of
 from ranvier.sorting.basis import Basis, learn_basis, textbook_shapes
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.composites import composites
-from ranvier.sorting.count_kernels import counts_of
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.leftovers import Leftovers, clear_of_larger
 from ranvier.sorting.matching import Matcher

@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.stats import chi2, poisson
 
 from ranvier.exceptions import ConfigurationError
+from ranvier.recordings import Segments
 from ranvier.spikes import quality
 from ranvier.spikes.correlograms import Binning, correlograms
 from ranvier.spikes.kernels import count_pairs, count_pairs_reference
@@ -118,6 +119,10 @@ def test_presence_drift_snr() -> None:
     assert quality.presence_ratio(samples, 777, 777 + 5 * minute + 10, FS) == 2 / 5
     assert quality.presence_ratio(samples[:1], 777, 900, FS) == 1
     assert quality.presence_ratio(samples[:0], 777, 900, FS) == 0
+    gap = Segments.from_runs([(777, 2 * minute), (777 + 9 * minute, 2 * minute)])
+    ends = gap.without_gaps(np.array([777, 777 + 11 * minute]))
+    spikes = gap.without_gaps(np.array([5, 9 * minute + 5]) + 777)
+    assert quality.presence_ratio(spikes, *ends, FS) == 2 / 4
     at = np.sort(np.random.default_rng(1).integers(0, 4 * minute, 4000))
     y = 100 + 5.0 * (at // minute)
     assert quality.drift_ptp_um(at, y, 0, FS) == 15

@@ -39,6 +39,7 @@ from ranvier.recordings import (
     plain_channels,
 )
 from ranvier.recordings.provenance import new_record
+from ranvier.recordings.quantiser import loss_notes
 
 #: uV per count of the samples that the rules write, so that formats with int16 counts store them without loss.
 BIT_UV = 0.195
@@ -358,19 +359,23 @@ def spike_trains_come_back(case: SinkCase) -> None:
 
 
 def clipped_values_are_counted(case: SinkCase) -> None:
-    """Values beyond the format's range are saturated, never wrapped, and counted."""
+    """Values beyond the format's range are saturated, never wrapped, NaN is 0; both are counted, and told when read."""
     if case.limit_uv is None:
         return
     samples = case.samples(50)
     samples[3, 0], samples[7, 1] = 4 * case.limit_uv, -4 * case.limit_uv
+    samples[9, 0], samples[11, 1] = np.inf, np.nan
     with case.open("clipped") as sink:
         sink.write(Block(samples, case.start))
-        assert sink.clipped_samples == 2
+        assert (sink.clipped_samples, sink.unknown_samples) == (3, 1)
         path = sink.commit()
     with open_session(path) as session:
+        assert {*loss_notes(3, 1)} <= {*session.notes}
         got = session.stream().read(case.start, case.start + 50).samples
         assert got[3, 0] > 0.99 * case.limit_uv
         assert got[7, 1] < -0.99 * case.limit_uv
+        assert got[9, 0] > 0.99 * case.limit_uv
+        assert got[11, 1] == 0
 
 
 def counts_of_its_own_are_those_of_blocks(case: SinkCase) -> None:

@@ -22,7 +22,7 @@ from ranvier.models.dataset import (
     TransformNode,
 )
 from ranvier.models.flex import FlexDataset
-from ranvier.models.transforms import FamilyInput
+from ranvier.models.transform_params import FamilyInput
 
 Folder = str | Path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from ranvier.exceptions import SignalSelectionError
 from ranvier.models.flex import coerce_indices
 from ranvier.models.spikesorter import DashElement, SpikeDetectParams, SpikeSorterDashboard, coerce_dash_element
 from ranvier.services.sorter import RigSorter
@@ -41,10 +42,20 @@ class SorterCalls(Generic[WhichSorter]):
     def get_detect_params(
         self, spike_sorter_id: WhichSorter, channels: Sequence[int] | None = None
     ) -> dict[int, SpikeDetectParams]:
-        """Return how spikes are detected, by native channel index; all amplifier channels where None."""
+        """Return how spikes are detected, by native channel index; all amplifier channels where None.
+
+        SignalSelectionError for channels that are not there.
+        """
         found = {p.ntv_chan_idx: p for p in self._sorters.params(self._sorter_id(spike_sorter_id))}
         known = {i: p for i, p in found.items() if i is not None}
-        return known if channels is None else {i: known[i] for i in coerce_indices(channels) if i in known}
+        asked = list(known) if channels is None else coerce_indices(channels)
+        unknown = [i for i in asked if i not in known]
+        if unknown:
+            raise SignalSelectionError(
+                f"no amplifier channel {', '.join(map(str, unknown[:8]))}; there are {len(known)}"
+                + (f" from {min(known)} to {max(known)}" if known else "")
+            )
+        return {i: known[i] for i in asked}
 
     def update_detect_params(
         self, spike_sorter_id: WhichSorter, params: SpikeDetectParams, channels: Sequence[int]

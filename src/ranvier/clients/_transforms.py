@@ -14,7 +14,7 @@ from ranvier.models._coerce import output_path as named
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.models.dsp import FilterResponse
 from ranvier.models.flex import FlexDataset
-from ranvier.models.transforms import FamilyInput
+from ranvier.models.transform_params import FamilyInput
 
 Output = str | Path
 

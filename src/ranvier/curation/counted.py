@@ -7,8 +7,6 @@ those of whole blocks: rows have nothing to do with each other, and stored count
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ranvier.dsp.chain import Chain, ChainState
 from ranvier.dsp.reference import CommonReference
 from ranvier.exceptions import ConfigurationError
@@ -33,9 +31,9 @@ class CountedPath:
         self._width = len(chain.in_channels)
 
     @classmethod
-    def of(cls, recording: Recording, chain: Chain | None, sinks: Sequence[Sink]) -> CountedPath | None:
-        """Return the path from a recording through a chain into its only sink; None where there is none of counts."""
-        quantiser = sinks[0].quantiser if len(sinks) == 1 else None
+    def of(cls, recording: Recording, chain: Chain | None, sink: Sink) -> CountedPath | None:
+        """Return the path from a recording through a chain into a sink; None where there is none of counts."""
+        quantiser = sink.quantiser
         if chain is None or quantiser is None or not (chain.independent and recording.stores_counts):
             return None
         return cls(chain, quantiser)

@@ -1,4 +1,4 @@
-"""Runs a chain from a recording into sinks.
+"""Runs one chain from a recording into one sink (trees: :mod:`ranvier.curation.branches`; decision 30 says why both).
 
 Reading, computing and writing overlap: while block k is computed, block k + 1 is read and block k - 1 written, each
 in a thread of its own. A chain that can be divided is computed by two threads: one takes blocks through the first
@@ -58,8 +58,8 @@ class RunReport:
 
     Attributes
     ----------
-    paths
-        What each sink's commit returned: the path to link.
+    path
+        What the sink's commit returned: the path to link.
     start, stop
         Counters of the range that was served.
     samples
@@ -67,20 +67,18 @@ class RunReport:
     gaps
         Gaps inside the range; the outputs have them too.
     clipped_samples
-        Per sink, samples that its number format could not hold.
+        Samples that the sink's number format could not hold.
     events
         Events carried over.
     """
 
-    paths: tuple[Path, ...]
+    path: Path
     start: int
     stop: int
     samples: int
     gaps: int
-    clipped_samples: tuple[int, ...]
+    clipped_samples: int
     events: int
-    elapsed_sec: float
-    samples_per_sec: float
 
 
 def make_header(
@@ -144,7 +142,7 @@ def make_header(
 def run(
     recording: Recording,
     chain: Chain | None,
-    sinks: Sink | Sequence[Sink],
+    sink: Sink,
     *,
     start: int | None = None,
     stop: int | None = None,
@@ -153,11 +151,9 @@ def run(
     progress: Callable[[JobProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     events: Events | None = None,
-    job_id: str = "",
-    label: str = "",
     block_rows: int | None = None,
 ) -> RunReport:
-    """Run a chain over a range of a recording and commit the sinks.
+    """Run a chain over a range of a recording and commit the sink.
 
     Blocks never span a gap. Without a chain, stored int16 counts pass through untouched where the recording has them.
 
@@ -165,8 +161,8 @@ def run(
     ----------
     chain
         Bound to the recording's rate and to the channels of ``columns``; None to copy.
-    sinks
-        Open ones (see ``make_header``); all receive the same. Committed at the end, aborted on any error.
+    sink
+        An open one (see ``make_header``). Committed at the end, aborted on any error.
     start, stop
         Sample counters, half open; the whole recording where None. Clipped to it.
     columns
@@ -176,9 +172,9 @@ def run(
     progress
         Called a few times per second, in the caller's thread.
     cancelled
-        Asked before every block, and once more before the outputs get their names.
+        Asked before every block, and once more before the output gets its names.
     events
-        Of the recording, in its counters; those in the range go to every sink, in the counters of the output.
+        Of the recording, in its counters; those in the range go to the sink, in its counters.
     block_rows
         Rows read at a time; for tests, the result does not depend on it.
 
@@ -187,26 +183,24 @@ def run(
     TimeRangeError
         If no sample is stored in the range, or none of those that a slower output keeps.
     JobCancelledError
-        If ``cancelled`` said so; nothing is left of the outputs.
+        If ``cancelled`` said so; nothing is left of the output.
     ConfigurationError
         If the chain was bound to another rate or to other channels.
     """
-    outputs = [sinks] if isinstance(sinks, Sink) else list(sinks)
     try:
         return _run(
-            recording, chain, outputs, start, stop, columns, workers, cancelled, events, block_rows,
-            Meter(progress, job_id=job_id, label=label),
+            recording, chain, sink, start, stop, columns, workers, cancelled, events, block_rows,
+            Meter(progress),
         )  # fmt: skip
     except BaseException:
-        for sink in outputs:
-            sink.abort()
+        sink.abort()
         raise
 
 
 def _run(
     recording: Recording,
     chain: Chain | None,
-    sinks: list[Sink],
+    sink: Sink,
     start: int | None,
     stop: int | None,
     columns: Columns,
@@ -226,12 +220,11 @@ def _run(
     rows = block_rows or usual_rows(width)
     workers = worker_count() if workers is None else workers
     team, completers = _crew(workers, chain)
-    counted = CountedPath.of(recording, chain, sinks)
+    counted = CountedPath.of(recording, chain, sink)
     counts = recording.stores_counts and (chain is None or counted is not None)
     reader = BlockReader(recording, columns, width, counts=counts)
     carried = Events.empty() if events is None else events.between(first, last)
-    for sink in sinks:
-        sink.lent = True  # every block has memory of its own until nobody refers to it
+    sink.lent = True  # every block has memory of its own until nobody refers to it
     if chain is not None and chain.out_fs != chain.in_fs:
         kept = [(chain.first_output(a), chain.first_output(b)) for a, b in pieces]
         if all(a == b for a, b in kept):
@@ -241,28 +234,25 @@ def _run(
         carried = carried.at_rate(chain.in_fs / chain.out_fs, max(b for a, b in kept if a < b))
 
     meter.begin(sum(b - a for a, b in pieces))
-    with _Pipeline(reader.read, lambda made: _write(sinks, made), completers) as pipeline:
+    with _Pipeline(reader.read, lambda made: _write(sink, made), completers) as pipeline:
         if counted is not None:
             _compute_counted(counted, pipeline, _cut(pieces, rows), meter, cancelled)
         else:
             _compute(chain, pipeline, _cut(pieces, rows), team, meter, cancelled)
     meter.phase("finishing")
     if len(carried):
-        for sink in sinks:
-            sink.write_events(carried)
+        sink.write_events(carried)
     _stop_if(cancelled)
-    paths = tuple(sink.commit() for sink in sinks)
+    path = sink.commit()
     meter.end()
     return RunReport(
-        paths=paths,
+        path=path,
         start=first,
         stop=last,
         samples=meter.total,
         gaps=len(pieces) - 1,
-        clipped_samples=tuple(sink.clipped_samples for sink in sinks),
+        clipped_samples=sink.clipped_samples,
         events=len(carried),
-        elapsed_sec=meter.elapsed_sec,
-        samples_per_sec=meter.rate,
     )
 
 
@@ -406,12 +396,11 @@ class _Pipeline:
                 self._writing.popleft().result()
 
 
-def _write(sinks: list[Sink], made: Made) -> None:
-    for sink in sinks:
-        if isinstance(made, Counts):
-            sink.write_counts(made)
-        else:
-            sink.write(made)
+def _write(sink: Sink, made: Made) -> None:
+    if isinstance(made, Counts):
+        sink.write_counts(made)
+    else:
+        sink.write(made)
 
 
 def _cut(pieces: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ranvier.exceptions import GraphError
 from ranvier.models.dataset import TransformEdge, TransformNode, TransformNodeType
-from ranvier.models.transforms import PARAMS_OF
+from ranvier.models.transform_params import PARAMS_OF
 
 SOURCES = frozenset({TransformNodeType.SOURCE, TransformNodeType.BULK_SOURCE})
 SINKS = frozenset({TransformNodeType.SINK, TransformNodeType.BULK_SINK})

@@ -36,7 +36,7 @@ from ranvier.models.dataset import (
     VirtualRefParams,
 )
 from ranvier.models.dsp import DSPParams, FilterFamily
-from ranvier.models.transforms import BlankArtifactsParams
+from ranvier.models.transform_params import BlankArtifactsParams
 from ranvier.recordings import Events
 
 

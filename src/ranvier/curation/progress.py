@@ -17,9 +17,9 @@ SETTLED_SEC = 0.5
 class Meter:
     """Counts samples per channel and reports them, throttled."""
 
-    def __init__(self, report: Callable[[JobProgress], None] | None, *, job_id: str = "", label: str = "") -> None:
+    def __init__(self, report: Callable[[JobProgress], None] | None, *, label: str = "") -> None:
         self._report = report
-        self._job_id, self._label = job_id, label
+        self._label = label
         self._phase = "processing"
         self.total = self.done = 0
         self._began = self._told = time.monotonic()
@@ -64,7 +64,6 @@ class Meter:
         known = elapsed >= SETTLED_SEC and self.done > 0
         self._report(
             JobProgress(
-                job_id=self._job_id,
                 label=self._label,
                 phase=self._phase,
                 fraction=fraction,

@@ -41,7 +41,7 @@ from ranvier.models.dataset import (
     TransformNodeType,
 )
 from ranvier.models.output_options import OutputOptions
-from ranvier.models.transforms import PARAMS_OF
+from ranvier.models.transform_params import PARAMS_OF
 
 _TOP = ("protocol", "name", "description", "sources", "steps", "outputs", "metadata", "compression")
 _OUTPUT = ("from", "suffix", "name", "dir", "type")

@@ -22,7 +22,7 @@ from ranvier.models.dataset import (
     TransformNodeType,
 )
 from ranvier.models.output_options import OutputOptions
-from ranvier.models.transforms import PARAMS_OF
+from ranvier.models.transform_params import PARAMS_OF
 
 
 def protocol_text(graph: ProtocolGraph) -> str:

@@ -19,7 +19,7 @@ cut into blocks or on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from ranvier.dsp.causal import COLUMN_UNIT, filter_and_find_broken, finite_columns, runs_of
 from ranvier.dsp.design import FilterDesign
+from ranvier.dsp.joint_rows import JointRows
 from ranvier.dsp.kernels import filter_rows
 from ranvier.dsp.response import achieved
 from ranvier.dsp.run_ends import state_at_end, state_at_start
@@ -121,7 +122,7 @@ class ZeroPhaseFilter(Stage):
             left = self.finish(state)
             done.append(lambda: left)
             state.next = state.front = block.start
-        window = _Window(state.recent, x, state.next)
+        window = JointRows(state.recent, x, state.next)
         state.next = block.stop
         done += self._forward(window, max(state.front, block.stop - self.edge), state)
         state.recent = window.tail(state.front - 1 - self.edge)
@@ -131,7 +132,7 @@ class ZeroPhaseFilter(Stage):
         """Return what is left at the end of the stream."""
         if state.next is None:
             return []
-        window = _Window(state.recent, state.recent[:0], state.next)
+        window = JointRows(state.recent, state.recent[:0], state.next)
         done = [block for rest in self._forward(window, state.next, state) for block in rest()]
         entering = np.zeros_like(state.sections)
         alive = np.flatnonzero(state.alive)
@@ -154,7 +155,7 @@ class ZeroPhaseFilter(Stage):
 
     # Forward -------------------------------------------------------------------------------------------------------
 
-    def _forward(self, window: _Window, until: int, state: ZeroPhaseState) -> list[Rest]:
+    def _forward(self, window: JointRows, until: int, state: ZeroPhaseState) -> list[Rest]:
         """Take the forward pass up to ``until``, piece by piece; return what is left for complete tiles."""
         done: list[Rest] = []
         while state.front < until:
@@ -178,7 +179,7 @@ class ZeroPhaseFilter(Stage):
         return done
 
     def _forward_share(
-        self, window: _Window, tile: Tile, start: int, stop: int, state: ZeroPhaseState, first: int, last: int
+        self, window: JointRows, tile: Tile, start: int, stop: int, state: ZeroPhaseState, first: int, last: int
     ) -> None:
         """Filter ``[start, stop)``, which lies in one tile, for the amplifier columns ``[first, last)``."""
         out = _held(tile)
@@ -202,7 +203,9 @@ class ZeroPhaseFilter(Stage):
     def _by_columns(self, share: Callable[[int, int], None]) -> None:
         self.team.each(share, self.team.shares(self.amplifiers, multiple=COLUMN_UNIT) or [(0, 0)])
 
-    def _enter_runs(self, window: _Window, channels: npt.NDArray[np.int64], start: int, state: ZeroPhaseState) -> None:
+    def _enter_runs(
+        self, window: JointRows, channels: npt.NDArray[np.int64], start: int, state: ZeroPhaseState
+    ) -> None:
         """Begin a run at ``start`` in those of the channels whose next samples are all there."""
         if len(channels) == 0 or window.stop - start <= self.edge:
             return
@@ -215,7 +218,7 @@ class ZeroPhaseFilter(Stage):
             state.began[entering] = start
 
     def _forward_channel(
-        self, window: _Window, tile: Tile, channel: int, start: int, stop: int, state: ZeroPhaseState
+        self, window: JointRows, tile: Tile, channel: int, start: int, stop: int, state: ZeroPhaseState
     ) -> None:
         """Filter one channel that begins, ends or lacks samples in ``[start, stop)``."""
         column = np.array([channel])
@@ -237,7 +240,7 @@ class ZeroPhaseFilter(Stage):
                 state.alive[channel], state.began[channel] = True, a
             out[rows] = self._cascade_one(window.rows(a, b, column), 1, state.sections, channel, a)
 
-    def _end_run(self, window: _Window, tile: Tile, channel: int, last: int, state: ZeroPhaseState) -> None:
+    def _end_run(self, window: JointRows, tile: Tile, channel: int, last: int, state: ZeroPhaseState) -> None:
         """Note how the backward pass enters a channel's run that ends at ``last``, in this tile or the one before."""
         owner = tile if last >= tile.start else state.queue.tiles[-2]
         end = owner.ends[channel, last] = self._ends(window, np.array([channel]), last, state)
@@ -247,7 +250,7 @@ class ZeroPhaseFilter(Stage):
         owner.broken[channel] = True
         state.alive[channel] = False
 
-    def _ends(self, window: _Window, channels: npt.NDArray[np.int64], last: int, state: ZeroPhaseState) -> F64:
+    def _ends(self, window: JointRows, channels: npt.NDArray[np.int64], last: int, state: ZeroPhaseState) -> F64:
         """Return the state with which the backward pass enters the runs of some channels that end at ``last``."""
         states = np.zeros((len(state.sections), len(channels)))
         known = np.minimum(self.edge, last - state.began[channels])
@@ -372,33 +375,6 @@ class ZeroPhaseFilter(Stage):
         filter_rows(self.design, x, edge, out, edge, len(x), step, (0, 1), own, counter)
         state[:, channel] = own[:, 0]
         return out[:, 0]
-
-
-class _Window:
-    """Recent rows and a new block, as one stretch of counters ``[start, stop)`` that meet at ``joint``."""
-
-    def __init__(self, recent: F32, x: F32, joint: int) -> None:
-        self.recent, self.x, self.joint = recent, x, joint
-        self.start, self.stop = joint - len(recent), joint + len(x)
-
-    def parts(self, start: int, stop: int) -> Iterator[tuple[F32, int, int, int]]:
-        """Yield ``(array, its row, first counter, counter behind)`` for the one or two arrays that hold a range."""
-        if start < self.joint:
-            yield self.recent, start - self.start, start, min(stop, self.joint)
-        if stop > self.joint:
-            first = max(start, self.joint)
-            yield self.x, first - self.joint, first, stop
-
-    def rows(self, start: int, stop: int, channels: npt.NDArray[np.int64]) -> F32:
-        """Return a copy of some rows of some columns, C order."""
-        old = self.recent[max(start - self.start, 0) : max(stop - self.start, 0)]
-        new = self.x[max(start - self.joint, 0) : max(stop - self.joint, 0)]
-        return np.ascontiguousarray(np.concatenate([old[:, channels], new[:, channels]]))
-
-    def tail(self, start: int) -> F32:
-        """Return a copy of the rows from ``start`` (or what there is) on."""
-        every = np.arange(self.recent.shape[1])
-        return self.rows(max(start, self.start), self.stop, every)
 
 
 def _as_it_is(tile: Tile) -> Tile:

@@ -9,9 +9,10 @@ from ranvier._platform import worker_count
 from ranvier.aligned.results import average_result, csd_result, histogram_result, time_frequency_result
 from ranvier.dsp.parallel import Team
 from ranvier.exceptions import DatasetError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.linked import Linked
 from ranvier.hub.signals import filtered, stream_events
 from ranvier.hub.spike_sets import SpikeSets
 from ranvier.models.aligned import (

@@ -14,8 +14,9 @@ from ranvier.curation.output import refuse_own_source, resolve_output, writable
 from ranvier.curation.plan import Plan, output_header, plan
 from ranvier.curation.task import Branch, OutputRef, SourceRef, Task, to_path, to_uri
 from ranvier.exceptions import OutputError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.jobs import JobContext, JobManager, Need
+from ranvier.hub.linked import Linked
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import DatasetMetadata, TransformNode
 from ranvier.models.output_options import OutputOptions

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 from typing import Any
 
-from ranvier.exceptions import DatasetError, NotARecordingError, RadiensError, SignalSelectionError
+from ranvier.exceptions import DatasetError, NotARecordingError, RadiensError, RecordingError, SignalSelectionError
+from ranvier.hub.linked import Linked, signature_of, was_replaced
 from ranvier.hub.provenance import provenance_model
 from ranvier.hub.sidecars import SpikesBeside, holds_spikes
 from ranvier.hub.timing import time_range
@@ -20,7 +21,7 @@ from ranvier.models.provenance import Provenance
 from ranvier.models.signals import SignalType
 from ranvier.models.tailing import LivenessState, TailingState
 from ranvier.probes import assign, assume_column, channel_metadata, check_names
-from ranvier.recordings import ChannelTable, Format, Recording, Session, detect, detect_as, open_session
+from ranvier.recordings import ChannelTable, detect, detect_as, open_session
 from ranvier.recordings.signalless import NoSignals
 from ranvier.store import Store
 
@@ -29,28 +30,6 @@ _PROBE_KEY = "probe:"
 
 Ids = list[str]
 Listing = list[tuple[str, "Linked"]]
-
-
-@dataclass
-class Linked:
-    """One linked dataset: an open stream and what the store remembers of it."""
-
-    id: str
-    format: Format
-    canonical: Path
-    session: Session
-    recording: Recording
-    stream: str
-    channels: ChannelTable
-    signature: tuple[int, int, int]
-    files: tuple[Path, ...] = ()
-    parts: tuple[tuple[int, int, int], ...] = ()  # signatures of all its files, when it was linked
-    seen: tuple[tuple[int, int, int], ...] = ()  # and when they were last looked at
-
-    @property
-    def base_name(self) -> str:
-        """Name of the recording without the format's suffix."""
-        return self.format.base_name(self.canonical)
 
 
 class Datasets:
@@ -260,13 +239,18 @@ class Datasets:
                 known.id = dataset_id
                 self._restore(known)
                 self._linked[dataset_id] = known
-            elif _was_replaced(known):
+            elif was_replaced(known):
                 fresh = self.open(known.canonical, known.format.file_type, known.stream or None)
                 fresh.id = dataset_id
                 self._restore(fresh)
                 self._replace(fresh)
                 known = fresh
-            known.recording.refresh()
+            try:
+                known.recording.refresh()
+            except OSError as error:
+                if isinstance(error, RadiensError):
+                    raise
+                raise RecordingError(f"{known.canonical} cannot be read any more: {error}") from error
             return known
 
     def close(self) -> None:
@@ -296,9 +280,9 @@ class Datasets:
         if channels.count(SignalType.AMP) and all(c.site is None for c in channels if c.type == SignalType.AMP):
             channels = assume_column(channels)
         files = tuple(sorted(known.files(canonical)))
-        parts = tuple(_signature(file) for file in files)
+        parts = tuple(signature_of(file) for file in files)
         stream = "" if single else name
-        return Linked("", known, canonical, session, recording, stream, channels, _signature(canonical), files, parts)
+        return Linked("", known, canonical, session, recording, stream, channels, signature_of(canonical), files, parts)
 
     def _restore(self, linked: Linked) -> None:
         """Apply the probe, selection and groups that the store remembers."""
@@ -341,10 +325,14 @@ class Datasets:
     def _spikes_of(self, linked: Linked) -> tuple[Ids, Ids]:
         """Return the ids of spikes that belong to a dataset, and why others beside it do not."""
         if holds_spikes(linked):
-            return [linked.id], []
-        found, notes = [], []
+            return [linked.id], list(self._beside.notes(linked))
+        found: Ids = []
+        notes: Ids = []
         for i, other in self.items():
             if holds_spikes(other) and self._beside.is_beside(other, linked):
+                if not other.canonical.exists():
+                    notes.append(f"{other.canonical.name} is not there any more: it was moved or removed")
+                    continue
                 wrong = self._beside.differences(other, linked)
                 if wrong:
                     notes.append(
@@ -352,6 +340,7 @@ class Datasets:
                     )
                 else:
                     found.append(i)
+                    notes += [f"{other.canonical.name}: {note}" for note in self._beside.notes(other)]
         beside = self._beside.paths(linked) if self._unreadable else []
         notes += [f"{p.name} is not used: {self._unreadable[p]}" for p in beside if p in self._unreadable]
         return [*found, *(f"{linked.id}_{name}" for name in linked.session.spike_trains)], notes
@@ -359,6 +348,7 @@ class Datasets:
     def _metadata(self, linked: Linked) -> DatasetMetadata:
         recording = linked.recording
         spikes, spike_notes = self._spikes_of(linked)
+        own = () if holds_spikes(linked) else linked.session.notes
         parent = self.parent_of(linked) if holds_spikes(linked) else None
         fs = recording.fs
         return DatasetMetadata(
@@ -371,7 +361,7 @@ class Datasets:
             stream=linked.stream,
             parent_dsource_id="" if parent is None else parent.id,
             associated_spikes_ids=spikes,
-            notes=tuple(dict.fromkeys((*linked.session.notes, *recording.notes, *spike_notes))),
+            notes=tuple(dict.fromkeys((*own, *recording.notes, *spike_notes))),
             lost_samples=recording.lost_samples,
             gaps=tuple((float(g.start / fs), float(g.stop / fs)) for g in recording.segments.gaps),
             simulated=recording.simulated,
@@ -424,26 +414,3 @@ def _is_there(path: Path) -> bool:
     if path.exists() or not path.name:
         return path.exists()
     return any(path.parent.glob(f"{escape(path.name)}[._]*"))
-
-
-def _signature(path: Path) -> tuple[int, int, int]:
-    """Return what changes when a file is replaced: its identity, size and time of change."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-
-def _was_replaced(linked: Linked) -> bool:
-    """Return whether one of its files is another one, or was changed; one that only grew is the same recording."""
-    whole = linked.format.file_type == RadiensFileType.XDAT  # its JSON is rewritten whole
-    if _changed(_signature(linked.canonical), linked.signature, whole=whole):
-        return True
-    now = tuple(_signature(file) for file in linked.files)
-    then, linked.seen = linked.seen or linked.parts, now
-    return any(_changed(a, b) for a, b in zip(now, then, strict=True))
-
-
-def _changed(now: tuple[int, int, int], then: tuple[int, int, int], *, whole: bool = False) -> bool:
-    return now != then and (whole or now[0] != then[0] or now[1] <= then[1])

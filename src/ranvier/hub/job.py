@@ -215,9 +215,11 @@ class Job(Generic[T]):
         info = self._info
         if self._finished.is_set():
             return info
-        return info.model_copy(
-            update={"progress": self.context.snapshot(), "outputs": (*info.outputs, *self.context._outputs)}
-        )
+        return info.model_copy(update={"progress": self.context.snapshot(), "outputs": self._all_outputs(info)})
+
+    def _all_outputs(self, info: JobInfo) -> tuple[str, ...]:
+        """Return what was announced, and what the work named, each once."""
+        return tuple(dict.fromkeys((*info.outputs, *self.context._outputs)))
 
     @property
     def is_finished(self) -> bool:
@@ -323,7 +325,7 @@ class Job(Generic[T]):
                 "progress": final,
                 "finished_utc": utc_now(),
                 "error": None if self._error is None else storable(str(self._error)),
-                "outputs": (*self._info.outputs, *self.context._outputs),
+                "outputs": self._all_outputs(self._info),
             }
         )
         try:

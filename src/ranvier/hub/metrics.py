@@ -13,9 +13,10 @@ from ranvier._platform import worker_count
 from ranvier.curation.groups import chain_of
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import ConfigurationError, DatasetError, JobCancelledError, SignalSelectionError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.linked import Linked
 from ranvier.hub.packets import DatasetPackets, KeptPackets
 from ranvier.hub.timing import resolve, time_range
 from ranvier.metrics.assessment import assess

@@ -16,8 +16,9 @@ from ranvier.curation.groups import chain_of
 from ranvier.dsp.parallel import Team
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import JobCancelledError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
+from ranvier.hub.linked import Linked
 from ranvier.metrics.event_levels import EventLevels
 from ranvier.metrics.packet_store import FilePackets, MemoryPackets, packet_file
 from ranvier.metrics.packets import DEFAULT_PACKET_SEC, PacketGrid, PacketMaker, PacketTable

@@ -26,9 +26,10 @@ from ranvier.exceptions import (
     RadiensError,
 )
 from ranvier.hub.curation import RUN_WORKERS, repeat_request, source_record
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.job import PassingFailureError, may_pass
 from ranvier.hub.jobs import JobContext, JobManager, Need
+from ranvier.hub.linked import Linked
 from ranvier.hub.signals import stream_events
 from ranvier.models.dataset import (
     BulkSinkParams,

@@ -15,7 +15,8 @@ from ranvier.curation.plan import Line, Plan
 from ranvier.dsp.rebuild import rebuild
 from ranvier.exceptions import CapabilityError, DatasetError, RecordingError
 from ranvier.hub.curation import Curation
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
+from ranvier.hub.linked import Linked
 from ranvier.hub.sessions import joined, part_of
 from ranvier.hub.simulation import Simulation
 from ranvier.models.dataset import RadiensFileType

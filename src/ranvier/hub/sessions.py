@@ -14,7 +14,8 @@ from ranvier.curation.output import resolve_output
 from ranvier.curation.plan import Line, Plan
 from ranvier.exceptions import ConfigurationError, DatasetError
 from ranvier.hub.curation import Curation, source_record
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
+from ranvier.hub.linked import Linked
 from ranvier.hub.signals import stream_events
 from ranvier.models._coerce import output_path
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType

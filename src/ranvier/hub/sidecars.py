@@ -9,9 +9,10 @@ from ranvier.exceptions import RadiensError
 from ranvier.models.file_types import RadiensFileType
 from ranvier.spikes.file import SpikesFile
 from ranvier.spikes.info import RecordingIdentity, StoreInfo
+from ranvier.spikes.store import SpikeStore
 
 if TYPE_CHECKING:
-    from ranvier.hub.datasets import Linked
+    from ranvier.hub.linked import Linked
 
 _SUFFIX = ".spikes"
 
@@ -49,6 +50,7 @@ class SpikesBeside:
 
     def __init__(self) -> None:
         self._compared: dict[tuple[object, ...], list[str]] = {}
+        self._told: dict[tuple[str, int], tuple[str, ...]] = {}
 
     def paths(self, linked: Linked) -> list[Path]:
         """Return the files beside a recording that are named as its spikes."""
@@ -68,12 +70,25 @@ class SpikesBeside:
         """Return whether spikes are a recording's."""
         return self.is_beside(spikes, recording) and not self.differences(spikes, recording)
 
+    def notes(self, spikes: Linked) -> tuple[str, ...]:
+        """Return what is damaged or missing in spikes; finishing replaces a file, which is then looked at anew."""
+        try:
+            inode = spikes.canonical.stat().st_ino
+            if inode == spikes.signature[0]:
+                return spikes.session.notes
+            key = (str(spikes.canonical), inode)
+            if key not in self._told:
+                self._told[key] = SpikeStore.open(spikes.canonical).notes
+            return self._told[key]
+        except (OSError, RadiensError) as error:
+            return (f"it cannot be read any more: {error}",)
+
     def differences(self, spikes: Linked, recording: Linked) -> list[str]:
         """Return in words why spikes cannot be of this recording; empty where nothing speaks against it."""
         identity = identity_of(spikes)
         if identity is None:
             return []
-        key = (spikes.id, spikes.signature, recording.id, recording.signature)
+        key = (spikes.id, spikes.signature, recording.id, recording.signature, recording.parts)
         if key not in self._compared:
             files = recording.format.files(recording.canonical)
             self._compared[key] = identity.differences(recording.recording, files)

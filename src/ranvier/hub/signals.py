@@ -10,8 +10,9 @@ import numpy.typing as npt
 from ranvier.curation.groups import chain_of
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import SignalSelectionError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
+from ranvier.hub.linked import Linked
 from ranvier.hub.timing import resolve, time_range
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.events import EventTable

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from ranvier.exceptions import CapabilityError, ConfigurationError, DataProcessingError
 from ranvier.hub.budget import Need
 from ranvier.hub.curation import source_record
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.job import JobContext
+from ranvier.hub.linked import Linked
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.sort_plan import Target, check_seed, check_targets, output_of
 from ranvier.hub.sort_state import SortState

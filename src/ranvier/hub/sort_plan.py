@@ -17,8 +17,9 @@ from ranvier.dsp.slicing import describe_slice
 from ranvier.dsp.view import FilteredRecording
 from ranvier.exceptions import CapabilityError, ConfigurationError, DataProcessingError, OutputError, OutputExistsError
 from ranvier.hub.curation import source_record
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
+from ranvier.hub.linked import Linked
 from ranvier.hub.sessions import joined
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.timing import resolve
@@ -277,7 +278,13 @@ def output_of(
         for other_id, other in datasets.items():
             if other_id == name and holds_spikes(other):
                 return other.canonical
-    if any(sign in name for sign in "/\\:") or name.startswith(".") or not name.isprintable() or len(name) > 100:
+    if (
+        any(sign in name for sign in "/\\:")
+        or name.startswith(".")
+        or name != name.strip()
+        or not name.isprintable()
+        or len(name) > 100
+    ):
         raise ConfigurationError(f"sink_dsrc_id={name!r:.120}: the id of linked spikes, or a name to add to the file's")
     return folder / f"{linked.base_name}.{name.removesuffix(SUFFIX)}{SUFFIX}"
 
@@ -317,7 +324,7 @@ def _range(raw: Recording, options: SortOptions, of: int) -> tuple[int, int]:
     seconds = float((stop - start) / raw.fs)
     if seconds < SHORTEST_SEC:
         raise DataProcessingError(
-            f"{raw.path.name}: {seconds:.3g} s are too short to sort; at least {SHORTEST_SEC:g} s. Give a longer time "
+            f"{raw.path.name}: {seconds:.7g} s are too short to sort; at least {SHORTEST_SEC:g} s. Give a longer time "
             f"range, or sort several recordings jointly"
         )
     return start, stop
@@ -356,7 +363,8 @@ def _parameters(
         notes.append("nbr_pattern has no meaning here; neighbor_radius_um and max_num_site_neighbors say which sites")
     made = requested(launch.clusterer_params, launch.feature_params, **given)
     if not launch.discover_noise:
-        made = replace(made, min_snr=np.finfo(np.float64).tiny)
+        least = np.finfo(np.float64).tiny
+        made = replace(made, min_snr=least, min_excess_sd=least)
     return made, notes
 
 

@@ -25,7 +25,8 @@ def neuron_stats(spikes: SpikeSet, units: dict[int, UnitRecord], *, templates: b
 
 def _neuron(spikes: SpikeSet, unit: UnitRecord, start: int, stop: int, templates: bool) -> SorterNeuronStats:
     samples = spikes.store.unit_samples(unit.unit, start, stop)
-    seconds, bin_ = (stop - start) / spikes.fs, PRESENCE_SEC * spikes.fs
+    seconds, bin_ = spikes.recorded_sec(start, stop), PRESENCE_SEC * spikes.fs
+    present = np.unique((spikes.without_gaps(samples) - spikes.without_gaps(start)) // bin_)
     waveform = _template(spikes, unit)
     known = UnitEvidence(
         waveform_uv=waveform,
@@ -35,7 +36,7 @@ def _neuron(spikes: SpikeSet, unit: UnitRecord, start: int, stop: int, templates
         seconds=seconds,
         snr=math.nan if unit.snr is None else unit.snr,
         amplitude_uv=math.nan if unit.mean_abs_peak_uv is None else unit.mean_abs_peak_uv,
-        presence=len(np.unique((samples - start) // bin_)) / max(1, math.ceil((stop - start) / bin_)),
+        presence=len(present) / max(1, math.ceil(seconds / PRESENCE_SEC)),
     )
     quality, reason = verdict(known, SpikeSorterCriterionLevel.BALANCED)
     return SorterNeuronStats(

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, SortStalledError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.job import Job, JobContext, ProgressCallback
 from ranvier.hub.jobs import JobManager
+from ranvier.hub.linked import Linked
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.hub.sort_events import EventsPlan, EventsRun, are_events, plan_events
 from ranvier.hub.sort_plan import SortPlan, plan_sort
@@ -157,6 +158,8 @@ class Sorters:
             given = {} if keeps else {name: value for name, value in changed.items() if value is not None}
             params = (sorter.launched if fresh else sorter.params).model_copy(update=given)
             plan = self._plan(sorter.dataset_ids, params, sorter.options, {} if fresh else None)
+            if not fresh:
+                plan.check_outputs()  # what is refused leaves the sorter as it was
             self._end(sorter)
             if fresh:
                 self._store.settings.set(_KEY + sorter.dataset_ids[0], [])
@@ -188,8 +191,9 @@ class Sorters:
         with self._lock:
             sorter = self._sorters.get(sorter_id)
         if sorter is None:
-            self._written(sorter_id)
-            return _state(SpikeSorterPhase.COMPLETE, 1.0)
+            linked = self._written(sorter_id)
+            said = (linked.session.provenance or {}).get("notes", ())
+            return _state(SpikeSorterPhase.COMPLETE, 1.0, msg=str(linked.canonical), warn_msg="; ".join(map(str, said)))
         job, run = sorter.job, sorter.run
         warnings = "; ".join(run.notes)
         if job is None:
@@ -202,7 +206,7 @@ class Sorters:
                 is_on=True,
                 phase=run.phase,
                 frac_complete=run.fraction,
-                msg="waits for other jobs" if waits else run.phase.name.lower(),
+                msg="waits for other jobs" if waits else _doing(run.phase),
                 warn_msg=warnings,
             )
         if info.state == JobState.DONE:
@@ -375,6 +379,10 @@ def _run_of(plan: Plan) -> Run:
 
 def _type_of(plan: Plan) -> SpikeSorterType:
     return SpikeSorterType.SPIKES_FILE if isinstance(plan, EventsPlan) else SpikeSorterType.VEX_FILE
+
+
+def _doing(phase: SpikeSorterPhase) -> str:
+    return "begins" if phase == SpikeSorterPhase.UNSPECIFIED else phase.name.lower()
 
 
 class _Watch:

@@ -10,9 +10,10 @@ import numpy as np
 from ranvier._platform import worker_count
 from ranvier.dsp.parallel import Team
 from ranvier.exceptions import ConfigurationError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
 from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.linked import Linked
 from ranvier.hub.signals import filtered
 from ranvier.hub.timing import resolve, time_range
 from ranvier.models.dataset import TimeRangeSpec

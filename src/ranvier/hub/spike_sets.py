@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ranvier.dsp import Chain, HighPass
 from ranvier.exceptions import CapabilityError, DatasetError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
+from ranvier.hub.linked import Linked
 from ranvier.hub.sidecars import holds_spikes
 from ranvier.interop.kilosort import store_of_folder
 from ranvier.models.dataset import RadiensFileType, TimeRangeSpec
@@ -81,6 +82,15 @@ class SpikeSet:
         """Return counters as stream seconds."""
         return float(start / self.store.info.fs), float(stop / self.store.info.fs)
 
+    def without_gaps(self, counters: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return counters as if time stood still in the gaps of the recording, where that is known."""
+        return self.recording.recording.segments.without_gaps(np.asarray(counters, np.int64))
+
+    def recorded_sec(self, start: int, stop: int) -> float:
+        """Return for how long there is signal in counters ``[start, stop)``."""
+        first, last = self.without_gaps([start, stop])
+        return float(last - first) / self.fs
+
     def chosen(self, units: list[int] | None) -> list[int]:
         """Return units that exist; for None those that are not labelled as no units."""
         if units is None:
@@ -132,7 +142,7 @@ class SpikeSets:
         known = self._datasets.link_spikes(linked)
         wanted = known[0] if spikes_id is None and known else spikes_id
         if wanted is None or wanted not in known:
-            beside = [i for i in self._datasets.get(dataset_id).notes if "another recording" in i]
+            beside = [i for i in self._datasets.get(dataset_id).notes if "another recording" in i or "any more" in i]
             listing = ", ".join(known) or "none"
             asked = "" if spikes_id is None else f" called {spikes_id!r}"
             raise DatasetError(

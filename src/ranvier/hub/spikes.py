@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.exceptions import CapabilityError, ConfigurationError, DatasetError, OutputError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.exceptions import CapabilityError, ConfigurationError
+from ranvier.hub.datasets import Datasets
+from ranvier.hub.spike_exports import check_format, export_spikes, shift_of, write_spikes
 from ranvier.hub.spike_sets import SpikeSet, SpikeSets
 from ranvier.hub.unit_quality import quality_of
 from ranvier.hub.unit_waveforms import waveforms_of_spikes, waveforms_of_unit
-from ranvier.interop.nwb_units import export_nwb
-from ranvier.interop.phy import export_phy
-from ranvier.interop.sorted_spikes import SortedSpikes
-from ranvier.interop.unitmatch import export_unitmatch
-from ranvier.models._coerce import output_path
 from ranvier.models.dataset import DatasetMetadata, RadiensFileType, TimeRangeSpec
 from ranvier.models.output_options import OutputOptions
 from ranvier.models.spikes import (
@@ -31,15 +26,9 @@ from ranvier.models.spikes import (
     SpikesSpec,
 )
 from ranvier.models.units import CurationEntry, SpikeRaster, UnitCorrelograms, UnitQualityTable, UnitWaveforms
-from ranvier.recordings.provenance import new_record
-from ranvier.recordings.signalless import NoSignals
-from ranvier.spikes import RecordingIdentity, SiteRecord, SpikeWriter, StoreInfo, UnitRecord, curation, recover
-from ranvier.spikes.columns import KNOWN, SNIPPETS
+from ranvier.spikes import SiteRecord, UnitRecord, curation, recover
+from ranvier.spikes.columns import SNIPPETS
 from ranvier.spikes.correlograms import Binning, correlograms
-from ranvier.spikes.writer import SUFFIX
-
-#: What spikes can be exported as.
-EXPORTS = ("phy", "nwb", "unitmatch")
 
 
 class SpikesOf:
@@ -133,11 +122,11 @@ class SpikesOf:
         start, stop = spikes.window(time_range)
         whole = time_range is None or time_range.is_full()
         counts = spikes.store.counts() if whole else spikes.store.counts(start, stop)
-        known = self.sets.units(spikes)
+        known, seconds = self.sets.units(spikes), spikes.recorded_sec(start, stop)
         found: dict[int, list[NeuronInfo]] = {}
         for unit in units:
             record = known[unit]
-            info = _neuron(spikes, record, counts.get(unit, 0), (stop - start) / spikes.fs)
+            info = _neuron(spikes, record, counts.get(unit, 0), seconds)
             found.setdefault(record.site, []).append(info)
         return NeuronsResult(neurons_by_channel=dict(sorted(found.items())))
 
@@ -241,88 +230,21 @@ class SpikesOf:
         """Write spikes as a ``.spikes`` file; see the Protocol."""
         spikes = self.sets.get(dataset_id, spikes_id)
         owner = spikes.recording if recording_id is None else self._datasets.linked(recording_id)
-        shift = 0 if recording_id is None else _shift(spikes, owner)
-        target = output if output is not None else owner.canonical.parent / (owner.base_name + SUFFIX)
-        target = output_path(target)
-        target = target.with_name(target.name.removesuffix(SUFFIX) + SUFFIX)
-        _refuse_own_source(target, spikes, owner)
-        with SpikeWriter(target, self._converted(spikes, owner, shift), force=force) as writer:
-            names = tuple(KNOWN) + ((SNIPPETS,) if spikes.store.info.waveforms == "stored" else ())
-            for columns in spikes.store.walk(columns=names):
-                writer.append(**{**columns, "sample_index": columns["sample_index"] + shift})
-            units = self.sets.units(spikes)
-            writer.set_units(list(units.values()))
-            templates = spikes.store.templates
-            if templates is not None and units:
-                blank = np.full(templates.templates_uv.shape[1:], np.nan, np.float32)
-                means = [blank if (t := spikes.store.template(u)) is None else t for u in units]
-                writer.set_templates(list(units), templates.sites, np.stack(means), before=templates.before)
-        return self._datasets.link(writer.path, RadiensFileType.SPIKES)
+        shift = 0 if recording_id is None else shift_of(spikes, owner)
+        written = write_spikes(self.sets, spikes, owner, output, shift=shift, force=force)
+        return self._datasets.link(written, RadiensFileType.SPIKES)
 
     def export(
         self, dataset_id: str, output: Path, file_format: str, *, recording_id: str | None = None,
         spikes_id: str | None = None, signals: bool = False, options: OutputOptions | None = None, force: bool = False,
     ) -> Path:  # fmt: skip
         """Write spikes for another program; see the Protocol."""
-        if file_format not in EXPORTS:
-            raise ConfigurationError(f"file_format={file_format!r}; spikes are exported as {', '.join(EXPORTS)}")
-        if signals and file_format != "phy":
-            raise ConfigurationError(f"signals are copied for phy only, not for {file_format}")
+        check_format(file_format, signals=signals)
         spikes = self.sets.get(dataset_id, spikes_id)
         owner = spikes.recording if recording_id is None else self._datasets.linked(recording_id)
-        if recording_id is not None and _shift(spikes, owner):
-            raise ConfigurationError(
-                f"{spikes.store.path.name} counts from the first sample of {owner.base_name}, which is not sample 0; "
-                f"convert_spikes makes a .spikes file of it, which can be exported"
-            )
-        output = output_path(output)
-        if file_format == "nwb" and output.suffix != ".nwb":
-            output = output.with_name(output.name + ".nwb")
-        _refuse_own_source(output, spikes, owner)
-        found = self._sorted(spikes, owner)
-        if file_format == "phy":
-            return export_phy(found, output, signals=signals, force=force)
-        if file_format == "unitmatch":
-            return export_unitmatch(found, output, force=force)
-        kept = [found.units[unit] for unit in found.neurons()]
-        quality = quality_of(spikes, kept, found.start, found.stop, isolation=False)
-        return export_nwb(found, output, quality=quality, options=options, force=force)
-
-    def _sorted(self, spikes: SpikeSet, owner: Linked) -> SortedSpikes:
-        """Return spikes as exports take them."""
-        recording = None if isinstance(owner.recording, NoSignals) else owner.recording
-        known = spikes.store.info.recording
-        first, stop = spikes.extent
-        start = recording.start if recording is not None else first if known is None else known.start
-        return SortedSpikes(
-            store=spikes.store,
-            units=self.sets.units(spikes),
-            channels=owner.channels,
-            recording=recording,
-            start=start,
-            stop=stop,
-            name=owner.base_name,
-            walltime=owner.recording.walltime,
-        )
-
-    def _converted(self, spikes: SpikeSet, owner: Linked, shift: int) -> StoreInfo:
-        """Return what a converted file says about itself."""
-        info, files = spikes.store.info, owner.format.files(owner.canonical)
-        has_signals = owner.recording.stop > owner.recording.start and bool(owner.session.streams)
-        identity = RecordingIdentity.of(
-            owner.recording, files, name=owner.base_name, stream=owner.stream, dataset_id=owner.id
-        )
-        start, stop = (counter + shift for counter in spikes.extent)
-        if has_signals and info.recording is None:  # nobody said what was looked at: all of it
-            start, stop = owner.recording.start, owner.recording.stop
-        return replace(
-            info,
-            start=start,
-            stop=stop,
-            sites=tuple(spikes.sites.values()),
-            recording=identity if has_signals else info.recording,
-            provenance=info.provenance
-            or new_record(stages=[{"kind": "spikes", "parameters": {"from": str(spikes.store.path)}}]),
+        shift = 0 if recording_id is None else shift_of(spikes, owner)
+        return export_spikes(
+            self.sets, spikes, owner, output, file_format, shift=shift, signals=signals, options=options, force=force
         )
 
     def _file(self, dataset_id: str, spikes_id: str | None) -> Path:
@@ -342,36 +264,6 @@ class SpikesOf:
         asked = None if channels is None else set(spikes.on_channels(_listed(channels)))
         units = {u: spikes.store.units[u] for u in spikes.chosen(None)}
         return {u: record for u, record in units.items() if asked is None or record.site in asked}
-
-
-def _refuse_own_source(target: Path, spikes: SpikeSet, owner: Linked) -> None:
-    """Raise OutputError where an output is a file (or folder) of the spikes themselves or of their recording."""
-    sources = [spikes.store.path, *owner.format.files(owner.canonical), owner.canonical]
-    if target.exists() and any(source.exists() and target.samefile(source) for source in sources):
-        raise OutputError(f"{target} is of these spikes or of their recording, and never replaced; name another output")
-
-
-def _shift(spikes: SpikeSet, owner: Linked) -> int:
-    """Return what makes counters of spikes those of a recording: phy counts from its first sample.
-
-    DatasetError where the spikes cannot be of that recording.
-    """
-    recording, store = owner.recording, spikes.store
-    counts_from_first = spikes.recording.format.file_type == RadiensFileType.SPKS_PHY2
-    own_start = spikes.recording.recording.start
-    shift = recording.start - own_start if counts_from_first else 0
-    if store.info.fs != recording.fs:
-        raise DatasetError(
-            f"{store.path.name} counts at {float(store.info.fs):g} Hz and {owner.base_name} was sampled at "
-            f"{float(recording.fs):g} Hz: these are not its spikes"
-        )
-    first, last = store.first_sample + shift, store.last_sample + shift
-    if len(store) and not recording.start <= first <= last < recording.stop:
-        raise DatasetError(
-            f"the spikes of {store.path.name} lie from sample {first:,} to {last:,}, and {owner.base_name} holds "
-            f"[{recording.start:,}, {recording.stop:,}): these are not its spikes"
-        )
-    return shift
 
 
 def _listed(numbers: Sequence[int] | None) -> list[int] | None:

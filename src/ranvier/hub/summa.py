@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.exceptions import ConfigurationError, DatasetError
-from ranvier.hub.datasets import Datasets, Linked
+from ranvier.hub.datasets import Datasets
 from ranvier.hub.jobs import JobContext, JobManager
+from ranvier.hub.linked import Linked
 from ranvier.hub.metrics import Metrics
 from ranvier.hub.timing import time_range
 from ranvier.metrics.summa import dividers_of, histogram, packets_of

@@ -21,24 +21,25 @@ OWN_SPIKES, OTHER_SPIKES, SITES, COMPONENTS = 400, 1600, 4, 6
 def quality_of(
     spikes: SpikeSet, units: Sequence[UnitRecord], start: int, stop: int, *, isolation: bool
 ) -> list[UnitQuality]:
-    """Return the metrics of some units over counters ``[start, stop)``."""
+    """Return the metrics of some units over counters ``[start, stop)``; what is missing there is no time."""
     reader = spikes.reader() if isolation else None
     return [_one(spikes, record, start, stop, reader) for record in units]
 
 
 def _one(spikes: SpikeSet, record: UnitRecord, start: int, stop: int, reader: WaveformReader | None) -> UnitQuality:
-    fs, seconds = spikes.fs, (stop - start) / spikes.fs
+    fs, seconds = spikes.fs, spikes.recorded_sec(start, stop)
     columns = ("sample_index", "amplitude_uv", "y_um")
     found = spikes.store.select(start, stop, units=[record.unit], columns=columns)
     samples = np.ascontiguousarray(found.samples)
+    first, last = spikes.without_gaps([start, stop]).tolist()
     distance, l_ratio = (math.nan, math.nan) if reader is None else _isolation(spikes, record, samples, reader)
     return UnitQuality(
         unit=record.unit,
         label=record.label,
         site_ntv_chan_idx=record.site,
         spike_count=len(samples),
-        spike_rate_hz=len(samples) / seconds,
-        presence_ratio=quality.presence_ratio(samples, start, stop, fs),
+        spike_rate_hz=len(samples) / seconds if seconds > 0 else math.nan,
+        presence_ratio=quality.presence_ratio(spikes.without_gaps(samples), first, last, fs),
         isi_violations_ratio=quality.isi_violations_ratio(samples, fs, seconds),
         contamination=quality.contamination(samples, fs, seconds),
         sliding_contamination=quality.sliding_contamination(samples, fs, seconds),

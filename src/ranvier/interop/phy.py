@@ -20,10 +20,10 @@ import numpy.typing as npt
 from ranvier.exceptions import CapabilityError, OutputExistsError
 from ranvier.interop.sorted_spikes import SortedSpikes, UnitMeans, positions_of
 from ranvier.models.signals import SignalType
-from ranvier.recordings import kernels
 from ranvier.recordings.files import StagedFiles, check_replaceable, writing
 from ranvier.recordings.flat import FlatRecording
 from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV
+from ranvier.recordings.quantiser import Quantiser, loss_notes
 
 #: Suffixes of samples that phy opens.
 _KNOWN = (".dat", ".bin", ".raw")
@@ -42,8 +42,9 @@ def export_phy(spikes: SortedSpikes, folder: Path, *, signals: bool = False, for
     Parameters
     ----------
     signals
-        Copy the amplifier channels as ``recording.dat`` (int16, 0.195 uV, gaps as 0). Otherwise ``params.py`` names the
-        recording where phy can read it as it is (plain rows without gaps), and else none: phy then shows no traces.
+        Copy the amplifier channels as ``recording.dat`` (int16, 0.195 uV, gaps as 0; comments in ``params.py`` say how
+        many values were saturated or not known). Otherwise ``params.py`` names the recording where phy can read it as
+        it is (plain rows without gaps), and else none: phy then shows no traces.
 
     Raises
     ------
@@ -87,6 +88,7 @@ class _Dat:
     columns: int
     channel_map: tuple[int, ...]
     uv_per_count: float = 1.0
+    notes: tuple[str, ...] = ()
 
 
 def _arrays(spikes: SortedSpikes, means: UnitMeans, dat: _Dat) -> list[tuple[str, bytes]]:
@@ -134,7 +136,7 @@ def _tables(spikes: SortedSpikes, units: list[int]) -> list[tuple[str, bytes]]:
 
 
 def _params(spikes: SortedSpikes, dat: _Dat) -> tuple[str, bytes]:
-    text = (
+    text = "".join(f"# {note}\n" for note in dat.notes) + (
         f"dat_path = {[dat.path] if dat.path else []!r}\n"
         f"n_channels_dat = {dat.columns}\n"
         f"dtype = {dat.dtype!r}\n"
@@ -166,14 +168,15 @@ def _copy(spikes: SortedSpikes, folder: Path) -> _Dat:
         raise CapabilityError(f"{spikes.store.path.name}: there is no recording whose samples could be copied")
     columns = recording.channels.columns_of(SignalType.AMP)
     n = len(columns)
-    gain, offset = np.full(n, DEFAULT_GAIN_UV), np.zeros(n)
+    quantiser = Quantiser(None, np.full(n, DEFAULT_GAIN_UV), np.zeros(n))
+    clipped = unknown = 0
     with open(folder / "recording.dat", "xb") as out:
         for at in range(recording.start, recording.stop, _ROWS):
-            samples = recording.read(at, min(at + _ROWS, recording.stop), columns).samples
-            counts = np.empty(samples.shape, np.int16)
-            kernels.round_to_counts(np.require(samples, np.float32, ["C", "W"]), gain, offset, counts)
-            out.write(counts.astype("<i2", copy=False).data)
-    return _Dat("recording.dat", "int16", 0, n, tuple(range(n)), DEFAULT_GAIN_UV)
+            counts = quantiser.counts(recording.read(at, min(at + _ROWS, recording.stop), columns))
+            clipped, unknown = clipped + counts.clipped, unknown + counts.unknown
+            out.write(counts.samples.astype("<i2", copy=False).data)
+    notes = tuple(loss_notes(clipped, unknown))
+    return _Dat("recording.dat", "int16", 0, n, tuple(range(n)), DEFAULT_GAIN_UV, notes)
 
 
 def _similarity(templates: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -90,7 +90,7 @@ def _merged(old: SpikeDetectParams, change: SpikeDetectParams, fs: float) -> Spi
     for in_uv, in_sd in (("thr", "thr_sd"), ("weak_thr", "weak_thr_sd")):
         for name, other in ((in_uv, in_sd), (in_sd, in_uv)):
             given = getattr(change, name)
-            if given is None:
+            if given is None or all(math.isnan(g) for g in _pair(given, name)):
                 continue
             held = getattr(old, name) or _UNSET
             pair = [h if math.isnan(g) else float(g) for g, h in zip(_pair(given, name), held, strict=True)]
@@ -115,6 +115,13 @@ def _checked(params: SpikeDetectParams, fs: float) -> SpikeDetectParams:
                 raise ConfigurationError(
                     f"{name} [negative, positive] of channel {params.ntv_chan_idx} must be below and above 0, "
                     f"got {list(level)}; is_set_{name}=[False, True] turns a side off"
+                )
+        in_uv, in_sd = getattr(params, name), getattr(params, f"{name}_sd")
+        for side, called in ((0, "negative"), (1, "positive")):
+            if on[side] and math.isnan(in_uv[side]) and math.isnan(in_sd[side]):
+                raise ConfigurationError(
+                    f"channel {params.ntv_chan_idx} has no {called} {name}, which is turned on; give both sides in one "
+                    f"unit ({name} in uV, {name}_sd in SD), or turn the side off with is_set_{name}"
                 )
     for unit in ("", "_sd"):
         _check_artifact_level(params, unit)

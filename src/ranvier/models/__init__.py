@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ranvier.models.summa import *
     from ranvier.models.tailing import *
     from ranvier.models.time_range import *
+    from ranvier.models.transform_params import *
     from ranvier.models.transforms import *
     from ranvier.models.triggers import *
     from ranvier.models.units import *
@@ -168,11 +169,13 @@ _NAMES = {
     "time_range": """
         TimeRange TimeRangeSpec TrsMode resolve_time_range sample_at
     """,
-    "transforms": """
+    "transform_params": """
         BandParams BlankArtifactsParams BulkSinkParams BulkSourceParams CARParams CorrectSkewParams
-        DownsampleParams HighLowPassParams NotchParams
-        PairedRefParams ProtocolGraph ProtocolSpec SinkParams SliceChannelsParams SliceTimeParams SourceParams
-        TransformEdge TransformNode TransformNodeType TransformParams VirtualRefParams
+        DownsampleParams HighLowPassParams NotchParams PairedRefParams SinkParams SliceChannelsParams SliceTimeParams
+        SourceParams TransformNodeType TransformParams VirtualRefParams
+    """,
+    "transforms": """
+        ProtocolGraph ProtocolSpec TransformEdge TransformNode
     """,
     "triggers": """
         ManualStimTriggerRequest ManualStimTriggerToggleRequest SetTriggerStateRequest TriggerChannel

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from operator import index
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from pydantic import BeforeValidator
 
 from ranvier.exceptions import ConfigurationError
 
@@ -47,11 +49,18 @@ class EnumInput(Generic[E]):
         return found
 
     @property
+    def field(self) -> BeforeValidator:
+        """What makes a model's field take the same, and numbers, as JSON has them; pydantic wraps the error."""
+        return BeforeValidator(replace(self, ints=True))
+
+    @property
     def accepted(self) -> str:
         """What is accepted, for messages."""
         names = ", ".join(name.lower() for name in self._names)
         numbers = sorted(int(member) for member in self.enum)
-        ints = f", or a number of {numbers[0]}-{numbers[-1]}" if self.ints else ""
+        whole = len(numbers) == numbers[-1] - numbers[0] + 1
+        which = f"of {numbers[0]}-{numbers[-1]}" if whole else ", ".join(map(str, numbers))
+        ints = f", or a number {which}" if self.ints else ""
         return f"{self.enum.__name__} members, or {names} (any case){ints}"
 
     @property

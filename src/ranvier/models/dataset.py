@@ -11,7 +11,7 @@ from ranvier.models.channels import ChannelMetadata
 from ranvier.models.file_types import RadiensFileType
 from ranvier.models.signals import SignalType
 from ranvier.models.time_range import TimeRange, TimeRangeSpec, TrsMode
-from ranvier.models.transforms import (
+from ranvier.models.transform_params import (
     BandParams,
     BulkSinkParams,
     BulkSourceParams,
@@ -20,18 +20,15 @@ from ranvier.models.transforms import (
     HighLowPassParams,
     NotchParams,
     PairedRefParams,
-    ProtocolGraph,
-    ProtocolSpec,
     SinkParams,
     SliceChannelsParams,
     SliceTimeParams,
     SourceParams,
-    TransformEdge,
-    TransformNode,
     TransformNodeType,
     TransformParams,
     VirtualRefParams,
 )
+from ranvier.models.transforms import ProtocolGraph, ProtocolSpec, TransformEdge, TransformNode
 
 __all__ = [
     "BandParams",

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from ranvier.models._base import Model, OwnModel
 from ranvier.models._coerce import EnumInput
-from ranvier.models.ports import Port, coerce_port
+from ranvier.models.ports import Port, optional_port
 
 __all__ = [
     "DSPGroup",
@@ -83,10 +83,6 @@ def coerce_filter_family(value: object) -> FilterFamily | None:
     return None if value is None else _family(value)
 
 
-def _optional_port(value: object) -> Port | None:
-    return None if value is None else coerce_port(value)
-
-
 class FreqSpecBand(Model):
     """Corner frequencies in Hz."""
 
@@ -128,7 +124,7 @@ class DSPParams(Model):
     ref_ntv_chan_idx: int | None = None
     notch_bandwidth: float | None = None
     user_label: str = ""
-    port: Annotated[Port | None, BeforeValidator(_optional_port)] = None
+    port: Annotated[Port | None, BeforeValidator(optional_port)] = None
     target_ntv_chan_idx: float | None = None
     is_aux: bool = False
     aux_chan_idx: int | None = None

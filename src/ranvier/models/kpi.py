@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from ranvier.models._base import ArrayModel, FloatArray, Model
 from ranvier.models._coerce import EnumInput
@@ -129,15 +129,15 @@ coerce_channel_reduction = EnumInput(ChannelReduction, "a reduction over channel
 class KpiMetricId(Model):
     """A metric, and which samples it is about."""
 
-    mode: KpiMode = KpiMode.BASE
-    name: KpiMetric
+    mode: Annotated[KpiMode, coerce_kpi_mode.field] = KpiMode.BASE
+    name: Annotated[KpiMetric, coerce_kpi_metric.field]
 
 
 class BundleStatId(Model):
     """A metric, and how it is reduced over channels."""
 
-    metric: KpiMetric
-    reduce: ChannelReduction = ChannelReduction.MEAN
+    metric: Annotated[KpiMetric, coerce_kpi_metric.field]
+    reduce: Annotated[ChannelReduction, coerce_channel_reduction.field] = ChannelReduction.MEAN
 
 
 class KpiStatus(Model):

@@ -26,6 +26,11 @@ class Port(IntEnum):
 coerce_port = EnumInput(Port, "a port", ints=True)
 
 
+def optional_port(value: object) -> Port | None:
+    """Return the port that ``value`` means; None stays None (every port, or unknown)."""
+    return None if value is None else coerce_port(value)
+
+
 class PortChannelCount(Model):
     """How many amplifier channels are on one port."""
 

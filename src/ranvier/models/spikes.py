@@ -104,7 +104,7 @@ class NeuronInfo(Model):
     spike_label
         Its label as decimal text.
     spike_rate
-        In Hz.
+        In Hz, over recorded time.
     mean_abs_peak_wfm
         Mean absolute peak in uV.
     snr

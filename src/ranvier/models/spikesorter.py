@@ -210,7 +210,7 @@ class SpikeSorterFeatureParams(Model):
     """
 
     num_features: int
-    feature_type: Annotated[InputFeatureType, BeforeValidator(coerce_input_feature_type)] = InputFeatureType.WFM
+    feature_type: Annotated[InputFeatureType, coerce_input_feature_type.field] = InputFeatureType.WFM
     latent_dim: int | None = None
     resample_wfm_len: int | None = None
 
@@ -222,6 +222,8 @@ class SpikeSorterLaunchParams(Model):
     ----------
     dsource_id, sink_dsrc_id
         The dataset that is sorted, and the one that takes the spikes.
+    sub_cmd
+        How far it goes; also a name or number.
     nbr_pattern
         Neighbourhood pattern of the documented release; newer ones use radius and count.
     neighbor_radius_um, max_num_site_neighbors
@@ -234,7 +236,7 @@ class SpikeSorterLaunchParams(Model):
     discover_noise: bool = True
     is_auto_on: bool = True
     sink_dsrc_id: str | None = None
-    sub_cmd: SpikeSorterSubCommand = SpikeSorterSubCommand.NULL
+    sub_cmd: Annotated[SpikeSorterSubCommand, coerce_spike_sorter_sub_command.field] = SpikeSorterSubCommand.NULL
     clusterer_params: SpikeSorterClustererParams | None = None
     feature_params: SpikeSorterFeatureParams | None = None
     nbr_pattern: int | None = None

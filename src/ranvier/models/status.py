@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from ranvier.models._base import Model
 from ranvier.models._coerce import EnumInput
-from ranvier.models.ports import GPIOChannelCount, Port, PortChannelCount
+from ranvier.models.ports import GPIOChannelCount, Port, PortChannelCount, optional_port
 
 __all__ = [
     "BackboneMode",
@@ -149,28 +149,26 @@ class RecordingConfig(Model):
     time_stamp: bool = True
     split_files_by_port: bool = False
     force_start_at_tstamp_0: bool = False
-    recording_type: Annotated[DataRecordingType, BeforeValidator(coerce_data_recording_type)] = (
-        DataRecordingType.CONTINUOUS
-    )
+    recording_type: Annotated[DataRecordingType, coerce_data_recording_type.field] = DataRecordingType.CONTINUOUS
 
 
 class RecordStateRequest(Model):
     """Asks to start or stop recording; ``port`` None = all."""
 
-    mode: RecordMode
-    port: Port | None = None
+    mode: Annotated[RecordMode, EnumInput(RecordMode, "a record mode").field]
+    port: Annotated[Port | None, BeforeValidator(optional_port)] = None
 
 
 class StreamStateRequest(Model):
     """Asks to start or stop streaming."""
 
-    mode: StreamMode
+    mode: Annotated[StreamMode, EnumInput(StreamMode, "a stream mode").field]
 
 
 class RestartRequest(Model):
     """Asks to restart the acquisition system with another instrument or simulation."""
 
-    mode: BackboneMode
+    mode: Annotated[BackboneMode, coerce_backbone_mode.field]
 
 
 class SinapsStatusRegisters(Model):

@@ -105,13 +105,11 @@ def _trigger_source(value: object) -> object:
     return value
 
 
-Shape = Annotated[StimShape, BeforeValidator(EnumInput(StimShape, "a pulse shape", ints=True))]
-Polarity = Annotated[StimPolarity, BeforeValidator(EnumInput(StimPolarity, "a polarity", ints=True))]
-EdgeOrLevel = Annotated[
-    StimTriggerEdgeOrLevel, BeforeValidator(EnumInput(StimTriggerEdgeOrLevel, "edge or level", ints=True))
-]
-HighOrLow = Annotated[StimTriggerHighOrLow, BeforeValidator(EnumInput(StimTriggerHighOrLow, "high or low", ints=True))]
-PulseMode = Annotated[StimPulseMode, BeforeValidator(EnumInput(StimPulseMode, "a pulse mode", ints=True))]
+Shape = Annotated[StimShape, EnumInput(StimShape, "a pulse shape").field]
+Polarity = Annotated[StimPolarity, EnumInput(StimPolarity, "a polarity").field]
+EdgeOrLevel = Annotated[StimTriggerEdgeOrLevel, EnumInput(StimTriggerEdgeOrLevel, "edge or level").field]
+HighOrLow = Annotated[StimTriggerHighOrLow, EnumInput(StimTriggerHighOrLow, "high or low").field]
+PulseMode = Annotated[StimPulseMode, EnumInput(StimPulseMode, "a pulse mode").field]
 TriggerSource = Annotated[int | StimKeypressIndex, BeforeValidator(_trigger_source)]
 
 
@@ -252,7 +250,7 @@ class StimParamsPartial(Model):
 class StimStepRequest(Model):
     """Asks for a step size of the stimulation current."""
 
-    stim_step: StimStep
+    stim_step: Annotated[StimStep, coerce_stim_step.field]
 
 
 class StimStepState(Model):

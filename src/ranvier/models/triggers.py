@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from ranvier.models._base import Model
 from ranvier.models._coerce import EnumInput
-from ranvier.models.ports import Port
+from ranvier.models.ports import Port, coerce_port
 from ranvier.models.stim import StimKeypressIndex, coerce_stim_keypress_index
 
 __all__ = [
@@ -80,9 +80,9 @@ class TriggerState(Model):
 class SetTriggerStateRequest(Model):
     """Asks to let a digital line trigger the recording of a port, or not."""
 
-    channel: TriggerChannel
+    channel: Annotated[TriggerChannel, coerce_trigger_channel.field]
     enabled: bool
-    port: Port
+    port: Annotated[Port, coerce_port.field]
 
 
 class ManualStimTriggerRequest(Model):

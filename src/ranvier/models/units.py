@@ -76,7 +76,7 @@ class UnitQuality(OwnModel):
     Attributes
     ----------
     spike_rate_hz, presence_ratio
-        Spikes per second, and the fraction of minutes with a spike.
+        Spikes per second, and the fraction of minutes with a spike; gaps of the recording do not count.
     isi_violations_ratio
         Rate of intervals below 1.5 ms over the unit's own rate (Hill et al. 2011); 0 is clean.
     contamination, sliding_contamination

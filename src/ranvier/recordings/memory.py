@@ -97,7 +97,7 @@ class ArraySink(Sink):
         self.destination = destination
         self.header = header
         self.force = False
-        self.clipped_samples = 0
+        self.clipped_samples = self.unknown_samples = 0
         self.blocks: list[Block] = []
         self.events: list[Events] = []
         self.spike_trains: dict[str, SpikeTrains] = {}

@@ -1,4 +1,7 @@
-"""Physical samples to the int16 counts of an output: rounded half to even, saturated, NaN as 0, and told how often."""
+"""Physical samples to the int16 counts of an output: rounded half to even, saturated, NaN as 0, and told how often.
+
+An infinity is a value beyond the range, and saturated.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,13 @@ class Counts:
     start: int
     clipped: int = 0
     unknown: int = 0
+
+
+def loss_notes(clipped: int, unknown: int) -> list[str]:
+    """Return what a reader of counts is told of values that were not stored as they were."""
+    saturated = f"{clipped} values were saturated (beyond what its counts can hold) when this file was written"
+    as_zero = f"{unknown} values that were not known (NaN) are stored as 0"
+    return [*([saturated] if clipped else []), *([as_zero] if unknown else [])]
 
 
 @dataclass(frozen=True, eq=False)

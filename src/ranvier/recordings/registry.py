@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -130,6 +131,10 @@ def detect_as(path: Path, file_type: RadiensFileType) -> tuple[Format, Path]:
             found = known.detect(path.with_name(path.name + suffix) if suffix and path.name else path)
             if found is not None:
                 return known, found
+    if not os.path.lexists(path) and not path.parent.is_dir():
+        raise NotARecordingError(f"{path} is not there: its folder was moved or removed")
+    if not os.path.lexists(path) and any(path.name.endswith(s) for known in candidates for s in known.suffixes):
+        raise NotARecordingError(f"{path} is not there; was it moved or removed?")
     raise NotARecordingError(f"{path} is not a {' or '.join(known.name for known in candidates)} recording")
 
 

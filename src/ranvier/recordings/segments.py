@@ -118,6 +118,11 @@ class Segments:
         inside = np.clip(counters - self.counters[run], 0, self.lengths[run])
         return np.asarray(self._first_rows[run] + inside, np.int64)
 
+    def without_gaps(self, counters: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return counters as if time stood still in gaps: less the samples that are missing before each."""
+        inside = np.clip(counters, self.start, self.stop)
+        return np.asarray(counters - inside + self.start + self.rows_before(inside), np.int64)
+
     def counter_of(self, row: int) -> int:
         """Return the sample counter of a stored row."""
         i = int(np.searchsorted(self._first_rows, row, side="right")) - 1

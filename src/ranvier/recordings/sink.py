@@ -64,8 +64,8 @@ class Sink(ABC):
 
     Attributes
     ----------
-    clipped_samples
-        Values that did not fit the format and were saturated.
+    clipped_samples, unknown_samples
+        Values that did not fit the format and were saturated, and NaN values that were written as 0.
     lent
         Whether the memory of blocks stays as it is after ``write``, so that they can still be written then. Only who
         writes knows that; else a sink has copied what it needs when ``write`` returns.
@@ -78,7 +78,7 @@ class Sink(ABC):
         self.destination = destination
         self.header = header
         self.force = force
-        self.clipped_samples = 0
+        self.clipped_samples = self.unknown_samples = 0
         self.lent = False
         self.staged = StagedFiles()
         self._runs: list[list[int]] = []

@@ -33,7 +33,7 @@ LEASE_SEC = 3.0
 
 
 class Outputs:
-    """Outputs of one rig (``services.rig.RigOutputs``), a hook of the pump, and a part of workspaces.
+    """Outputs of one rig (``services.rig_outputs.RigOutputs``), a hook of the pump, and a part of workspaces.
 
     Nothing is armed by itself: not by a workspace, not by a restart, and a stream that ends disarms.
 

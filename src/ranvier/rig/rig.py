@@ -118,10 +118,10 @@ class Rig:
         self.loop.disarm()
         self.triggers.close()
         self.metrics.close()
-        self.sorter.close()
         try:
-            self.recording.close()
+            self.recording.close()  # with the spikes up to its end
         finally:
+            self.sorter.close()
             with core.machine.control:
                 core.stop()
                 core.machine.to(Action.STOP_STREAMING)

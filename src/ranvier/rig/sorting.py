@@ -89,6 +89,8 @@ class Sorting:
         self._anchor: Templates | None = None
         self._next_label = 1
         self._shed_before = 0
+        self._shed_when_recorded = 0
+        self._off_at: int | None = None
         self.settings = settings
         self.progress: float | None = None
         self.training_failure = ""
@@ -131,6 +133,11 @@ class Sorting:
             self._engine.finder.settle_again()
         self._consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=QUEUE_BLOCKS)
         self._core.pump.add_consumer(self._consumer)
+        if self.spike_file is not None and self._off_at is not None:
+            self.spike_file.missed(self._off_at, self._newest(), "the sorter was off")
+            if not self._knows_noise():
+                self.spike_file.began_at(self._newest())
+        self._off_at = None
 
     def turn_off(self) -> None:
         """Take no more blocks; spikes and units stay."""
@@ -144,6 +151,7 @@ class Sorting:
         with self._lock:
             if self._engine is not None:
                 self._engine.flush()
+            self._off_at = self._newest() if self._engine is None or self._engine.next is None else self._engine.next
 
     def change(self, settings: SorterSettings) -> None:
         """Take other settings from the next block on."""
@@ -177,6 +185,9 @@ class Sorting:
             made = SpikeRecording(file, describe(engine, simulated=simulated, seed=self._seed, waveforms=waveforms))
             if engine.next is not None:  # the recording may have begun meanwhile: what was told since belongs to it
                 made.take(engine.ring.read(engine.next - int(_BACK_SEC * engine.sites.fs)), engine)
+            if not self._knows_noise():
+                made.began_at(self._newest() if engine.first is None else engine.first)
+            self._shed_when_recorded = self.shed_samples
             self.spike_file = made
 
     def end_record(self) -> str:
@@ -184,6 +195,13 @@ class Sorting:
         file = self.spike_file
         if file is None:
             return ""
+        if self.failure:
+            file.missed(self._newest(), None, f"the sorter failed: {self.failure}")
+        elif self._off_at is not None:
+            file.missed(self._off_at, None, "the sorter was off")
+        shed = self.shed_samples - self._shed_when_recorded
+        if shed:
+            file.told(f"{shed:,} samples were not sorted: this machine was too slow for them")
         file.end(self._engine, self.log, wait=self.is_on and not self.failure)
         self.spike_file = None
         if file.error:
@@ -198,6 +216,8 @@ class Sorting:
             self._engine, self._bound = None, ()
             self._rounds, self._later = 0, Rounds()
             self.notes.clear()
+        if self.spike_file is not None and self.is_on:
+            self.spike_file.began_at(self._newest())
 
     def put_in(self, trained: TrainedUnits) -> str:
         """Give spikes to units that were learned before; return "" or why that cannot be."""
@@ -216,6 +236,13 @@ class Sorting:
             self._next_label = max(self._next_label, int(trained.labels.max(initial=0)) + 1)
             self._rounds = len(TRAIN_AT_SEC)
             return ""
+
+    def _knows_noise(self) -> bool:
+        return self._engine is not None and bool(np.any(self._engine.finder.noise.sd_uv > 0))
+
+    def _newest(self) -> int:
+        """Counter behind the newest sample of the stream; 0 before the first."""
+        return self._core.cache.span().stop
 
     # --- the consumer's thread --------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class SpikeRecording:
         self._cuts = info.waveforms == "stored"
         self._lock = threading.Lock()
         self._ended = False
+        self._missed: list[tuple[int, int | None, str]] = []
         self.error = ""
 
     @property
@@ -68,6 +69,22 @@ class SpikeRecording:
             self._cut(engine.tail, None if engine.tail.stop is None else engine.tail.stop - self._writer.info.after)
             self._write(engine)
 
+    def missed(self, start: int, stop: int | None, why: str) -> None:
+        """Say that nothing was looked for between two counters of the stream (None: the recording's end), and why."""
+        with self._lock:
+            self._missed.append((start, stop, why))
+
+    def began_at(self, counter: int) -> None:
+        """Say that the sorter began there: it does not know the noise yet, by which thresholds in SD hold."""
+        rate = self._writer.info.fs
+        self.missed(counter, counter + int(rate), "the sorter had begun there and did not know the noise yet")
+
+    def told(self, text: str) -> None:
+        """Say what whoever reads the file should know."""
+        with self._lock:
+            if not self._ended:
+                self._writer.note(text)
+
     def end(self, engine: OnlineSorter | None, log: list[dict[str, Any]], *, wait: bool) -> None:
         """Finish the file with what belongs to the recording; the disk's refusal is in ``error``.
 
@@ -81,12 +98,13 @@ class SpikeRecording:
             if self._ended:
                 return
             self._ended = True
+            self._say_what_was_missed(stop)
             try:
                 if engine is not None and not self.error:
                     self._cut(engine.tail, None)
                     self._write(engine)
                     self._describe(engine, log)
-                self._writer.close(self._identified())
+                self._writer.close(self._identified(engine))
             except RadiensError as error:
                 self.error = f"the spikes of {self._writer.path.name} are not finished: {error}"
 
@@ -123,6 +141,19 @@ class SpikeRecording:
         except RadiensError as error:
             self.error = f"spikes are written no more: {error}"
 
+    def _say_what_was_missed(self, end: int) -> None:
+        """Say it in stream seconds of the recording, as far as it lies within."""
+        file = self._file
+        if not file.rows:
+            return
+        offset, rate = file.counter_offset or 0, float(file.header.fs)
+        for start, stop, why in self._missed:
+            a, b = max(start, file.header.start + offset), end if stop is None else min(stop, end)
+            if b > a:
+                self._writer.note(
+                    f"spikes are missing from {(a - offset) / rate:.3f} to {(b - offset) / rate:.3f} s: {why}"
+                )
+
     def _describe(self, engine: OnlineSorter, log: list[dict[str, Any]]) -> None:
         ntv = engine.sites.ntv
         noise = engine.finder.noise.sd_uv
@@ -145,12 +176,16 @@ class SpikeRecording:
         if trained is not None and len(trained):
             waveforms = np.ascontiguousarray(trained.waveforms_uv.transpose(0, 2, 1))
             self._writer.set_templates(trained.labels, np.array(ntv), waveforms, before=trained.window.before)
+        offset = self._file.counter_offset or 0
         for entry in log:
-            self._writer.log(**entry)
+            at = entry.get("in_force_from_sample")
+            self._writer.log(**(entry if at is None else {**entry, "in_force_from_sample": at - offset}))
 
-    def _identified(self) -> StoreInfo:
-        """Return the description with the identity of the finished recording."""
+    def _identified(self, engine: OnlineSorter | None) -> StoreInfo:
+        """Return the description with the identity of the finished recording, and noise and thresholds at its end."""
         file, info = self._file, self._writer.info
+        if engine is not None and {s.ntv for s in info.sites} == set(engine.sites.ntv):
+            info = replace(info, sites=_sites(engine))
         if not file.rows or not file.is_finished:
             return info
         identity = RecordingIdentity(
@@ -166,6 +201,21 @@ class SpikeRecording:
 def describe(engine: OnlineSorter, *, simulated: bool, seed: int, waveforms: bool) -> StoreInfo:
     """Return what the spikes of a stream are; with ``waveforms`` these are stored with them."""
     levels = engine.finder.settings.levels
+    return StoreInfo(
+        fs=engine.sites.fs,
+        sites=_sites(engine),
+        sorter=SORTER,
+        seed=seed,
+        waveforms="stored" if waveforms else "recording",
+        filters=tuple(engine.describe_filters()),
+        before=max(1, int(levels.wings[:, 0].max(initial=0))),
+        after=max(1, int(levels.wings[:, 1].max(initial=0))),
+        simulated=simulated,
+    )
+
+
+def _sites(engine: OnlineSorter) -> tuple[SiteRecord, ...]:
+    """Return the sites with their noise and thresholds as they are now."""
     low, high = engine.finder.thresholds()
     sites = []
     for k, column in enumerate(engine.sites.columns):
@@ -183,17 +233,7 @@ def describe(engine: OnlineSorter, *, simulated: bool, seed: int, waveforms: boo
                 neighbors=tuple(engine.sites.ntv[int(n)] for n in near[1:] if n >= 0),
             )
         )
-    return StoreInfo(
-        fs=engine.sites.fs,
-        sites=tuple(sites),
-        sorter=SORTER,
-        seed=seed,
-        waveforms="stored" if waveforms else "recording",
-        filters=tuple(engine.describe_filters()),
-        before=max(1, int(levels.wings[:, 0].max(initial=0))),
-        after=max(1, int(levels.wings[:, 1].max(initial=0))),
-        simulated=simulated,
-    )
+    return tuple(sites)
 
 
 def _number(value: float) -> float | None:

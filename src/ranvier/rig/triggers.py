@@ -41,7 +41,7 @@ class _Enabled:
 
 
 class Triggers:
-    """Recording triggers of one rig (``services.rig.RigTriggers``), a hook of the pump, and a part of workspaces.
+    """Recording triggers of one rig (``services.rig_outputs.RigTriggers``), a hook of the pump, a part of workspaces.
 
     A trigger gates recording: the rising edge of its line starts the recording of its port (of everything where files
     are not split by port), the falling edge ends it. A line that is high already when the trigger is enabled, or when

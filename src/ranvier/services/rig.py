@@ -8,30 +8,19 @@ from typing import Protocol
 
 from ranvier.models.channels import ChannelMetadata
 from ranvier.models.core_config import CableDelay, CoreConfig
-from ranvier.models.dac import AnalogOutRegister
 from ranvier.models.dataset import TimeRangeSpec
-from ranvier.models.dio import DigitalOutRegister
 from ranvier.models.dsp import DSPGroup, DSPParams, FilterStage
 from ranvier.models.events import EventTable
-from ranvier.models.impedance import Impedance
-from ranvier.models.kpi import KpiMetricId, KpiMetricsResult, KpiMetricsSeriesResult, KpiServiceMode, KpiStatus
 from ranvier.models.ports import Port
-from ranvier.models.quality import ChannelQualityTable
 from ranvier.models.rig import (
-    LoopSettings,
-    PulseRecord,
     RigStatus,
-    SafetyLimits,
     SensorAssignmentInfo,
     Workspace,
 )
 from ranvier.models.signals import SignalType, SigSelect
-from ranvier.models.spectra import BandPowerTable, CoherenceResult, PsdQuery, PsdResult
-from ranvier.models.spectral import SpectralQuery, SpectralResult
-from ranvier.models.spikesorter import SpikeDetectParams
-from ranvier.models.status import BackboneMode, BackboneStatus, RecordingConfig, SinapsStatusRegisters
-from ranvier.models.stim import StimParams, StimStep, StimStepState
-from ranvier.models.triggers import TriggerChannel, TriggerState
+from ranvier.models.status import BackboneMode, BackboneStatus, RecordingConfig
+from ranvier.services.rig_measures import RigMetrics, RigQuality, RigSpectra
+from ranvier.services.rig_outputs import RigOutputs, RigTriggers
 from ranvier.services.signals import SignalBlock
 from ranvier.services.sorter import RigSorter
 
@@ -168,52 +157,6 @@ class RigSignals(Protocol):
         ...
 
 
-class RigSpectra(Protocol):
-    """Spectra of what the live cache holds; results as those of :class:`ranvier.services.HubSpectra`.
-
-    ``time_range`` None = everything in the cache; ``channels`` (AMP NTV) None = the selected ones.
-    """
-
-    def get(self, query: SpectralQuery) -> SpectralResult:
-        """Compute a query; times are stream seconds. What has left the cache raises TimeRangeError."""
-        ...
-
-    def psd(
-        self, query: PsdQuery, time_range: TimeRangeSpec | None = None, channels: Sequence[int] | None = None
-    ) -> PsdResult:
-        """Estimate a spectrum per channel."""
-        ...
-
-    def band_power(
-        self,
-        bands_hz: Mapping[str, tuple[float, float]],
-        query: PsdQuery,
-        time_range: TimeRangeSpec | None = None,
-        channels: Sequence[int] | None = None,
-    ) -> BandPowerTable:
-        """Return the power in bands, uV^2, per channel."""
-        ...
-
-    def coherence(
-        self, pairs: Sequence[tuple[int, int]], query: PsdQuery, time_range: TimeRangeSpec | None = None
-    ) -> CoherenceResult:
-        """Return the magnitude-squared coherence and the phase of pairs of channels."""
-        ...
-
-
-class RigQuality(Protocol):
-    """Quality of the channels, from what the live cache holds."""
-
-    def get(
-        self, time_range: TimeRangeSpec | None = None, channels: Sequence[int] | None = None
-    ) -> ChannelQualityTable:
-        """Return noise, RMS and verdict of amplifier channels (NTV, in the order asked; None = the selected ones).
-
-        ``time_range`` None = everything in the cache. Verdicts as those of :class:`ranvier.services.HubMetrics`.
-        """
-        ...
-
-
 class RigRecording(Protocol):
     """The recorder."""
 
@@ -247,198 +190,6 @@ class RigDsp(Protocol):
 
     def set(self, stage: FilterStage, params: Sequence[DSPParams]) -> None:
         """Replace one stage; hardware and stage 1 are refused while recording."""
-        ...
-
-
-class RigOutputs(Protocol):
-    """Stimulation, analog and digital outputs, impedance."""
-
-    def stim_params(self) -> dict[int, StimParams]:
-        """Return the stimulation of every configured channel, by SYS index."""
-        ...
-
-    def set_stim_params(self, params: StimParams) -> None:
-        """Set one channel; refused while streaming, beyond the safety limits, and where it cannot stimulate."""
-        ...
-
-    def stim_step(self) -> StimStepState:
-        """Return the current step size."""
-        ...
-
-    def set_stim_step(self, step: StimStep) -> None:
-        """Set the current step size."""
-        ...
-
-    def keypress(self, keypress: int, on: bool | None = None) -> None:
-        """Set (or, for None, toggle) a manual trigger, 1-8."""
-        ...
-
-    def arm(self, *, client: str) -> None:
-        """Allow pulses; they stop when that client is gone, or the engine dies."""
-        ...
-
-    def disarm(self) -> None:
-        """Emergency stop: no pulse starts from now on."""
-        ...
-
-    def safety_limits(self) -> SafetyLimits:
-        """Return the limits in force."""
-        ...
-
-    def set_safety_limits(self, limits: SafetyLimits, *, reason: str) -> None:
-        """Change the limits; the reason and the change are recorded."""
-        ...
-
-    def pulses(self) -> list[PulseRecord]:
-        """Return every pulse delivered since streaming began."""
-        ...
-
-    def dac(self) -> AnalogOutRegister:
-        """Return gain, high-pass and routing of the analog outputs."""
-        ...
-
-    def set_dac_gain(self, gain: int) -> None:
-        """Set the gain of the analog outputs."""
-        ...
-
-    def set_dac_stream(self, dac_idx: int, ntv_chan_idx: int) -> None:
-        """Route an amplifier channel (NTV) to an analog output; -1 for none."""
-        ...
-
-    def set_dac_off(self) -> None:
-        """Route nothing to any analog output."""
-        ...
-
-    def set_dac_highpass(self, enable: bool, cutoff_hz: float) -> None:
-        """Set the high-pass of the analog outputs."""
-        ...
-
-    def dio(self) -> DigitalOutRegister:
-        """Return mode and registers of the digital outputs."""
-        ...
-
-    def set_dio_manual(self, chan_idx: int, state: bool) -> None:
-        """Drive a digital output by hand."""
-        ...
-
-    def set_dio_events(self, chan_idx: int, threshold_uv: float, positive: bool) -> None:
-        """Drive a digital output by threshold crossings of an amplifier channel."""
-        ...
-
-    def set_dio_gated(self, polarity: bool) -> None:
-        """Hold the digital outputs while streaming or recording."""
-        ...
-
-    def set_dio_pulse(self, interval_sec: float, duration_sec: float, chan_idx: int) -> None:
-        """Pulse a digital output; -1 for all."""
-        ...
-
-    def impedance(self, port: Port) -> Impedance:
-        """Measure the electrodes of a port; stored with its date."""
-        ...
-
-    def load_all_mosi(self, register_values: Sequence[int]) -> None:
-        """Load the MOSI registers (a simulator echoes them)."""
-        ...
-
-    def transmit_mosi(self) -> None:
-        """Send the MOSI registers."""
-        ...
-
-    def read_wire_out(self, address: int) -> int:
-        """Read a wire-out register."""
-        ...
-
-    def sinaps_status(self) -> SinapsStatusRegisters:
-        """Read the SiNAPS registers."""
-        ...
-
-    def flash_sinaps(self, bitfile: str) -> None:
-        """Flash a SiNAPS; CapabilityError on simulators."""
-        ...
-
-
-class RigTriggers(Protocol):
-    """Recording triggers, and the closed loop from threshold events to a digital output."""
-
-    def enable(self, channel: TriggerChannel, port: Port | None = None) -> None:
-        """Enable a trigger; without splitting by port one is active at a time."""
-        ...
-
-    def disable(self, channel: TriggerChannel, port: Port | None = None) -> None:
-        """Disable a trigger; T_NONE disables all."""
-        ...
-
-    def state(self) -> TriggerState:
-        """Return the enabled triggers."""
-        ...
-
-    def arm_loop(self, settings: LoopSettings, *, client: str = "") -> None:
-        """Answer threshold crossings of amplifier channels with an edge on a digital output."""
-        ...
-
-    def disarm_loop(self) -> None:
-        """Turn the closed loop off."""
-        ...
-
-
-class RigMetrics(Protocol):
-    """Metrics of the live stream behind stage 2: every packet is measured from the first request on.
-
-    Packets that this engine has no time for are left out and counted; acquisition never waits. The ring of packets is
-    bounded: the mode STREAM of a metric is over what it holds.
-    """
-
-    def get(
-        self,
-        metrics: Sequence[KpiMetricId],
-        channels: Sequence[int] | None = None,
-        time_range: TimeRangeSpec | None = None,
-        signal_type: SignalType = SignalType.AMP,
-        *,
-        service_mode: KpiServiceMode = KpiServiceMode.STREAM,
-        lookback_sec: float | None = None,
-    ) -> KpiMetricsResult:
-        """Return metrics of the newest whole packets (STREAM; ``lookback_sec`` None = 5 s), or of a range.
-
-        A range is exact within the cache and rounded to whole packets before it. TimeRangeError where nothing of it is
-        kept, or no packet is whole yet.
-        """
-        ...
-
-    def series(
-        self,
-        metrics: Sequence[KpiMetricId],
-        channels: Sequence[int] | None = None,
-        time_range: TimeRangeSpec | None = None,
-        signal_type: SignalType = SignalType.AMP,
-        *,
-        lookback_sec: float | None = None,
-    ) -> KpiMetricsSeriesResult:
-        """Return metrics of each packet: of the newest whole ones (``lookback_sec`` None = 5 s), or of a range.
-
-        Ranges and errors as those of :meth:`get`; the first and last packet of a range are cut to it.
-        """
-        ...
-
-    def status(self) -> KpiStatus:
-        """Return packets, memory, what was left out, and the measured headroom."""
-        ...
-
-    def set_packet_duration(self, packet_sec: float) -> None:
-        """Set how long packets are, 0.01 to 60 s; measuring begins anew."""
-        ...
-
-    def set_update_period(self, update_sec: float) -> None:
-        """Set how often packets are measured while nobody asks, 0.01 to 60 s."""
-        ...
-
-    def params(self) -> list[SpikeDetectParams]:
-        """Return the event parameters of every amplifier channel."""
-        ...
-
-    def set_params(self, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
-        """Change event parameters, all or nothing, as ``HubMetrics.set_params``; measuring begins anew."""
         ...
 
 

@@ -26,6 +26,9 @@ _CLEAR_UM = 60.0
 #: Fewer clear spikes than this: the default shape is used.
 _FEWEST = 100
 PROTOTYPES = 4
+#: Noise over time is measured where no sample is beyond this, on so many channels at most.
+_QUIET_SD = 4.0
+_QUIET_CHANNELS = 16
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,15 @@ class Basis:
         ``(Q, samples)``, of unit norm, mean shapes of clear spikes with their trough at ``before``.
     before
         Samples before the trough.
+    noise
+        ``(P, P)``: covariance of the components' products with noise, in squares of the SD of a sample; None where
+        it was not measured: as if samples were independent.
     """
 
     components: F32
     prototypes: F32
     before: int
+    noise: F64 | None = None
 
     @property
     def samples(self) -> int:
@@ -67,13 +74,31 @@ def clear_spikes(white: F32, geometry: Geometry, before: int, after: int, half: 
     return np.asarray(-white[taken, columns[:found, None]], np.float32)
 
 
-def learn_basis(waveforms: F32, before: int, after: int, components: int, fs_hz: float, seed: int) -> Basis:
+def quiet_products(white: F32, samples: int) -> tuple[F64, int]:
+    """Return the sum of the outer products ``(samples, samples)`` of stretches of noise, and how many there are.
+
+    Noise is correlated over time, by its own spectrum and the filter in front: a matched filter gives more of it than
+    of independent samples. Stretches with a sample beyond ``_QUIET_SD`` are left out, so that spikes do not count.
+    """
+    some = white[:, :: 1 + (white.shape[1] - 1) // _QUIET_CHANNELS]
+    whole = len(some) // samples
+    stretches = some[: whole * samples].reshape(whole, samples, some.shape[1]).transpose(0, 2, 1).reshape(-1, samples)
+    lively = stretches.any(axis=1) & (np.abs(stretches).max(axis=1, initial=0.0) < _QUIET_SD)
+    quiet = stretches[lively].astype(np.float64)
+    return quiet.T @ quiet, len(quiet)
+
+
+def learn_basis(
+    waveforms: F32, before: int, after: int, components: int, fs_hz: float, seed: int, noise: F64 | None = None
+) -> Basis:
     """Return components and prototypes of clear spikes.
 
     Parameters
     ----------
     waveforms
         ``(spikes, before + after + 1)``; too few of them, and textbook shapes take their place.
+    noise
+        Covariance of the noise over the samples of a waveform, where it was measured.
     """
     length = before + after + 1
     if len(waveforms) < _FEWEST:
@@ -88,7 +113,10 @@ def learn_basis(waveforms: F32, before: int, after: int, components: int, fs_hz:
     used = np.unique(labels)
     shapes = centres[used] @ kept
     shapes /= np.sqrt((shapes**2).sum(axis=1, keepdims=True))
-    return Basis(np.ascontiguousarray(kept, np.float32), np.ascontiguousarray(shapes, np.float32), before)
+    of_components = None if noise is None else np.asarray(kept @ noise @ kept.T, np.float64)
+    return Basis(
+        np.ascontiguousarray(kept, np.float32), np.ascontiguousarray(shapes, np.float32), before, of_components
+    )
 
 
 def textbook_shapes(before: int, after: int, fs_hz: float) -> F32:

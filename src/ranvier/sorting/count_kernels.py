@@ -46,13 +46,6 @@ def in_sd(counts: I16, white: F32) -> None:
             out[c] = np.float32(row[c]) * _STEP
 
 
-def counts_of(white: F32) -> I16:
-    """Return what :func:`to_counts` writes."""
-    out = aligned_empty(white.shape, np.int16)
-    to_counts(white, out)
-    return out
-
-
 def sd_of(counts: I16) -> F32:
     """Return what :func:`in_sd` writes."""
     out = aligned_empty(counts.shape)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ranvier.kernels.lanes import STRIP
 from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.count_kernels import STEP_SD
+from ranvier.sorting.faint import least_projections
 from ranvier.sorting.joint_kernels import explain_again
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
@@ -119,10 +120,23 @@ class Matcher:
     def _correlated(self) -> F32:
         return component_overlaps(self.templates.basis.components)
 
+    @property
+    def _prior(self) -> float:
+        return 1.0 / self.parameters.amplitude_sd**2
+
     @cached_property
     def thresholds(self) -> F64:
-        """Gain that a spike of each unit must have, ``(units,)``."""
-        return np.clip(0.5 * self.templates.norms, *self.parameters.match_threshold)
+        """Gain that a spike of each unit must have, ``(units,)``: half its template's, and more than noise gives."""
+        norms, prior = self.templates.norms, self._prior
+        of_noise = (least_projections(self.templates, self.parameters) + prior) ** 2 / (norms + prior) - prior
+        return np.maximum(np.clip(0.5 * norms, *self.parameters.match_threshold), of_noise)
+
+    def beyond(self, unit: I32, amplitude: F32) -> F32:
+        """Return how far above its unit's threshold each spike is, in SD of noise along the template."""
+        norms, prior = self.templates.norms, self._prior
+        least = np.sqrt((self.thresholds + prior) / (norms + prior))
+        scale = (norms + prior) / (np.sqrt(norms) * self.templates.noise_sd)
+        return np.asarray((amplitude - least[unit]) * scale[unit], np.float32)
 
     def match(self, counts: I16, on_templates: F32 | None = None, *, pairs: bool = False) -> Matched:
         """Explain a block of whitened signal, in counts: its spikes, those in its margins included.
@@ -139,7 +153,7 @@ class Matcher:
         amplitude, fraction, gain = np.empty((3, capacity), np.float32)
         overlaps = self._overlaps
         every = self.window.every
-        guard, prior = self.window.half // every, 1.0 / self.parameters.amplitude_sd**2
+        guard, prior = self.window.half // every, self._prior
         asked = (self.templates.norms, self.thresholds, prior, np.array(AMPLITUDES))
         overlap = (overlaps.first, overlaps.other, overlaps.value)
         spikes = (row, unit, amplitude, fraction, gain)

@@ -21,6 +21,7 @@ from ranvier.recordings.recording import Recording
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew, crew
 from ranvier.sorting.drift import Drift
+from ranvier.sorting.faint import beyond_noise, members_of, stands_out
 from ranvier.sorting.following import Follower, MovingTemplates
 from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.learning import learn_templates
@@ -291,19 +292,21 @@ def _finish(
     count = len(templates)
     sample = np.concatenate([b.sample for b in blocks]) if blocks else np.empty(0, np.int64)
     unit = np.concatenate([b.unit for b in blocks]) if blocks else np.empty(0, np.int32)
+    beyond = np.concatenate([b.beyond for b in blocks]) if blocks else np.empty(0, np.float32)
     amplitude = np.concatenate([b.amplitude for b in blocks]) if blocks else np.empty(0, np.float32)
     energy = np.concatenate([b.gain for b in blocks]) if blocks else np.empty(0, np.float32)
     trains = [np.sort(sample[unit == u]) for u in range(count)]
     joined, kept_as, shift = join_units(templates, trains, p, float(source.fs)) if count else (templates, unit, unit)
     if count:
         sample, unit = sample + shift[unit], kept_as[unit].astype(np.int32)
-    fired = np.bincount(unit, minlength=len(joined)) > 0
+    real = beyond_noise(members_of(unit, len(joined)), beyond, p)
     order = np.lexsort((joined.positions_um[:, 0], joined.positions_um[:, 1]))
-    order = order[fired[order]]
+    order = order[real[order]]
     number = np.full(len(joined), -1, np.int32)
     number[order] = np.arange(len(order))
     unit = number[unit]
     by_time = np.lexsort((unit, sample))
+    by_time = by_time[unit[by_time] >= 0]
     final = joined.take(order)
     drift = None if isinstance(learned, Templates) else learned.drift
     group = source.geometry.group[final.sites]
@@ -312,8 +315,13 @@ def _finish(
         silent = np.isnan(waveforms).any(axis=(1, 2))
         waveforms[silent] = source.noise.in_microvolts(final.waveforms[silent])
     with np.errstate(invalid="ignore"):
-        snr = np.nan_to_num(-waveforms.min(axis=1) / source.noise.noise_uv)
-    best = snr.argmax(axis=1) if len(final) else np.empty(0, np.int64)
+        each = np.nan_to_num(-waveforms.min(axis=1) / source.noise.noise_uv)
+    best = each.argmax(axis=1) if len(final) else np.empty(0, np.int64)
+    snr = np.asarray(each[np.arange(len(final)), best], np.float64)
+    clear = stands_out(final, snr, p)
+    by_time = by_time[clear[unit[by_time]]]
+    unit = (np.cumsum(clear) - 1).astype(np.int32)[unit]
+    final, waveforms, best, snr = final.take(clear), waveforms[clear], best[clear], snr[clear]
     positions = final.positions_um.copy()
     positions[:, 0] -= source.geometry.offset_um[final.sites]
     return SortedUnits(
@@ -323,7 +331,7 @@ def _finish(
         energy=energy[by_time],
         site=source.columns[best],
         position_um=positions,
-        snr=np.asarray(snr[np.arange(len(final)), best], np.float64),
+        snr=snr,
         templates_uv=np.ascontiguousarray(waveforms[:, :, source.as_asked]),
         before=window.before,
         columns=source.columns[source.as_asked],

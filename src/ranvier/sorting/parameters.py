@@ -52,9 +52,14 @@ class SorterParameters:
     min_energy
         A unit whose template's energy (square of SD) is smaller is no unit: its spikes cannot be told from noise.
     min_snr
-        Nor one whose mean trough is smaller, in SD of the noise on its site.
+        Nor one whose mean trough is smaller, in SD of the noise on its site; somewhat smaller where the rest of its
+        waveform there stands out.
     match_threshold
         Energy (square of SD) that a spike must explain to be taken: half of its template's, within these limits.
+    match_noise_sd
+        And it must be larger than noise is along the template, by so many SD of it.
+    min_excess_sd
+        A unit whose spikes are above their threshold by less in the mean, in SD of that noise, is the tail of noise.
     amplitude_sd
         Spread of a unit's amplitude that is expected, as a share of it.
     merge_difference
@@ -91,6 +96,8 @@ class SorterParameters:
     min_energy: float = 50.0
     min_snr: float = 2.3
     match_threshold: tuple[float, float] = (30.0, 100.0)
+    match_noise_sd: float = 4.0
+    min_excess_sd: float = 0.8
     amplitude_sd: float = 0.15
     merge_difference: float = 0.40
     block_sec: float = 1.0

@@ -17,6 +17,7 @@ from ranvier.sorting.composites import composites
 from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift, registered
+from ranvier.sorting.faint import beyond_noise
 from ranvier.sorting.following import Follower, MovingTemplates, Rests, moved_templates
 from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.leftovers import Leftovers
@@ -47,6 +48,7 @@ class Block:
     unit: I32
     amplitude: F32
     gain: F32
+    beyond: F32  # SD of noise above the unit's threshold
     features: F32  # (spikes, K, P) where asked for, else empty
     left: Spikes | None = None  # candidates that the matched spikes leave, where asked for
 
@@ -113,7 +115,8 @@ def match_block(
         low = source.margin - window.before
         left = leftovers.find(white, counts, matched, low, low + last - first)
         left = replace(left, sample=left.sample + first)
-    return Block(sample[kept], matched.unit[kept], matched.amplitude[kept], matched.gain[kept], clean, left)
+    unit, amplitude = matched.unit[kept], matched.amplitude[kept]
+    return Block(sample[kept], unit, amplitude, matched.gain[kept], matcher.beyond(unit, amplitude), clean, left)
 
 
 def measure_residues(
@@ -183,6 +186,7 @@ def refine(
         behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks))
     units: list[I32] = []
     samples: list[I64] = []
+    beyond: list[F32] = []
     own, left = Pile(), SpikePile()
 
     def one(block: int) -> Block:
@@ -197,6 +201,7 @@ def refine(
         for k, part in enumerate(crew.map(one, blocks)):
             units.append(part.unit)
             samples.append(part.sample)
+            beyond.append(part.beyond)
             own.add(part.features)
             if part.left is not None:
                 left.add(part.left)
@@ -204,6 +209,7 @@ def refine(
     unit, sample, features = np.concatenate(units), np.concatenate(samples), own.whole()
     shift_um = None if drift is None else drift.shift_um(sample, templates.sites[unit], source)
     made = _averages(templates, source, parameters, near, unit, sample, features, seed, crew, shift_um, split=split)
+    made = made.take(np.flatnonzero(beyond_noise(made.members, np.concatenate(beyond), parameters)))
     if behind is not None:
         spikes = left.whole()
         if drift is not None:

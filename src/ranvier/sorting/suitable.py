@@ -32,6 +32,10 @@ LOUD_UV = 1000.0
 WINDOW_MS, COMMON_SHARE, ARTIFACT_SD = 10.0, 0.8, 12.0
 #: Share of such windows from which nothing but artifacts is there; fewer channels than this cannot tell.
 ARTIFACT_SHARE, FEWEST = 0.5, 8
+#: Share of such windows without any signal from which the noise cannot be told, and from which it is worth a word.
+SILENT_SHARE, FEW_SILENT = 0.3, 0.02
+#: Share of missing samples (NaN) that is worth a word.
+FEW_MISSING = 1e-4
 #: The quietest share of windows says what the noise is without artifacts.
 QUIET_SHARE = 0.05
 _EVERY = 8
@@ -85,7 +89,7 @@ def suitable(
     """
     rows = max(1, round(float(recording.fs)))
     meter = _meter(recording, columns)
-    sizes, sample = [], []
+    sizes, sample, missing = [], [], []
     edges = np.minimum(start + np.arange(-(-(stop - start) // rows) + 1, dtype=np.int64) * rows, stop)
     seen = np.flatnonzero(2 * np.diff(recording.segments.rows_before(edges)) >= np.diff(edges))
     for k in seen[spread(len(seen), LOOKED_AT_SEC)]:
@@ -93,13 +97,16 @@ def suitable(
         a, b = int(edges[k]), int(edges[k + 1])
         meter.add(recording.read(a, b, columns))
         behind = filtered.read(a, b, columns).samples
-        behind = np.nan_to_num(behind[np.isfinite(behind).any(axis=1)], copy=False)  # what misses is no noise
+        there = np.isfinite(behind)
+        missing.append(~there)
+        behind = np.nan_to_num(behind[there.any(axis=1)], copy=False)  # what misses is no noise
         sizes.append(_sizes(behind, float(recording.fs)))
         sample.append(np.abs(behind[::_EVERY]))
     if not len(seen):
         raise DataProcessingError(f"{recording.path.name}: nearly all samples of the range are missing; name another")
     stats = meter.finish()
-    noise = np.median(np.concatenate(sample), axis=0) / 0.6745
+    heard = np.concatenate(sample)
+    noise = np.median(heard, axis=0) / 0.6745 if len(heard) else np.zeros(len(columns))
     reasons = {
         "saturated": stats.saturated_fraction >= SATURATED_SHARE,
         "silent": (stats.n == 0) | (stats.flat_fraction >= FLAT_FRACTION) | ~(noise > 0),
@@ -118,7 +125,17 @@ def suitable(
             f"{recording.path.name}: no channel can be sorted; {'; '.join(notes)}. Look at get_channel_quality, the "
             f"unit of the file, and the amplifier's gain"
         )
-    share = artifact_share(np.concatenate(sizes, axis=1)[:, :, ~left_out])
+    of_windows = np.concatenate(sizes, axis=1)[:, :, ~left_out]
+    silent = silent_windows(of_windows)
+    if silent.mean() >= SILENT_SHARE:
+        raise DataProcessingError(
+            f"{recording.path.name}: {silent.mean():.0%} of the time most channels are silent, so that nothing tells "
+            f"what their noise is; give the time range with signals"
+        )
+    if silent.mean() >= FEW_SILENT:
+        notes.append(f"{silent.mean():.0%} of the time most channels are silent")
+    notes += _missing(np.concatenate(missing)[:, ~left_out], len(missing))
+    share = artifact_share(of_windows[:, ~silent])
     if share >= ARTIFACT_SHARE:
         raise DataProcessingError(
             f"{recording.path.name}: {share:.0%} of the time there are artifacts on most channels at once; nothing can "
@@ -127,6 +144,27 @@ def suitable(
     if share >= ARTIFACT_SHARE / 10:
         notes.append(f"{share:.0%} of the time there are artifacts on most channels at once")
     return Suitable(columns[~left_out], tuple(notes))
+
+
+def silent_windows(sizes: F32) -> npt.NDArray[np.bool_]:
+    """Return in which windows most channels have nothing of what they have otherwise; ``sizes`` as below."""
+    rms = sizes[1]
+    if not len(rms):
+        return np.zeros(0, np.bool_)
+    silent: npt.NDArray[np.bool_] = (rms <= 0.01 * np.quantile(rms, 0.9, axis=0)).mean(axis=1) >= COMMON_SHARE
+    return silent
+
+
+def _missing(where: npt.NDArray[np.bool_], seconds: int) -> list[str]:
+    """Return in words how much is missing of what was looked at."""
+    share = float(where.mean()) if where.size else 0.0
+    if share < FEW_MISSING:
+        return []
+    pieces = np.count_nonzero(np.diff(where.astype(np.int8), axis=0) == 1) / where.shape[1] / seconds
+    return [
+        f"{share:.2%} of the samples are missing (NaN), in {pieces:.3g} pieces a second and channel; filters begin "
+        f"anew behind each, and spikes near them are lost, or false"
+    ]
 
 
 def artifact_share(sizes: F32) -> float:
@@ -146,7 +184,9 @@ def _sizes(samples: F32, fs_hz: float) -> F32:
     window = max(2, round(WINDOW_MS * 1e-3 * fs_hz))
     whole = len(samples) // window
     parts = samples[: whole * window].reshape(whole, window, samples.shape[1])
-    return np.stack([np.abs(parts).max(axis=1), np.sqrt((parts**2).mean(axis=1))])
+    return np.stack([np.abs(parts).max(axis=1), np.sqrt(np.square(parts, dtype=np.float64).mean(axis=1))]).astype(
+        np.float32
+    )
 
 
 def _meter(recording: Recording, columns: I64) -> ChannelMeter:

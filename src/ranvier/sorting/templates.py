@@ -49,6 +49,15 @@ class Templates:
         return np.asarray((self.weights.astype(np.float64) ** 2).sum(axis=(1, 2)), np.float64)
 
     @cached_property
+    def noise_sd(self) -> F64:
+        """SD of noise along each template (of unit norm), ``(units,)``: 1 where samples are independent."""
+        if self.basis.noise is None:
+            return np.ones(len(self))
+        weights = self.weights.astype(np.float64)
+        energy = np.einsum("ucp,pq,ucq->u", weights, self.basis.noise, weights, optimize=True)
+        return np.asarray(np.sqrt(np.maximum(energy, 1e-12) / np.maximum(self.norms, 1e-12)), np.float64)
+
+    @cached_property
     def waveforms(self) -> F32:
         """Whitened waveforms, ``(units, samples, channels)``."""
         return np.ascontiguousarray(np.einsum("ucp,ps->usc", self.weights, self.basis.components), np.float32)

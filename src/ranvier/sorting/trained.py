@@ -26,7 +26,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 _FORMAT = "ranvier-units"
-_VERSION = 1
+_VERSION = 2
 
 
 def signal_digest(fs_hz: float, ntv: list[int], filters: list[dict[str, Any]]) -> str:
@@ -95,6 +95,8 @@ class TrainedUnits:
             "window": asdict(self.window),
             "before": self.templates.basis.before,
         }
+        noise = self.templates.basis.noise
+        known = np.empty((0, 0)) if noise is None else noise
         partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as file:
             np.savez(
@@ -103,6 +105,7 @@ class TrainedUnits:
                 weights=self.templates.weights,
                 components=self.templates.basis.components,
                 prototypes=self.templates.basis.prototypes,
+                components_noise=known,
                 sites_um=self.templates.geometry.positions_um,
                 positions_um=self.positions_um,
                 group=self.templates.geometry.group,
@@ -134,7 +137,9 @@ def load_units(path: Path) -> TrainedUnits:
             )
         parameters = header["parameters"]
         parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()}
-        basis = Basis(arrays["components"], arrays["prototypes"], int(header["before"]))
+        noise = arrays.get("components_noise", np.empty((0, 0)))  # since version 2
+        before = int(header["before"])
+        basis = Basis(arrays["components"], arrays["prototypes"], before, noise if noise.size else None)
         geometry = Geometry(arrays["sites_um"], arrays["group"])
         return TrainedUnits(
             Templates(arrays["weights"], basis, geometry),

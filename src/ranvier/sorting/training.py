@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.averages import Averages, Cluster, StillClouds, averages_of
-from ranvier.sorting.basis import Basis, clear_spikes, learn_basis
+from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, quiet_products
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew
+from ranvier.sorting.faint import stands_out
 from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
 from ranvier.sorting.parameters import SorterParameters
@@ -33,6 +34,8 @@ Report = Callable[[float], None]
 #: Sites of a template, at most.
 MOST_SITES = 32
 _BASIS_BLOCKS = 20
+#: Fewer stretches of noise do not tell its covariance.
+_FEWEST_QUIET = 1000
 #: A unit's trough lies this near its place: others are afterwaves of the causal filter, found as spikes.
 MOST_OFF_SEC = 0.0002
 
@@ -40,14 +43,17 @@ MOST_OFF_SEC = 0.0002
 def learn_shapes(source: SortSource, parameters: SorterParameters, window: Window, seed: int, crew: Crew) -> Basis:
     """Return the basis of the recording's own spikes."""
 
-    def clear(block: int) -> F32:
-        return clear_spikes(source.white(block), source.geometry, window.before, window.after, window.half)
+    def one(block: int) -> tuple[F64, int, F32]:
+        white = source.white(block)
+        quiet = quiet_products(white, window.samples)
+        return *quiet, clear_spikes(white, source.geometry, window.before, window.after, window.half)
 
     blocks = [source.seen[k] for k in spread(len(source.seen), _BASIS_BLOCKS)]
-    found = list(crew.map(clear, blocks))
-    return learn_basis(
-        np.concatenate(found), window.before, window.after, parameters.components, float(source.fs), seed
-    )
+    found = list(crew.map(one, blocks))
+    clear = np.concatenate([part[2] for part in found])
+    count = sum(part[1] for part in found)
+    noise = np.sum([part[0] for part in found], axis=0) / count if count >= _FEWEST_QUIET else None
+    return learn_basis(clear, window.before, window.after, parameters.components, float(source.fs), seed, noise)
 
 
 def candidate_finder(
@@ -170,7 +176,7 @@ def is_unit(templates: Templates, source: SortSource, parameters: SorterParamete
     most = MOST_OFF_SEC * float(source.fs)
     in_place = np.abs(own.argmin(axis=1) - templates.basis.before) <= most
     in_place &= np.abs(white.argmin(axis=1) - templates.basis.before) <= most
-    fine = (templates.norms >= parameters.min_energy) & (snr >= parameters.min_snr) & in_place
+    fine = (templates.norms >= parameters.min_energy) & stands_out(templates, snr, parameters) & in_place
     return np.asarray(fine, np.bool_)
 
 

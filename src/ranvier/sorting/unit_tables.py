@@ -76,7 +76,8 @@ class UnitTables:
         compared = self.waveforms[:, 0, :, self.front : self.front + self.length].astype(np.float64)
         self.norms = np.asarray((compared**2).sum(axis=(1, 2)), np.float64)
         self.prior = 1.0 / parameters.amplitude_sd**2
-        self.lows = _least(self.norms, parameters.match_threshold, self.prior)
+        of_noise = parameters.match_noise_sd * trained.templates.noise_sd * np.sqrt(self.norms)
+        self.lows = np.maximum(_least(self.norms, parameters.match_threshold, self.prior), of_noise)
         self.leasts = MAIN * (compared[:, 0] ** 2).sum(axis=1)
         self.share, self.sharing = _sharing(self.sites, self.site_count)
         components = trained.templates.basis.components[:, self.front : self.front + self.length].astype(np.float64)

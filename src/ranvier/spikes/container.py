@@ -170,6 +170,11 @@ def scan(data: mmap.mmap | bytes, path: Path, start: int = ALIGN) -> Contents:
     return Contents(chunks, end, notes)
 
 
+def head_at(data: mmap.mmap | bytes, at: int) -> bytes:
+    """Return the head of the chunk that begins at a place; its checksums stand for its content."""
+    return bytes(data[at : at + HEAD_BYTES])
+
+
 def body_is_whole(data: mmap.mmap | bytes, chunk: Chunk) -> bool:
     """Return whether the body of a chunk is what was written (reads all of it)."""
     crc, view = 0, memoryview(data)

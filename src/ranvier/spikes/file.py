@@ -25,6 +25,9 @@ from ranvier.spikes.segment import Segment
 META, SPIKES, UNITS, TEMPLATES, LOG, INDEX, DONE, CURATION = (
     "META", "SPKS", "UNIT", "TMPL", "SLOG", "INDX", "DONE", "CURA",
 )  # fmt: skip
+#: Columns and indexes of finished files up to this size are compared with their checksums when it is opened (0.1 s),
+#: those of larger ones when all of them are read anyway, to convert or to export.
+CHECKED_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class SpikesFile:
     _end: int
     _torn: tuple[str, ...]
     _seen: tuple[int, int]
+    _heads: dict[int, bytes]
+    _unread: bool
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,10 +118,14 @@ class SpikesFile:
             return False
         before = self._end
         self._data = self._map()
+        if any(container.head_at(self._data, at) != head for at, head in self._heads.items()):
+            self._read_whole()  # somebody copied another file over it
+            return True
         found = container.scan(self._data, self.path, before)
         self._torn = tuple(found.notes)
         self._take(found.chunks)
         self._end = found.end
+        self._heads = self._known_heads()
         return self._end > before
 
     @property
@@ -131,13 +140,20 @@ class SpikesFile:
         return self._end
 
     def damage(self) -> list[str]:
-        """Return in words which chunks are not what was written; reads all of the file."""
-        bad = [c for c in self._chunks if not container.body_is_whole(self._data, c)]
-        return [
-            *self._damage,
-            *self._torn,
-            *(f"{c.body_bytes:,} bytes of {c.kind} at {c.body:,} are damaged" for c in bad),
-        ]
+        """Return in words what is not as it was written; reads all of the file."""
+        bad = [c for c in self._chunks if c not in self._bad and not container.body_is_whole(self._data, c)]
+        return [*self._damage, *self._torn, *map(_damaged, bad)]
+
+    def damaged_spikes(self) -> list[str]:
+        """Return in words which spikes, or indexes in use, are damaged; reads them, where nobody did yet."""
+        if self._unread:
+            self._unread = False
+            found = [
+                c for c in self._chunks if c.kind in (SPIKES, INDEX) and not container.body_is_whole(self._data, c)
+            ]
+            self._bad += found
+            self._damage += [f"{_damaged(c)}: some of its spikes are wrong" for c in found]
+        return [_damaged(c) for c in self._bad]
 
     def _read_whole(self) -> None:
         self.info, self.units, self.templates = None, (), None
@@ -145,13 +161,16 @@ class SpikesFile:
         self.finished = False
         self._indexes: dict[str, RowIndex] = {}
         self._chunks: list[Chunk] = []
+        self._bad: list[Chunk] = []
         self._damage: list[str] = []
         self._data = self._map()
         found = container.scan(self._data, self.path)
         self._torn = tuple(found.notes)
         self._end = found.end
         finished = any(c.kind == DONE for c in found.chunks)
-        self._take(found.chunks, trusted=finished)
+        self._unread = finished and len(self._data) > CHECKED_BYTES
+        self._take(found.chunks, finished=finished)
+        self._heads = self._known_heads()
         if self.info is None:
             raise RecordingError(f"{self.path} is damaged or ends before its description does: nothing can be read")
 
@@ -161,18 +180,28 @@ class SpikesFile:
             self._inode, self._seen = status.st_ino, (status.st_size, status.st_mtime_ns)
             return container.map_file(handle, self.path)
 
-    def _take(self, chunks: list[Chunk], *, trusted: bool = False) -> None:
-        """Take in chunks; while nobody said that all is on the disk, bodies are looked at too."""
+    def _known_heads(self) -> dict[int, bytes]:
+        """Return the heads of the first and the last chunk: a file that still has these was only added to."""
+        ends = (self._chunks[0], self._chunks[-1]) if self._chunks else ()
+        return {chunk.start: container.head_at(self._data, chunk.start) for chunk in ends}
+
+    def _take(self, chunks: list[Chunk], *, finished: bool = False) -> None:
+        """Take in chunks whose bodies are what was written; of a large finished file columns are not looked at.
+
+        Damaged columns of a finished file are all its spikes: they are kept, with a note.
+        """
         readers: dict[str, Callable[[Chunk], None]] = {
             META: self._take_info, SPIKES: self._take_spikes, UNITS: self._take_units, TEMPLATES: self._take_templates,
             LOG: self._take_log, INDEX: self._take_index, DONE: self._take_done, CURATION: self._take_edit,
         }  # fmt: skip
         for chunk in chunks:
-            if not (trusted and chunk.kind in (SPIKES, INDEX)) and not container.body_is_whole(self._data, chunk):
-                self._damage.append(
-                    f"{chunk.body_bytes:,} damaged bytes of {chunk.kind} at {chunk.body:,} are left out"
-                )
-                continue
+            large = self._unread and chunk.kind in (SPIKES, INDEX)
+            if not large and not container.body_is_whole(self._data, chunk):
+                if not (finished and chunk.kind == SPIKES):
+                    self._damage.append(f"{_damaged(chunk)}; they are left out")
+                    continue
+                self._damage.append(f"{_damaged(chunk)}: some of its spikes are wrong")
+                self._bad.append(chunk)
             try:
                 if chunk.kind in readers:
                     readers[chunk.kind](chunk)
@@ -222,6 +251,11 @@ class SpikesFile:
 
     def _take_done(self, chunk: Chunk) -> None:
         self.finished = True
+        self._damage += [str(note) for note in chunk.text.get("notes", ())]
 
     def _take_edit(self, chunk: Chunk) -> None:
         self.edits.append(Edit(chunk.text, {name: self._array(chunk, name) for name in chunk.arrays}))
+
+
+def _damaged(chunk: Chunk) -> str:
+    return f"{chunk.body_bytes:,} bytes of {chunk.kind} at {chunk.body:,} are damaged"

@@ -21,6 +21,9 @@ from ranvier.spikes.info import StoreInfo, unit_to_json
 from ranvier.spikes.lock import WriterLock
 from ranvier.spikes.segment import Segment
 
+#: What a file says whose writer did not finish it.
+_ENDED = "its writer was ended before it was finished: spikes that had not reached the disk by then are missing"
+
 
 def recover(path: Path) -> Path:
     """Finish a file whose writer was ended; one that is finished stays as it is.
@@ -35,19 +38,22 @@ def recover(path: Path) -> Path:
     with WriterLock(path):
         file = SpikesFile(path)
         if not file.finished and file.info is not None:
-            consolidate(path, path, file.info)
+            consolidate(path, path, file.info, notes=[_ENDED])
     return path
 
 
-def consolidate(source: Path, final: Path, info: StoreInfo, *, staged: StagedFiles | None = None) -> None:
-    """Write segments as one finished file, under a temporary name first.
+def consolidate(
+    source: Path, final: Path, info: StoreInfo, *, notes: Sequence[str] = (), staged: StagedFiles | None = None
+) -> None:
+    """Write segments as one finished file, under a temporary name first; ``notes``, and what was left out, go along.
 
     Memory: 4 bytes per spike for each index; 20 bytes per spike more where segments are not in time order.
     """
     files = StagedFiles() if staged is None else staged
     try:
         with writing(final):
-            _write_finished(files.open(final), SpikesFile(source), info)  # nothing may be mapped when it is replaced
+            # the file that is read must not be mapped any more when it is replaced
+            _write_finished(files.open(final), SpikesFile(source), info, notes)
         files.close()
         with writing(final):
             _platform.flush_to_disk(files.path(final))
@@ -63,7 +69,7 @@ def _with_range(info: StoreInfo, segments: Sequence[Segment]) -> StoreInfo:
     return replace(info, start=min(s.first for s in segments), stop=max(s.last for s in segments) + 1)
 
 
-def _write_finished(out: BinaryIO, read: SpikesFile, info: StoreInfo) -> None:
+def _write_finished(out: BinaryIO, read: SpikesFile, info: StoreInfo, notes: Sequence[str]) -> None:
     out.write(container.file_head())
     out.write(container.encode(META, {"info": _with_range(info, read.segments).to_json()}))
     out.write(container.encode(UNITS, {"units": [unit_to_json(u) for u in read.units]}))
@@ -77,7 +83,7 @@ def _write_finished(out: BinaryIO, read: SpikesFile, info: StoreInfo) -> None:
         _write_columns(out, read.segments, order, n)
         for name in ("unit", "site"):
             out.write(_index(name, build(_joined(read.segments, name, order))))
-    out.write(container.encode(DONE, {"spikes": n, "notes": list(read.notes[:-1])}))
+    out.write(container.encode(DONE, {"spikes": n, "notes": [*read.notes[:-1], *notes]}))
 
 
 def _templates(found: Templates) -> bytes:

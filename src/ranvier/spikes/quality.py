@@ -110,7 +110,13 @@ def amplitude_cutoff(amplitudes_uv: npt.ArrayLike, *, n_bins: int = 100, smoothi
 
 
 def presence_ratio(samples: I64, start: int, stop: int, fs: float, *, bin_sec: float = PRESENCE_BIN_SEC) -> float:
-    """Return the fraction of whole bins in ``[start, stop)`` with a spike; of one bin where there is none whole."""
+    """Return the fraction of whole bins in ``[start, stop)`` with a spike; of one bin where there is none whole.
+
+    ``|{b in B: n_b > 0}| / |B|``, with ``n_b`` spikes in bin ``b`` of the whole ones, ``B``. Source: presence ratio of
+    the Allen Institute's ecephys metrics (Siegle et al. 2021, Nature 592:86), with bins of a minute as SpikeInterface
+    has it. Counters are those of recorded time (:meth:`ranvier.recordings.segments.Segments.without_gaps`): in a gap
+    nobody listened, which is no silence of the unit's.
+    """
     width = int(bin_sec * fs)
     whole = (stop - start) // width
     if whole < 1:

@@ -149,6 +149,10 @@ class SpikeStore:
         """What a user should know: what was damaged or left out."""
         return (*(() if self._file is None else self._file.notes), *self._curated.notes)
 
+    def damaged_spikes(self) -> list[str]:
+        """Return in words which spikes are not as they were written; reads a file whole where nobody did yet."""
+        return [] if self._file is None else self._file.damaged_spikes()
+
     @property
     def first_sample(self) -> int:
         """Counter of the first spike; 0 where there is none."""

@@ -67,6 +67,7 @@ class SpikeWriter:
         self._waiting: list[Columns] = []
         self._waiting_n = 0
         self._snippet_shape: tuple[int, ...] | None = None
+        self._notes: list[str] = []
         self._flushed = time.monotonic()
         self._closed = False
         self._lock = WriterLock(self.path)
@@ -80,6 +81,7 @@ class SpikeWriter:
             self._lock.release()
             raise
         self._cleanup = weakref.finalize(self, _let_go, self._lock, self._handle)
+        self._cleanup.atexit = False  # a rig that records finishes its files at exit, later than finalizers run
 
     @property
     def token(self) -> str:
@@ -136,6 +138,10 @@ class SpikeWriter:
         self._require_open()
         self._put(container.encode(LOG, entry))
 
+    def note(self, text: str) -> None:
+        """Say what whoever reads the finished file should know."""
+        self._notes.append(text)
+
     def flush(self) -> None:
         """Write what waits; a live file is brought to the disk."""
         self._require_open()
@@ -162,7 +168,7 @@ class SpikeWriter:
         try:
             with writing(self.path):
                 self._handle.close()
-            consolidate(self._segments, self.path, info or self.info, staged=self._staged)
+            consolidate(self._segments, self.path, info or self.info, notes=self._notes, staged=self._staged)
         except BaseException:
             self._staged.abort()
             raise

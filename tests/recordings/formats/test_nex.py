@@ -159,7 +159,11 @@ def test_counts_stay_counts_and_what_does_not_fit_is_clipped_and_counted(tmp_pat
         assert (sink.clipped_samples, sink.unknown_samples) == (1, 1)
         path = sink.commit()
     assert [p.name for p in tmp_path.iterdir()] == ["a.nex5"]
-    stream = open_session(path).stream()
+    session = open_session(path)
+    assert [note.partition(" (")[0] for note in session.notes] == [
+        "1 values were saturated", "1 values that were not known"
+    ]  # fmt: skip
+    stream = session.stream()
     assert stream.stores_counts
     np.testing.assert_array_equal(stream.read_counts(0, 70_000).samples, counts)
     np.testing.assert_array_equal(stream.channels.gains, gain)

@@ -38,6 +38,7 @@ from ranvier.recordings.formats.kilosort_sink import KilosortSink, description_f
 from ranvier.recordings.formats.kilosort_sites import files_beside, with_sites
 from ranvier.recordings.formats.raw_shape import Shape, load_sidecar, params_py, shape_from, shape_from_params
 from ranvier.recordings.lazy import LazyDict
+from ranvier.recordings.quantiser import loss_notes
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.session import Session
 from ranvier.recordings.sidecar import events_from_json
@@ -132,9 +133,7 @@ def _open_ours(path: Path) -> Session:
     file = FlatFile(path, shape.dtype, shape.num_channels)
     segments, lost = _stored(document, shape, file)
     notes = [f"{lost} samples are lost: the file is shorter than {sidecar.name} says"] if lost else []
-    clipped, unknown = document.get("clipped_samples", 0), document.get("unknown_samples", 0)
-    notes += [f"{clipped} values were saturated at +-6.39 mV when this file was written"] if clipped else []
-    notes += [f"{unknown} values that were not known (NaN) are stored as 0"] if unknown else []
+    notes += loss_notes(document.get("clipped_samples", 0), document.get("unknown_samples", 0))
     recording = KilosortRecording(
         file,
         fs=shape.fs,

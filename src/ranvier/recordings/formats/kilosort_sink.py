@@ -45,15 +45,7 @@ def description_folder(destination: Path) -> Path:
 
 
 class KilosortSink(Sink):
-    """Writes the amplifier channels as int16 counts of 0.195 uV, rounded half to even and saturated.
-
-    Attributes
-    ----------
-    clipped_samples
-        Values beyond +-6.39 mV, which were saturated.
-    unknown_samples
-        NaN values, which were written as 0.
-    """
+    """Writes the amplifier channels as int16 counts of 0.195 uV, rounded half to even, saturated at +-6.39 mV."""
 
     file_type: ClassVar[RadiensFileType] = RadiensFileType.KILOSORT2
     suffixes: ClassVar[tuple[str, ...]] = (".bin",)
@@ -69,7 +61,6 @@ class KilosortSink(Sink):
             None if n == len(header.channels) else self._columns, np.full(n, DEFAULT_GAIN_UV), np.zeros(n)
         )
         self._events: list[Events] = []
-        self.unknown_samples = 0
         super().__init__(destination, header, force=force)
 
     def final_paths(self) -> list[Path]:

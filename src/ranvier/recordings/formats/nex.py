@@ -34,6 +34,7 @@ from ranvier.recordings.formats.nex_file import (
 from ranvier.recordings.formats.nex_signals import NexRecording, make_streams
 from ranvier.recordings.formats.nex_sink import OWN_KEY, Nex5Sink
 from ranvier.recordings.lazy import LazyDict
+from ranvier.recordings.quantiser import loss_notes
 from ranvier.recordings.registry import FILE_ERRORS, Format
 from ranvier.recordings.session import Session
 from ranvier.recordings.sidecar import events_from_json
@@ -88,6 +89,7 @@ def _adopt_own(session: Session, file: NexFile, own: Mapping[str, Any]) -> None:
     """Take events and spikes from what was written here."""
     provenance = own.get("provenance")
     session.provenance = provenance if isinstance(provenance, dict) else None
+    session.notes += tuple(loss_notes(own.get("clipped_samples", 0), own.get("unknown_samples", 0)))
     name = next(iter(session.streams))
     session.events = LazyDict({name: partial(_own_events, own, file.path)})
     trains = own.get("spike_trains")

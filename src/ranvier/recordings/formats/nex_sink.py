@@ -27,7 +27,6 @@ from ranvier.exceptions import OutputError
 from ranvier.models.channels import SignalUnits
 from ranvier.models.dataset import RadiensFileType
 from ranvier.models.signals import SignalType
-from ranvier.recordings import kernels
 from ranvier.recordings.block import Block
 from ranvier.recordings.channel_json import channels_to_json
 from ranvier.recordings.channels import Channel
@@ -43,6 +42,7 @@ from ranvier.recordings.formats.nex_file import (
     NEX5_VARIABLE,
     WAVEFORM,
 )
+from ranvier.recordings.quantiser import Quantiser
 from ranvier.recordings.segments import Segments
 from ranvier.recordings.sidecar import events_to_json, json_bytes
 from ranvier.recordings.sink import Header, Sink
@@ -73,13 +73,7 @@ class _Table:
 
 
 class Nex5Sink(Sink):
-    """Writes one ``.nex5`` file.
-
-    Attributes
-    ----------
-    clipped_samples
-        Values that did not fit int16 and were saturated, where the first block was counts and others were not.
-    """
+    """Writes one ``.nex5`` file; values are lost only where the first block was counts and others were not."""
 
     file_type: ClassVar[RadiensFileType] = RadiensFileType.NEX5
     suffixes: ClassVar[tuple[str, ...]] = (".nex5",)
@@ -87,15 +81,13 @@ class Nex5Sink(Sink):
     def __init__(self, destination: Path, header: Header, *, force: bool = False) -> None:
         self._file = destination.with_name(destination.name + ".nex5")
         self._scratch = destination.with_name(destination.name + ".nex5.samples")
-        self._gain: npt.NDArray[np.float64] | None = None
-        self._offset: npt.NDArray[np.float64] | None = None
+        self._counted: Quantiser | None = None
         self._dtype: np.dtype[Any] | None = None
         self._tiles: list[int] = []
         self._waiting: list[npt.NDArray[Any]] = []
         self._events: list[Events] = []
         self._trains: dict[str, SpikeTrains] = {}
         self._to_mv = np.array([_mv_of(c) for c in header.channels], dtype=np.float64)
-        self.unknown_samples = 0
         super().__init__(destination, header, force=force)
 
     def final_paths(self) -> list[Path]:
@@ -111,10 +103,9 @@ class Nex5Sink(Sink):
         if not len(block):
             return
         if self._dtype is None:
-            is_counts = block.is_counts and block.samples.dtype == np.int16
-            self._dtype = np.dtype("<i2" if is_counts else "<f4")
-            if is_counts:
-                self._gain, self._offset = block.gain, block.offset
+            if block.gain is not None and block.offset is not None and block.samples.dtype == np.int16:
+                self._counted = Quantiser(None, block.gain, block.offset)
+            self._dtype = np.dtype("<f4" if self._counted is None else "<i2")
         self._waiting.append(self._stored(block))
         if sum(len(w) for w in self._waiting) * self._row_bytes >= _TILE_BYTES:
             self._flush()
@@ -151,16 +142,12 @@ class Nex5Sink(Sink):
 
     def _stored(self, block: Block) -> npt.NDArray[Any]:
         """Return a copy of a block as it is stored: counts, or millivolts."""
-        if self._gain is None or self._offset is None:
+        if self._counted is None:
             return (block.physical() * self._to_mv).astype(np.float32)
-        if block.samples.dtype == np.int16 and _same(block.gain, self._gain) and _same(block.offset, self._offset):
-            return block.samples.copy()
-        counts = np.empty(block.samples.shape, np.int16)
-        samples = np.require(block.physical(), np.float32, ["C", "W"])
-        clipped, unknown = kernels.round_to_counts(samples, self._gain, self._offset, counts)
-        self.clipped_samples += clipped
-        self.unknown_samples += unknown
-        return counts
+        counts = self._counted.counts(block)
+        self.clipped_samples += counts.clipped
+        self.unknown_samples += counts.unknown
+        return counts.samples.copy() if np.may_share_memory(counts.samples, block.samples) else counts.samples
 
     def _flush(self) -> None:
         """Write what waits as one tile, column after column."""
@@ -249,10 +236,9 @@ class Nex5Sink(Sink):
     def _signal_header(
         self, channel: Channel, column: int, offset: int, segments: Segments, tick_bytes: int, index_bytes: int
     ) -> bytes:
-        to_mv = float(self._to_mv[column])
-        if self._gain is not None and self._offset is not None:
-            to_mv = _mv_of(channel)
-            gain, shift, is_float = self._gain[column] * to_mv, self._offset[column] * to_mv, 0
+        if self._counted is not None:
+            to_mv = float(self._to_mv[column])
+            gain, shift, is_float = self._counted.gain[column] * to_mv, self._counted.offset[column] * to_mv, 0
         else:
             gain, shift, is_float = 1.0, 0.0, 1
         units = b"mV" if channel.unit in _TO_MV else b""
@@ -289,15 +275,11 @@ class Nex5Sink(Sink):
 
     def _stored_channels(self) -> list[Channel]:
         """Return the channels with the gain of what is stored."""
-        if self._gain is not None and self._offset is not None:
-            scales = zip(self._gain.tolist(), self._offset.tolist(), strict=True)
+        if self._counted is not None:
+            scales = zip(self._counted.gain.tolist(), self._counted.offset.tolist(), strict=True)
         else:
             scales = zip([1.0 / _mv_of(c) for c in self.header.channels], [0.0] * len(self._to_mv), strict=True)
         return [replace(c, gain=g, offset=o) for c, (g, o) in zip(self.header.channels, scales, strict=True)]
-
-
-def _same(a: npt.NDArray[np.float64] | None, b: npt.NDArray[np.float64]) -> bool:
-    return a is not None and np.array_equal(a, b)
 
 
 def _mv_of(channel: Channel) -> float:

@@ -84,8 +84,8 @@ class NwbSink(Sink):
     def _final(self) -> Path:
         return self.final_paths()[0]
 
-    @property
-    def _opened(self) -> Hdf5Output:
+    def _open_structure(self) -> Hdf5Output:
+        """Return the file; the first time wait for its structure, and open it. OutputError where it is finished."""
         if self._output is None:
             structure, self._structure = self._structure, None
             if structure is None:
@@ -94,23 +94,20 @@ class NwbSink(Sink):
             self._output = Hdf5Output(self._temporary, "r+")
         return self._output
 
-    @property
-    def _file(self) -> Any:
-        return self._opened.file
-
     def write(self, block: Block) -> None:
         """Append a block; OutputError where the disk refuses it."""
         self._admit(block)
         if not len(block):
             return
         with guarded(self._final):
+            output = self._open_structure()
             if self._series[0].rows is None:
-                self._create_datasets(block)
+                self._create_datasets(output, block)
             stop = self._rows + len(block)
             for series in self._series:
                 series.rows.append(self._values(series, block))
             self._rows = stop
-            self._opened.check()
+            output.check()
 
     def write_events(self, events: Events) -> None:
         """Add events, in counters of this output."""
@@ -128,7 +125,7 @@ class NwbSink(Sink):
             for series in self._series:
                 if series.rows is not None:
                     series.rows.finish()
-            self._write_timing()
+            self._write_timing(self._open_structure().file)
             self._close()
             places: dict[str, str] = {}
             if self._trains or any(len(e) for e in self._events):
@@ -147,11 +144,11 @@ class NwbSink(Sink):
             self._close()
         super().abort()
 
-    def _create_datasets(self, block: Block) -> None:
+    def _create_datasets(self, output: Hdf5Output, block: Block) -> None:
         """Replace the empty datasets of the skeleton by ones of the type that the first block has."""
         counts = self._counts_of(block)
         for series in self._series:
-            group = self._file[series.path]
+            group = output.file[series.path]
             attributes = dict(group["data"].attrs)
             del group["data"]
             dtype: Any = np.float32 if series.kind in (SignalType.AMP, SignalType.AIN) else np.int8
@@ -159,10 +156,10 @@ class NwbSink(Sink):
                 dtype = np.int16
             compression = self.header.options.compression
             series.rows = GrowingRows(
-                self._opened, group, "data", series.count, dtype, compression=compression, attributes=attributes
+                output, group, "data", series.count, dtype, compression=compression, attributes=attributes
             )
         if counts is not None:
-            self._describe_counts(*counts)
+            self._describe_counts(output.file, *counts)
 
     def _counts_of(self, block: Block) -> tuple[npt.NDArray[np.float64], float] | None:
         """Return gains and the offset of amplifier counts in uV; None where they must be stored as float32."""
@@ -172,14 +169,14 @@ class NwbSink(Sink):
         gains, offsets = block.gain[amplifier], block.offset[amplifier]
         return (gains, float(offsets[0])) if np.all(offsets == offsets[0]) else None
 
-    def _describe_counts(self, gains: npt.NDArray[np.float64], offset: float) -> None:
+    def _describe_counts(self, file: Any, gains: npt.NDArray[np.float64], offset: float) -> None:
         self._count_gains = gains
         data = self._series[0].rows.dataset
         data.attrs["offset"] = float(Decimal(repr(offset)).scaleb(-6))
         if np.all(gains == gains[0]):
             data.attrs["conversion"] = float(Decimal(repr(float(gains[0]))).scaleb(-6))
             return
-        factors = self._file[self._series[0].path].create_dataset("channel_conversion", data=gains)
+        factors = file[self._series[0].path].create_dataset("channel_conversion", data=gains)
         factors.attrs["axis"] = np.int32(1)
 
     def _values(self, series: _Series, block: Block) -> npt.NDArray[Any]:
@@ -195,13 +192,13 @@ class NwbSink(Sink):
             return (part > 0.5).astype(np.int8)
         return part
 
-    def _write_timing(self) -> None:
+    def _write_timing(self, file: Any) -> None:
         """Give every series a start and a rate, or timestamps where there are gaps."""
         segments = self.segments
         fs = float(self.header.fs)
         start = segments.start if segments.rows else self.header.start
         for series in self._series:
-            group = self._file[series.path]
+            group = file[series.path]
             if not segments.missing:
                 group["starting_time"][()] = start / fs
                 group["starting_time"].attrs["rate"] = fs
