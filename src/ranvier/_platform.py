@@ -316,8 +316,11 @@ def replace(temporary: Path, final: Path) -> None:
 
 #: File systems whose files several machines may write (Linux names, after a "fuse." where there is one).
 _NETWORK_FILE_SYSTEMS = frozenset(
-    """9p afs beegfs ceph cifs davfs glusterfs gpfs lustre nfs nfs4 orangefs panfs rclone s3fs smb3 sshfs""".split()  # noqa: SIM905
-)
+    {
+        "9p", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "orangefs",
+        "panfs", "rclone", "s3fs", "smb3", "sshfs",
+    }
+)  # fmt: skip
 
 
 def is_network_path(path: Path) -> bool:

@@ -308,30 +308,30 @@ def test_snippets_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, snippets[np.argsort(samples)])
 
 
-def test_what_belongs_elsewhere_is_refused(tmp_path: Path, info: StoreInfo) -> None:
+def test_what_belongs_elsewhere_is_told(tmp_path: Path, info: StoreInfo) -> None:
     from ranvier.recordings.memory import ArrayRecording
     from ranvier.spikes import RecordingIdentity
 
     recording = ArrayRecording(np.zeros((3000, 4), np.float32), FS)
     file = tmp_path / "samples.bin"
     file.write_bytes(b"abc")
-    own = replace(info, recording=RecordingIdentity.of(recording, [file], name="mine"))
+    identity = RecordingIdentity.of(recording, [file], name="mine")
+    own = replace(info, recording=identity)
     assert StoreInfo.from_json(json.loads(json.dumps(own.to_json()))) == own
-    own.check_recording(recording, [file], tmp_path)
+    assert identity.differences(recording, [file]) == []
     for other, why in (
         (ArrayRecording(np.zeros((2000, 4), np.float32), FS), "reached to sample 3,000, this one to 2,000"),
         (ArrayRecording(np.zeros((3000, 5), np.float32), FS), "4 amplifier channels, this one has 5"),
         (ArrayRecording(np.zeros((3000, 4), np.float32), Fraction(20000)), "30000 Hz, this one at 20000 Hz"),
     ):
-        with pytest.raises(DatasetError, match=why):
-            own.check_recording(other, [file], tmp_path)
+        assert any(why in difference for difference in identity.differences(other, [file]))
     file.write_bytes(b"abd")
-    with pytest.raises(DatasetError, match=r"'mine', and the content of samples\.bin changed"):
-        own.check_recording(recording, [file], tmp_path)
+    assert identity.differences(recording, [file]) == ["the content of samples.bin changed"]
     behind = replace(info, filters=({"kind": "highpass", "parameters": {"freq": 300.0}},))
-    behind.check_filters([{"parameters": {"freq": 300.0}, "kind": "highpass"}])
-    with pytest.raises(DatasetError, match="other filters: highpass, not none"):
-        behind.check_filters([])
+    assert (
+        behind.filter_hash == replace(info, filters=({"parameters": {"freq": 300.0}, "kind": "highpass"},)).filter_hash
+    )
+    assert behind.filter_hash != info.filter_hash
 
 
 def test_a_newer_version_and_other_files_are_refused(tmp_path: Path, spikes: Given, info: StoreInfo) -> None:

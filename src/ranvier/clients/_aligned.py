@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ranvier.clients._signals import SignalsClient
 from ranvier.exceptions import ConfigurationError
 from ranvier.models._base import OwnModel
+from ranvier.models._coerce import faults_of
 from ranvier.models.aligned import (
     EventQuery,
     PeriEventHistogram,
@@ -187,5 +188,4 @@ def _checked(model: type[M], **values: Any) -> M:
     try:
         return model(**values)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
-        raise ConfigurationError(f"this cannot be: {faults}") from error
+        raise ConfigurationError(f"this cannot be: {faults_of(error)}") from error

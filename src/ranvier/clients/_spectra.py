@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ranvier.clients._progress import shown
 from ranvier.clients._signals import SignalsClient
 from ranvier.exceptions import ConfigurationError
+from ranvier.models._coerce import faults_of
 from ranvier.models.dataset import TimeRangeSpec
 from ranvier.models.flex import FlexDataset, FlexTimeRange, coerce_time_range
 from ranvier.models.spectra import BANDS_HZ, BandPowerTable, CoherenceResult, CsdResult, PsdQuery, PsdResult
@@ -161,8 +162,7 @@ def psd_query(
             resolution_hz=resolution_hz, f_range_hz=f_range_hz, window=coerce_spectral_window_type(window), **more
         )
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
-        raise ConfigurationError(f"no such spectrum: {faults}") from error
+        raise ConfigurationError(f"no such spectrum: {faults_of(error)}") from error
 
 
 def spec_of(time_range: FlexTimeRange | None) -> TimeRangeSpec | None:

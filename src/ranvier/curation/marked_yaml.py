@@ -24,11 +24,11 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Marked:
     made = Marked()
     made.lines, made.line = {}, node.start_mark.line + 1
     for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node, deep=True))  # type: ignore[no-untyped-call]
+        key = str(loader.construct_object(key_node, deep=True))
         line = key_node.start_mark.line + 1
         if key in made:
             raise _Wrong(line, f"{key!r} stands twice (first in line {made.lines[key]})")
-        made[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+        made[key] = loader.construct_object(value_node, deep=True)
         made.lines[key] = line
     return made
 

@@ -9,7 +9,6 @@ components for its feature view only; they are not written.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from ranvier.recordings.files import StagedFiles, check_replaceable, writing
 from ranvier.recordings.flat import FlatRecording
 from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV
 from ranvier.recordings.quantiser import Quantiser, loss_notes
+from ranvier.recordings.sidecar import npy_bytes
 
 #: Suffixes of samples that phy opens.
 _KNOWN = (".dat", ".bin", ".raw")
@@ -117,7 +117,7 @@ def _arrays(spikes: SortedSpikes, means: UnitMeans, dat: _Dat) -> list[tuple[str
     places = np.stack([found.columns["x_um"], found.columns["y_um"]], axis=1)
     if np.isfinite(places).all():
         arrays["spike_positions"] = places.astype(np.float64)
-    return [(f"{name}.npy", npy(array)) for name, array in arrays.items()]
+    return [(f"{name}.npy", npy_bytes(array)) for name, array in arrays.items()]
 
 
 def _tables(spikes: SortedSpikes, units: list[int]) -> list[tuple[str, bytes]]:
@@ -185,10 +185,3 @@ def _similarity(templates: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     norm = np.linalg.norm(flat, axis=1, keepdims=True)
     unit = flat / np.where(norm > 0, norm, 1.0)
     return np.asarray(unit @ unit.T, np.float64)
-
-
-def npy(array: npt.NDArray[Any]) -> bytes:
-    """Return an array as the bytes of a ``.npy`` file."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()

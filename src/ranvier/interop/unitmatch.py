@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.exceptions import CapabilityError, OutputExistsError
-from ranvier.interop.phy import npy
 from ranvier.interop.sorted_spikes import SortedSpikes, positions_of, spread
 from ranvier.recordings.files import StagedFiles, check_replaceable, writing
+from ranvier.recordings.sidecar import npy_bytes
 from ranvier.spikes.waveforms import WaveformReader
 
 F32 = npt.NDArray[np.float32]
@@ -60,13 +60,13 @@ def export_unitmatch(spikes: SortedSpikes, folder: Path, *, force: bool = False)
             for unit in spikes.counted():
                 halves = _halves(spikes, unit, reader)
                 if halves is not None:
-                    (inside / "RawWaveforms" / f"Unit{unit}_RawSpikes.npy").write_bytes(npy(halves))
+                    (inside / "RawWaveforms" / f"Unit{unit}_RawSpikes.npy").write_bytes(npy_bytes(halves))
                     written.append(unit)
             if not written:
                 raise CapabilityError(f"{spikes.store.path.name}: no unit has {2 * _FEWEST} whole waveforms")
             rows = [f"{unit}\t{spikes.units[unit].label or 'good'}" for unit in written]
             (inside / "cluster_group.tsv").write_text("\n".join(["cluster_id\tgroup", *rows]) + "\n", "utf-8")
-            (inside / "channel_positions.npy").write_bytes(npy(positions_of(spikes.amplifier)))
+            (inside / "channel_positions.npy").write_bytes(npy_bytes(positions_of(spikes.amplifier)))
         staged.commit([folder])
     except BaseException:
         staged.abort()

@@ -30,7 +30,7 @@ STRIP = 16
 _INDEX = ir.IntType(32)
 
 
-class Lanes(types.Type):  # type: ignore[misc]
+class Lanes(types.Type):
     """Numba's type of WIDTH float64 values."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ _HALVES, _PRODUCTS = ir.VectorType(_INT16, 2 * SUMS), ir.VectorType(_INT32, 2 * 
 _ALIGN = 4
 
 
-class Pairs(types.Type):  # type: ignore[misc]
+class Pairs(types.Type):
     """Numba's type of SUMS pairs, or of as many int32 sums."""
 
     def __init__(self) -> None:

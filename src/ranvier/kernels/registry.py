@@ -180,7 +180,7 @@ def _attach_cache(dispatcher: Any) -> None:
             return cls(py_func, py_file)
 
     class Impl(CompileResultCacheImpl):  # type: ignore[misc]
-        _locator_classes = [Locator]  # noqa: RUF012
+        _locator_classes = [Locator]  # noqa: RUF012 - as Numba has it
 
     class Cache(FunctionCache):  # type: ignore[misc]
         _impl_class = Impl

@@ -19,7 +19,7 @@ _FLOATS = ir.VectorType(ir.FloatType(), STRIP)
 _ALIGN = 4
 
 
-class Strip(types.Type):  # type: ignore[misc]
+class Strip(types.Type):
     """Numba's type of STRIP float32 values."""
 
     def __init__(self) -> None:

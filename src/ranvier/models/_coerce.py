@@ -9,7 +9,7 @@ from operator import index
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
 
 from ranvier.exceptions import ConfigurationError
 
@@ -74,6 +74,11 @@ class EnumInput(Generic[E]):
             return self.enum(index(value))  # type: ignore[arg-type]
         except (TypeError, ValueError):
             return None
+
+
+def faults_of(error: ValidationError) -> str:
+    """Return what is wrong with each field of a model, in one line."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
 
 
 def output_path(value: str | Path) -> Path:

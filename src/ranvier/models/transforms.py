@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ranvier.exceptions import ConfigurationError
 from ranvier.models._base import Model, OwnModel
+from ranvier.models._coerce import faults_of
 from ranvier.models.file_types import RadiensFileType
 from ranvier.models.output_options import SessionMetadata
 from ranvier.models.transform_params import (
@@ -205,10 +206,7 @@ class TransformNode(Model):
         try:
             return cls.model_validate({"type": kind, "params": params})
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()
-            )
-            raise ConfigurationError(f"{kind.name}: {faults}") from error
+            raise ConfigurationError(f"{kind.name}: {faults_of(error)}") from error
 
 
 def _options(metadata: MetadataFields, compression: str) -> dict[str, Any] | None:

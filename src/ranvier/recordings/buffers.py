@@ -96,13 +96,6 @@ def roomy(size: int) -> Iterator[None]:
         _SHELF.tidy()
 
 
-def aligned_zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-    """Return zeros, aligned to 64 bytes."""
-    array = aligned_empty(shape, dtype)
-    array[...] = 0
-    return array
-
-
 def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the array that every view of this one refers to."""
     while isinstance(array.base, np.ndarray):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ranvier.exceptions import RecordingError
 from ranvier.recordings.events import Events, SpikeTrains
@@ -18,6 +19,13 @@ from ranvier.recordings.events import Events, SpikeTrains
 def json_bytes(document: Mapping[str, Any]) -> bytes:
     """Return a document as UTF-8 JSON that any reader takes: NumPy values as numbers, NaN and infinity as null."""
     return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def npy_bytes(array: npt.NDArray[Any]) -> bytes:
+    """Return an array as the bytes of a ``.npy`` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,6 @@ from ranvier.models.rig import OutputStatus, PulseRecord, SafetyLimits
 from ranvier.models.status import SinapsStatusRegisters
 from ranvier.models.stim import StimParams, StimStep, StimStepState
 from ranvier.recordings.block import Block
-from ranvier.rig.clock import Clock
 from ranvier.rig.dac import Dac
 from ranvier.rig.dio import Dio
 from ranvier.rig.impedance import measure_impedance
@@ -27,9 +26,6 @@ from ranvier.rig.stim import DEFAULT_STEP, StimPlan, plan_stimulation
 from ranvier.rig.stim_inputs import Keys, check_key
 from ranvier.rig.stim_player import Gate, PulseLog, StimPlayer
 from ranvier.store import Store
-
-#: A client that sends heartbeats and then sends none for so long (s) is gone.
-LEASE_SEC = 3.0
 
 
 class Outputs:
@@ -45,15 +41,12 @@ class Outputs:
         The rig's state.
     store
         Keeps impedances and every change of the limits.
-    clock
-        For the lease of the client that armed.
     """
 
-    def __init__(self, source: Callable[[], Source], machine: StateMachine, store: Store, clock: Clock) -> None:
+    def __init__(self, source: Callable[[], Source], machine: StateMachine, store: Store) -> None:
         self._source = source
         self._machine = machine
         self._store = store
-        self._clock = clock
         self._params: dict[int, StimParams] = {}
         self._step = DEFAULT_STEP
         self._limits = SafetyLimits()
@@ -64,7 +57,6 @@ class Outputs:
         self._player: StimPlayer | None = None
         self._ignored = 0
         self._head = 0  # counter behind the last sample that arrived
-        self._heartbeat: float | None = None  # of the client that armed; None while it never sent one
         self._fault = ""
         self.dac_outputs = Dac(source)
         self.dio_outputs = Dio(source, self.dac_outputs.routed_to)
@@ -115,7 +107,6 @@ class Outputs:
             if self._machine.streams:
                 self._prepare()
             self._fault = ""
-            self._heartbeat = None
             self._gate.open(client)
 
     def disarm(self) -> None:
@@ -128,11 +119,6 @@ class Outputs:
     def armed_by(self) -> str | None:
         """The client that armed; None while nothing is armed."""
         return self._gate.client
-
-    def client_alive(self, client: str) -> None:
-        """Note a heartbeat. From its first one on, silence of ``LEASE_SEC`` disarms what that client armed."""
-        if client == self._gate.client:
-            self._heartbeat = self._clock.monotonic()
 
     def client_gone(self, client: str) -> None:
         """Disarm what that client armed."""
@@ -264,9 +250,6 @@ class Outputs:
 
     def on_block(self, block: Block, arrival_monotonic: float) -> None:
         """Look for triggers and play what is due; a source that fails to play disarms."""
-        if self._heartbeat is not None and arrival_monotonic - self._heartbeat > LEASE_SEC:
-            self.client_gone(self._gate.client or "")
-            self._heartbeat = None
         self._head = block.stop
         player = self._player
         try:

@@ -71,7 +71,7 @@ class Rig:
         self.control = Control(self.core, make, self.reports, self.signals.channel_metadata, self.sensors.apply)
         self.recording = Recording(self.core)
         self.recording.spikes = self.sorter
-        self.outputs = ArmedOutputs(self._source, self.core.machine, self.store, self.clock)
+        self.outputs = ArmedOutputs(self._source, self.core.machine, self.store)
         self.loop = ClosedLoop(self._source, self.clock, self.outputs.dio_outputs)
         self.triggers = ArmedTriggers(
             self._source, self.loop, lambda: self.recording, lambda: self.recording.config().split_files_by_port

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ranvier.exceptions import ConfigurationError, DatasetError
+from ranvier.exceptions import ConfigurationError
 from ranvier.models.signals import SignalType
 from ranvier.recordings import ChannelTable, Recording
 from ranvier.recordings.fingerprint import changes, fingerprint
@@ -184,23 +184,6 @@ class StoreInfo:
         """SHA-256 of the filters, by which two sets of spikes tell whether they saw the same signals."""
         return filter_hash(self.filters)
 
-    def check_filters(self, filters: Sequence[Mapping[str, Any]]) -> None:
-        """Raise DatasetError where spikes were found behind other filters than these."""
-        if filter_hash(filters) != self.filter_hash:
-            raise DatasetError(
-                f"these spikes were found behind other filters: {_kinds(self.filters)}, not {_kinds(filters)}; "
-                f"sort again, or set the filters back"
-            )
-
-    def check_recording(self, recording: Recording, files: Sequence[Path], path: Path) -> None:
-        """Raise DatasetError where spikes belong to another recording."""
-        found = [] if self.recording is None else self.recording.differences(recording, files)
-        if found and self.recording is not None:
-            raise DatasetError(
-                f"{path} holds spikes of another recording than {recording.path.name}: {self.recording.name!r}, "
-                f"and {'; '.join(found)}"
-            )
-
     def to_json(self) -> dict[str, Any]:
         """Return JSON data."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -277,7 +260,3 @@ def _slim(record: SiteRecord | UnitRecord) -> dict[str, Any]:
 
 def _ratio(fs: Fraction) -> list[int]:
     return [fs.numerator, fs.denominator]
-
-
-def _kinds(filters: Sequence[Mapping[str, Any]]) -> str:
-    return " > ".join(str(f.get("kind")) for f in filters) or "none"

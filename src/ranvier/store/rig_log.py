@@ -60,10 +60,6 @@ class Impedances:
             )
         return scan
 
-    def of_probe(self, probe_id: str) -> list[ImpedanceScan]:
-        """Return the scans of a probe, oldest first."""
-        return self._database.fetch(_scan, "SELECT * FROM impedances WHERE probe_id = ? ORDER BY id", (probe_id,))
-
     def all(self) -> list[ImpedanceScan]:
         """Return every scan, oldest first."""
         return self._database.fetch(_scan, "SELECT * FROM impedances ORDER BY id")

@@ -123,7 +123,7 @@ class Calls:
 
         try:
             bound = self._bind(method, next(requests), context, progress=report)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  # goes to the caller, whatever it is
             yield pack("error", describe_error(error))
             return
         worker = threading.Thread(target=contextvars.copy_context().run, args=(run,), name=f"ranvier-{method.name}")

@@ -125,7 +125,7 @@ class Place:
     def hold(self) -> bool:
         """Take the lock of this kind until this process ends, however it ends; False where another process has it."""
         path = self.file("alive")
-        handle = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        handle = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held until the process ends
         for _ in range(50):  # a client that looks whether someone holds it does so for a moment only
             if try_lock(handle):
                 _HELD[path] = handle

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ranvier.exceptions import RecordingError
+from ranvier.recordings.formats.binary_header import exactly
 
 _EDF_MAGIC = b"0       "
 _BDF_MAGIC = b"\xffBIOSEMI"
@@ -113,9 +114,7 @@ def read_header(path: Path) -> EdfHeader:
         count = _whole(head[252:256], "number of signals", path)
         if not 0 < count <= _MOST_SIGNALS:
             raise RecordingError(f"{path}: {count} signals; its header is damaged")
-        body = handle.read(count * sum(_FIELDS))
-    if len(body) < count * sum(_FIELDS):
-        raise RecordingError(f"{path} ends inside its header")
+        body = exactly(handle, count * sum(_FIELDS), path)
     value_bytes = 3 if head[:8] == _BDF_MAGIC else 2
     reserved = _text(head[192:236])
     records = _whole(head[236:244], "number of records", path)

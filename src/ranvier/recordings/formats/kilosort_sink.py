@@ -23,7 +23,7 @@ from ranvier.recordings.events import Events, SpikeTrains
 from ranvier.recordings.files import check_replaceable, writing
 from ranvier.recordings.formats.raw_shape import DEFAULT_GAIN_UV
 from ranvier.recordings.quantiser import Counts, Quantiser
-from ranvier.recordings.sidecar import events_to_json, json_bytes
+from ranvier.recordings.sidecar import events_to_json, json_bytes, npy_bytes
 from ranvier.recordings.sink import Header, Sink
 
 #: What the folder for the sorter holds; a sort that somebody ran in it is not replaced.
@@ -197,9 +197,9 @@ def _descriptions(channels: ChannelTable, data_name: str, fs: Fraction) -> Itera
     used = np.flatnonzero(layout.connected)
     positions = np.stack((layout.x_um[used], layout.y_um[used]), axis=1)
     yield "params.py", _params(data_name, len(channels), fs)
-    yield "channel_map.npy", _npy(used.astype(np.int32))
-    yield "channel_positions.npy", _npy(positions)
-    yield "channel_shanks.npy", _npy(layout.shank[used])
+    yield "channel_map.npy", npy_bytes(used.astype(np.int32))
+    yield "channel_positions.npy", npy_bytes(positions)
+    yield "channel_shanks.npy", npy_bytes(layout.shank[used])
     yield "chanMap.mat", _channel_map_mat(layout, fs)
     probe = {
         "chanMap": used.tolist(),
@@ -220,12 +220,6 @@ def _params(data_name: str, num_channels: int, fs: Fraction) -> bytes:
         f"sample_rate = {float(fs)!r}\n"
         "hp_filtered = False\n"
     ).encode()
-
-
-def _npy(array: npt.NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
 
 
 def _channel_map_mat(layout: _Layout, fs: Fraction) -> bytes:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.exceptions import RecordingError
+from ranvier.recordings.formats.binary_header import exactly
 
 NEX_MAGIC, NEX5_MAGIC = 827868494, 894977358
 NEURON, EVENT, INTERVAL, WAVEFORM, POPULATION, CONTINUOUS, MARKER = range(7)
@@ -68,7 +69,7 @@ class NexFile:
         """Read header and variable headers; RecordingError names the file."""
         size = path.stat().st_size
         with open(path, "rb") as handle:
-            (magic,) = struct.unpack("<i", _take(handle, 4, path))
+            (magic,) = struct.unpack("<i", exactly(handle, 4, path))
             handle.seek(0)
             if magic == NEX5_MAGIC:
                 return _open_nex5(handle, path, size)
@@ -139,12 +140,12 @@ class NexFile:
 
 
 def _open_nex5(handle: BinaryIO, path: Path, size: int) -> NexFile:
-    fields = NEX5_HEADER.unpack(_take(handle, NEX5_HEADER.size, path))
+    fields = NEX5_HEADER.unpack(exactly(handle, NEX5_HEADER.size, path))
     _, version, comment, tick_hz, _, n, meta, _ = fields
     _check(tick_hz, n, NEX5_HEADER.size, NEX5_VARIABLE.size, size, path)
     made = []
     for _ in range(n):
-        v = NEX5_VARIABLE.unpack(_take(handle, NEX5_VARIABLE.size, path))
+        v = NEX5_VARIABLE.unpack(exactly(handle, NEX5_VARIABLE.size, path))
         is_float = v[6] == 1
         made.append(
             NexVariable(
@@ -159,11 +160,11 @@ def _open_nex5(handle: BinaryIO, path: Path, size: int) -> NexFile:
 
 
 def _open_nex(handle: BinaryIO, path: Path, size: int) -> NexFile:
-    _, version, comment, tick_hz, _, _, n = _NEX_HEADER.unpack(_take(handle, _NEX_HEADER.size, path))
+    _, version, comment, tick_hz, _, _, n = _NEX_HEADER.unpack(exactly(handle, _NEX_HEADER.size, path))
     _check(tick_hz, n, _NEX_HEADER.size, _NEX_VARIABLE.size, size, path)
     made = []
     for _ in range(n):
-        v = _NEX_VARIABLE.unpack(_take(handle, _NEX_VARIABLE.size, path))
+        v = _NEX_VARIABLE.unpack(exactly(handle, _NEX_VARIABLE.size, path))
         made.append(
             NexVariable(
                 kind=v[0], name=text(v[2]), offset=v[3], count=v[4], wire=v[5], unit=v[6], fs=v[11], gain=v[12],
@@ -203,13 +204,6 @@ def _check(tick_hz: float, n: int, header: int, each: int, size: int, path: Path
 def text(raw: bytes) -> str:
     """Return a zero-terminated text."""
     return raw.split(b"\0", 1)[0].decode("utf-8", errors="replace").strip()
-
-
-def _take(handle: BinaryIO, size: int, path: Path) -> bytes:
-    data = handle.read(size)
-    if len(data) < size:
-        raise RecordingError(f"{path} ends inside its header")
-    return data
 
 
 def is_nex(path: Path) -> bool:

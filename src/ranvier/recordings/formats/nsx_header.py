@@ -14,6 +14,7 @@ from ranvier.exceptions import CapabilityError, RecordingError
 from ranvier.models.channels import SignalUnits
 from ranvier.models.signals import SignalType
 from ranvier.recordings.channels import Channel, ChannelTable
+from ranvier.recordings.formats.binary_header import exactly
 
 MAGICS = (b"NEURALSG", b"NEURALCD", b"BRSMPGRP")
 #: Periods count this clock, whatever the resolution of the time stamps.
@@ -81,9 +82,9 @@ def read_header(handle: BinaryIO, path: Path) -> NsxHeader:
 
 
 def _read_old(handle: BinaryIO, path: Path) -> NsxHeader:
-    label, period, n = struct.unpack("<16sII", _take(handle, 24, path))
+    label, period, n = struct.unpack("<16sII", exactly(handle, 24, path))
     _check(period, n, path)
-    ids = struct.unpack(f"<{n}I", _take(handle, 4 * n, path))
+    ids = struct.unpack(f"<{n}I", exactly(handle, 4 * n, path))
     channels = tuple(NsxChannel(i, _old_label(i), "", None, 0.0) for i in ids)
     return NsxHeader("2.1", text(label), 32 + 4 * n, period, BASE_HZ, 0, None, "", channels)
 
@@ -93,7 +94,7 @@ def _old_label(electrode: int) -> str:
 
 
 def _read_new(handle: BinaryIO, path: Path) -> NsxHeader:
-    values = struct.unpack("<BBI16s256sII8HI", _take(handle, 306, path))
+    values = struct.unpack("<BBI16s256sII8HI", exactly(handle, 306, path))
     major, minor, header_bytes, label, comment, period, tick_hz = values[:7]
     n = values[15]
     version = f"{major}.{minor}"
@@ -104,7 +105,7 @@ def _read_new(handle: BinaryIO, path: Path) -> NsxHeader:
         raise RecordingError(
             f"{path}: {tick_hz} ticks per second are not a clock of these files; its header is damaged"
         )
-    channels = tuple(_read_channel(_take(handle, 66, path), path) for _ in range(n))
+    channels = tuple(_read_channel(exactly(handle, 66, path), path) for _ in range(n))
     if header_bytes < 314 + 66 * n:
         raise RecordingError(
             f"{path}: its header claims {header_bytes} bytes, but describes {n} channels; it is damaged"
@@ -188,10 +189,3 @@ def _check(period: int, n: int, path: Path) -> None:
         raise RecordingError(f"{path}: a period of {period} ticks is no sampling rate; its header is damaged")
     if not 1 <= n <= _MOST_CHANNELS:
         raise RecordingError(f"{path}: its header claims {n} channels (at most {_MOST_CHANNELS} can be meant)")
-
-
-def _take(handle: BinaryIO, size: int, path: Path) -> bytes:
-    data = handle.read(size)
-    if len(data) < size:
-        raise RecordingError(f"{path} ends inside its header")
-    return data
