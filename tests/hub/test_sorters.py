@@ -497,6 +497,9 @@ def test_nothing_is_overwritten_without_force(made: Path, videre: VidereClient, 
     with pytest.raises(OutputExistsError):
         videre.spike_sorter_launch(ds)
     assert (folder / "rec_SIMULATED.spikes").read_bytes() == before
+    videre.label_units(ds, [1], "good")
+    with pytest.raises(OutputExistsError, match="is there already, with 1 changes of its units by people; force=True"):
+        videre.spike_sort(ds)
     with pytest.raises(OutputError, match="no folder"):
         videre.spike_sort(ds, output_path=folder / "nowhere" / "x")
     with pytest.raises(ConfigurationError, match="sink_dsrc_id"):

@@ -84,6 +84,19 @@ def test_damage_of_a_large_file_is_found_when_it_is_read_whole(
             videre.export_spikes(ds, tmp_path / "x", "phy")
 
 
+def test_an_index_that_leads_elsewhere(tmp_path: Path) -> None:
+    with VidereClient(progress=False) as videre:
+        ds = videre.simulate_recording(SimulationSpec(duration_sec=3.0, num_units=3, seed=2), tmp_path / "rec")
+        videre.convert_spikes(ds)
+    path = tmp_path / "rec_SIMULATED.spikes"
+    columns = next(c for c in SpikesFile(path)._chunks if c.kind == "SPKS")
+    flipped(path, "SPKS", columns.arrays["unit"].offset + 1)  # a unit above 256, which the index does not have
+    with VidereClient(progress=False) as videre:
+        ds = videre.link_data_file(tmp_path / "rec_SIMULATED.xdat.json")
+        with pytest.raises(RecordingError, match="is damaged: its index"):
+            videre.get_spikes_by_neuron(ds, include_waveforms=True)
+
+
 def test_a_damaged_index_is_made_anew(tmp_path: Path, spikes: Given, info: StoreInfo) -> None:
     path = write_store(tmp_path / "a", info, spikes)
     for at in (0, 128, 400):
@@ -120,6 +133,18 @@ def test_what_was_lost_is_told_after_a_recovery(tmp_path: Path, info: StoreInfo)
     assert (store.finished, len(store)) == (True, 20)
     assert any("SPKS" in note and "left out" in note for note in store.notes)
     assert any("its writer was ended" in note for note in store.notes)
+
+
+def test_units_of_a_killed_writer_are_on_their_sites(tmp_path: Path, info: StoreInfo) -> None:
+    """A live sorter describes its units when the recording ends; what was killed before then did not."""
+    writer = SpikeWriter(tmp_path / "k", info, live=True, flush_sec=0)
+    for k in range(3):
+        writer.append(sample_index=np.arange(4) + 10 * k, unit=[1, 2, 1, 0], site=[4, 6, 4 if k else 5, 7])
+    writer.abort()
+    for _ in range(2):  # as it was left, and finished
+        store = SpikeStore.open(writer.path)
+        assert {u.unit: u.site for u in store.units.values()} == {1: 4, 2: 6}
+        recover(writer.path)
 
 
 def test_one_of_many_threads_writes(tmp_path: Path) -> None:
@@ -163,3 +188,11 @@ def test_a_lock_that_was_taken_away_is_taken_anew(tmp_path: Path, monkeypatch: p
     assert lock.exists()
     mine.release()
     assert not lock.exists()
+
+
+def test_the_board_of_spikes_that_are_alone(tmp_path: Path) -> None:
+    path = write_store(tmp_path / "one", StoreInfo(FS), {"sample_index": [5, 900], "unit": [3, 3], "site": [2, 2]})
+    with VidereClient(progress=False) as videre:
+        ds = videre.link_data_file(path)
+        (neuron,) = videre.get_spike_sorter_dashboard(ds.id, ["neuron_stats"]).neurons
+        assert (neuron.spike_label, neuron.num_spikes) == ("3", 2)

@@ -15,7 +15,14 @@ from ranvier.curation.groups import chain_of
 from ranvier.dsp.chain import Chain
 from ranvier.dsp.slicing import describe_slice
 from ranvier.dsp.view import FilteredRecording
-from ranvier.exceptions import CapabilityError, ConfigurationError, DataProcessingError, OutputError, OutputExistsError
+from ranvier.exceptions import (
+    CapabilityError,
+    ConfigurationError,
+    DataProcessingError,
+    OutputError,
+    OutputExistsError,
+    RadiensError,
+)
 from ranvier.hub.curation import source_record
 from ranvier.hub.datasets import Datasets
 from ranvier.hub.dsp import DspGroups
@@ -43,6 +50,7 @@ from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.requested import EVENT_NEIGHBORS, EVENT_RADIUS_UM, check_neighborhood, requested, with_neighborhood
 from ranvier.sorting.source import done_in_front, filters
 from ranvier.sorting.suitable import check_places
+from ranvier.spikes.file import SpikesFile
 from ranvier.spikes.writer import SUFFIX
 
 I64 = npt.NDArray[np.int64]
@@ -181,11 +189,20 @@ def check_targets(targets: Sequence[Target], force: bool) -> None:
     for target in targets:
         if target.path.exists() and not force:
             raise OutputExistsError(
-                f"{target.path} is there already; force=True replaces it, and another output (or sink_dsrc_id, "
-                f"which names it {target.linked.base_name}.NAME{SUFFIX}) leaves it"
+                f"{target.path} is there already{_changes_of(target.path)}; force=True replaces it, and another "
+                f"output (or sink_dsrc_id, which names it {target.linked.base_name}.NAME{SUFFIX}) leaves it"
             )
         if not target.path.parent.is_dir():
             raise OutputError(f"{target.path.parent} is no folder; make it first, or name another output")
+
+
+def _changes_of(path: Path) -> str:
+    """Return in words what people did to the units of a file, which a new sort would not have."""
+    try:
+        edits = len(SpikesFile(path).edits)
+    except RadiensError:
+        return ""
+    return f", with {edits} changes of its units by people" if edits else ""
 
 
 def plan_sort(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.exceptions import CapabilityError, ConfigurationError
+from ranvier.exceptions import CapabilityError, ConfigurationError, RecordingError
 from ranvier.hub.datasets import Datasets
 from ranvier.hub.spike_exports import check_format, export_spikes, shift_of, write_spikes
 from ranvier.hub.spike_sets import SpikeSet, SpikeSets
@@ -96,6 +96,12 @@ class SpikesOf:
         found = spikes.store.select(start, stop, units=list(units), columns=_columns(spikes, include_waveforms))
         waveforms = None
         if include_waveforms:
+            strange = set(np.unique(found.units).tolist()) - set(units)
+            if strange:
+                raise RecordingError(
+                    f"{spikes.store.path} is damaged: its index of units leads to spikes of {sorted(strange)[:8]}; "
+                    f"use a copy of it, or sort again"
+                )
             main = np.array([units[int(u)].site for u in found.units], np.int64)
             waveforms = waveforms_of_spikes(spikes, found, main)
         rows = _rows_by(found.units)

@@ -112,7 +112,7 @@ class Segments:
     def rows_before(self, counters: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return how many rows are stored before each of some counters."""
         if not len(self.counters):
-            return np.zeros(len(counters), np.int64)
+            return np.zeros(np.shape(counters), np.int64)
         i = np.searchsorted(self.counters, counters, side="right") - 1
         run = np.maximum(i, 0)
         inside = np.clip(counters - self.counters[run], 0, self.lengths[run])

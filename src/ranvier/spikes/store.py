@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -366,6 +367,19 @@ class SpikeStore:
             found[hit] = into[where[hit]]
         return found
 
+    @cached_property
+    def _main_sites(self) -> dict[int, int]:
+        """Site on which each unit has most of its spikes: what is known of units that nobody described.
+
+        A live sorter describes its units when a recording ends; one that was killed did not.
+        """
+        counts: dict[int, Counter[int]] = defaultdict(Counter)
+        for segment in self._segments:
+            pairs = segment.column("unit").astype(np.int64) << 32 | (segment.column("site") + np.int64(1))
+            for pair, n in zip(*(a.tolist() for a in np.unique(pairs, return_counts=True)), strict=True):
+                counts[pair >> 32][(pair & 0xFFFFFFFF) - 1] += n
+        return {unit: found.most_common(1)[0][0] for unit, found in counts.items()}
+
     def _origins(self, unit: int) -> list[int]:
         """Return the sorter's units that a unit was made from, through every change that is in force."""
         made = {
@@ -384,7 +398,9 @@ class SpikeStore:
         Its size is not theirs: SNR and peak are not known then.
         """
         sources = [
-            self._described.get(o, UnitRecord(o)) for p in self._curated.parts[unit] for o in self._origins(p.unit)
+            self._described.get(o) or UnitRecord(o, self._main_sites.get(o, -1))
+            for p in self._curated.parts[unit]
+            for o in self._origins(p.unit)
         ]
         told = self._curated.labels.get(unit)
         if len(sources) == 1 and sources[0].unit == unit:
