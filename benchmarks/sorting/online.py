@@ -251,7 +251,7 @@ def main() -> None:
     first = asked.train_sec
     done = replay(truth, labeller, seconds=asked.seconds, block_ms=asked.block_ms, from_sec=first)
     told = done.report(truth, first + (1.0 if first else 0.0))  # the first second: filters and noise settle
-    told["scores"] = brief(told["scores"], truth)
+    told["scores"] = brief(told["scores"], truth.snr)
     if asked.offline:
         told["offline_scores"] = at_rest(truth, first + 1.0, done.stop)
     print(json.dumps({"recording": asked.name, "labeller": name, **told}, indent=1))
@@ -274,12 +274,12 @@ def at_rest(truth: Truth, from_sec: float, stop: int) -> dict[str, Any]:
         units.unit[mine].astype(np.int64),
         truth.fs,
     )
-    return brief(found, truth)
+    return brief(found, truth.snr)
 
 
-def brief(found: dict[str, Any], truth: Truth) -> dict[str, Any]:
+def brief(found: dict[str, Any], snr: F64) -> dict[str, Any]:
     """Return the scores that live and offline sorting are compared by; the issue asks for units of SNR >= 6."""
-    clear = np.array(found["by_unit"])[truth.snr >= 6.0]
+    clear = np.array(found["by_unit"])[snr >= 6.0]
     mean = round(float(clear.mean()), 4) if len(clear) else None
     return {
         "accuracy": found["accuracy"],
@@ -287,6 +287,8 @@ def brief(found: dict[str, Any], truth: Truth) -> dict[str, Any]:
         "units_snr_6": len(clear),
         "well": found["well"],
         "false": found["false"],
+        "redundant": found["redundant"],
+        "collisions": found["collisions"],
     }
 
 

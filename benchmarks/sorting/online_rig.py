@@ -6,7 +6,8 @@
 Packets go through :class:`ranvier.rig.sorting.Sorting` as the rig's thread hands them over: rounds of learning in their
 own process at 10, 30, 60 and 120 s, with ``--adapt`` templates that follow their spikes every 30 s and new rounds every
 300 s. In real time where that is asked for; else as fast as they are taken, and learning takes no time (packets wait
-for it). The labels of the last ``--score-sec`` are scored, and so are those of the offline sorter of the last 120 s.
+for it). The labels of the last ``--score-sec`` are scored, and so are those of the offline sorter of the last 120 s;
+the SNR of a unit is that of the scored stretch, as units of a recording that drifts are elsewhere by then.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.sorting.online import brief
 from benchmarks.sorting.recipes import DEVELOPMENT, RECIPES
 from benchmarks.sorting.recording import open_recording
 from benchmarks.sorting.score import scores
-from benchmarks.sorting.truth import Truth
+from benchmarks.sorting.truth import Truth, measured
 
 from ranvier.models.spikesorter import SpikeSorterDynamicConfig
 from ranvier.recordings import Block
@@ -96,7 +97,11 @@ def main() -> None:
         "adapts": asked.adapt,
         "cpu_sec_per_sec": round(busy / (stop / truth.fs), 4),
         "late_ms_at_most": round(late * 1000, 1),
-        "rounds": [entry["event"] for entry in sorting.log if "learned" in str(entry["event"])],
+        "rounds": [
+            {k: v for k, v in entry.items() if k != "in_force_from_sample"}
+            for entry in sorting.log
+            if "learned" in str(entry["event"])
+        ],
         "failure": sorting.training_failure,
         "live": _scored(truth, told.counter, told.label, stop, asked.score_sec),
     }
@@ -108,11 +113,12 @@ def main() -> None:
 
 
 def _scored(truth: Truth, counters: Any, labels: Any, stop: int, seconds: float) -> dict[str, Any]:
-    real = (truth.sample_index >= stop - int(seconds * truth.fs)) & (truth.sample_index < stop)
-    found = scores(
-        truth.sample_index[real], truth.unit[real], truth.snr, truth.cosine, counters, labels.astype(np.int64), truth.fs
-    )
-    return brief(found, truth)
+    first = stop - int(seconds * truth.fs)
+    real = (truth.sample_index >= first) & (truth.sample_index < stop)
+    sample, unit = truth.sample_index[real], truth.unit[real]
+    snr, _ = measured(truth.counts()[first:stop], truth.fs, sample - first, unit, len(truth.snr))
+    found = scores(sample, unit, snr, truth.cosine, counters, labels.astype(np.int64), truth.fs)
+    return {**brief(found, snr), "by_unit": list(zip(np.round(snr, 1).tolist(), found["by_unit"], strict=True))}
 
 
 if __name__ == "__main__":

@@ -55,9 +55,11 @@ class Recipe:
     hash_units
         Far units that add to the background and are not part of the truth.
     drift
-        ``""``, ``zigzag`` or ``zigzag+walk``.
+        ``""``, ``zigzag``, ``zigzag+walk`` or ``walk``.
     collisions
         Whether units come in pairs that fire together.
+    live
+        Whether it is for the live benchmarks alone: too long to be sorted at rest by everybody.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Recipe:
     hash_units: int = 0
     drift: str = ""
     collisions: bool = False
+    live: bool = False
 
     @property
     def peers_make_it(self) -> bool:
@@ -112,6 +115,7 @@ RECIPES = {
         Recipe("ours_128ch", "ours", _P128, 80, 120.0, 1303, hash_units=240),
         Recipe("ours_384ch", "ours", _P384, 240, 120.0, 1404, hash_units=720),
         Recipe("ours_64ch_drift", "ours", _P64, 40, 180.0, 1505, hash_units=120, drift="zigzag+walk"),
+        Recipe("ours_32ch_drift_30min", "ours", _P32, 12, 1800.0, 2612, hash_units=40, drift="walk", live=True),
         Recipe("ours_64ch_collisions", "ours", _P64, 40, 180.0, 1606, hash_units=80, collisions=True),
         Recipe("tetrode", "ours", _TETRODE, 8, 180.0, 1707, hash_units=24),
         Recipe("sparse_16ch", "ours", _SPARSE, 16, 180.0, 1808, hash_units=48),

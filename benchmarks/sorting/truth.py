@@ -111,7 +111,7 @@ def save(
     count = len(units_um)
     traces = np.memmap(folder / "traces.i16", dtype="<i2", mode="r").reshape(rows, len(places_um))
     fs = float(about.get("fs", FS))
-    snr, means = _measure(traces, fs, sample_index, unit, count)
+    snr, means = measured(traces, fs, sample_index, unit, count)
     flat = means.reshape(count, -1)
     length = np.linalg.norm(flat, axis=1)
     cosine = flat @ flat.T / np.maximum(np.outer(length, length), 1e-12)
@@ -139,7 +139,7 @@ def save(
     return Truth.load(folder)
 
 
-def _measure(
+def measured(
     traces: npt.NDArray[np.int16], fs: float, sample_index: I64, unit: I64, count: int
 ) -> tuple[F64, npt.NDArray[np.float64]]:
     """Return SNR and mean filtered waveform (40 samples, all channels) of each unit, from up to 300 spikes.

@@ -11,6 +11,7 @@ import pytest
 
 from ranvier.recordings.block import Block
 from ranvier.sorting.basis import learn_basis
+from ranvier.sorting.early_reference import PARDONED
 from ranvier.sorting.exchange import exchanged
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.parameters import SorterParameters
@@ -87,7 +88,10 @@ def test_units_in_another_order_change_nothing(signal: tuple[F32, npt.NDArray[np
     x, known = signal[0], units(whitening())
     order = np.array([3, 0, 4, 2, 1])
     turned = replace(
-        known, templates=known.templates.take(order), labels=known.labels[order], positions_um=known.positions_um[order]
+        known,
+        templates=known.templates.take(order),
+        labels=known.labels[np.array(order, np.int64)],
+        positions_um=known.positions_um[order],
     )
     plain, other = (
         told(x, plan, UnitTables(known, FS)) for plan in ({}, {k: UnitTables(turned, FS) for k in (900, 1900)})
@@ -134,3 +138,130 @@ def test_the_exchange_takes_less_than_a_packet_may(signal: tuple[F32, npt.NDArra
             cpu.append(time.thread_time() - began)
         matcher.process(Block(x[at : at + 30], at))
     assert np.median(cpu) < 5e-3
+
+
+def quiet(begins: dict[int, list[int]], seconds: float = 0.4) -> F32:
+    """Return a signal without noise in which units (rows) fire: spikes at known places."""
+    x, waveforms = np.zeros((round(seconds * FS), SITES), np.float32), units(whitening()).waveforms_uv
+    for u, rows in begins.items():
+        for at in rows:
+            x[at : at + WINDOW.samples] += waveforms[u]
+    return x
+
+
+def turned(known: TrainedUnits, order: list[int]) -> TrainedUnits:
+    rows = np.array(order, np.int64)
+    return replace(
+        known, templates=known.templates.take(rows), labels=known.labels[rows], positions_um=known.positions_um[rows]
+    )
+
+
+def test_a_unit_does_not_fire_again_within_its_guard_under_its_new_number() -> None:
+    """The second of two spikes within the guard is nobody's; not that of a unit whose last spike was forgotten."""
+    begins = [at for first in range(300, 11_000, 217) for at in (first, first + WINDOW.half - 4)]
+    x, known = quiet({0: begins}), units(whitening())
+    one, other = UnitTables(known, FS), UnitTables(turned(known, [3, 0, 4, 2, 1]), FS)
+    plain = told(x, {}, one)
+    for label in np.unique(plain.label):
+        assert np.diff(plain.counter[plain.label == label]).min(initial=99) > WINDOW.half
+    changed = told(x, {number: (other, one)[k % 2] for k, number in enumerate(range(5, 390))}, one)
+    np.testing.assert_array_equal(changed.counter, plain.counter)
+    np.testing.assert_array_equal(changed.label, plain.label)
+
+
+@pytest.mark.parametrize("often", [1, 2])
+def test_what_comes_of_told_spikes_is_subtracted_under_another_whitening(often: int) -> None:
+    """The end of a spike comes when its units are exchanged already; and again, right behind that."""
+    begins = list(range(300, 11_000, 217))
+    x = quiet({2: begins})
+    one, two = UnitTables(units(whitening()), FS), UnitTables(units(whitening(1.5)), FS)
+    at = begins[20] + WINDOW.before + 39  # decided, and 0.9 ms of it are still to come at most
+    for begin in range(at, at + 14):
+        matcher = StreamMatcher(one)
+        matcher.process(Block(x[:begin], 0))
+        for tables in (two, one)[:often]:
+            matcher = exchanged(matcher, tables, follow=False)
+        matcher.process(Block(x[begin : begin + 60], begin))
+        signal = matcher.signal
+        left = signal.white[:, max(begins[20], signal.start) - signal.origin : begin + 60 - signal.origin]
+        assert np.abs(left).max() < 1.0
+
+
+def test_two_exchanges_between_two_blocks_lose_nothing(signal: tuple[F32, npt.NDArray[np.int64]]) -> None:
+    x = signal[0]
+    one, two = UnitTables(units(whitening()), FS), UnitTables(units(whitening(1.5)), FS)
+    plain = told(x, {}, one)
+    matcher, parts = StreamMatcher(one), []
+    for number, at in enumerate(range(0, len(x), 30)):
+        if number % 7 == 6:
+            matcher = exchanged(exchanged(matcher, two, follow=False), one, follow=False)
+        parts.append(matcher.process(Block(x[at : at + 30], at)))
+    other = SpikeTable.concatenate([*parts, matcher.flush()])
+    apart = np.abs(other.counter[:, None] - plain.counter[None])
+    same = (apart <= 2) & (other.label[:, None] == plain.label[None])
+    assert same.any(axis=0).mean() > 0.98
+    assert same.any(axis=1).mean() > 0.98
+
+
+def test_spikes_that_were_told_early_are_told_once() -> None:
+    """Exchanged at any time: units stay, come back under another label, or are gone while their spike is half seen."""
+    begins = list(range(300, 11_000, 217))
+    x, known = quiet({0: begins, 3: [at + 90 for at in begins]}), units(whitening())
+    renamed = known.relabelled(known.labels + 1000)
+    few = turned(known, [1, 2, 4])
+    for others in (known, renamed, few):
+        tables = [UnitTables(known, FS), UnitTables(others, FS)]
+        for first in range(8):
+            plan = {number: tables[1 - k % 2] for k, number in enumerate(range(20 + first, 1500, 8))}
+            found = told(x, plan, tables[0], packet=7)
+            for u in (0, 3) if others is not few else ():
+                true = np.array(begins) + WINDOW.before + 30 * u
+                assert (np.abs(found.counter[:, None] - true[None]) <= 2).sum(axis=0).tolist() == [1] * len(true)
+            assert np.diff(found.counter).min() > 10
+
+
+def test_a_matcher_that_knew_no_units_does_not_work_through_the_past() -> None:
+    begins = list(range(300, 11_000, 217))
+    x, known = quiet({0: begins}), units(whitening())
+    matcher = StreamMatcher(UnitTables(turned(known, []), FS))
+    matcher.process(Block(x[:6000], 0))
+    matcher = exchanged(matcher, UnitTables(known, FS), follow=False)
+    assert matcher.step_stop > 6000
+    found = matcher.process(Block(x[6000:], 6000))
+    true = np.array(begins)[np.array(begins) > 6000] + WINDOW.before
+    np.testing.assert_allclose(found.counter[-len(true) + 1 :], true[1:], atol=2)
+
+
+def test_a_sure_spike_is_told_when_its_beginning_was_seen() -> None:
+    """Half a millisecond behind its trough; it is not told again when it is decided, and nothing was subtracted."""
+    begins, behind = list(range(300, 11_000, 217)), 20
+    x, tables = quiet({1: begins}), UnitTables(units(whitening()), FS)
+    early, matcher, at = [], StreamMatcher(tables), 0
+    for begin in begins:
+        stop = begin + WINDOW.before + behind
+        early.append(matcher.process(Block(x[at:stop], at)))
+        at = stop
+    assert [len(told) for told in early] == [1] * len(begins)
+    found = SpikeTable.concatenate([*early, matcher.flush()])
+    np.testing.assert_allclose(found.counter, np.array(begins) + WINDOW.before, atol=2)
+    np.testing.assert_allclose(found.scale, 1.0, atol=0.05)
+    row = int(tables.row_of[50])
+    assert matcher.trust[row].tolist() == [len(begins), 0]
+    plain = StreamMatcher(tables)
+    plain.trust[:, 1] = 1 << 40  # no unit is trusted
+    late = SpikeTable.concatenate([plain.process(Block(x, 0)), plain.flush()])
+    assert np.abs(late.counter - found.counter).max() <= 1
+
+
+def test_a_unit_that_is_told_early_in_vain_is_not_told_so_any_more() -> None:
+    """Something begins as a unit does and goes on otherwise: it is told early a few times, then no more."""
+    known = units(whitening())
+    x = quiet({1: list(range(300, 29_000, 217))}, seconds=1.0)
+    for at in range(300, 29_000, 217):  # what comes behind is against all that the unit expects
+        cut = WINDOW.before + 14
+        x[at + cut : at + WINDOW.samples] -= 40.0 * np.sign(known.waveforms_uv[1][cut:])
+    matcher = StreamMatcher(UnitTables(known, FS))
+    matcher.process(Block(x, 0))
+    told_early, in_vain = matcher.trust[1]
+    assert in_vain <= PARDONED + 2
+    assert told_early < 20

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranvier.sorting.early_reference import ALIKE, EARLY, MAIN_EARLY
 from ranvier.sorting.gated_kernels import gated_steps
 from ranvier.sorting.gated_reference import MAIN, gated_steps_reference
 
-BEFORE, LENGTH, PHASES, FRONT, COMPARED, HOP = 8, 24, 4, 2, 19, 4
+BEFORE, LENGTH, PHASES, FRONT, COMPARED, HOP, EARLY_LENGTH = 8, 24, 4, 2, 19, 4, 9
 SAMPLES = 320
 
 
@@ -49,18 +50,35 @@ def told(function: Any, white: np.ndarray, waveforms: np.ndarray, sites: np.ndar
     apart = np.sqrt(np.maximum(norms[:, None] + norms[None] - 2 * flat @ flat.T, 1e-9))
     apart[(flat @ flat.T <= 0.5 * np.sqrt(np.outer(norms, norms))) | np.eye(count, dtype=np.bool_)] = np.nan
     state = (
-        np.full((count, 2), -(1 << 40)), np.zeros(3, np.int64), np.empty((500, 2), np.int64), np.empty((500, 5)),
+        np.full((count, 2), -(1 << 40)), np.zeros(4, np.int64), np.empty((500, 2), np.int64), np.empty((500, 5)),
         np.empty((500, 2), np.int64), np.empty((500, 3), np.int64), np.empty(500, np.float32),
+        np.empty((500, 3), np.int64), np.empty(500, np.float32), np.zeros((count, 2), np.int64),
+    )  # fmt: skip
+    beginning = waveforms[:, 0, :, FRONT + 5 : FRONT + 5 + EARLY_LENGTH].astype(np.float64)
+    flat = np.zeros((count, white.shape[0], EARLY_LENGTH))
+    for u in range(count):
+        flat[u, sites[u]] = beginning[u]
+    products = np.ascontiguousarray(flat.reshape(count, -1) @ flat.reshape(count, -1).T)
+    alike = products > ALIKE * np.sqrt(np.outer(products.diagonal(), products.diagonal()))
+    rivals = np.full((count, count), -1, np.int32)
+    for u in range(count):
+        others = np.flatnonzero(alike[u] & (np.arange(count) != u))
+        rivals[u, : len(others)] = others
+    early = (
+        FRONT + 5, EARLY_LENGTH, BEFORE - 5, rivals, products.diagonal().copy(), products,
+        0.8 * (products.diagonal() + prior) - prior, MAIN_EARLY * (beginning[:, 0] ** 2).sum(axis=1),
     )  # fmt: skip
     parts: list[Any] = []
     filled, stop, origin = 0, HOP, 1000
     for packet in packets:
         fresh, filled = filled, filled + packet
-        out = (np.empty(100, np.int64), np.empty(100, np.int32), *np.empty((4, 100), np.float32))
+        out = (
+            np.empty(100, np.int64), np.empty(100, np.int32), *np.empty((4, 100), np.float32), np.empty(100, np.uint8)
+        )  # fmt: skip
         found = function(
             white, 0, fresh, filled, stop, filled, HOP, 3, 7, 12, 20, origin, waveforms, FRONT, COMPARED, BEFORE, sites,
-            near, share, norms, lows, MAIN * (compared[:, 0] ** 2).sum(axis=1), apart, prior, 2.5, -3.0, 10, *state,
-            *out,
+            near, share, norms, lows, MAIN * (compared[:, 0] ** 2).sum(axis=1), apart, prior, 2.5, -3.0, 10, HOP,
+            *early, *state, *out,
         )  # fmt: skip
         stop += max(0, (filled - stop) // HOP + 1) * HOP
         parts.append([a[:found] for a in out])
@@ -84,6 +102,8 @@ def test_the_kernel_is_its_reference(seed: int) -> None:
     for a, b in zip(got, told(gated_steps, white, waveforms, sites, [7, 93, 120, 100]), strict=True):
         np.testing.assert_array_equal(a, b)  # packets do not matter, to the last bit
     rows = got[0] - 1000 - FRONT
-    hits = sum(any(abs(r - row) <= 1 and u == v for r, v in zip(rows, got[1], strict=True)) for row, u in true)
+    decided = got[6] != EARLY
+    rows, who = rows[decided], got[1][decided]
+    hits = sum(any(abs(r - row) <= 1 and u == v for r, v in zip(rows, who, strict=True)) for row, u in true)
     assert hits >= 9  # of fifteen; some fell on each other, or within the guard of their own unit
     assert np.isfinite(got[5]).any()

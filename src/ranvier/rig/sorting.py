@@ -43,6 +43,9 @@ from ranvier.sorting.unit_tables import UnitTables
 TRAIN_AT_SEC = (10.0, 30.0, 60.0, 120.0)
 #: The tape takes this part of the machine's memory, and at most so much.
 TAPE_SHARE, TAPE_BYTES = 0.03, 512 << 20
+#: A sorter that adapts learns from so much of the past: long enough for units that fire seldom, short enough that the
+#: tissue has not moved by more than templates bear.
+RECENT_SEC = 120.0
 #: And waveforms of threshold events at most so much.
 EVENT_BYTES = 128 << 20
 #: Blocks that may wait: two seconds of the usual 5 ms.
@@ -162,6 +165,8 @@ class Sorting:
                 self._use(engine, engine.tables)
             if settings.dynamics.is_enabled and engine.tape is None:
                 engine.tape = self._tape(engine.sites.fs, engine.sites)
+            if engine.tape is not None:
+                engine.tape.recent_sec = self._recent_sec()
 
     def clear_spikes(self) -> None:
         """Forget the spikes."""
@@ -305,7 +310,12 @@ class Sorting:
         if self.settings.detect_only:
             return None
         budget = min(TAPE_BYTES, int(TAPE_SHARE * _platform.memory_bytes()))
-        return TrainingTape(fs, sites.sites, budget, self._seed)
+        tape = TrainingTape(fs, sites.sites, budget, self._seed)
+        tape.recent_sec = self._recent_sec()
+        return tape
+
+    def _recent_sec(self) -> float | None:
+        return RECENT_SEC if self.settings.dynamics.is_enabled else None
 
     def _digest(self, engine: OnlineSorter) -> str:
         return digest_of(float(engine.sites.fs), engine.sites.sites, self._filters(engine))

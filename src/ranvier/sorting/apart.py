@@ -48,6 +48,7 @@ def train_apart(
     seed: int,
     report: Callable[[float], None],
     check: Callable[[], None],
+    motion: bool = False,
 ) -> tuple[TrainedUnits, int]:
     """Return what :func:`ranvier.sorting.stream_training.train_on_tape` returns, learned by another process.
 
@@ -58,7 +59,7 @@ def train_apart(
     """
     with training_folder() as folder:
         tape.save(folder / _TAPE)
-        request = (tape.fs, tape.channels, filters, parameters, next_label, seed)
+        request = (tape.fs, tape.channels, filters, parameters, next_label, seed, motion)
         (folder / _REQUEST).write_bytes(pickle.dumps(request))
         if known is not None:
             known.save(folder / _KNOWN)
@@ -195,7 +196,7 @@ def _learn_events(folder: Path, check: Callable[[], None]) -> None:
 
 
 def _train(folder: Path, check: Callable[[], None]) -> None:
-    fs, channels, filters, parameters, next_label, seed = _request(folder)
+    fs, channels, filters, parameters, next_label, seed, motion = _request(folder)
     known = load_units(folder / _KNOWN) if (folder / _KNOWN).exists() else None
     trained, following = train_on_tape(
         TapeRecording.load(folder / _TAPE, fs, channels),
@@ -206,6 +207,7 @@ def _train(folder: Path, check: Callable[[], None]) -> None:
         seed=seed,
         report=_done,
         check=check,
+        motion=motion,
     )
     trained.save(folder / _UNITS)
     (folder / "answer.json").write_text(json.dumps({"next_label": following}))
@@ -227,8 +229,8 @@ def _done(fraction: float) -> None:
     _say(f"done {fraction}")
 
 
-def _request(folder: Path) -> tuple[Fraction, ChannelTable, list[dict[str, Any]], SorterParameters, int, int]:
-    made: tuple[Fraction, ChannelTable, list[dict[str, Any]], SorterParameters, int, int]
+def _request(folder: Path) -> tuple[Fraction, ChannelTable, list[dict[str, Any]], SorterParameters, int, int, bool]:
+    made: tuple[Fraction, ChannelTable, list[dict[str, Any]], SorterParameters, int, int, bool]
     made = pickle.loads((folder / _REQUEST).read_bytes())  # our own file, in a folder that nobody else may enter
     return made
 

@@ -239,7 +239,7 @@ class EventFinder:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _piece(self, block: Block) -> SpikeTable:
-        detector = self._bind()
+        detector = self.bind()
         if self._state is None:
             self._state = detector.start()
             self._tail, self._tail_start = block.samples[:0], block.start
@@ -252,7 +252,7 @@ class EventFinder:
             self._forget(block.stop)
         return told
 
-    def _bind(self) -> ThresholdDetector:
+    def bind(self) -> ThresholdDetector:
         """Return the detector of the settings and noise in force."""
         bound = (self.settings, self.sd_uv)
         if self._detector is None or any(a is not b for a, b in zip(bound, self._bound, strict=True)):

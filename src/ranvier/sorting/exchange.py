@@ -29,6 +29,9 @@ def exchanged(old: StreamMatcher, units: UnitTables, *, follow: bool) -> StreamM
     rows = old.units.rows_of(units.labels)
     known = rows >= 0
     new.last[: len(units)][known] = old.last[rows[known]] + (old.units.before - units.before)
+    new.trust[: len(units)][known] = old.trust[rows[known]]
+    new.ready = list(old.ready)
+    _hand_over_early(old, new)
     first = max(old.signal.start, old.signal.stop - new.kept)
     held = slice(first - old.signal.origin, old.signal.stop - old.signal.origin)
     new.signal.begin(first)
@@ -40,8 +43,19 @@ def exchanged(old: StreamMatcher, units: UnitTables, *, follow: bool) -> StreamM
         new.carried = _unfinished(old)
     else:
         _whiten_again(old, new, first, count)
+    told = [(old.recent(), old.units), *old.others]
+    new.others = [(spikes, by) for spikes, by in told if (spikes.begins + by.waveforms.shape[3] > first).any()]
     new.resume()
     return new
+
+
+def _hand_over_early(old: StreamMatcher, new: StreamMatcher) -> None:
+    """Leave spikes that were told early to their units; where these are gone, subtract them as they were told."""
+    row, unit, step, size = old.early()
+    to = new.units.rows_of(old.units.labels[unit])
+    new.expect(row[to >= 0] + old.units.before - new.units.before, to[to >= 0], step[to >= 0], size[to >= 0])
+    gone = to < 0
+    old.decide_early(row[gone], unit[gone], step[gone], size[gone])
 
 
 def _unfinished(old: StreamMatcher) -> list[Carried]:
@@ -58,15 +72,11 @@ def _unfinished(old: StreamMatcher) -> list[Carried]:
 
 def _whiten_again(old: StreamMatcher, new: StreamMatcher, first: int, count: int) -> None:
     """Write what is left of the signal behind told spikes as the new units' whitening makes it."""
-    length = old.units.waveforms.shape[3]
-    carried = max((c.begin + c.values.shape[1] for c in old.carried), default=first)
-    total = max(count + length, carried - first)
-    explained = _explained(old.recent(), old.units, first, total)
-    inverse = old.units.trained.whitening.inverse
-    for c in old.carried:
-        low, high = max(first, c.begin), c.begin + c.values.shape[1]
-        explained[low - first : high - first] += c.values[:, low - c.begin :].T @ inverse[c.sites]
-    left = -explained
+    told = [(old.recent(), old.units), *old.others]
+    total = count + max(by.waveforms.shape[3] for _, by in told)
+    left = np.zeros((total, old.units.site_count), np.float32)
+    for spikes, by in told:
+        left -= _explained(spikes, by, first, total)
     left[:count] += new.signal.raw[:, :count].T
     raw, white = np.zeros((2, left.shape[1], total + SLACK), np.float32)
     whiten_near(left, new.units.near, new.units.weights, raw, white, 0)

@@ -13,66 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import STRIP, lowest_bit
-from ranvier.kernels.strips import below, nothing, plus_product, summed
-from ranvier.sorting.gated_reference import CLOSE, ORDINARY, RIVAL_REACH, STEPS, gated_steps_reference
+from ranvier.sorting.early_kernels import confirmed, expire, foretell
+from ranvier.sorting.early_reference import CONFIRMED, DECIDED, STEPS
+from ranvier.sorting.gated_parts import FOUND, LATER, ahead_of, fit, subtract, troughs
+from ranvier.sorting.gated_reference import ORDINARY, RIVAL_REACH, gated_steps_reference
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
-
-_NOTHING, _LATER, _FOUND = 0, 1, 2
-
-
-@numba.njit(forceinline=True)
-def _project(white, flat, front, length, sites, most, first, u, r):  # type: ignore[no-untyped-def]
-    """Return the inner product of a unit on ``most`` of its sites with the signal from row r on.
-
-    Its waveforms begin at row ``first`` of ``flat``.
-    """
-    whole = length - length % STRIP
-    sums, rest = nothing(), np.float32(0.0)
-    for k in range(most):
-        site = sites[u, k]
-        if site < 0:
-            break
-        for s in range(0, whole, STRIP):
-            sums = plus_product(sums, white, site, r + s, flat, first + k, front + s)
-        for s in range(whole, length):
-            rest += white[site, r + s] * flat[first + k, front + s]
-    return float(summed(sums)) + float(rest)
-
-
-@numba.njit(forceinline=True)
-def _fit(  # type: ignore[no-untyped-def]
-    white, flat, rows_per_unit, front, length, before, sites, u, t, begin, highest, low, three
-):  # fmt: skip
-    """Look for a unit at a trough of its main site; return what came of it and its row, and write three projections."""
-    first, most, r = u * rows_per_unit, sites.shape[1], t - before
-    here = _project(white, flat, front, length, sites, most, first, u, r)
-    if not here > CLOSE * low:
-        return _NOTHING, r
-    left = _project(white, flat, front, length, sites, most, first, u, r - 1)
-    right = _project(white, flat, front, length, sites, most, first, u, r + 1)
-    for k in range(STEPS + 1):
-        if here > left and here >= right:
-            break
-        if k == STEPS:
-            return _NOTHING, r
-        if right > left:
-            r += 1
-            if r > highest:
-                return _LATER, r
-            left, here, right = here, right, _project(white, flat, front, length, sites, most, first, u, r + 1)
-        else:
-            r -= 1
-            if r - 1 < begin:
-                return _NOTHING, r
-            left, here, right = _project(white, flat, front, length, sites, most, first, u, r - 1), left, here
-    three[0], three[1], three[2] = left, here, right
-    return (_FOUND if here > low else _NOTHING), r
 
 
 @numba.njit(forceinline=True)
@@ -81,13 +31,13 @@ def _look(  # type: ignore[no-untyped-def]
     begin, lowest, highest, u, t, held, places, fits, later, three,
 ):  # fmt: skip
     """Look for a unit at a trough; keep what is found, or that it must be looked for again."""
-    what, r = _fit(
+    what, r = fit(
         white, flat, rows_per_unit, front, length, before, sites, u, t, begin, highest, lows[u], three
     )  # fmt: skip
-    if what == _LATER and held[1] < len(later):
+    if what == LATER and held[1] < len(later):
         later[held[1], 0], later[held[1], 1] = t + origin, u
         held[1] += 1
-    if what != _FOUND or r < lowest or (three[1] + prior) / (norms[u] + prior) > most_scale:
+    if what != FOUND or r < lowest or (three[1] + prior) / (norms[u] + prior) > most_scale:
         return
     if abs(r + origin - last[u, 0]) <= guard or abs(r + origin - last[u, 1]) <= guard or held[0] == len(places):
         return
@@ -100,70 +50,23 @@ def _look(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(forceinline=True)
-def _troughs(white, flat, first, main, front, length, before, u, low, stop, begin, gate, least, work, count):  # type: ignore[no-untyped-def]
-    """Add the troughs of a site in rows ``[low, stop)`` that a unit's main waveform looks like; return how many."""
-    for at in range(low, stop, STRIP):
-        deep = below(white, main, at, gate)
-        if at + STRIP > stop:
-            deep &= (np.uint64(1) << np.uint64(stop - at)) - np.uint64(1)
-        while deep != 0:
-            t = at + lowest_bit(deep)
-            deep &= deep - np.uint64(1)
-            r = t - before
-            if not (white[main, t] <= white[main, t - 1] and white[main, t] < white[main, t + 1]) or r - 1 < begin:
-                continue
-            whole = length - length % STRIP
-            sums, rest = nothing(), np.float32(0.0)
-            for s in range(0, whole, STRIP):
-                sums = plus_product(sums, white, main, r + s, flat, first, front + s)
-            for s in range(whole, length):
-                rest += white[main, r + s] * flat[first, front + s]
-            if summed(sums) + rest > least and count < len(work):
-                work[count, 0], work[count, 1] = t, u
-                count += 1
-    return count
-
-
-@numba.njit(forceinline=True)
-def _ahead_of(places, fits, a, b):  # type: ignore[no-untyped-def]
-    """Return whether a candidate comes before another: more gain, then sooner, then the smaller unit."""
-    if fits[a, 0] != fits[b, 0]:
-        return fits[a, 0] > fits[b, 0]
-    if places[a, 0] != places[b, 0]:
-        return places[a, 0] < places[b, 0]
-    return places[a, 1] < places[b, 1]
-
-
-@numba.njit(forceinline=True)
 def _choose(places, fits, count, share, decided, doubted, forced):  # type: ignore[no-untyped-def]
     """Return the candidate to decide on, -1 for none: nothing that comes later and overlaps it may be larger."""
     best = -1
     for c in range(count):
         ordinary = ORDINARY[0] <= fits[c, 4] <= ORDINARY[1]
         limit = decided if ordinary else doubted
-        if places[c, 0] > limit or (best >= 0 and not _ahead_of(places, fits, c, best)):
+        if places[c, 0] > limit or (best >= 0 and not ahead_of(places, fits, c, best)):
             continue
         waits = False
         if places[c, 0] > forced:
             for d in range(count):
-                if d != c and share[places[c, 1], places[d, 1]] and _ahead_of(places, fits, d, c):
+                if d != c and share[places[c, 1], places[d, 1]] and ahead_of(places, fits, d, c):
                     waits = True
                     break
         if not waits:
             best = c
     return best
-
-
-@numba.njit(forceinline=True)
-def _subtract(white, waveforms, sites, at, u, phase, a, first, stop):  # type: ignore[no-untyped-def]
-    """Subtract a spike whose waveform begins at row ``at`` from the rows ``[first, stop)``."""
-    low, high = max(first, at), min(stop, at + waveforms.shape[3])
-    for k in range(sites.shape[1]):
-        if sites[u, k] < 0:
-            break
-        x, w = white[sites[u, k]], waveforms[u, phase, k]
-        for s in range(low, high):
-            x[s] -= a * w[s - at]
 
 
 @numba.njit(forceinline=True)
@@ -227,17 +130,20 @@ def _drop(places, fits, later, held, share, u, oldest):  # type: ignore[no-untyp
 @kernel(
     "int64(float32[:,::1], int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64,"
     " float32[:,:,:,::1], int64, int64, int64, int32[:,::1], int32[:,::1], uint8[:,::1], float64[::1], float64[::1],"
-    " float64[::1], float64[:,::1], float64, float64, float64, int64, int64[:,::1], int64[::1], int64[:,::1],"
-    " float64[:,::1], int64[:,::1], int64[:,::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1],"
-    " float32[::1], float32[::1])",
+    " float64[::1], float64[:,::1], float64, float64, float64, int64, int64, int64, int64, int64, int32[:,::1],"
+    " float64[::1], float64[:,::1], float64[::1], float64[::1], int64[:,::1], int64[::1], int64[:,::1], float64[:,::1],"
+    " int64[:,::1], int64[:,::1], float32[::1], int64[:,::1], float32[::1], int64[:,::1], int64[::1], int32[::1],"
+    " float32[::1], float32[::1], float32[::1], float32[::1], uint8[::1])",
     reference=gated_steps_reference,
 )
 def gated_steps(
     white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
     patience: int, reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32,
     near: I32, share: U8, norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float,
-    gate: float, guard: int, last: I64, held: I64, places: I64, fits: F64, later: I64, tails: I64, tail_scales: F32,
-    rows: I64, units: I32, scales: F32, fractions: F32, gains: F32, margins: F32,
+    gate: float, guard: int, seen: int, early_front: int, early_length: int, early_before: int, rivals: I32,
+    early_norms: F64, early_products: F64, early_lows: F64, early_leasts: F64, last: I64, held: I64, places: I64,
+    fits: F64, later: I64, tails: I64, tail_scales: F32, foretold: I64, sizes: F32, trust: I64, rows: I64, units: I32,
+    scales: F32, fractions: F32, gains: F32, margins: F32, kinds: U8,
 ) -> int:  # fmt: skip
     """Explain a stream as a sum of units, step by step, the largest gain first where spikes overlap.
 
@@ -274,18 +180,21 @@ def gated_steps(
         A trough on the main site must be deeper, a negative number of SD.
     guard, last
         A unit fires again after more than so many samples; ``(units, 2)`` counters of the last spikes, changed.
-    held, places, fits, later, tails, tail_scales
-        What stays between calls: numbers of candidates, of troughs to look at again and of spikes whose waveform is not
-        over; ``(n, 2)`` counter and unit, ``(n, 5)`` gain, three projections and amplitude; ``(n, 2)`` trough and unit;
-        ``(n, 3)`` begin, unit and phase, and ``(n,)`` shares.
-    rows, units, scales, fractions, gains, margins
+    seen, early_front, early_length, early_before, rivals, early_norms, early_products, early_lows, early_leasts
+        Of :func:`~ranvier.sorting.early_kernels.foretell`; ``seen`` 0: no spike is told early.
+    held, places, fits, later, tails, tail_scales, foretold, sizes, trust
+        What stays between calls: numbers of candidates, of troughs to look at again, of spikes whose waveform is not
+        over, and of those told early; ``(n, 2)`` counter and unit, ``(n, 5)`` gain, three projections and amplitude;
+        ``(n, 2)`` trough and unit; ``(n, 3)`` begin, unit and phase, and ``(n,)`` shares; and what ``foretell`` keeps.
+    rows, units, scales, fractions, gains, margins, kinds
         Written, one entry per spike, in order of decision: counter at which the compared part begins, unit, share of
-        the template, fraction of a sample, explained energy, and by how much (SD) it exceeds that of the next unit.
+        the template, fraction of a sample, explained energy, by how much (SD) it exceeds that of the next unit, and
+        whether it is told early (not decided: nothing is subtracted), is decided, or is decided and was told early.
 
     Returns
     -------
     found
-        Number of spikes, at most ``len(rows)``.
+        Number of entries, at most ``len(rows)``.
     """
     phases, whole, found = waveforms.shape[1], waveforms.shape[3], 0
     flat, per_unit = waveforms.reshape(-1, whole), phases * waveforms.shape[2]
@@ -294,7 +203,7 @@ def gated_steps(
     kept = 0
     for k in range(held[2]):
         at, u = tails[k, 0] - origin, tails[k, 1]
-        _subtract(white, waveforms, sites, at, u, tails[k, 2], tail_scales[k], max(begin, fresh), filled)
+        subtract(white, waveforms, sites, at, u, tails[k, 2], tail_scales[k], max(begin, fresh), filled)
         if at + whole > filled:
             tails[kept, 0], tails[kept, 1], tails[kept, 2] = tails[k, 0], u, tails[k, 2]
             tail_scales[kept] = tail_scales[k]
@@ -315,7 +224,7 @@ def gated_steps(
                 u = i if changed < 0 else near[changed, i]
                 if u < 0:
                     break
-                number = _troughs(
+                number = troughs(
                     white, flat, u * per_unit, sites[u, 0], front, length, before, u, max(begin + 1, first_row),
                     highest + before + 1, begin, deeper, np.float32(leasts[u]), work, number,
                 )  # fmt: skip
@@ -339,10 +248,12 @@ def gated_steps(
             a = np.float32(min((here - 0.25 * (left - right) * shift + prior) / (norms[u] + prior), most_scale))
             rows[found], units[found], scales[found] = r + origin, u, a
             fractions[found], gains[found] = shift, fits[best, 0]
+            early = confirmed(u, r + origin, guard, foretold, sizes, held)
+            kinds[found] = CONFIRMED if early else DECIDED
             found += 1
             last[u, 0], last[u, 1] = max(last[u, 0], r + origin), min(last[u, 0], r + origin)
             at = r + step // phases - front
-            _subtract(white, waveforms, sites, at, u, step % phases, a, begin, filled)
+            subtract(white, waveforms, sites, at, u, step % phases, a, begin, filled)
             if at + whole > filled and held[2] < len(tails):
                 tails[held[2], 0], tails[held[2], 1], tails[held[2], 2] = at + origin, u, step % phases
                 tail_scales[held[2]] = a
@@ -354,6 +265,14 @@ def gated_steps(
             margins[n] = _margin(
                 white, waveforms, front, length, sites, near, norms, apart, prior, begin, stop,
                 rows[n] - origin + step // phases, units[n], step % phases, scales[n], float(gains[n]), own,
+            )  # fmt: skip
+        expire(lowest + origin, guard, foretold, sizes, held, trust)
+        if seen:
+            found = foretell(
+                white, waveforms, sites, share, rivals, early_front, early_length, early_before,
+                before - early_before, early_norms, early_products, early_lows, early_leasts, prior, guard, last,
+                foretold, sizes, held, trust, begin, stop, seen, origin, found, work, rows, units, scales, fractions,
+                gains, margins, kinds,
             )  # fmt: skip
         stop += hop
     return found

@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.early_reference import CLOSE, CONFIRMED, DECIDED, STEPS, foretell_reference
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
-#: A projection below this share of what is asked for is not looked at more closely.
-CLOSE = 0.6
-#: How far from a trough's place the best projection is looked for, in samples.
-STEPS = 3
 #: Amplitudes that raise no doubt.
 ORDINARY = (0.75, 1.35)
 #: Share of a unit's energy on its main site that a trough there must have, in its place, to be looked at at all.
@@ -27,8 +25,10 @@ def gated_steps_reference(
     white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
     patience: int, reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32,
     near: I32, share: U8, norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float,
-    gate: float, guard: int, last: I64, held: I64, places: I64, fits: F64, later: I64, tails: I64, tail_scales: F32,
-    rows: I64, units: I32, scales: F32, fractions: F32, gains: F32, margins: F32,
+    gate: float, guard: int, seen: int, early_front: int, early_length: int, early_before: int, rivals: I32,
+    early_norms: F64, early_products: F64, early_lows: F64, early_leasts: F64, last: I64, held: I64, places: I64,
+    fits: F64, later: I64, tails: I64, tail_scales: F32, foretold: I64, sizes: F32, trust: I64, rows: I64, units: I32,
+    scales: F32, fractions: F32, gains: F32, margins: F32, kinds: U8,
 ) -> int:  # fmt: skip
     """Define :func:`gated_steps`: look at all troughs again after every spike."""
     phases, whole = waveforms.shape[1], waveforms.shape[3]
@@ -61,6 +61,10 @@ def gated_steps_reference(
                 return None
         return None
 
+    def forget(which: I64) -> None:
+        left = np.delete(np.arange(held[3]), which)
+        foretold[: len(left)], sizes[: len(left)], held[3] = foretold[left], sizes[left], len(left)
+
     for k in range(held[2]):
         subtract(tails[k, 0] - origin, int(tails[k, 1]), int(tails[k, 2]), tail_scales[k], fresh)
     kept = [k for k in range(held[2]) if tails[k, 0] - origin + whole > filled]
@@ -80,9 +84,9 @@ def gated_steps_reference(
             chosen = None
             for n, (key, three) in enumerate(candidates):
                 r, u = -key[1], -key[2]
-                rivals = [c for c, _ in candidates[:n] if share[u, -c[2]] and c > key]
+                larger = [c for c, _ in candidates[:n] if share[u, -c[2]] and c > key]
                 ordinary = ORDINARY[0] <= (three[1] + prior) / (norms[u] + prior) <= ORDINARY[1]
-                if r <= highest - (ahead if ordinary else doubt) and (not rivals or r <= highest - patience):
+                if r <= highest - (ahead if ordinary else doubt) and (not larger or r <= highest - patience):
                     chosen = key[0], r, u, three
                     break
             if chosen is None or found == len(rows):
@@ -94,6 +98,9 @@ def gated_steps_reference(
             a = np.float32(min((here - 0.25 * (left - right) * shift + prior) / (norms[u] + prior), most_scale))
             rows[found], units[found], scales[found] = r + origin, u, a
             fractions[found], gains[found] = shift, gain
+            own = np.flatnonzero((foretold[: held[3], 1] == u) & (np.abs(foretold[: held[3], 0] - r - origin) <= guard))
+            kinds[found] = CONFIRMED if len(own) else DECIDED
+            forget(own[:1])
             found += 1
             last[u] = max(last[u, 0], r + origin), min(last[u, 0], r + origin)
             at = r + step // phases - front
@@ -125,5 +132,14 @@ def gated_steps_reference(
                     margin = np.float32((gains[n] - gain) / (2.0 * apart[u, v]))
                     if not margin >= margins[n]:  # the smallest; NaN at first
                         margins[n] = margin
+        gone = np.flatnonzero(foretold[: held[3], 0] + guard < lowest + origin)
+        np.add.at(trust[:, 1], foretold[gone, 1], 1)
+        forget(gone)
+        if seen:
+            found = foretell_reference(
+                white, waveforms, sites, share, rivals, early_front, early_length, early_before, before - early_before,
+                early_norms, early_products, early_lows, early_leasts, prior, guard, last, foretold, sizes, held,
+                trust, begin, stop, seen, origin, found, rows, units, scales, fractions, gains, margins, kinds,
+            )  # fmt: skip
         stop += hop
     return found

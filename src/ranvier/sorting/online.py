@@ -299,6 +299,7 @@ class OnlineSorter:
             n = min(self.finder.noise.left, len(x) - at)
             piece = filtered if n == len(x) else Block(x[at : at + n], filtered.start + at)
             sure = _FOREVER
+            self.finder.bind()  # a new estimate of the noise holds for all of the piece
             if self._matcher is not None:
                 spikes = self._labelled(self._matcher.process(piece))
                 self._settling.labelled(spikes)

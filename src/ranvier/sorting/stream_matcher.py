@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
+from ranvier.sorting.early_reference import CONFIRMED, DECIDED, EARLY, STEPS
 from ranvier.sorting.gated_kernels import gated_steps
-from ranvier.sorting.gated_reference import STEPS
 from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.spike_table import SpikeTable
-from ranvier.sorting.stream_kernels import SLACK, whiten_near
+from ranvier.sorting.stream_kernels import SLACK, subtract_spikes, whiten_near
 from ranvier.sorting.templates import PHASES
 from ranvier.sorting.tracking import SURE_SD, Follower
 from ranvier.sorting.trained import TrainedUnits
@@ -27,6 +27,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
 
 #: So far behind a spike larger ones that overlap it are looked for (the second one where its amplitude is unusual), and
 #: it waits for them at most so long.
@@ -66,13 +67,15 @@ class StreamMatcher:
         self.next: int | None = None
         self.step_stop = 0  # counter before which the next step sees
         self.last = np.full((max(1, len(units)), 2), _NEVER, np.int64)
+        self.trust = np.zeros((max(1, len(units)), 2), np.int64)
         self._state = _State()
         self.follower = Follower(units.sites, units.trained.window.samples) if follow else None
         self._followed = 0  # counter of the first row that the follower did not get
         self._decided: list[tuple[I64, I32, F32]] = []
-        self._recent: list[Placed] = []
+        self._recent: list[_Told] = []
         self.carried: list[Carried] = []
-        self._ready: list[SpikeTable] = []
+        self.others: list[tuple[Placed, UnitTables]] = []  # told by matchers before this one, where still held
+        self.ready: list[SpikeTable] = []  # to be told with the next block
 
     @property
     def trained(self) -> TrainedUnits:
@@ -81,7 +84,7 @@ class StreamMatcher:
 
     def process(self, block: Block) -> SpikeTable:
         """Return the spikes that can be told now; those of one call are in order."""
-        told, self._ready = self._ready, []
+        told, self.ready = self.ready, []
         if self.next != block.start:
             told.append(self.flush())
             self.signal.begin(block.start)
@@ -96,14 +99,14 @@ class StreamMatcher:
 
     def flush(self) -> SpikeTable:
         """Return the spikes whose waveforms end with what there is, and forget that."""
-        told, self._ready = self._ready, []
+        told, self.ready = self.ready, []
         if self.next is not None and len(self.units):
             stop = self.signal.stop
             told.append(self._steps(stop, stop, stop, ahead=0, reach=self.reach + self.units.hop))
         self.signal.begin(0)
         self.next = None
         self._state = _State()
-        self._decided, self._recent, self.carried = [], [], []
+        self._decided, self._recent, self.carried, self.others = [], [], [], []
         if self.follower is not None:
             self.follower.restart()
         return SpikeTable.concatenate(told).ordered()
@@ -119,7 +122,7 @@ class StreamMatcher:
     def recent(self) -> Placed:
         """Return the spikes whose waveforms may reach into what is held of the signal, as they were decided."""
         nothing = Placed(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float32))
-        parts = [nothing, *self._recent]
+        parts = [nothing, *(told.placed(self.units.front) for told in self._recent)]
         return Placed(*(np.concatenate([getattr(p, name) for p in parts]) for name in Placed.__slots__))
 
     def resume(self) -> None:
@@ -130,7 +133,34 @@ class StreamMatcher:
         if len(units) and last - units.length - 1 > signal.start:
             hop = self.reach + STEPS + 1  # all rows that may still be decided are new to it
             told = self._steps(signal.stop, last, last, ahead=self._ahead, hop=hop)
-            self._ready.append(told.take(told.counter >= self.sure_before))
+            self.ready.append(told.take(told.counter >= self.sure_before))
+
+    def early(self) -> tuple[I64, I32, I64, F32]:
+        """Return the spikes that were told early and are not decided yet: counter, unit, shift, share of the template.
+
+        The counter is that at which what is compared begins.
+        """
+        state = self._state
+        n = int(state.held[3])
+        told = state.foretold[:n]
+        return told[:, 0].copy(), told[:, 1].astype(np.int32), told[:, 2].copy(), state.sizes[:n].copy()
+
+    def expect(self, row: I64, unit: I32, step: I64, size: F32) -> None:
+        """Take over spikes that another matcher told early, as :meth:`early` returns them."""
+        state, n = self._state, len(row)
+        state.foretold[:n, 0], state.foretold[:n, 1], state.foretold[:n, 2], state.sizes[:n] = row, unit, step, size
+        state.held[3] = n
+
+    def decide_early(self, row: I64, unit: I32, step: I64, size: F32) -> None:
+        """Subtract spikes that were told early as they were told, as :meth:`early` returns them."""
+        if not len(row):
+            return
+        units, signal = self.units, self.signal
+        begins = row + step // PHASES - units.front
+        held = signal.white[:, signal.start - signal.origin : signal.stop - signal.origin]
+        subtract_spikes(held, begins - signal.start, unit, step % PHASES, size, units.sites, units.waveforms)
+        fraction, margin = (step / PHASES).astype(np.float32), np.full(len(row), np.nan, np.float32)
+        self._recent.append(_Told(row, unit, size, fraction, margin, np.full(len(row), DECIDED, np.uint8)))
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -143,12 +173,12 @@ class StreamMatcher:
         signal.stop += len(x)
         if self.carried:
             self.carried = [c for c in self.carried if c.subtract(signal, fresh)]
+        first = self.step_stop
+        self.step_stop += max(0, (signal.stop - first) // units.hop + 1) * units.hop
         if not len(units):
             self.sure_before = signal.stop
             return SpikeTable.empty()
-        told = self._steps(fresh, self.step_stop, signal.stop, ahead=self._ahead)
-        steps = max(0, (signal.stop - self.step_stop) // units.hop + 1)
-        self.step_stop += steps * units.hop
+        told = self._steps(fresh, first, signal.stop, ahead=self._ahead, seen=units.hop)
         final = self.step_stop - units.hop - units.length - 1 - self.reach
         self.sure_before = max(self.sure_before, final + 1 + units.before)
         if self.follower is not None:
@@ -156,13 +186,22 @@ class StreamMatcher:
         return told
 
     def _steps(
-        self, fresh: int, first: int, last: int, *, ahead: int, hop: int | None = None, reach: int | None = None
+        self,
+        fresh: int,
+        first: int,
+        last: int,
+        *,
+        ahead: int,
+        hop: int | None = None,
+        reach: int | None = None,
+        seen: int = 0,
     ) -> SpikeTable:
         """Work on the steps that see the samples before the counters ``first`` to ``last``."""
         signal, state, units = self.signal, self._state, self.units
         row = np.empty(_MOST, np.int64)
         unit = np.empty(_MOST, np.int32)
         scale, fraction, gain, margin = np.empty((4, _MOST), np.float32)
+        kind = np.empty(_MOST, np.uint8)
         origin = signal.origin
         found = gated_steps(
             signal.white,
@@ -192,6 +231,8 @@ class StreamMatcher:
             AMPLITUDES[1],
             GATE_SD,
             units.trained.window.half,
+            seen,
+            *units.early,
             self.last,
             state.held,
             state.places,
@@ -199,29 +240,33 @@ class StreamMatcher:
             state.later,
             state.tails,
             state.tail_scales,
+            state.foretold,
+            state.sizes,
+            self.trust,
             row,
             unit,
             scale,
             fraction,
             gain,
             margin,
+            kind,
         )
         if not found:
             return SpikeTable.empty()
-        return self._table(row[:found], unit[:found], scale[:found], fraction[:found], margin[:found])
+        while self._recent and self._recent[0].rows[-1] + 2 * self.kept < signal.start:
+            self._recent.pop(0)
+        whole = _Told(row[:found], unit[:found], scale[:found], fraction[:found], margin[:found], kind[:found])
+        self._recent.append(whole)
+        if self.follower is not None:
+            placed = whole.placed(units.front, ~(whole.margins < SURE_SD))
+            self._decided.append((placed.begins, placed.units, placed.scales))
+        new = np.flatnonzero(whole.kinds != CONFIRMED)
+        return self._table(row[new], unit[new], scale[new], fraction[new], margin[new])
 
     def _table(self, row: I64, unit: I32, scale: F32, fraction: F32, margin: F32) -> SpikeTable:
         units, signal = self.units, self.signal
         peak = row + units.before
         peak[fraction >= 0.5] += 1
-        step = np.floor(fraction * PHASES + 0.5).astype(np.int64)
-        begins = row + step // PHASES - units.front
-        while self._recent and self._recent[0].begins[-1] + 2 * self.kept < signal.start:
-            self._recent.pop(0)
-        self._recent.append(Placed(begins, unit, step % PHASES, scale))
-        if self.follower is not None:
-            sure = ~(margin < SURE_SD)
-            self._decided.append((begins[sure], unit[sure], scale[sure]))
         site = units.main_sites[unit]
         return SpikeTable(
             counter=peak,
@@ -252,10 +297,11 @@ class _State:
     """What :func:`gated_steps` keeps between calls."""
 
     def __init__(self) -> None:
-        self.held = np.zeros(3, np.int64)
+        self.held = np.zeros(4, np.int64)
         self.places, self.fits = np.empty((_KEPT, 2), np.int64), np.empty((_KEPT, 5))
         self.later = np.empty((_KEPT, 2), np.int64)
         self.tails, self.tail_scales = np.empty((_KEPT, 3), np.int64), np.empty(_KEPT, np.float32)
+        self.foretold, self.sizes = np.empty((_KEPT, 3), np.int64), np.empty(_KEPT, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +312,27 @@ class Placed:
     units: I32
     phases: I64
     scales: F32
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one call of :func:`gated_steps` told."""
+
+    rows: I64
+    units: I32
+    scales: F32
+    fractions: F32
+    margins: F32
+    kinds: U8
+
+    def placed(self, front: int, of: npt.NDArray[np.bool_] | None = None) -> Placed:
+        """Return what was subtracted, of all spikes or of some."""
+        decided = self.kinds != EARLY
+        if of is not None:
+            decided &= of
+        step = np.floor(self.fractions[decided] * PHASES + 0.5).astype(np.int64)
+        begins = self.rows[decided] + step // PHASES - front
+        return Placed(begins, self.units[decided], step % PHASES, self.scales[decided])
 
 
 @dataclass(frozen=True, slots=True)

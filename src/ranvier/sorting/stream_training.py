@@ -14,6 +14,7 @@ from ranvier.sorting.crew import crew
 from ranvier.sorting.learning import STAGES, learn_templates
 from ranvier.sorting.linking import linked_labels
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.refining import follow
 from ranvier.sorting.source import SortSource
 from ranvier.sorting.tape import TapeRecording
 from ranvier.sorting.templates import Templates
@@ -31,6 +32,7 @@ def train_on_tape(
     seed: int,
     report: Callable[[float], None],
     check: Callable[[], None],
+    motion: bool = False,
 ) -> tuple[TrainedUnits, int]:
     """Return the units, labelled, and the next label that was never given.
 
@@ -46,6 +48,9 @@ def train_on_tape(
         Called with the fraction done.
     check
         Raises to end the work.
+    motion
+        Whether the pieces of the tape lie in order of time and units may move meanwhile: they are returned where they
+        are at its end.
     """
     plain = replace(parameters, band_hz=None, reference=False)
     fs = float(tape.fs)
@@ -58,7 +63,10 @@ def train_on_tape(
     blocks = list(range(source.blocks))
     with crew(1, check) as alone:
         whitening = source.learn_noise(alone).take(source.as_asked)
-        templates, _ = learn_templates(source, plain, window, blocks, seed, alone, stage, motion=False)
+        templates, drift = learn_templates(source, plain, window, blocks, seed, alone, stage, motion=motion)
+        if drift is not None and len(templates):
+            moving = follow(templates, drift, source, plain, window, blocks, alone, lambda fraction: None)
+            templates = moving.at(drift.steps[-1])
         templates = templates.on_channels(source.as_asked)
     fresh = TrainedUnits(
         templates,

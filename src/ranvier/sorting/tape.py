@@ -23,8 +23,9 @@ PIECE_SEC = 1.0
 class TrainingTape:
     """Keeps whole pieces of one second; where there is no room, a new one takes the place of one chosen by chance.
 
-    So what is kept is spread over the past, recent pieces being the more likely ones. One thread adds, any may take a
-    snapshot.
+    So what is kept is spread over the past, recent pieces being the more likely ones. With ``recent_sec`` only the
+    newest seconds are kept: a sorter that adapts learns units as they are, not all that they were. One thread adds, any
+    may take a snapshot.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ class TrainingTape:
         self._open = np.empty((self._rows, len(channels)), np.int16)
         self._filled = 0
         self.taken_sec = 0.0
+        self.recent_sec: float | None = None
 
     @property
     def held_sec(self) -> float:
@@ -71,7 +73,10 @@ class TrainingTape:
         return TapeRecording(list(self._pieces), self._rows, self._fs, self._channels)
 
     def _keep(self) -> None:
-        if len(self._pieces) < self.most:
+        if self.recent_sec is not None:
+            most = min(self.most, max(4, round(self.recent_sec / PIECE_SEC)))
+            self._pieces = [*self._pieces[max(0, len(self._pieces) + 1 - most) :], self._open]
+        elif len(self._pieces) < self.most:
             self._pieces.append(self._open)
         else:
             pieces = list(self._pieces)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.early_reference import ALIKE, MAIN_EARLY, SIZES, SURE
 from ranvier.sorting.gated_reference import MAIN
 from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.templates import shifted_waveforms
@@ -19,6 +20,8 @@ I64 = npt.NDArray[np.int64]
 #: shares.
 BEFORE_SEC, AFTER_SEC = 0.27e-3, 0.77e-3
 BEYOND = (0.01, 0.08)
+#: The beginning of a waveform, by which spikes that are sure are told early.
+EARLY_BEFORE_SEC, EARLY_AFTER_SEC = 0.1e-3, 0.4e-3
 #: Length of a step: short where few sites are sorted, as it adds to the time until a spike is told.
 STEP_SEC, LONG_STEP_SEC, MANY_SITES = 0.13e-3, 0.27e-3, 512
 #: Units this alike (cosine) are rivals for a spike.
@@ -46,6 +49,9 @@ class UnitTables:
         ``(sites, J)``: the sites that each whitened one is made of, and with which weights.
     norms, lows, leasts
         ``(units,)``: energy of what is compared, the least projection that is a spike, and on the main site alone.
+    early
+        The beginnings of waveforms (see :func:`ranvier.sorting.early_kernels.foretell`): ``front``, ``length``,
+        ``before``, ``rivals``, ``norms``, ``products``, ``lows``, ``leasts``, in that order.
     share, sharing
         Units with a site in common, ``(units, units)``, and as lists padded with -1.
     apart
@@ -76,6 +82,7 @@ class UnitTables:
         self.share, self.sharing = _sharing(self.sites, self.site_count)
         components = trained.templates.basis.components[:, self.front : self.front + self.length].astype(np.float64)
         self.apart = _distances(trained.templates.weights, components, self.norms)
+        self.early = _beginnings(trained, self.waveforms, self.prior, fs_hz)
         self.labels, self.main_sites = np.asarray(trained.labels, np.int32), np.asarray(trained.sites, np.int32)
         self.x_um, self.y_um = (np.ascontiguousarray(v, np.float32) for v in trained.positions_um.T)
         self.row_of, self.place = np.full(1, -1, np.int32), np.zeros((1, 1), np.int32)
@@ -130,17 +137,42 @@ def _least(norms: F64, limits: tuple[float, float], prior: float) -> F64:
     return np.maximum(np.maximum(by_gain, AMPLITUDES[0] * (norms + prior) - prior), 0.0)
 
 
+def _beginnings(
+    trained: TrainedUnits, waveforms: F32, prior: float, fs_hz: float
+) -> tuple[int, int, int, I32, F64, F64, F64, F64]:
+    """Return which part of waveforms is their beginning, and energies, inner products and limits of it."""
+    before = min(trained.window.before, max(1, round(EARLY_BEFORE_SEC * fs_hz)))
+    front, length = trained.window.before - before, before + 1 + round(EARLY_AFTER_SEC * fs_hz)
+    part = waveforms[:, 0, :, front : front + length].astype(np.float64)
+    norms = np.asarray((part**2).sum(axis=(1, 2)), np.float64)
+    components = trained.templates.basis.components[:, front : front + length].astype(np.float64)
+    turned = trained.templates.weights @ (components @ components.T).astype(np.float32)
+    flat = trained.templates.weights.reshape(len(norms), trained.templates.weights.shape[1] * len(components))
+    products = np.asarray(turned.reshape(flat.shape) @ flat.T, np.float64)
+    by_gain = np.sqrt((2.0 * SURE * np.sqrt(norms) + prior) * (norms + prior)) - prior
+    lows = np.maximum(by_gain, SIZES[0] * (norms + prior) - prior)
+    leasts = MAIN_EARLY * (part[:, 0] ** 2).sum(axis=1)
+    alike = products > ALIKE * np.sqrt(np.outer(norms, norms))
+    np.fill_diagonal(alike, False)
+    return front, length, before, _lists(alike), norms, np.ascontiguousarray(products), lows, leasts
+
+
 def _sharing(sites: I32, count: int) -> tuple[npt.NDArray[np.uint8], I32]:
     """Return which units have a site in common, ``(units, units)``, and the same as lists padded with -1."""
     seen = np.zeros((len(sites), count + 1), np.float32)
     np.put_along_axis(seen, sites.astype(np.int64) % (count + 1), 1.0, axis=1)
     seen = seen[:, :count]
     share = np.ascontiguousarray((seen @ seen.T) > 0, np.uint8)
-    lists = np.full((len(sites), max(1, int(share.sum(axis=1).max(initial=0)))), -1, np.int32)
-    for u in range(len(sites)):
-        others = np.flatnonzero(share[u])
+    return share, _lists(share > 0)
+
+
+def _lists(related: npt.NDArray[np.bool_]) -> I32:
+    """Return the units that each one is related to, padded with -1."""
+    lists = np.full((len(related), max(1, int(related.sum(axis=1).max(initial=0)))), -1, np.int32)
+    for u in range(len(related)):
+        others = np.flatnonzero(related[u])
         lists[u, : len(others)] = others
-    return share, lists
+    return lists
 
 
 def _distances(weights: F32, components: F64, norms: F64) -> F64:
@@ -148,8 +180,8 @@ def _distances(weights: F32, components: F64, norms: F64) -> F64:
 
     ``components`` are ``(P, samples)`` of what is compared, ``weights`` those of the units on them.
     """
-    own = weights.reshape(len(weights), -1)
-    turned = (weights @ (components @ components.T).astype(np.float32)).reshape(len(weights), -1)
+    own = weights.reshape(len(weights), weights.shape[1] * weights.shape[2])
+    turned = (weights @ (components @ components.T).astype(np.float32)).reshape(own.shape)
     products = np.asarray(turned @ own.T, np.float64)
     size = np.sqrt(np.outer(norms, norms))
     squared = np.maximum(norms[:, None] + norms[None] - 2 * products, 1e-9)
