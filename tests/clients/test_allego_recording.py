@@ -28,7 +28,7 @@ def test_what_is_recorded_is_what_was_seen(allego: AllegoClient, tmp_path: Path)
     assert recording.record_mode == m.RecordMode.ON
     assert "SIMULATED" in recording.active_filename
     (file,) = allego.get_recording_files()
-    seen = allego.get_signals([0.2, 0.4])
+    seen = allego.get_signals(m.TimeRangeSpec.lookback(0.2))  # a recording begins somewhat later than its stream
     with pytest.raises(ConfigurationError, match=r"client \d+ is recording"):
         allego.restart(mode="SMARTBOX_SIM_GEN_SINE")
     with pytest.raises(ConfigurationError, match="is recording"):
@@ -47,7 +47,8 @@ def test_what_is_recorded_is_what_was_seen(allego: AllegoClient, tmp_path: Path)
         ds = videre.link_data_file(file)
         assert ds.simulated
         assert ds.gaps == ()
-        stored = videre.get_signals(ds, [0.2, 0.4])
+        stored = videre.get_signals(ds, seen.time_range.sec)
+    assert seen.amp.shape[1] == 6000
     np.testing.assert_allclose(stored.amp, seen.amp, atol=1e-2)
 
 

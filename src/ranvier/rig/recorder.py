@@ -145,6 +145,7 @@ class Recorder(Consumer):
         with self._control:
             config = self._usable_config()
             self._check_port(config, port)
+            recording_rows.warm()  # before the stream: what it gives until there is a file is not recorded
             self._context.ensure_streaming()
             stream = self._context.stream()
             wanted = [p for p in plan_files(config, stream, port) if p.port not in self._active]
@@ -154,7 +155,6 @@ class Recorder(Consumer):
             self._check_space(folder, [*self._active.values(), *wanted], stream)
             who = client or self._context.client_name()
             now = datetime.fromtimestamp(self._utc_ns() / 1e9)  # file names tell local time
-            recording_rows.warm()
             index = create_files(
                 wanted,
                 config,
