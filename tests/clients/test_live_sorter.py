@@ -17,6 +17,7 @@ from ranvier.exceptions import (
     CapabilityError,
     ConfigurationError,
     DatasetError,
+    OutputExistsError,
     RadiensError,
     SignalSelectionError,
     TimeRangeError,
@@ -435,6 +436,15 @@ def test_neurons_are_learned_saved_and_known_again(allego: AllegoClient, tmp_pat
     labels = set(allego.get_live_spikes().labels)
     assert labels - {0}
     allego.save_sorter_units(tmp_path / "units.npz")
+    saved = (tmp_path / "units.npz").read_bytes()
+    with pytest.raises(OutputExistsError, match="force=True replaces it"):
+        allego.save_sorter_units(tmp_path / "units.npz")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="no file of units; name another"):
+        allego.save_sorter_units(tmp_path / "notes.txt", force=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "units.npz").read_bytes() == saved
+    allego.save_sorter_units(tmp_path / "units.npz", force=True)
     allego.spike_sorter_command(sorter, "rebase")
     time.sleep(0.3)
     assert allego.get_spike_sorter_state(sorter).phase == SpikeSorterPhase.DETECTING

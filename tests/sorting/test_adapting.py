@@ -165,6 +165,9 @@ def test_kernels_are_their_references() -> None:
     for k, add in enumerate((add_residuals, add_residuals_reference)):
         add(x, rows, who, size, matcher.units.sites, sums[k], energy[k], counts[k])
     np.testing.assert_allclose(sums[0], sums[1], rtol=1e-5)
+    whole, again = np.rint(100.0 * x).astype(np.int16), np.zeros_like(sums[0])
+    add_residuals(whole, rows, who, size, matcher.units.sites, again, np.zeros(3), np.zeros(3, np.int64))
+    np.testing.assert_allclose(again, 100.0 * sums[0], atol=2.0)
     np.testing.assert_allclose(energy[0], energy[1])
     assert counts[0].tolist() == counts[1].tolist() == [2, 1, 1]
 

@@ -68,7 +68,7 @@ def test_the_noise_along_a_template_is_that_of_its_projections() -> None:
 def test_noise_is_not_matched_and_what_is_lies_just_above_the_threshold() -> None:
     noise = coloured(40 * RATE, 1, 2)
     units = template(one_site_basis(noise), 70.0)
-    counts = np.round(noise / np.float32(STEP_SD)).astype(np.int16)
+    counts = np.ascontiguousarray(np.round(noise.T / np.float32(STEP_SD)).astype(np.int16))
     aware, unaware = (Matcher(units, p, WINDOW) for p in (PARAMETERS, UNAWARE))
     found, before = aware.match(counts), unaware.match(counts)
     assert len(before) > 8 * len(found)

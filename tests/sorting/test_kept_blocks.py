@@ -9,7 +9,7 @@ import pytest
 
 from ranvier.recordings.memory import ArrayRecording
 from ranvier.sorting import kept
-from ranvier.sorting.count_kernels import STEP_SD, in_sd, in_sd_reference, to_counts, to_counts_reference
+from ranvier.sorting.count_kernels import STEP_SD, by_time, by_time_reference, to_counts, to_counts_reference
 from ranvier.sorting.crew import crew
 from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.parameters import SorterParameters
@@ -18,19 +18,19 @@ from ranvier.sorting.source import SortSource
 
 def test_counts_are_rounded_and_large_ones_stop_at_the_end() -> None:
     white = np.array([[0.0, 0.3 * STEP_SD, 0.7 * STEP_SD], [-5.0, 1000.0, -1000.0]], np.float32)
-    counts = np.empty(white.shape, np.int16)
-    to_counts(white, counts)
-    np.testing.assert_array_equal(counts, [[0, 0, 1], [-640, 32767, -32767]])
+    counts = np.zeros((2, 5), np.int16)
+    to_counts(white, counts, 1)
+    np.testing.assert_array_equal(counts, [[0, 0, 0, 1, 0], [0, -640, 32767, -32767, 0]])
     there = 300.0 * np.random.default_rng(2).standard_normal((70, 19)).astype(np.float32)
     got, wanted = np.empty((2, 70, 19), np.int16)
-    to_counts(there, got), to_counts_reference(there, wanted)
+    to_counts(there, got, 0), to_counts_reference(there, wanted, 0)
     np.testing.assert_array_equal(got, wanted)
     assert np.abs(got).max() == 32767
-    back, expected = np.empty((2, 70, 19), np.float32)
-    in_sd(got, back), in_sd_reference(got, expected)
+    back, expected = np.empty((2, 19, 70), np.float32)
+    by_time(got, back), by_time_reference(got, expected)
     np.testing.assert_array_equal(back, expected)
     small = np.abs(there) < 250.0
-    assert np.abs(back - there)[small].max() <= STEP_SD / 2
+    assert np.abs(back.T - there)[small].max() <= STEP_SD / 2
 
 
 def test_blocks_come_back_and_a_full_disk_loses_none() -> None:

@@ -10,17 +10,20 @@ from ranvier.sorting.product_kernels import near_product_reference
 
 
 @pytest.mark.parametrize("channels", [1, 16, 19, 50])
-@pytest.mark.parametrize("samples", [1, 5, 8, 203])
+@pytest.mark.parametrize("samples", [1, 5, 8, 64, 203])
 def test_products_are_those_of_matrices(channels: int, samples: int) -> None:
     random = np.random.default_rng(channels)
     matrix = random.standard_normal((channels, channels)).astype(np.float32)
     matrix[np.abs(np.subtract.outer(np.arange(channels), np.arange(channels))) > 4] = 0.0
     matrix[:, channels // 2] = 0.0  # a dead channel
-    product = LocalProduct(matrix)
-    x = random.standard_normal((samples, channels)).astype(np.float32)
-    out, wanted = np.full((2, samples, channels), np.nan, np.float32)
+    columns = random.permutation(channels + 3)[:channels]  # of a recording with more of them, in another order
+    product = LocalProduct(matrix, columns)
+    x = random.standard_normal((samples, channels + 3)).astype(np.float32)
+    out, wanted = np.full((2, channels, samples), np.nan, np.float32)
     product.into(x, out)
-    np.testing.assert_allclose(out, x @ matrix, atol=1e-5)
-    near_product_reference(x, product._matrix, product._low, product._high, wanted)
+    np.testing.assert_allclose(out, (x[:, columns] @ matrix).T, atol=1e-5)
+    near_product_reference(x, product._first, product._inputs, product._weights, wanted)
     np.testing.assert_allclose(out, wanted, atol=1e-5)
-    assert channels < 30 or (product._high - product._low).max() < 30  # far sites are left out
+    LocalProduct(matrix).into(np.ascontiguousarray(x[:, columns]), wanted)
+    np.testing.assert_array_equal(out, wanted)
+    assert len(product._inputs) == np.count_nonzero(matrix)  # far sites are left out

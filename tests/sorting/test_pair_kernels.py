@@ -48,9 +48,9 @@ def test_differences_are_those_of_the_definition(channels: int) -> None:
 
 def test_sums_of_waveforms_do_not_depend_on_the_order() -> None:
     random = np.random.default_rng(9)
-    signal = random.integers(-32767, 32767, (500, 5)).astype(np.int16)
+    signal = random.integers(-32767, 32767, (5, 500)).astype(np.int16)
     rows, units = random.integers(0, 460, 80), random.integers(0, 3, 80).astype(np.int32)
-    sums, turned, wanted = np.zeros((3, 3, 40, 5), np.int64)
+    sums, turned, wanted = np.zeros((3, 5, 3, 40), np.int32)
     add_waveforms(signal, rows, units, sums)
     add_waveforms(signal, np.ascontiguousarray(rows[::-1]), np.ascontiguousarray(units[::-1]), turned)
     add_waveforms_reference(signal, rows, units, wanted)

@@ -14,11 +14,10 @@ from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.residual_kernels import (
     products_at_lags,
     products_at_lags_reference,
-    spans_of,
-    subtract_spans,
-    subtract_spans_reference,
     subtract_templates,
     subtract_templates_reference,
+    subtract_waveforms,
+    subtract_waveforms_reference,
 )
 from ranvier.sorting.residues import MOST_MISSED, Residues, ResidueSums, whole_overlaps
 from ranvier.sorting.templates import PHASES, Templates
@@ -74,10 +73,11 @@ def measured(templates: Templates, white: F32, units: list[int]) -> Residues:
     """Return residues, measured with a matcher that knows some of the units."""
     some = templates.take(np.array(units))
     plain = matcher(some)
-    matched = plain.match(counts_of(white))
-    plain.subtract(white, matched)
+    counts = counts_of(white)
+    matched = plain.match(counts)
+    plain.subtract(counts, matched)
     sums = ResidueSums(some)
-    sums.add(white, matched.row, matched.unit, matched.amplitude)
+    sums.add(counts, matched.row, matched.unit, matched.amplitude)
     return sums.means()
 
 
@@ -150,11 +150,12 @@ def test_features_have_their_own_spike_whole_and_nothing_of_those_that_overlap_i
     white[100 : 100 + SAMPLES] += templates.waveforms[0]
     white[112 : 112 + SAMPLES] += 1.1 * templates.waveforms[1]
     plain = matcher(templates)
-    matched = plain.match(counts_of(white))
+    counts = counts_of(white)
+    matched = plain.match(counts)
     assert matched.unit.tolist() == [0, 1]
-    plain.subtract(white, matched)
+    plain.subtract(counts, matched)
     columns = np.array([[3, 4, 5], [5, 6, -1]], np.int32)
-    clean = plain.features(matched, white, columns)
+    clean = plain.features(matched, counts, columns)
     np.testing.assert_allclose(clean[0], templates.weights[0, [3, 4, 5]], atol=0.8)
     np.testing.assert_allclose(clean[1, :2], 1.1 * templates.weights[1, [5, 6]], atol=0.8)
     assert not clean[1, 2].any()
@@ -162,27 +163,27 @@ def test_features_have_their_own_spike_whole_and_nothing_of_those_that_overlap_i
 
 def test_subtracting_is_what_its_definition_says_at_the_ends_too() -> None:
     random = np.random.default_rng(5)
-    x = random.standard_normal((150, 21)).astype(np.float32)
+    x = random.integers(-900, 900, (21, 150)).astype(np.int16)
+    x[5, 40:70] = 32_700
     sites = np.array([[3, 5, 20], [7, -1, -1], [-1, -1, -1]], np.int32)
-    low, high = spans_of(sites)
-    assert low.tolist() == [3, 7, 0]
-    assert high.tolist() == [21, 8, 0]
-    rows, units = np.array([-9, 40, 60, 130]), np.array([0, 1, 2, 0], np.int32)
-    amplitudes = np.array([0.8, 1.2, 1.0, 1.5], np.float32)
-    waveforms = random.standard_normal((3, 30, 18)).astype(np.float32)
+    rows, units = np.array([-9, 40, 60, 130, 41]), np.array([0, 1, 2, 0, 0], np.int32)
+    amplitudes = np.array([0.8, 1.2, 1.0, 1.5, 1.0], np.float32)
+    waveforms = 300.0 * random.standard_normal((3, 3, 30)).astype(np.float32)
     got, wanted = x.copy(), x.copy()
-    subtract_spans(got, rows, units, amplitudes, low, high, waveforms)
-    subtract_spans_reference(wanted, rows, units, amplitudes, low, high, waveforms)
-    np.testing.assert_allclose(got, wanted, atol=1e-5)
-    assert (got[:, 7] != x[:, 7]).sum() >= 30
-    phases, weights = np.array([1, 0, 2, 1]), np.zeros((3, 2, 32), np.float32)
-    weights[0, :, :18], weights[1, :, :1] = random.standard_normal((2, 18)), random.standard_normal((2, 1))
+    subtract_waveforms(got, rows, units, amplitudes, sites, waveforms)
+    subtract_waveforms_reference(wanted, rows, units, amplitudes, sites, waveforms)
+    np.testing.assert_array_equal(got, wanted)
+    assert (got[7] != x[7]).sum() >= 29
+    assert got[5, 41:71].max() == 32_767  # the largest count, not one round the end of int16
+    phases, first, places = np.array([1, 0, 2, 1, 0]), np.array([0, 3, 4, 4]), np.array([3, 5, 20, 7], np.int32)
+    weights = 300.0 * random.standard_normal((4, 2)).astype(np.float32)
     shapes = random.standard_normal((3, 2, 30)).astype(np.float32)
     got, wanted = x.copy(), x.copy()
-    subtract_templates(got, rows, units, phases, amplitudes, low, high, weights, shapes)
-    subtract_templates_reference(wanted, rows, units, phases, amplitudes, low, high, weights, shapes)
-    np.testing.assert_allclose(got, wanted, atol=1e-5)
-    assert (got[0] != x[0]).sum() == 18  # of a template that begins before the block
+    subtract_templates(got, rows, units, phases, amplitudes, first, places, weights, shapes)
+    subtract_templates_reference(wanted, rows, units, phases, amplitudes, first, places, weights, shapes)
+    np.testing.assert_allclose(got, wanted, atol=1)  # fused products round once
+    assert (got != wanted).mean() < 0.01
+    assert np.flatnonzero(got[:, 0] != x[:, 0]).tolist() == [3, 5, 20]  # of a template that begins before the block
 
 
 def test_products_at_lags_are_those_of_the_definition() -> None:

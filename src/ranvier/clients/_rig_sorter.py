@@ -160,9 +160,12 @@ class LiveSorterClient(SorterCalls[str], RigClient):
         """Return the neurons that fired since spikes were last cleared (an addition)."""
         return self._sorters.neurons()
 
-    def save_sorter_units(self, path: str | Path) -> None:
-        """Save what the sorter has learned, on the rig's machine (an addition); see :meth:`load_sorter_units`."""
-        self._sorters.save_units(Path(path))
+    def save_sorter_units(self, path: str | Path, *, force: bool = False) -> None:
+        """Save what the sorter has learned, on the rig's machine (an addition); see :meth:`load_sorter_units`.
+
+        OutputExistsError where the file is there and ``force`` was not given, or is of another kind (never replaced).
+        """
+        self._sorters.save_units(Path(path), force=force)
 
     def load_sorter_units(self, path: str | Path) -> None:
         """Give spikes to saved neurons from now on (an addition): rate, channels and filters must be the same."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ranvier._platform import worker_count
 from ranvier.curation.bound import Node, Output
 from ranvier.curation.crew import Crew, Flight, Mailbox
-from ranvier.curation.executor import BlockReader, usual_rows
+from ranvier.curation.pipeline import BlockReader, usual_rows
 from ranvier.curation.progress import Meter
 from ranvier.curation.task import Branch, OutputRef
 from ranvier.dsp.chain import Chain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.curation.executor import READ_AHEAD, WRITE_BEHIND, usual_rows
+from ranvier.curation.pipeline import READ_AHEAD, WRITE_BEHIND, usual_rows
 from ranvier.curation.task import Branch
 from ranvier.dsp.chain import Chain
 

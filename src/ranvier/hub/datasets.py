@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from ranvier.models.tailing import LivenessState, TailingState
 from ranvier.probes import assign, assume_column, channel_metadata, check_names
 from ranvier.recordings import ChannelTable, detect, detect_as, open_session
 from ranvier.recordings.signalless import NoSignals
+from ranvier.recordings.stream_paths import split_stream
 from ranvier.store import Store
 
 #: Where the store keeps the probe that a user gave a dataset.
@@ -63,7 +63,7 @@ class Datasets:
         DatasetError
             It holds several streams and none was named; the message lists the exact paths.
         """
-        target, named = _split_stream(path)
+        target, named = split_stream(path)
         linked = self.open(target, file_type, stream if stream is not None else named)
         linked.id = self._store.datasets.link(
             linked.base_name, linked.canonical, linked.format.file_type, linked.stream, force=force
@@ -95,7 +95,7 @@ class Datasets:
 
     def streams(self, path: Path) -> Ids:
         """Return the exact path to link for each stream of signals at a path."""
-        target, named = _split_stream(path)
+        target, named = split_stream(path)
         if named is not None:
             return [str(path)]
         with open_session(target) as session:
@@ -119,7 +119,7 @@ class Datasets:
                     return self.get(text)
             if self._store.datasets.find(text) is not None:
                 return self.get(text)
-        target, _ = _split_stream(text)
+        target, _ = split_stream(text)
         try:
             return self.link(text)
         except NotARecordingError as error:
@@ -392,25 +392,3 @@ def _known(linked: Linked, kind: SignalType, ntv: Sequence[int]) -> list[int]:
     except DatasetError as error:
         raise SignalSelectionError(str(error)) from error
     return [int(i) for i in ntv]
-
-
-def _split_stream(path: Path | str) -> tuple[Path, str | None]:
-    """Split ``folder#stream`` or ``dir/base#stream``; a ``#`` that belongs to an existing path is left alone."""
-    text = str(path)
-    whole = Path(text).expanduser()
-    if "#" not in text or _is_there(whole):
-        return whole, None
-    at = text.find("#")
-    while at != -1:
-        left = Path(text[:at]).expanduser()
-        if _is_there(left):
-            return left, text[at + 1 :]
-        at = text.find("#", at + 1)
-    return whole, None
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether there is such a path, or files of which it is the base name."""
-    if path.exists() or not path.name:
-        return path.exists()
-    return any(path.parent.glob(f"{escape(path.name)}[._]*"))

@@ -15,6 +15,7 @@ from ranvier.exceptions import (
     CapabilityError,
     ConfigurationError,
     DatasetError,
+    OutputExistsError,
     RadiensError,
     SignalSelectionError,
     TimeRangeError,
@@ -53,7 +54,7 @@ from ranvier.sorting.apart import remove_stale_folders
 from ranvier.sorting.online import OnlineSorter, is_noise
 from ranvier.sorting.port_stats import port_stats
 from ranvier.sorting.spike_table import SpikeTable
-from ranvier.sorting.trained import load_units
+from ranvier.sorting.trained import are_units, load_units
 
 #: The sorter of the rig's detected spikes (type SPIKES_STREAM), beside that of its signal.
 EVENTS_ID = f"{LIVE_ID}:spikes"
@@ -224,13 +225,18 @@ class LiveSorter:
             self._sorting.change(self._settings)
         return told
 
-    def save_units(self, path: Path) -> None:
+    def save_units(self, path: Path, *, force: bool = False) -> None:
         """Write the units to a file; see the Protocol."""
         trained = self._sorting.trained
         if self._settings.by_events:
             raise CapabilityError(f"{EVENTS_ID!r} has no units that a file can keep; {LIVE_ID!r} has")
         if trained is None:
             raise ConfigurationError("no units were learned yet; the state tells when the sorter is SORTING")
+        if path.exists():
+            if not are_units(path):
+                raise OutputExistsError(f"{path} is there, and no file of units; name another")
+            if not force:
+                raise OutputExistsError(f"{path} is there already; force=True replaces it")
         try:
             trained.save(Path(path))
         except OSError as error:

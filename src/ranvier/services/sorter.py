@@ -87,11 +87,13 @@ class RigSorter(Protocol):
         """Return the units with spikes since these were last cleared, by the channel with their largest peak."""
         ...
 
-    def save_units(self, path: Path) -> None:
-        """Write the units to a file on the rig's machine, whole or not at all.
+    def save_units(self, path: Path, *, force: bool = False) -> None:
+        """Write the units to a file on the rig's machine, whole or not at all; ``force`` replaces one that is there.
 
         Raises
         ------
+        OutputExistsError
+            There is such a file, and force was not given; or it is another kind of file, which is never replaced.
         ConfigurationError
             Nothing was learned yet, or the file cannot be written.
         """

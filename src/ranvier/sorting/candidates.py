@@ -68,10 +68,10 @@ class CandidateFinder:
     def score(self, counts: I16) -> F32:
         """Return the best output of all shapes and spreads at one shift in ``every``, ``(shifts, channels)``.
 
-        ``counts (samples, channels)`` are the whitened signal in counts.
+        ``counts (channels, samples)`` are the whitened signal in counts.
         """
-        rows = (len(counts) - self.basis.samples) // self.every + 1
-        best = aligned_empty((rows, counts.shape[1]))
+        rows = (counts.shape[1] - self.basis.samples) // self.every + 1
+        best = aligned_empty((rows, len(counts)))
         spread_scores(counts, STEP_SD, self.basis.prototypes, self.every, *self._spreads, best)
         return best
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.basis import Basis
+from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.motion import Motion, MotionParameters, estimate_motion
@@ -21,7 +22,7 @@ from ranvier.sorting.moving import Mover, can_move
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.peak_kernels import exclusive_peaks
 from ranvier.sorting.reservoir import Spikes
-from ranvier.sorting.residual_kernels import features_at
+from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.source import SortSource
 
 F32 = npt.NDArray[np.float32]
@@ -166,7 +167,8 @@ def motions_of(seen: Sightings, source: SortSource, parameters: SorterParameters
 
 def look(source: SortSource, basis: Basis, near: I32, block: int) -> Sightings:
     """Return where the clear spikes of a block are."""
-    white = source.white(block)
+    counts = source.counts(block)
+    white = sd_of(counts)
     first, last = source.bounds(block)
     rows, sites = np.empty(100_000, np.int64), np.empty(100_000, np.int32)
     threshold = np.full(white.shape[1], _LOOK_SD, np.float32)
@@ -174,9 +176,7 @@ def look(source: SortSource, basis: Basis, near: I32, block: int) -> Sightings:
     close = source.geometry.nearest(_LOOK_UM, 64)
     found = exclusive_peaks(-white, close, threshold, half, begin, begin + last - first, rows, sites)
     rows, sites = rows[: min(found, len(rows))], sites[: min(found, len(sites))]
-    columns = np.ascontiguousarray(near[sites][:, :_PLACING_SITES])
-    features = np.empty((*columns.shape, len(basis.components)), np.float32)
-    features_at(white, rows - basis.before, columns, basis.components, features)
+    features = features_of(counts, rows - basis.before, near[sites][:, :_PLACING_SITES], basis.components)
     return placed(Spikes(rows - begin + first, sites, features), source.geometry, near)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.candidates import CandidateFinder
-from ranvier.sorting.count_kernels import to_counts
 from ranvier.sorting.matching import Matched, Matcher, pairs_within
 from ranvier.sorting.reservoir import Spikes, thin_indices
 from ranvier.sorting.residual_kernels import features_of
@@ -66,19 +65,18 @@ class Leftovers:
     near: I32
     quota: int
 
-    def find(self, rest: F32, counts: I16, matched: Matched, first: int, last: int) -> Spikes:
-        """Return the candidates in rows ``[first, last)`` of ``rest``, what matched spikes leave of a block.
+    def find(self, rest: I16, matched: Matched, first: int, last: int) -> Spikes:
+        """Return the candidates in samples ``[first, last)`` of ``rest``, what matched spikes leave of a block.
 
-        ``sample`` counts from ``first``. ``counts`` is memory of the same shape, written to.
+        ``sample`` counts from ``first``.
         """
         basis = self.matcher.templates.basis
-        to_counts(rest, counts)
-        score = self.finder.score(counts)
+        score = self.finder.score(rest)
         rows, columns = self.finder.find(score, self.noise, first, last)
         above = (self.finder.at(score, rows, columns) - self.noise[0, columns]) / self.noise[1, columns]
         expected = MISFIT * self.matcher.energy_beside(rows, columns, matched)
         real = np.flatnonzero(above.astype(np.float64) ** 2 > self.finder.threshold**2 + expected)
         rows, columns = rows[real], columns[real]
-        kept = thin_indices(columns, self.quota, rest.shape[1])
+        kept = thin_indices(columns, self.quota, len(rest))
         rows, columns = rows[kept], columns[kept]
         return Spikes(rows - first, columns, features_of(rest, rows, self.near[columns], basis.components))

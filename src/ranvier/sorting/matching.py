@@ -8,14 +8,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.kernels.lanes import STRIP
 from ranvier.recordings.buffers import aligned_empty
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.faint import least_projections
 from ranvier.sorting.joint_kernels import explain_again
 from ranvier.sorting.match_kernels import pursue
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.residual_kernels import features_of, spans_of, subtract_templates
+from ranvier.sorting.residual_kernels import features_of, subtract_templates
 from ranvier.sorting.residues import Residues, whole_overlaps
 from ranvier.sorting.shape_kernels import on_templates
 from ranvier.sorting.templates import PHASES, Overlaps, Templates, component_overlaps, shifted_components
@@ -81,17 +80,9 @@ class Matcher:
     residues: Residues | None = None
 
     @cached_property
-    def _spans(self) -> tuple[I64, I64, F32, F32]:
-        """What ``subtract_templates`` asks for: columns, components there, and components at fractions of a sample."""
-        unit, site = np.nonzero((self.templates.weights != 0).any(axis=2))
-        first = self._sparse[0]
-        sites = np.full((len(self.templates), int(np.diff(first).max(initial=0))), -1, np.int32)
-        sites[unit, np.arange(len(unit)) - first[unit]] = site
-        low, high = spans_of(sites)
-        wide = -(-int((high - low).max(initial=0)) // STRIP) * STRIP
-        weights = np.zeros((len(low), len(self._correlated[0, 0]), wide), np.float32)
-        weights[unit, :, site - low[unit]] = self.templates.weights[unit, site]
-        return low, high, weights, shifted_components(self.templates.basis.components)
+    def _shapes(self) -> F32:
+        """Components at fractions of a sample, in counts."""
+        return shifted_components(self.templates.basis.components) * np.float32(1.0 / STEP_SD)
 
     @cached_property
     def _sparse(self) -> tuple[I64, I32, F32]:
@@ -139,13 +130,13 @@ class Matcher:
         return np.asarray((amplitude - least[unit]) * scale[unit], np.float32)
 
     def match(self, counts: I16, on_templates: F32 | None = None, *, pairs: bool = False) -> Matched:
-        """Explain a block of whitened signal, in counts: its spikes, those in its margins included.
+        """Explain a block of whitened signal, ``(channels, samples)`` in counts: its spikes, also those in its margins.
 
         ``on_templates`` are its projections where they are known; they are not the same afterwards. With ``pairs``
         doubtful spikes are explained again, as pairs.
         """
         if on_templates is None:
-            on_templates = self.projections(len(counts))
+            on_templates = self.projections(counts.shape[1])
             self.project(counts, on_templates)
         rows = on_templates.shape[1]
         capacity = max(1000, rows // 10 + 20 * len(self.templates))
@@ -162,7 +153,7 @@ class Matcher:
             together = -(-guard // 2)
             found = explain_again(on_templates, *asked, self._pairs, *overlap, guard, together, found, *spikes)
         place = every * (row[:found] + fraction[:found].astype(np.float64))
-        whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, len(counts) - self.window.samples)
+        whole = np.clip(np.floor(place + 0.5).astype(np.int64), 0, counts.shape[1] - self.window.samples)
         order = np.lexsort((unit[:found], whole))
         rest = (place - whole).astype(np.float32)
         return Matched(whole[order], unit[order], amplitude[order], rest[order], gain[order])
@@ -188,16 +179,15 @@ class Matcher:
         energy = matched.amplitude[spike].astype(np.float64) ** 2 * self._around[matched.unit[spike], sites[which]]
         return np.asarray(np.bincount(which, energy, minlength=len(rows)), np.float64)
 
-    def subtract(self, white: F32, matched: Matched) -> None:
+    def subtract(self, counts: I16, matched: Matched) -> None:
         """Subtract matched spikes from a block, in place."""
         step = np.floor(matched.fraction * PHASES + 0.5).astype(np.int64)
-        subtract_templates(
-            white, matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude, *self._spans
-        )
+        spikes = (matched.row + step // PHASES, matched.unit, step % PHASES, matched.amplitude)
+        subtract_templates(counts, *spikes, *self._sparse, self._shapes)
         if self.residues is not None:
-            self.residues.subtract(white, matched.row, matched.unit, matched.amplitude)
+            self.residues.subtract(counts, matched.row, matched.unit, matched.amplitude)
 
-    def features(self, matched: Matched, rest: F32, columns: I32) -> F32:
+    def features(self, matched: Matched, rest: I16, columns: I32) -> F32:
         """Return the features of spikes without those that overlap them, ``(n, K, P)``.
 
         Parameters

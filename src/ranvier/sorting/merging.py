@@ -8,7 +8,7 @@ is refractory (see :mod:`ranvier.sorting.correlograms`); where it has too few pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -113,7 +113,7 @@ def template_difference(a: F32, b: F32, most_lag: int, limit: float = 1.0) -> tu
 
 
 def merge_units(
-    templates: F32,
+    templates: Iterable[F32],
     trains: list[I64],
     positions_um: F64,
     sampling_rate_hz: float,
@@ -126,7 +126,7 @@ def merge_units(
     Parameters
     ----------
     templates
-        ``(units, samples, channels)``, 0 on channels that do not belong to a unit.
+        ``(samples, channels)`` each, 0 on channels that do not belong to a unit.
     trains
         Sorted sample counters of each unit's spikes.
     positions_um
@@ -145,16 +145,20 @@ def merge_units(
 class _Merging:
     def __init__(
         self,
-        templates: F32,
+        templates: Iterable[F32],
         trains: list[I64],
         positions_um: F64,
         rate: float,
         limits: MergeLimits,
         one_cloud: OneCloud | None,
     ) -> None:
-        self.templates = templates.copy()
         self.trains = list(trains)
-        self.active = (self.templates != 0).any(axis=1)
+        self.columns: list[I64] = []
+        self.templates: list[F32] = []  # on those columns: on all, many units on many sites are gigabytes
+        for template in templates:
+            columns = np.flatnonzero((template != 0).any(axis=0))
+            self.columns.append(columns)
+            self.templates.append(np.ascontiguousarray(template[:, columns]))
         self.positions = np.array(positions_um, np.float64)
         self.weights = np.array([len(train) for train in trains], np.float64)
         self.rate, self.limits, self.one_cloud = rate, limits, one_cloud
@@ -180,13 +184,19 @@ class _Merging:
         for v in others:
             if v == u or apart[v] > self.limits.distance_um or not len(self.trains[v]):
                 continue
-            columns = self.active[u] | self.active[v]
+            columns = np.union1d(self.columns[u], self.columns[v])
             a, b = min(u, v), max(u, v)
             found = template_difference(
-                self.templates[a][:, columns], self.templates[b][:, columns], self.most_lag, self.limits.difference
+                self._on(columns, a), self._on(columns, b), self.most_lag, self.limits.difference
             )
             if found[0] <= self.limits.difference:
                 self.open[(a, b)] = found
+
+    def _on(self, columns: I64, unit: int) -> F32:
+        """Return a template on columns that hold its own."""
+        made = np.zeros((len(self.templates[unit]), len(columns)), np.float32)
+        made[:, np.searchsorted(columns, self.columns[unit])] = self.templates[unit]
+        return made
 
     def _judge(self, a: int, b: int, difference: float, lag: int) -> None:
         first, second, shift = (a, b, -lag) if self.weights[a] >= self.weights[b] else (b, a, lag)
@@ -213,9 +223,10 @@ class _Merging:
         self.trains[kept] = np.sort(np.concatenate([self.trains[kept], self.trains[absorbed] + shift]))
         self.trains[absorbed] = self.trains[absorbed][:0]
         share = self.weights[absorbed] / (self.weights[kept] + self.weights[absorbed])
-        moved = _shifted(self.templates[absorbed], -shift)
-        self.templates[kept] += np.float32(share) * (moved - self.templates[kept])
-        self.active[kept] |= self.active[absorbed]
+        columns = np.union1d(self.columns[kept], self.columns[absorbed])
+        own, moved = self._on(columns, kept), _shifted(self._on(columns, absorbed), -shift)
+        self.templates[kept] = own + np.float32(share) * (moved - own)
+        self.columns[kept] = columns
         self.positions[kept] += share * (self.positions[absorbed] - self.positions[kept])
         self.weights[kept] += self.weights[absorbed]
         self.open = {pair: v for pair, v in self.open.items() if kept not in pair and absorbed not in pair}

@@ -29,6 +29,7 @@ from ranvier.sorting.motion import Motion
 from ranvier.sorting.pair_kernels import add_waveforms
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.refining import Block, Still, follow, match_block, measure_residues
+from ranvier.sorting.reservoir import thin_indices
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, join_units
@@ -56,6 +57,8 @@ _FOLLOWING = (SpikeSorterPhase.TRAINING, 0.7, 0.1)
 _BLOCKS_AT_HAND = 7
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
+#: Of one unit in one block at most: the sums of all blocks then fit 32 bits.
+_WAVEFORMS_OF_A_BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -251,17 +254,20 @@ def average_waveforms(
         ``(units,)``: shank of each unit.
     """
     units = len(group)
+    if not units:
+        return np.empty((0, window.samples, source.channels), np.float32)
     shanks = int(source.geometry.group.max()) + 1
     at_home = np.ones((source.blocks, shanks), np.bool_) if drift is None else np.abs(drift.steps) <= 1
     at_home &= np.isin(np.arange(source.blocks), source.seen)[:, None]
     chosen = {int(k) for shank in at_home.T for k in np.flatnonzero(shank)[spread(int(shank.sum()), _WAVEFORM_BLOCKS)]}
 
-    sums, lock = np.zeros((units, window.samples, source.channels), np.int64), Lock()
+    sums, lock = np.zeros((source.channels, units, window.samples), np.int32), Lock()
 
     def one(block: int) -> I64:
         first, last = source.bounds(block)
         low, high = np.searchsorted(sample, [first, last])
         here = np.flatnonzero(at_home[block][group[unit[low:high]]]) + low
+        here = here[thin_indices(unit[here], _WAVEFORMS_OF_A_BLOCK, units)]
         rows = sample[here] - first + source.margin - window.before
         counts = source.counts(block)
         with lock:
@@ -271,11 +277,12 @@ def average_waveforms(
     number = np.zeros(units, np.int64)
     for counts in team.map(one, sorted(chosen)):
         number += counts
-    out = np.empty(sums.shape, np.float32)
+    out = np.empty((units, window.samples, source.channels), np.float32)
     with np.errstate(invalid="ignore"):
         for u in range(units):
-            out[u] = sums[u] * np.float64(STEP_SD) / number[u]
-    return source.noise.in_microvolts(out)
+            white = sums[:, u].T * (STEP_SD / np.float64(number[u]))
+            out[u] = source.noise.in_microvolts(white.astype(np.float32))
+    return out
 
 
 def _finish(

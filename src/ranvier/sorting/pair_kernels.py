@@ -11,6 +11,7 @@ from ranvier.kernels import kernel
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I16 = npt.NDArray[np.int16]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 _LANES = 16
@@ -142,32 +143,32 @@ def difference_at_lags(a: F32, b: F32, most_lag: int, limit: float, out: F64) ->
         out[k] = total / (x + y)
 
 
-def add_waveforms_reference(counts: I16, rows: I64, units: npt.NDArray[np.int32], sums: I64) -> None:
+def add_waveforms_reference(counts: I16, rows: I64, units: I32, sums: I32) -> None:
     """Define :func:`add_waveforms`."""
-    length = sums.shape[1]
+    length = sums.shape[2]
     for row, u in zip(rows, units, strict=True):
-        sums[u] += counts[row : row + length]
+        sums[:, u] += counts[:, row : row + length]
 
 
 @kernel(
-    "void(Array(int16, 2, 'C', readonly=True), int64[::1], int32[::1], int64[:,:,::1])",
+    "void(Array(int16, 2, 'C', readonly=True), int64[::1], int32[::1], int32[:,:,::1])",
     reference=add_waveforms_reference,
 )
-def add_waveforms(counts: I16, rows: I64, units: npt.NDArray[np.int32], sums: I64) -> None:
+def add_waveforms(counts: I16, rows: I64, units: I32, sums: I32) -> None:
     """Add waveforms to the sums of their units, in whole counts: the order of sums then does not matter.
 
     Parameters
     ----------
     counts
-        ``(samples, channels)``: the signal.
+        ``(channels, samples)``: the signal.
     rows, units
         ``(spikes,)``: where each waveform begins (all of it lies in the signal), and whose it is.
     sums
-        ``(units, length, channels)``, added to.
+        ``(channels, units, length)``, added to: they hold the waveforms of 65538 spikes.
     """
-    channels = counts.shape[1]
-    for n in range(rows.shape[0]):
-        for s in range(sums.shape[1]):
-            row, total = counts[rows[n] + s], sums[units[n], s]
-            for c in range(channels):
-                total[c] += row[c]
+    length = sums.shape[2]
+    for c in range(counts.shape[0]):  # one channel, its sums and all spikes stay in the cache
+        for n in range(rows.shape[0]):
+            seen, total = counts[c, rows[n] : rows[n] + length], sums[c, units[n]]
+            for s in range(length):
+                total[s] += np.int32(seen[s])

@@ -6,68 +6,67 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import STRIP
+from ranvier.kernels.lanes import STRIP, WIDTH, turn
 from ranvier.kernels.strips import load, nothing, plus_fused, store
 
 F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-#: Rows whose sums are made together: each weight is loaded once for all of them.
-_ROWS = 8
+#: Samples whose sums are made together: each weight is loaded once for all of them.
+_TOGETHER = 4 * STRIP
 
 
-def near_product_reference(x: F32, matrix: F32, low: I64, high: I64, out: F32) -> None:
+def near_product_reference(x: F32, first: I64, inputs: I32, weights: F32, out: F32) -> None:
     """Define :func:`near_product`."""
-    for g in range(len(low)):
-        columns = slice(g * STRIP, min((g + 1) * STRIP, out.shape[1]))
-        out[:, columns] = x[:, low[g] : high[g]] @ matrix[low[g] : high[g], columns]
+    for j in range(len(out)):
+        own = slice(first[j], first[j + 1])
+        out[j] = x[:, inputs[own]] @ weights[own]
 
 
-@kernel("void(float32[:,:], float32[:,::1], int64[::1], int64[::1], float32[:,::1])", reference=near_product_reference)
-def near_product(x: F32, matrix: F32, low: I64, high: I64, out: F32) -> None:
-    """Write ``x @ matrix``.
+@kernel(
+    "void(Array(float32, 2, 'C', readonly=True), int64[::1], int32[::1], float32[::1], float32[:,::1])",
+    reference=near_product_reference,
+)
+def near_product(x: F32, first: I64, inputs: I32, weights: F32, out: F32) -> None:
+    """Write weighted sums of a signal's columns, each along time.
 
     Parameters
     ----------
     x
-        ``(samples, rows)``.
-    matrix
-        ``(rows, columns)``, its columns padded to a multiple of ``STRIP``.
-    low, high
-        ``(columns / STRIP,)``: the rows ``[low, high)`` in which each group of columns has entries.
+        ``(samples, columns)``.
+    first
+        ``(outputs + 1,)``: where the inputs of each output begin in ``inputs``.
+    inputs, weights
+        ``(entries,)``: the columns that are summed, and how much each counts.
     out
-        ``(samples, columns)``, written, without the padding.
+        ``(outputs, samples)``, written.
     """
-    samples, columns = out.shape
-    line = np.empty((_ROWS, STRIP), np.float32)
-    for first in range(0, samples, _ROWS):
-        t = min(first, max(0, samples - _ROWS))  # the last rows again rather than fewer of them
-        many = samples >= _ROWS
-        for g in range(low.shape[0]):
-            at = g * STRIP
-            whole = many and at + STRIP <= columns
+    samples, columns = x.shape
+    lines = np.zeros((columns, _TOGETHER), np.float32)
+    line = np.empty((1, _TOGETHER), np.float32)
+    broad = columns - columns % WIDTH
+    for begin in range(0, samples, _TOGETHER):
+        kept = min(_TOGETHER, samples - begin)
+        whole = kept - kept % WIDTH
+        for t in range(0, whole, WIDTH):
+            for c in range(0, broad, WIDTH):
+                turn(x, begin + t, c, lines, c, t)
+        for t in range(kept):
+            for c in range(broad if t < whole else 0, columns):
+                lines[c, t] = x[begin + t, c]
+        for j in range(out.shape[0]):
             a0, a1, a2, a3 = nothing(), nothing(), nothing(), nothing()
-            a4, a5, a6, a7 = nothing(), nothing(), nothing(), nothing()
-            if many:
-                for k in range(low[g], high[g]):
-                    w = load(matrix, k, at)
-                    a0, a1 = plus_fused(a0, x[t, k], w), plus_fused(a1, x[t + 1, k], w)
-                    a2, a3 = plus_fused(a2, x[t + 2, k], w), plus_fused(a3, x[t + 3, k], w)
-                    a4, a5 = plus_fused(a4, x[t + 4, k], w), plus_fused(a5, x[t + 5, k], w)
-                    a6, a7 = plus_fused(a6, x[t + 6, k], w), plus_fused(a7, x[t + 7, k], w)
-            if whole:
-                store(out, t, at, a0), store(out, t + 1, at, a1), store(out, t + 2, at, a2)
-                store(out, t + 3, at, a3), store(out, t + 4, at, a4), store(out, t + 5, at, a5)
-                store(out, t + 6, at, a6), store(out, t + 7, at, a7)
+            for k in range(first[j], first[j + 1]):
+                w, row = weights[k], np.int64(inputs[k])
+                a0, a1 = plus_fused(a0, w, load(lines, row, 0)), plus_fused(a1, w, load(lines, row, STRIP))
+                a2 = plus_fused(a2, w, load(lines, row, 2 * STRIP))
+                a3 = plus_fused(a3, w, load(lines, row, 3 * STRIP))
+            if kept == _TOGETHER:
+                store(out, j, begin, a0), store(out, j, begin + STRIP, a1)
+                store(out, j, begin + 2 * STRIP, a2), store(out, j, begin + 3 * STRIP, a3)
                 continue
-            store(line, 0, 0, a0), store(line, 1, 0, a1), store(line, 2, 0, a2), store(line, 3, 0, a3)
-            store(line, 4, 0, a4), store(line, 5, 0, a5), store(line, 6, 0, a6), store(line, 7, 0, a7)
-            for s in range(min(_ROWS, samples)):
-                for c in range(at, min(at + STRIP, columns)):
-                    if many:
-                        out[t + s, c] = line[s, c - at]
-                        continue
-                    total = np.float32(0.0)
-                    for k in range(low[g], high[g]):
-                        total += x[t + s, k] * matrix[k, c]
-                    out[t + s, c] = total
+            store(line, 0, 0, a0), store(line, 0, STRIP, a1)
+            store(line, 0, 2 * STRIP, a2), store(line, 0, 3 * STRIP, a3)
+            for t in range(kept):
+                out[j, begin + t] = line[0, t]

@@ -14,7 +14,6 @@ from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.composites import composites
-from ranvier.sorting.count_kernels import sd_of
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift, registered
 from ranvier.sorting.faint import beyond_noise
@@ -96,7 +95,7 @@ def match_block(
     if leftovers is not None and leftovers.matcher is not matcher:
         leftovers = replace(leftovers, matcher=matcher)
     counts = source.counts(block)
-    projections = matcher.projections(len(counts))
+    projections = matcher.projections(counts.shape[1])
     if seen is None or not seen.read(block, projections):
         matcher.project(counts, projections)
     matched = matcher.match(counts, projections, pairs=pairs)
@@ -107,13 +106,12 @@ def match_block(
     clean = np.zeros((0, 0, 0), np.float32)
     left = None
     if features or leftovers is not None:
-        white = sd_of(counts)
-        matcher.subtract(white, matched)
+        matcher.subtract(counts, matched)
     if features:
-        clean = matcher.features(matched, white, near[view.main_sites(block, matched.unit)])[kept]
+        clean = matcher.features(matched, counts, near[view.main_sites(block, matched.unit)])[kept]
     if leftovers is not None:
         low = source.margin - window.before
-        left = leftovers.find(white, counts, matched, low, low + last - first)
+        left = leftovers.find(counts, matched, low, low + last - first)
         left = replace(left, sample=left.sample + first)
     unit, amplitude = matched.unit[kept], matched.amplitude[kept]
     return Block(sample[kept], unit, amplitude, matched.gain[kept], matcher.beyond(unit, amplitude), clean, left)
@@ -130,18 +128,17 @@ def measure_residues(
     def one(block: int) -> ResidueSums:
         matcher = view.matcher(block)
         counts = source.counts(block)
-        projections = matcher.projections(len(counts))
+        projections = matcher.projections(counts.shape[1])
         matcher.project(counts, projections)
         seen.keep(block, projections)
         matched = matcher.match(counts, projections)
         del projections
-        white = sd_of(counts)
-        matcher.subtract(white, matched)
+        matcher.subtract(counts, matched)
         first, last = source.bounds(block)
         low = source.margin - window.before
         own = matched.take((matched.row >= low) & (matched.row < low + last - first))
         sums = ResidueSums(matcher.templates)
-        sums.add(white, own.row, own.unit, own.amplitude)
+        sums.add(counts, own.row, own.unit, own.amplitude)
         return sums if isinstance(view, Still) else sums.at_reference(view.moving.reference, view.moving.drift, block)
 
     total: ResidueSums | None = None

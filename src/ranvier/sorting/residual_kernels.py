@@ -1,13 +1,19 @@
-"""Features of spikes: their waveforms on the components."""
+"""What matched spikes leave of a block, and what is seen there: spikes subtracted, features of spikes.
+
+A block lies site by site along time, in counts (``count_kernels``): a spike's waveform on a site is one stretch of
+memory. What is left of a block is rounded to counts again: by far less than the noise, at half the memory.
+"""
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
 from ranvier.kernels.lanes import STRIP
-from ranvier.kernels.strips import load, nothing, plus_fused, store
+from ranvier.kernels.strips import load, nothing, plus_fused, plus_product, store, summed
+from ranvier.sorting.count_kernels import MOST, STEP_SD
 
 F32 = npt.NDArray[np.float32]
 I16 = npt.NDArray[np.int16]
@@ -15,138 +21,147 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 
-def features_at_reference(white: F32 | I16, rows: I64, columns: I32, components: F32, out: F32) -> None:
+def features_at_reference(counts: I16, rows: I64, columns: I32, components: F32, out: F32) -> None:
     """Define :func:`features_at`."""
     length = components.shape[1]
     for i, row in enumerate(rows):
         used = columns[i] >= 0
         out[i] = 0.0
-        out[i, used] = (components @ white[row : row + length][:, columns[i, used]]).T
+        out[i, used] = counts[columns[i, used], row : row + length].astype(np.float32) @ components.T
 
 
 @kernel(
-    [
-        f"void(Array({kind}, 2, 'C', readonly=True), int64[::1], int32[:,::1], Array(float32, 2, 'C', readonly=True),"
-        " float32[:,:,::1])"
-        for kind in ("float32", "int16")
-    ],
+    "void(Array(int16, 2, 'C', readonly=True), int64[::1], int32[:,::1], Array(float32, 2, 'C', readonly=True),"
+    " float32[:,:,::1])",
     reference=features_at_reference,
 )
-def features_at(white: F32 | I16, rows: I64, columns: I32, components: F32, out: F32) -> None:
+def features_at(counts: I16, rows: I64, columns: I32, components: F32, out: F32) -> None:
     """Write the inner products of components with the signal on some sites.
 
     Parameters
     ----------
-    white
-        ``(samples, channels)``, also in counts.
+    counts
+        ``(channels, samples)``.
     rows
-        ``(n,)``: where the components begin; they lie within the signal.
+        ``(n,)``: the sample at which the components begin; they lie within the signal.
     columns
         ``(n, K)``: the sites of each; -1: none, the features are 0.
     components
-        ``(P, length)``.
+        ``(P, length)``, for counts.
     out
         ``(n, K, P)``, written.
     """
-    parts, length = components.shape
-    near = columns.shape[1]
-    held, total = np.empty(near, np.float32), np.empty((parts, near), np.float32)
+    shapes = _in_whole_strips(components)
+    length, line = components.shape[1], np.zeros((1, shapes.shape[1]), np.float32)
     for i in range(rows.shape[0]):
-        total[:] = np.float32(0.0)
-        for s in range(length):
-            row = white[rows[i] + s]
-            for k in range(near):
-                c = columns[i, k]
-                held[k] = np.float32(row[c]) if c >= 0 else np.float32(0.0)
-            for p in range(parts):
-                weight, sums = components[p, s], total[p]
-                for k in range(near):
-                    sums[k] += weight * held[k]
-        for k in range(near):
-            for p in range(parts):
-                out[i, k, p] = total[p, k]
+        for k in range(columns.shape[1]):
+            c = columns[i, k]
+            if c < 0:
+                out[i, k] = np.float32(0.0)
+                continue
+            seen = counts[c, rows[i] : rows[i] + length]
+            for s in range(length):
+                line[0, s] = np.float32(seen[s])
+            for p in range(shapes.shape[0]):
+                total = nothing()
+                for s in range(0, shapes.shape[1], STRIP):
+                    total = plus_product(total, shapes, p, s, line, 0, s)
+                out[i, k, p] = summed(total)
 
 
-def spans_of(sites: I32) -> tuple[I64, I64]:
-    """Return the stretch of columns ``[low, high)`` that has all sites of each unit: ``sites (units, K)``; -1: none.
-
-    Sites lie along the shank (``Geometry.along``): few others are between those of a unit.
-    """
-    used = sites >= 0
-    low = np.where(used, sites, np.iinfo(np.int32).max).min(axis=1, initial=np.iinfo(np.int32).max)
-    high = np.where(used, sites + 1, 0).max(axis=1, initial=0)
-    return np.where(high > 0, low, 0).astype(np.int64), high.astype(np.int64)
+@numba.njit
+def _in_whole_strips(shapes):  # type: ignore[no-untyped-def]
+    """Return shapes with zeros behind, so that their length is a multiple of ``STRIP``."""
+    count, length = shapes.shape
+    made = np.zeros((count, (length + STRIP - 1) // STRIP * STRIP), np.float32)
+    made[:, :length] = shapes
+    return made
 
 
-def subtract_spans_reference(
-    x: F32, rows: I64, units: I32, amplitudes: F32, low: I64, high: I64, waveforms: F32
+@numba.njit
+def _less(seen, amplitude, waveform):  # type: ignore[no-untyped-def]
+    """Subtract a waveform from counts, in place, rounded; what would leave int16 stays at its end."""
+    for s in range(seen.shape[0]):
+        left = np.rint(np.float32(seen[s]) - amplitude * waveform[s])
+        seen[s] = np.int16(min(max(left, -MOST), MOST))
+
+
+def _less_reference(seen: I16, amplitude: float, waveform: F32) -> None:
+    seen[:] = np.clip(np.rint(seen - np.float32(amplitude) * waveform), -MOST, MOST).astype(np.int16)
+
+
+def subtract_waveforms_reference(
+    counts: I16, rows: I64, units: I32, amplitudes: F32, sites: I32, waveforms: F32
 ) -> None:
-    """Define :func:`subtract_spans`."""
-    length = waveforms.shape[1]
+    """Define :func:`subtract_waveforms`."""
+    length = waveforms.shape[2]
     for row, u, a in zip(rows, units, amplitudes, strict=True):
-        first, last = max(0, row), min(len(x), row + length)
-        x[first:last, low[u] : high[u]] -= a * waveforms[u, first - row : last - row, : high[u] - low[u]]
+        first, last = max(0, row), min(counts.shape[1], row + length)
+        for site, waveform in zip(sites[u], waveforms[u], strict=True):
+            if site >= 0:
+                _less_reference(counts[site, first:last], a, waveform[first - row : last - row])
 
 
 @kernel(
-    "void(float32[:,::1], int64[::1], int32[::1], float32[::1], int64[::1], int64[::1], float32[:,:,::1])",
-    reference=subtract_spans_reference,
+    "void(int16[:,::1], int64[::1], int32[::1], float32[::1], int32[:,::1], float32[:,:,::1])",
+    reference=subtract_waveforms_reference,
 )
-def subtract_spans(x: F32, rows: I64, units: I32, amplitudes: F32, low: I64, high: I64, waveforms: F32) -> None:
+def subtract_waveforms(counts: I16, rows: I64, units: I32, amplitudes: F32, sites: I32, waveforms: F32) -> None:
     """Subtract waveforms from a signal, in place.
 
     Parameters
     ----------
-    x
-        ``(samples, channels)``.
+    counts
+        ``(channels, samples)``.
     rows, units, amplitudes
-        ``(spikes,)``: row at which the waveform begins (it may reach over the ends), unit, share of the waveform.
-    low, high
-        ``(units,)``: the columns ``[low, high)`` that a waveform lies on.
+        ``(spikes,)``: sample at which the waveform begins (it may reach over the ends), unit, share of the waveform.
+    sites
+        ``(units, K)``: the sites of each unit's waveform, -1 behind the last.
     waveforms
-        ``(units, length, W)``, the first ``high - low`` columns of each.
+        ``(units, K, length)``, in counts.
     """
-    length = waveforms.shape[1]
+    length = waveforms.shape[2]
     for n in range(rows.shape[0]):
-        row, u, a = rows[n], units[n], amplitudes[n]
-        for s in range(max(0, -row), min(length, x.shape[0] - row)):
-            line, shape = x[row + s, low[u] : high[u]], waveforms[u, s]
-            for c in range(line.shape[0]):
-                line[c] -= a * shape[c]
+        row, u = rows[n], units[n]
+        first, last = max(0, row), min(counts.shape[1], row + length)
+        for k in range(sites.shape[1]):
+            if sites[u, k] < 0:
+                break
+            _less(counts[sites[u, k], first:last], amplitudes[n], waveforms[u, k, first - row :])
 
 
 def subtract_templates_reference(
-    x: F32,
+    counts: I16,
     rows: I64,
     units: I32,
     phases: I64,
     amplitudes: F32,
-    low: I64,
-    high: I64,
+    first: I64,
+    sites: I32,
     weights: F32,
     shapes: F32,
 ) -> None:
     """Define :func:`subtract_templates`."""
     length = shapes.shape[2]
     for row, u, phase, a in zip(rows, units, phases, amplitudes, strict=True):
-        first, last = max(0, row), min(len(x), row + length)
-        waveform = shapes[phase, :, first - row : last - row].T @ weights[u, :, : high[u] - low[u]]
-        x[first:last, low[u] : high[u]] -= a * waveform
+        begin, end = max(0, row), min(counts.shape[1], row + length)
+        for k in range(first[u], first[u + 1]):
+            _less_reference(counts[sites[k], begin:end], a, (weights[k] @ shapes[phase])[begin - row : end - row])
 
 
 @kernel(
-    "void(float32[:,::1], int64[::1], int32[::1], int64[::1], float32[::1], int64[::1], int64[::1], float32[:,:,::1],"
+    "void(int16[:,::1], int64[::1], int32[::1], int64[::1], float32[::1], int64[::1], int32[::1], float32[:,::1],"
     " float32[:,:,::1])",
     reference=subtract_templates_reference,
 )
 def subtract_templates(
-    x: F32,
+    counts: I16,
     rows: I64,
     units: I32,
     phases: I64,
     amplitudes: F32,
-    low: I64,
-    high: I64,
+    first: I64,
+    sites: I32,
     weights: F32,
     shapes: F32,
 ) -> None:
@@ -154,33 +169,30 @@ def subtract_templates(
 
     Parameters
     ----------
-    x
-        ``(samples, channels)``.
+    counts
+        ``(channels, samples)``.
     rows, units, phases, amplitudes
-        ``(spikes,)``: row at which the template begins, unit, fraction of a sample in steps, share of the template.
-    low, high
-        ``(units,)``: the columns ``[low, high)`` that a template lies on.
-    weights
-        ``(units, P, W)``, the first ``high - low`` columns of each, zeros behind; W is a multiple of ``STRIP``.
+        ``(spikes,)``: sample at which the template begins, unit, fraction of a sample in steps, share of the template.
+    first
+        ``(units + 1,)``: where the sites of each unit begin in ``sites``.
+    sites, weights
+        ``(entries,)`` and ``(entries, P)``: the sites of a unit, and its components there.
     shapes
-        ``(phases, P, length)``: components at fractions of a sample.
+        ``(phases, P, length)``: components at fractions of a sample, in counts.
     """
     parts, length = shapes.shape[1], shapes.shape[2]
-    own = weights.reshape(weights.shape[0] * parts, weights.shape[2])
-    line = np.empty((1, STRIP), np.float32)
+    made = _in_whole_strips(shapes.reshape(shapes.shape[0] * parts, length))
+    line = np.empty((1, made.shape[1]), np.float32)
     for n in range(rows.shape[0]):
-        row, u, phase, a = rows[n], units[n], phases[n], amplitudes[n]
-        for s in range(max(0, -row), min(length, x.shape[0] - row)):
-            for at in range(0, high[u] - low[u], STRIP):
-                total, column = nothing(), low[u] + at
+        row, u, phase = rows[n], units[n], phases[n]
+        begin, end = max(0, row), min(counts.shape[1], row + length)
+        for k in range(first[u], first[u + 1]):
+            for s in range(0, made.shape[1], STRIP):
+                total = nothing()
                 for p in range(parts):
-                    total = plus_fused(total, shapes[phase, p, s], load(own, u * parts + p, at))
-                if column + STRIP <= x.shape[1]:
-                    store(x, row + s, column, plus_fused(load(x, row + s, column), -a, total))
-                else:
-                    store(line, 0, 0, total)
-                    for c in range(column, x.shape[1]):
-                        x[row + s, c] -= a * line[0, c - column]
+                    total = plus_fused(total, weights[k, p], load(made, phase * parts + p, s))
+                store(line, 0, s, total)
+            _less(counts[sites[k], begin:end], amplitudes[n], line[0, begin - row :])
 
 
 def products_at_lags_reference(shapes: F32, components: F32, out: F32) -> None:
@@ -220,9 +232,9 @@ def products_at_lags(shapes: F32, components: F32, out: F32) -> None:
                     row[t] += weight * shape[t]
 
 
-def features_of(white: F32 | I16, rows: I64, columns: I32, components: F32) -> F32:
-    """Return what :func:`features_at` writes, ``(n, K, P)``."""
+def features_of(counts: I16, rows: I64, columns: I32, components: F32) -> F32:
+    """Return what :func:`features_at` writes, ``(n, K, P)``, for components of a signal in SD."""
     columns = np.ascontiguousarray(columns)
     out = np.empty((*columns.shape, len(components)), np.float32)
-    features_at(white, rows, columns, components, out)
+    features_at(counts, rows, columns, components * np.float32(STEP_SD), out)
     return out

@@ -13,13 +13,16 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.recordings.buffers import aligned_empty
+from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.drift import Drift
-from ranvier.sorting.residual_kernels import products_at_lags, spans_of, subtract_spans
+from ranvier.sorting.residual_kernels import products_at_lags, subtract_waveforms
 from ranvier.sorting.stream_kernels import add_residuals
 from ranvier.sorting.templates import Overlaps, Templates
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -57,18 +60,13 @@ class Residues:
         """Samples of a residue."""
         return int(self.waveforms.shape[2])
 
-    def subtract(self, white: F32, rows: I64, units: I32, amplitudes: F32) -> None:
-        """Subtract those of spikes whose templates begin at some rows of ``(samples, channels)``, in place."""
-        subtract_spans(white, rows, units, amplitudes, *self._spans)
+    def subtract(self, counts: I16, rows: I64, units: I32, amplitudes: F32) -> None:
+        """Subtract those of spikes whose templates begin at some samples of ``(channels, samples)``, in place."""
+        subtract_waveforms(counts, rows, units, amplitudes, self.sites, self._in_counts)
 
     @cached_property
-    def _spans(self) -> tuple[I64, I64, F32]:
-        """First and last column of each unit's sites, and waveforms over all between them, ``(units, length, W)``."""
-        low, high = spans_of(self.sites)
-        out = np.zeros((len(low), self.length, int((high - low).max(initial=0))), np.float32)
-        unit, k = np.nonzero(self.sites >= 0)
-        out[unit, :, self.sites[unit, k] - low[unit]] = self.waveforms[unit, k]
-        return low, high, out
+    def _in_counts(self) -> F32:
+        return self.waveforms * np.float32(1.0 / STEP_SD)
 
     def dense(self, channels: int) -> F32:
         """Return ``(units, channels, length)``."""
@@ -139,7 +137,7 @@ def whole_overlaps(templates: Templates, residues: Residues) -> Overlaps:
 
 
 class ResidueSums:
-    """Sums of what is left at matched spikes."""
+    """Sums of what is left at matched spikes, in counts."""
 
     def __init__(self, templates: Templates) -> None:
         near = templates.geometry.nearest(np.inf, MOST_SITES)
@@ -148,14 +146,16 @@ class ResidueSums:
         large = self._norms >= LEAST_ENERGY
         self.sites = np.where(large[:, None], near[templates.sites], -1).astype(np.int32)
         self.length = samples + int(BEHIND * samples)
-        self.sums = np.zeros((*self.sites.shape, self.length), np.float64)
+        self.sums = aligned_empty((*self.sites.shape, self.length), np.float64)
+        self.sums[...] = 0.0
         self.energy = np.zeros(len(templates))
 
-    def add(self, rest: F32, rows: I64, units: I32, amplitudes: F32) -> None:
-        """Add spikes: ``rest (samples, channels)`` is what matched spikes left; templates begin at ``rows``."""
-        whole = np.flatnonzero(rows + self.length <= len(rest))
+    def add(self, rest: I16, rows: I64, units: I32, amplitudes: F32) -> None:
+        """Add spikes: ``rest (channels, samples)`` is what matched spikes left; templates begin at ``rows``."""
+        whole = np.flatnonzero(rows + self.length <= rest.shape[1])
+        whole = whole[np.argsort(units[whole], kind="stable")]  # sums of one unit stay in the cache
         counts = np.zeros(len(self.energy), np.int64)
-        add_residuals(rest.T, rows[whole], units[whole], amplitudes[whole], self.sites, self.sums, self.energy, counts)
+        add_residuals(rest, rows[whole], units[whole], amplitudes[whole], self.sites, self.sums, self.energy, counts)
 
     def plus(self, other: ResidueSums) -> ResidueSums:
         """Return these with those of another block."""
@@ -182,7 +182,7 @@ class ResidueSums:
         Zero for units with more than a template can miss: another neuron, not known yet, fires with them.
         """
         energy = np.maximum(self.energy, 1e-9)[:, None]
-        mean = self.sums / energy[:, :, None]
+        mean = self.sums * (STEP_SD / energy[:, :, None])
         size = np.maximum((mean**2).sum(axis=2), 1e-12)
         share = np.clip(1.0 - _BY_CHANCE * self.length / energy / size, 0.0, 1.0)
         mean *= share[:, :, None]

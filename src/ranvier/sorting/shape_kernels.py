@@ -1,8 +1,8 @@
 """Signals on shapes over time, and what is summed of that over sites: the products that sorting is made of.
 
-Stages S2b and S9. A block is worked through in short strips that stay in the cache. A strip is laid out along time,
-site by site, so that sums over samples and sites run over vectors of neighbouring shifts; only the sites that a unit
-or a spread has are touched. The signal comes in whole counts and shapes are rounded to whole steps: sums over samples
+Stages S2b and S9. A block is worked through in short strips that stay in the cache. It lies site by site along time, so
+that sums over samples and sites run over vectors of neighbouring shifts; only the sites that a unit or a spread has are
+touched. The signal comes in whole counts and shapes are rounded to whole steps: sums over samples
 are exact, and take half the time of single precision.
 """
 
@@ -53,20 +53,20 @@ def projections(counts: I16, step: float, shapes: F32, every: int) -> F32:
     Parameters
     ----------
     counts
-        ``(samples, channels)``: the signal, in counts of ``step``.
+        ``(channels, samples)``: the signal, in counts of ``step``.
     shapes
         ``(P, length)``.
 
     Returns
     -------
     projected
-        ``(shifts, P, channels)``: ``out[t, p, c] = sum_l shapes[p, l] signal[every * t + l, c]``, for all shifts at
+        ``(shifts, P, channels)``: ``out[t, p, c] = sum_l shapes[p, l] signal[c, every * t + l]``, for all shifts at
         which the shapes lie within the signal.
     """
     per_one = steps_per_one(shapes)
     whole = np.rint(shapes.astype(np.float64) * per_one).astype(np.int64)
-    windows = np.lib.stride_tricks.sliding_window_view(counts, shapes.shape[1], axis=0)[::every]
-    sums = np.einsum("tcl,pl->tpc", windows.astype(np.int64), whole)
+    windows = np.lib.stride_tricks.sliding_window_view(counts, shapes.shape[1], axis=1)[:, ::every]
+    sums = np.einsum("ctl,pl->tpc", windows.astype(np.int64), whole)
     return np.asarray(sums.astype(np.float32) * np.float32(step / per_one), np.float32)
 
 
@@ -83,39 +83,29 @@ def _paired(shapes, per_one):  # type: ignore[no-untyped-def]
 
 
 @numba.njit
-def _laid_out(counts, first, every, lines, strip):  # type: ignore[no-untyped-def]
+def _laid_out(counts, first, every, strip):  # type: ignore[no-untyped-def]
     """Write ``strip[c * R + r, k]``: samples ``every * (first + k) + g * r`` and the one behind it, zeros beyond.
 
     ``g`` is 2 where ``every`` is even, else 1, and ``R = every / g``: pairs of samples that shapes begin or go on at.
     """
-    channels, wide = counts.shape[1], strip.shape[1]
+    channels, samples = counts.shape
     gap = 2 - every % 2
     each = every // gap
-    broad = channels - channels % WIDTH
-    turned, columns = lines.view(np.float32), strip.view(np.float32).reshape(channels, each, wide)
-    for r in range(each):
-        own = columns[:, r]
-        for k in range(0, wide, WIDTH):
-            for i in range(WIDTH):
-                _pairs_of_row(counts, every * (first + k + i) + gap * r, lines[i])
-            for c in range(0, broad, WIDTH):
-                turn(turned, 0, c, own, c, k)
-            for c in range(broad, channels):
-                for i in range(WIDTH):
-                    strip[c * each + r, k + i] = lines[i, c]
-
-
-@numba.njit
-def _pairs_of_row(counts, t, line):  # type: ignore[no-untyped-def]
-    """Write each channel's sample and the one behind it as one number; zeros beyond the end."""
-    samples, channels = counts.shape
-    if t + 1 < samples:
-        here, behind = counts[t], counts[t + 1]
-        for c in range(channels):
-            line[c] = (np.int32(here[c]) & np.int32(0xFFFF)) | (np.int32(behind[c]) << np.int32(16))
-    else:
-        for c in range(channels):
-            line[c] = np.int32(counts[t, c]) & np.int32(0xFFFF) if t < samples else np.int32(0)
+    for c in range(channels):
+        for r in range(each):
+            begin, row = every * first + gap * r, strip[c * each + r]
+            seen = counts[c, begin:]
+            many = min(row.shape[0], max(0, (samples - begin + every - 2) // every))  # with a sample behind
+            if every == 2:  # what the compiler knows it does with many at a time
+                for k in range(many):
+                    row[k] = (np.int32(seen[2 * k]) & np.int32(0xFFFF)) | (np.int32(seen[2 * k + 1]) << np.int32(16))
+            else:
+                for k in range(many):
+                    t = every * k
+                    row[k] = (np.int32(seen[t]) & np.int32(0xFFFF)) | (np.int32(seen[t + 1]) << np.int32(16))
+            for k in range(many, row.shape[0]):
+                t = begin + every * k
+                row[k] = np.int32(counts[c, t]) & np.int32(0xFFFF) if t < samples else np.int32(0)
 
 
 def _at_a_time(wide):  # type: ignore[no-untyped-def]
@@ -158,12 +148,11 @@ def _on_shapes(strip, every, channels, shapes, scale, out):  # type: ignore[no-u
 
 @numba.njit
 def _memory(channels, every, shapes):  # type: ignore[no-untyped-def]
-    """Return memory of one strip: a few of its lines, the strip along time, and what it is on shapes."""
+    """Return memory of one strip: its pairs of samples, and what they are on shapes."""
     gap = 2 - every % 2
     wide = (_SHIFTS + 2 * shapes.shape[1] // every + WIDTH) // WIDTH * WIDTH
-    lines = np.empty((WIDTH, channels), np.int32)
     strip = np.empty((channels * (every // gap), wide), np.int32)
-    return lines, strip, np.empty((shapes.shape[0] * channels, _SHIFTS), np.float32)
+    return strip, np.empty((shapes.shape[0] * channels, _SHIFTS), np.float32)
 
 
 def on_templates_reference(
@@ -203,7 +192,7 @@ def on_templates(
     Parameters
     ----------
     counts
-        ``(samples, channels)``: the signal, in counts of ``step``; no -32768 among them.
+        ``(channels, samples)``: the signal, in counts of ``step``; no -32768 among them.
     shapes
         ``(P, length)``, the components that templates are written in; rounded (see :func:`steps_per_one`).
     first
@@ -213,13 +202,13 @@ def on_templates(
     out
         ``(units, shifts)``, written: all shifts at which templates lie within the signal.
     """
-    channels, units, shifts = counts.shape[1], out.shape[0], out.shape[1]
+    channels, units, shifts = counts.shape[0], out.shape[0], out.shape[1]
     per_one = _steps_per_one(shapes)
     paired, scale = _paired(shapes, per_one), np.float32(step / per_one)
-    lines, strip, projected = _memory(channels, every, paired)
+    strip, projected = _memory(channels, every, paired)
     sums, shares = np.empty((units, _SHIFTS), np.float32), weights.T.copy()
     for begin in range(0, shifts, _SHIFTS):
-        _laid_out(counts, begin, every, lines, strip)
+        _laid_out(counts, begin, every, strip)
         _on_shapes(strip, every, channels, paired, scale, projected)
         sums[:] = np.float32(0.0)
         for p in range(shapes.shape[0]):  # one component of the sites around a unit stays in the nearest cache
@@ -253,7 +242,7 @@ def spread_scores_reference(
     """Define :func:`spread_scores`."""
     projected = projections(counts, step, shapes, every)
     out[:] = projected.max(axis=1)
-    channels = counts.shape[1]
+    channels = counts.shape[0]
     for k in range(len(first) - 1):
         own = slice(first[k], first[k + 1])
         summed = np.einsum("tpk,k->tp", projected[:, :, sites[own]], weights[own])
@@ -281,7 +270,7 @@ def spread_scores(
     Parameters
     ----------
     counts, step
-        ``(samples, channels)``: the signal, in counts of ``step``; no -32768 among them.
+        ``(channels, samples)``: the signal, in counts of ``step``; no -32768 among them.
     shapes
         ``(P, length)``; rounded (see :func:`steps_per_one`).
     first
@@ -292,14 +281,14 @@ def spread_scores(
     out
         ``(shifts, channels)``, written: one shift in ``every``.
     """
-    channels, shifts = counts.shape[1], out.shape[0]
+    channels, shifts = counts.shape[0], out.shape[0]
     per_one = _steps_per_one(shapes)
     paired, scale = _paired(shapes, per_one), np.float32(step / per_one)
-    lines, strip, projected = _memory(channels, every, paired)
+    strip, projected = _memory(channels, every, paired)
     best = np.empty((channels, _SHIFTS), np.float32)
     spreads = (first.shape[0] - 1) // channels
     for begin in range(0, shifts, _SHIFTS):
-        _laid_out(counts, begin, every, lines, strip)
+        _laid_out(counts, begin, every, strip)
         _on_shapes(strip, every, channels, paired, scale, projected)
         best[:] = projected[:channels]
         for p in range(shapes.shape[0]):  # one shape of the sites around a channel stays in the nearest cache

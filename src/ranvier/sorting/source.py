@@ -28,6 +28,7 @@ from ranvier.sorting.count_kernels import sd_of, to_counts
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry, geometry_of
 from ranvier.sorting.kept import KeptBlocks
+from ranvier.sorting.local_product import LocalProduct
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.whitening import EVERY, Whitening, measure_noise
 
@@ -92,7 +93,7 @@ class SortSource:
         order = geometry_of(recording.channels, self.columns).along()
         self.columns = self.columns[order]
         self.as_asked = np.argsort(order)
-        self._all = np.array_equal(self.columns, np.arange(len(recording.channels)))
+        self._columns = len(recording.channels)
         self.geometry: Geometry = geometry_of(recording.channels, self.columns)
         self.start = recording.start if start is None else max(start, recording.start)
         self.stop = recording.stop if stop is None else min(stop, recording.stop)
@@ -145,40 +146,37 @@ class SortSource:
         first = self.start + block * self.rows
         return first, min(first + self.rows, self.stop)
 
-    def filtered(self, block: int) -> F32:
-        """Return a block with margins in uV, ``(rows + 2 margins, channels)``; 0 outside and where samples miss."""
-        out = self._memory(block)
-        for row, strip in self._strips(block):
-            out[row : row + len(strip)] = strip
-        return out
-
-    def _memory(self, block: int) -> F32:
+    def some(self, block: int) -> F32:
+        """Return every ``EVERY``-th sample of a block in uV, ``(n, channels)``; 0 where samples miss."""
         first, last = self.bounds(block)
-        return aligned_empty((last - first + 2 * self.margin, self.channels))
+        parts = []
+        for row, strip in self._strips(first - self.margin, last):
+            begin = max(self.margin - row, (self.margin - row) % EVERY)
+            parts.append(strip[begin::EVERY].take(self.columns, axis=1, mode="clip"))
+        return np.concatenate(parts)
 
-    def _strips(self, block: int) -> Iterator[tuple[int, F32]]:
-        """Yield all rows of a block with margins, a few at a time, so that they stay in the cache."""
-        first, last = self.bounds(block)
-        low, high = first - self.margin, last + self.margin
+    def _strips(self, low: int, high: int) -> Iterator[tuple[int, F32]]:
+        """Yield all rows between two counters in uV, a few at a time, so that they stay in the cache.
+
+        Columns are those of the recording; 0 outside and where samples miss.
+        """
         at = low
         for piece in self._recording.blocks(_STRIP_ROWS, max(low, self.start), min(high, self.stop)):
             if piece.start > at:
-                yield at - low, np.zeros((piece.start - at, self.channels), np.float32)
-            strip = piece.samples if self._all else piece.samples.take(self.columns, axis=1, mode="clip")
+                yield at - low, np.zeros((piece.start - at, self._columns), np.float32)
+            strip = piece.samples
             if not np.isfinite(strip.sum()):
                 strip = np.nan_to_num(strip, nan=0.0, posinf=0.0, neginf=0.0)
             yield piece.start - low, strip
             at = piece.stop
         if at < high:
-            yield at - low, np.zeros((high - at, self.channels), np.float32)
+            yield at - low, np.zeros((high - at, self._columns), np.float32)
 
     def learn_noise(self, crew: Crew) -> Whitening:
         """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
         whole = np.flatnonzero(self._stored == np.diff(self._edges)).tolist() or self.seen
         chosen = [whole[k] for k in spread(len(whole), _NOISE_BLOCKS)]  # the zeros of a gap are no noise
-        inner = slice(self.margin, -self.margin or None, EVERY)
-        parts = crew.map(lambda k: self.filtered(k)[inner].copy(), chosen)
-        self.whitening = measure_noise(parts, self.geometry, crew.map)
+        self.whitening = measure_noise(crew.map(self.some, chosen), self.geometry, crew.map)
         return self.whitening
 
     @property
@@ -192,18 +190,23 @@ class SortSource:
         """Return a block with margins in units of the noise (in steps), ``(rows + 2 margins, channels)``."""
         return sd_of(self.counts(block))
 
+    @cached_property
+    def _product(self) -> LocalProduct:
+        """What turns columns of the recording into units of the noise."""
+        return LocalProduct(self.noise.matrix, self.columns)
+
     def counts(self, block: int) -> I16:
-        """Return the same in counts of ``STEP_SD``."""
+        """Return the same site by site along time, in counts of ``STEP_SD``: ``(channels, rows + 2 margins)``."""
         first, last = self.bounds(block)
-        counts = aligned_empty((last - first + 2 * self.margin, self.channels), np.int16)
+        counts = aligned_empty((self.channels, last - first + 2 * self.margin), np.int16)
         if self._kept is not None and self._kept.read(block, counts):
             return counts
-        product, white = self.noise.product, aligned_empty((_STRIP_ROWS, self.channels))
-        for row, strip in self._strips(block):
+        for row, strip in self._strips(first - self.margin, last + self.margin):
             for part in range(0, len(strip), _STRIP_ROWS):  # more where samples miss
                 piece = strip[part : part + _STRIP_ROWS]
-                product.into(piece, white[: len(piece)])
-                to_counts(white[: len(piece)], counts[row + part : row + part + len(piece)])
+                white = aligned_empty((self.channels, len(piece)))
+                self._product.into(piece, white)
+                to_counts(white, counts, row + part)
         if self._kept is not None:
             self._kept.keep(block, counts)
         return counts

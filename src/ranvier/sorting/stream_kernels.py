@@ -11,6 +11,7 @@ from ranvier.kernels.strips import nothing, plus_scaled, store_finite
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -110,7 +111,7 @@ def subtract_spikes(x: F32, rows: I64, units: I32, phases: I64, amplitudes: F32,
 
 
 def add_residuals_reference(
-    x: F32, rows: I64, units: I32, amplitudes: F32, sites: I32, sums: F64, energy: F64, counts: I64
+    x: F32 | I16, rows: I64, units: I32, amplitudes: F32, sites: I32, sums: F64, energy: F64, counts: I64
 ) -> None:
     """Define :func:`add_residuals`."""
     length = sums.shape[2]
@@ -122,19 +123,21 @@ def add_residuals_reference(
 
 
 @kernel(
-    "void(float32[:,:], int64[::1], int32[::1], float32[::1], int32[:,::1], float64[:,:,::1], float64[::1],"
-    " int64[::1])",
+    [
+        f"void({kind}, int64[::1], int32[::1], float32[::1], int32[:,::1], float64[:,:,::1], float64[::1], int64[::1])"
+        for kind in ("float32[:,:]", "int16[:,::1]")
+    ],
     reference=add_residuals_reference,
 )
 def add_residuals(
-    x: F32, rows: I64, units: I32, amplitudes: F32, sites: I32, sums: F64, energy: F64, counts: I64
+    x: F32 | I16, rows: I64, units: I32, amplitudes: F32, sites: I32, sums: F64, energy: F64, counts: I64
 ) -> None:
     """Add what spikes left behind to the sums of their units, weighted by their amplitudes.
 
     Parameters
     ----------
     x
-        ``(sites, samples)``: the whitened signal without the spikes.
+        ``(sites, samples)``: the whitened signal without the spikes; also in counts.
     rows, units, amplitudes
         ``(spikes,)``: row at which the waveform begins (all of it lies in ``x``), unit, share of the template.
     sites

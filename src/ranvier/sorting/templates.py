@@ -62,6 +62,10 @@ class Templates:
         """Whitened waveforms, ``(units, samples, channels)``."""
         return np.ascontiguousarray(np.einsum("ucp,ps->usc", self.weights, self.basis.components), np.float32)
 
+    def waveform(self, unit: int) -> F32:
+        """Whitened waveform of one unit, ``(samples, channels)``."""
+        return np.asarray(self.basis.components.T @ self.weights[unit].T, np.float32)
+
     @cached_property
     def sites(self) -> I32:
         """Site of the largest energy, ``(units,)``."""

@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from ranvier import _platform
 from ranvier.exceptions import DatasetError
 from ranvier.sorting.basis import Basis
 from ranvier.sorting.geometry import Geometry
@@ -114,7 +115,17 @@ class TrainedUnits:
                 inverse=self.whitening.inverse,
                 labels=self.labels,
             )
-        partial.replace(path)
+        _platform.flush_to_disk(partial)
+        _platform.replace(partial, path)
+
+
+def are_units(path: Path) -> bool:
+    """Return whether a file is one of trained units, of whatever version; never raises."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            return bool(json.loads(held["header"].tobytes())["format"] == _FORMAT)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, BadZipFile):
+        return False
 
 
 def load_units(path: Path) -> TrainedUnits:

@@ -12,7 +12,6 @@ from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, quiet_produc
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
-from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.faint import stands_out
 from ranvier.sorting.leftovers import clear_of_larger
@@ -34,6 +33,8 @@ Report = Callable[[float], None]
 #: Sites of a template, at most.
 MOST_SITES = 32
 _BASIS_BLOCKS = 20
+#: Whole waveforms of all units would be as large as blocks.
+_UNITS_AT_ONCE = 32
 #: Fewer stretches of noise do not tell its covariance.
 _FEWEST_QUIET = 1000
 #: A unit's trough lies this near its place: others are afterwaves of the causal filter, found as spikes.
@@ -96,8 +97,7 @@ def gather(
         rows, sites = rows[clear], sites[clear]
         kept = thin_indices(sites, quota, source.channels)
         rows, sites = rows[kept], sites[kept]
-        components = finder.basis.components * np.float32(STEP_SD)  # of counts
-        return Spikes(rows + (first - low), sites, features_of(counts, rows, near[sites], components))
+        return Spikes(rows + (first - low), sites, features_of(counts, rows, near[sites], finder.basis.components))
 
     found = SpikePile()
     for k, part in enumerate(crew.map(one, blocks)):
@@ -170,8 +170,7 @@ def is_unit(templates: Templates, source: SortSource, parameters: SorterParamete
     """Return which templates are large enough to be told from noise, and have their trough where it should be."""
     if not len(templates):
         return np.zeros(0, np.bool_)
-    waveforms, snr, best = in_microvolts(templates, source.noise)
-    own = waveforms[np.arange(len(templates)), :, best]
+    own, snr = in_microvolts(templates, source.noise)
     white = templates.weights[np.arange(len(templates)), templates.sites] @ templates.basis.components
     most = MOST_OFF_SEC * float(source.fs)
     in_place = np.abs(own.argmin(axis=1) - templates.basis.before) <= most
@@ -180,21 +179,22 @@ def is_unit(templates: Templates, source: SortSource, parameters: SorterParamete
     return np.asarray(fine, np.bool_)
 
 
-def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64, I64]:
-    """Return waveforms in uV ``(units, samples, channels)``, their SNR on the best site, and that site.
+def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64]:
+    """Return waveforms in uV on the best site, ``(units, samples)``, and their SNR there.
 
     SNR is the depth of the template's trough by the SD of the noise there, both before whitening. Components and sites
     that a template leaves out are missing: it is somewhat smaller than the mean spike.
     """
-    if not len(templates):
-        nothing = np.empty(0)
-        return np.empty((0, templates.basis.samples, len(noise.noise_uv)), np.float32), nothing, np.empty(0, np.int64)
-    components = noise.in_microvolts(templates.weights.swapaxes(1, 2))  # (units, P, channels)
-    waveforms = np.matmul(templates.basis.components.T, components)
-    with np.errstate(invalid="ignore"):
-        snr = np.nan_to_num(-waveforms.min(axis=1) / noise.noise_uv)
-    best = snr.argmax(axis=1)
-    return waveforms, np.asarray(snr[np.arange(len(templates)), best], np.float64), best
+    own, largest = np.empty((len(templates), templates.basis.samples), np.float32), np.empty(len(templates))
+    for first in range(0, len(templates), _UNITS_AT_ONCE):
+        some = slice(first, first + _UNITS_AT_ONCE)
+        components = noise.in_microvolts(templates.weights[some].swapaxes(1, 2))  # (units, P, channels)
+        waveforms = np.matmul(templates.basis.components.T, components)
+        with np.errstate(invalid="ignore"):
+            snr = np.nan_to_num(-waveforms.min(axis=1) / noise.noise_uv)
+        units, best = np.arange(len(snr)), snr.argmax(axis=1)
+        own[some], largest[some] = waveforms[units, :, best], snr[units, best]
+    return own, largest
 
 
 def join_averages(
@@ -250,7 +250,7 @@ def join_units(
         ``(units,)``: samples to add to the times of each old unit.
     """
     merged = merge_units(
-        templates.waveforms,
+        (templates.waveform(u) for u in range(len(templates))),
         trains,
         templates.positions_um,
         fs_hz,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,11 +53,6 @@ class Whitening:
     matrix: F32
     inverse: F32
 
-    @cached_property
-    def product(self) -> LocalProduct:
-        """What turns microvolts into units of the noise."""
-        return LocalProduct(self.matrix)
-
     def take(self, chosen: npt.NDArray[np.int64]) -> Whitening:
         """Return the same with the channels in another order."""
         among = np.ix_(chosen, chosen)
@@ -93,9 +87,9 @@ def measure_noise(blocks: Iterable[F32], geometry: Geometry, spread: Spread = ma
     product = LocalProduct(matrix)
 
     def whiten(rows: slice) -> None:
-        out = np.empty_like(sample[rows])
+        out = np.empty(sample[rows].shape[::-1], np.float32)
         product.into(sample[rows], out)
-        sample[rows] = out
+        sample[rows] = out.T
 
     for _ in spread(whiten, _stretches(sample)):
         pass

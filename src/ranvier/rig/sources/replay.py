@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.exceptions import CapabilityError, ConfigurationError, RecordingError, SourceError
 from ranvier.models.status import BackboneMode
 from ranvier.recordings import Block, ChannelTable, Events, Piece, Recording, SpikeTrains, open_session
+from ranvier.recordings.stream_paths import split_stream
 from ranvier.rig.clock import Clock, RealClock
 from ranvier.rig.source import PortScan, Source, SourceInfo
 from ranvier.rig.sources.pacing import Pacer
@@ -70,7 +71,7 @@ class ReplaySource(Source):
     @classmethod
     def open(cls, path: Path, *, loop: bool = True, clock: Clock | None = None) -> ReplaySource:
         """Open a path (``folder#stream`` names one of several streams); RecordingError where it is no recording."""
-        target, stream = _split_stream(path)
+        target, stream = split_stream(path)
         session = open_session(target)
         try:
             recording = session.stream(stream)
@@ -197,16 +198,3 @@ class ReplaySource(Source):
         block = read(piece.counter, piece.counter + piece.n)
         block.samples.flags.writeable = False
         return Block(block.samples, piece.counter + self._shift, block.gain, block.offset)
-
-
-def _split_stream(path: Path) -> tuple[Path, str | None]:
-    """Split ``folder#stream``; a ``#`` that belongs to an existing path is left alone."""
-    whole = path.expanduser()
-    if "#" not in str(path) or whole.exists():
-        return whole, None
-    parts = str(path).split("#")
-    for i in range(1, len(parts)):
-        left = Path("#".join(parts[:i])).expanduser()
-        if left.exists():
-            return left, "#".join(parts[i:])
-    return whole, None
