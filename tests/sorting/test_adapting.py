@@ -21,6 +21,7 @@ from ranvier.sorting.criteria import CRITERIA, UnitEvidence, contamination_bound
 from ranvier.sorting.dynamics import Dynamics, Schedule
 from ranvier.sorting.exchange import exchanged
 from ranvier.sorting.geometry import Geometry
+from ranvier.sorting.linking import linked_labels
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.rounds import Rounds
 from ranvier.sorting.spike_table import SpikeTable
@@ -277,3 +278,15 @@ def test_tasks_keep_their_times() -> None:
     assert schedule.due("detect", on, 8.0)
     with pytest.raises(ConfigurationError, match="train is 60 to 3600"):
         dynamics.take(SpikeSorterDynamicConfig(update_period_sec=SpikeSorterDynamicUpdatePeriod(train=1.0)))
+
+
+def test_labels_stay_where_the_tissue_moved() -> None:
+    """Learned again 40 um further: the same units, where that is looked for; one may have followed already."""
+    known = units_at(0.0, 60.0, 125.0)
+    fresh = replace(units_at(40.0, 100.0, 165.0), labels=np.zeros(3, np.int32))
+    assert linked_labels(fresh, known, 50, FS, moved=True)[0].tolist() == [1, 2, 3]
+    assert set(linked_labels(fresh, known, 50, FS)[0].tolist()) != {1, 2, 3}
+    ahead = units_at(0.0, 100.0, 125.0)
+    assert linked_labels(fresh, ahead, 50, FS, moved=True)[0].tolist() == [1, 2, 3]
+    other = units_at(0.0, 60.0)  # the third is new, and nobody's label
+    assert linked_labels(fresh, other, 50, FS, moved=True)[0].tolist() == [1, 2, 50]

@@ -262,6 +262,13 @@ def test_the_tape_is_bounded() -> None:
     tape.cut()
     tape.add(np.full((29_999, 16), 99.0, np.float32))
     assert 99.0 not in np.round(tape.snapshot().read(0, 150_000).samples)
+    tape.cut()
+    tape.recent_sec = 4.0
+    for second in range(20, 27):
+        tape.add(np.full((30_000, 16), float(second), np.float32))
+    held = tape.snapshot().read(0, 120_000).samples[::30_000, 0]
+    np.testing.assert_allclose(held, [23.0, 24.0, 25.0, 26.0], atol=0.1)
+    assert tape.held_sec == 4.0
 
 
 def test_kernels_are_their_references() -> None:

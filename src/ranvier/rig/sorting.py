@@ -35,7 +35,7 @@ from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_training import digest_of, stop_when
 from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.tracking import followed
+from ranvier.sorting.tracking import TOO_UNLIKE, followed
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.unit_tables import UnitTables
 
@@ -46,6 +46,8 @@ TAPE_SHARE, TAPE_BYTES = 0.03, 512 << 20
 #: A sorter that adapts learns from so much of the past: long enough for units that fire seldom, short enough that the
 #: tissue has not moved by more than templates bear.
 RECENT_SEC = 120.0
+#: Units are learned anew before it is time, but not sooner than so, where this share of them may not follow any more.
+SOON_SEC, LEFT_BEHIND = 60.0, 0.2
 #: And waveforms of threshold events at most so much.
 EVENT_BYTES = 128 << 20
 #: Blocks that may wait: two seconds of the usual 5 ms.
@@ -87,6 +89,7 @@ class Sorting:
         self._rounds = 0
         self._later = Rounds()
         self._anchor: Templates | None = None
+        self._moved_on = False
         self._next_label = 1
         self._shed_before = 0
         self._shed_when_recorded = 0
@@ -338,7 +341,10 @@ class Sorting:
         if self._following is None and self.schedule.due("sort", dynamics, now):
             self._following = self._beside("following", self._follow_guarded, engine)
             self._following.start()
-        if self._training is None and self.schedule.due("train", dynamics, now):
+        due = self.schedule.due("train", dynamics, now)
+        soon = self._moved_on and self.schedule.since("train", now) >= SOON_SEC
+        if self._training is None and (due or soon):
+            self._moved_on = False
             self._begin_training(engine, again=True)
 
     def _follow_guarded(self, engine: OnlineSorter) -> None:
@@ -365,6 +371,8 @@ class Sorting:
                 engine.use(tables, follow=self.settings.dynamics.is_enabled)
             if engine.follower is not None:
                 engine.follower.inherit(follower)
+            unlike = sum(why == TOO_UNLIKE for why in told.refused.values())
+            self._moved_on |= unlike > LEFT_BEHIND * (len(told.changed) + len(told.refused))
             self._did("sort", engine, len(told.changed), len(told.refused))
             self.log.append({"event": "followed", "changed": {str(u): v for u, v in told.changed.items()},
                              "refused": {str(u): why for u, why in told.refused.items()},
@@ -454,6 +462,7 @@ class Sorting:
             seed=self._seed,
             report=self._report,
             check=stop_when(stopping.is_set),
+            motion=engine.tape.recent_sec is not None,
         )
         entry: dict[str, Any] = {"event": "learned", "from_sec": trained.learned_sec}
         if again and known is not None:

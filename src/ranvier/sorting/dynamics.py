@@ -91,6 +91,11 @@ class Schedule:
                 log.last_sec = None
         return now_sec >= self._next(task, dynamics)
 
+    def since(self, task: str, now_sec: float) -> float:
+        """Return how long ago a task ran, in seconds; for one that did not, since adapting was turned on."""
+        last = self.done[task].last_sec
+        return now_sec - (self._since or 0.0 if last is None else last)
+
     def did(self, task: str, now_sec: float, accepted: int = 0, rejected: int = 0) -> None:
         """Note that a task ran."""
         log = self.done[task]

@@ -39,12 +39,12 @@ class Rounds:
 
     def settle(self, fresh: TrainedUnits, known: TrainedUnits, next_label: int, fs_hz: float) -> Settled:
         """Return the units in force after a round that found ``fresh`` where ``known`` were in force."""
-        linked, _ = linked_labels(fresh, known, _NONE, fs_hz)
+        linked, _ = linked_labels(fresh, known, _NONE, fs_hz, moved=True)
         old = linked < _NONE
         again = np.zeros(len(fresh), np.bool_)
         if self.pending is not None:
             numbered = self.pending.relabelled(np.arange(1, len(self.pending) + 1, dtype=np.int32))
-            seen, _ = linked_labels(fresh, numbered, _NONE, fs_hz)
+            seen, _ = linked_labels(fresh, numbered, _NONE, fs_hz, moved=True)
             again = ~old & (seen < _NONE)
         labels = linked.copy()
         labels[again] = np.arange(next_label, next_label + int(again.sum()))

@@ -22,6 +22,7 @@ FEWEST, HALF_AT = 10, 20
 SURE_SD = 2.0
 #: A template stays this alike (cosine) to what was learned: beyond that it is learned anew, not followed.
 LEASH = 0.8
+TOO_UNLIKE = "too unlike what was learned"
 #: And it does not become this alike to another unit: it would capture that one's spikes.
 CAPTURE = 0.95
 
@@ -146,7 +147,7 @@ def _refusal(moved: F32, u: int, anchor: F32, others: F32, norms: F32, trained: 
     if float((moved.astype(np.float64) ** 2).sum()) < trained.parameters.min_energy:
         return "too small to be told from noise"
     if _cosine(moved, anchor) < LEASH:
-        return "too unlike what was learned"
+        return TOO_UNLIKE
     flat = others.reshape(len(others), -1)
     alike = (flat @ moved.ravel()) / (norms * float(np.linalg.norm(moved)) + 1e-12)
     alike[u] = 0.0
