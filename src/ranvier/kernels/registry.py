@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ranvier._platform import kernel_cache
 from ranvier._version import __version__
+from ranvier.kernels.sources import stamp
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -178,6 +180,9 @@ def _attach_cache(dispatcher: Any) -> None:
         @classmethod
         def from_function(cls, py_func: Any, py_file: str) -> Any:
             return cls(py_func, py_file)
+
+        def get_source_stamp(self) -> str:
+            return stamp(Path(self._py_file))
 
     class Impl(CompileResultCacheImpl):  # type: ignore[misc]
         _locator_classes = [Locator]  # noqa: RUF012 - as Numba has it
