@@ -431,7 +431,7 @@ def test_neurons_are_learned_saved_and_known_again(allego: AllegoClient, tmp_pat
     clear = {label: share for label, share in entry["changed"].items() if counts[label] >= 40}
     # They rest. A template of norm r SD changes by noise alone by sqrt(c n) / (n + 20) / r, for c coefficients and n
     # spikes of the period: at most .04 for these (r 25 to 70, c 30 to 80). That of a unit that was learned from some
-    # ten spikes is not so right yet, and goes nearer to its spikes.
+    # ten spikes still holds parts of its neighbours' spikes, and loses them: .2 was seen, far beyond the noise.
     assert clear
     assert all(0 <= share < 0.1 for share in clear.values())
     assert all(0 <= share < 0.4 for share in entry["changed"].values())
