@@ -148,7 +148,7 @@ class EventsRun(SortState):
         samples, sites, flags = (np.concatenate([p[name] for p in parts]) for name in ("sample_index", "site", "flags"))
         clean = np.flatnonzero((flags & FLAG_ARTIFACT == 0) & (sites >= 0))
         numbers, rows = np.unique(sites[clean], return_inverse=True)
-        kept = clean[thin_indices(rows.astype(np.int32), plan.parameters.events_per_site, len(numbers))]
+        kept = clean[thin_indices(rows.astype(np.int32), plan.parameters.most_events(len(numbers)), len(numbers))]
         wanted = np.zeros(len(samples), np.bool_)
         wanted[kept] = True
         at, found = 0, []

@@ -49,7 +49,7 @@ def learn_templates(
     drift = find_drift(spikes, source, parameters, basis, near, blocks, crew) if motion else None
     if drift is not None:
         spikes = registered(spikes, drift, source, near)
-    spikes = thin(spikes, parameters.events_per_site, source.channels)
+    spikes = thin(spikes, parameters.most_events(source.channels), source.channels)
     shift_um = None if drift is None else drift.shift_um(spikes.sample, spikes.site, source)
     templates = first_templates(spikes, source, parameters, basis, seed, crew, stage(1), shift_um)
     del spikes  # rounds gather their own

@@ -9,6 +9,8 @@ from ranvier.exceptions import ConfigurationError
 
 #: Features that tell clusters apart: the waveform, or waveform and position.
 CLUSTERERS = ("isosplit", "dbscan", "disabled")
+#: Spikes that all sites together are trained with at least, where there are so many.
+LEAST_EVENTS = 16_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class SorterParameters:
     train_sec
         Seconds of the recording that the sorter learns from, in pieces spread evenly.
     events_per_site
-        Spikes that a site is trained with, at most.
+        Spikes that a site is trained with, at most; more where there are few sites (``most_events``).
     clusterer
         ``isosplit``; ``dbscan`` (with ``eps`` and ``min_pts``; unit: SD of the noise); ``disabled``: one unit a site.
     eps, min_pts
@@ -104,6 +106,13 @@ class SorterParameters:
     motion: bool = True
     motion_bin_sec: float = 2.0
     least_motion_um: float = 5.0
+
+    def most_events(self, sites: int) -> int:
+        """Return how many spikes each of so many sites is trained with, at most.
+
+        A few sites see all of their units at once: two that are near each other are told apart by more spikes.
+        """
+        return max(self.events_per_site, LEAST_EVENTS // max(sites, 1))
 
     def __post_init__(self) -> None:
         other = {"band_hz", "reference", "clusterer", "match_threshold", "motion"}

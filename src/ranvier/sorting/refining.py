@@ -180,7 +180,7 @@ def refine(
         view = Follower(moved_templates(templates, drift, near), parameters, window)
     behind = None
     if finder is not None and noise is not None:
-        behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks))
+        behind = Leftovers(view.matcher(blocks[0]), finder, noise, near, quota_of(parameters, blocks, source.channels))
     units: list[I32] = []
     samples: list[I64] = []
     beyond: list[F32] = []
@@ -211,7 +211,7 @@ def refine(
         spikes = left.whole()
         if drift is not None:
             spikes = registered(spikes, drift, source, near)
-        spikes = thin(spikes, parameters.events_per_site, source.channels)
+        spikes = thin(spikes, parameters.most_events(source.channels), source.channels)
         second = np.random.SeedSequence(seed, spawn_key=(4,))
         further = cluster_averages(spikes, source, parameters, templates.basis, second, crew, lambda fraction: None)
         if drift is not None:

@@ -67,9 +67,9 @@ def candidate_finder(
     return finder, finder.noise_of(finder.score(source.counts(blocks[len(blocks) // 2])))
 
 
-def quota_of(parameters: SorterParameters, blocks: list[int]) -> int:
+def quota_of(parameters: SorterParameters, blocks: list[int], sites: int) -> int:
     """Return how many spikes of one site are taken from one block, at most."""
-    return max(4, -(-2 * parameters.events_per_site // len(blocks)))
+    return max(4, -(-2 * parameters.most_events(sites) // len(blocks)))
 
 
 def gather(
@@ -84,7 +84,7 @@ def gather(
 ) -> Spikes:
     """Return the spikes of some blocks that the sorter may learn from (to be thinned): those no larger one covers."""
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
-    quota = quota_of(parameters, blocks)
+    quota = quota_of(parameters, blocks, source.channels)
     same = source.geometry.distance_um <= parameters.template_radius_um
 
     def one(block: int) -> Spikes:
