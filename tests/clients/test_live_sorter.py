@@ -426,8 +426,15 @@ def test_neurons_are_learned_saved_and_known_again(allego: AllegoClient, tmp_pat
     )
     wait_for(lambda: allego.get_spike_sorter_dynamics(sorter).tasks["sort"].rounds >= 1)
     entry = next(e for e in allego.get_spike_sorter_dynamics(sorter).log if e["event"] == "followed")
-    assert entry["changed"]
-    assert all(0 <= share < 0.2 for share in entry["changed"].values())  # they rest
+    board = allego.get_spike_sorter_dashboard(sorter, [DashElement.NEURON_STATS])
+    counts = {n.spike_label: n.num_spikes for n in board.neurons}
+    clear = {label: share for label, share in entry["changed"].items() if counts[label] >= 40}
+    # They rest. A template of norm r SD changes by noise alone by sqrt(c n) / (n + 20) / r, for c coefficients and n
+    # spikes of the period: at most .04 for these (r 25 to 70, c 30 to 80). That of a unit that was learned from some
+    # ten spikes still holds parts of its neighbours' spikes, and loses them: .2 was seen, far beyond the noise.
+    assert clear
+    assert all(0 <= share < 0.1 for share in clear.values())
+    assert all(0 <= share < 0.4 for share in entry["changed"].values())
     first = max((n for found in neurons.values() for n in found), key=lambda n: n.spike_count)
     assert first.spike_count > 10
     assert 2 < first.spike_rate < 60

@@ -37,6 +37,7 @@ from ranvier.sorting.training import Window
 from ranvier.sorting.unit_statistics import UnitStatistics
 from ranvier.sorting.unit_tables import UnitTables
 from ranvier.sorting.whitening import Whitening
+from ranvier.spikes.quality import presence_ratio
 
 F32 = npt.NDArray[np.float32]
 FS = 30_000.0
@@ -240,17 +241,30 @@ def test_violations_and_presence_are_counted_across_packets() -> None:
     table.counter[:] = np.sort(random.integers(0, 60 * 30_000, 4000))
     table.label[:] = random.integers(1, 4, 4000)
     table.amplitude_uv[:] = -50.0
+    table.label[(table.label == 2) & (table.counter // 600_000 == 1)] = 1  # silent for 20 s
+    table.counter[2000:] += 1_234_567  # behind a gap
+    begin, stop = 30_000, 57 * 30_000 + 1_234_567  # the last bin has only begun
     numbers = {}
-    for packet in (1, 37, 4000):
+    for packet in (1, 40, 4000):
         statistics = UnitStatistics(FS)
+        statistics.begin(begin)
         for at in range(0, 4000, packet):
+            if at == 2000:
+                statistics.skip(1_234_567)
+            if packet == 4000:
+                statistics.add(table.take(slice(0, 2000)))
+                statistics.skip(1_234_567)
+                at = 2000
             statistics.add(table.take(slice(at, at + packet)))
-        numbers[packet] = [(u.label, u.count, u.violations, u.bins) for u in statistics.numbers()]
-    assert numbers[1] == numbers[37] == numbers[4000]
-    for label, count, violations, bins in numbers[1]:
+        numbers[packet] = [(u.label, u.count, u.violations, u.presence) for u in statistics.numbers(stop)]
+    assert numbers[1] == numbers[40] == numbers[4000]
+    recorded = table.counter - 1_234_567 * (np.arange(4000) >= 2000)
+    for label, count, violations, presence in numbers[1]:
         own = table.counter[table.label == label]
         assert (count, violations) == (len(own), int((np.diff(own) < 45).sum()))
-        assert bins == len(np.unique(own // 300_000))
+        wanted = presence_ratio(recorded[table.label == label], begin, stop - 1_234_567, FS, bin_sec=10.0)
+        assert presence == wanted
+        assert (presence < 1) == (label == 2)
 
 
 def test_tasks_keep_their_times() -> None:

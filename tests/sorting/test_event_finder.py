@@ -227,13 +227,13 @@ def test_kernels_of_running_numbers_are_their_references() -> None:
         random = np.random.default_rng(5)
         counts = (
             np.zeros(5, np.int64), np.zeros(5, np.int32), np.zeros((5, 3)), np.full(5, np.iinfo(np.int64).min),
-            np.zeros(5, np.int64), np.zeros(5, np.int64),
+            np.zeros(5, np.int64), np.zeros(5, np.int64), np.full(5, -1),
         )  # fmt: skip
         for part in range(2):
             n = 50
             counters, labels = np.sort(random.integers(0, 2000, n)) + 2000 * part, random.integers(0, 5, n)
             floats = random.normal(0, 50, (3, n)).astype(np.float32)
-            function(counters, labels.astype(np.int32), np.arange(n, dtype=np.int32), *floats, 40, 300, *counts)
+            function(counters, labels.astype(np.int32), np.arange(n, dtype=np.int32), *floats, 40, 300, 700, *counts)
         numbers.append(counts)
     for a, b in zip(*numbers, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,10 @@ from ranvier.models.signals import SignalType
 from ranvier.models.simulation import SimulationSpec
 from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.recordings.block import Block
+from ranvier.rig.sorter_board import neuron_stats
+from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.simulation import SimulatedRecording
+from ranvier.sorting import online
 from ranvier.sorting.apart import train_apart
 from ranvier.sorting.event_finder import FinderSettings, default_detect_params
 from ranvier.sorting.geometry import geometry_of
@@ -205,6 +210,32 @@ def test_gaps_and_counters_that_begin_anew(recording: SimulatedRecording, learne
     stream.play(start, start + 45_000, 150)
     assert stream.sorter.ring.read().counter.max() < start + 45_000
     assert stream.sorter.first == start
+
+
+def test_units_that_others_replaced_are_still_judged_by_their_waveforms(
+    recording: SimulatedRecording, learned: TrainedUnits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their spikes stay on the board: a waveform that is no spike's must not pass for want of one."""
+    stream, start = Stream(recording, tape=False), recording.start
+    sorting: Any = SimpleNamespace(engine=stream.sorter, settings=SorterSettings())
+    stream.sorter.use(learned)
+    stream.play(start, start + 60_000, 150)
+    before = {n.spike_label: n for n in neuron_stats(sorting, templates=True)}
+    assert len(before) == len(learned)
+    stream.sorter.use(learned.relabelled(learned.labels + 100))
+    stream.play(start + 60_000, start + 120_000, 150)
+    after = {n.spike_label: n for n in neuron_stats(sorting, templates=True)}
+    assert len(after) == 2 * len(learned)
+    for label, neuron in before.items():
+        assert len(neuron.template_uv) == learned.waveforms_uv.shape[1]
+        assert after[label].template_uv == neuron.template_uv
+        assert after[str(int(label) + 100)].template_uv == neuron.template_uv
+    monkeypatch.setattr(online, "REPLACED", 2)
+    stream.sorter.use(learned.relabelled(learned.labels + 200))
+    kept = [u for u in range(300) if stream.sorter.replaced_waveform_uv(u) is not None]
+    assert kept == [int(u) + 100 for u in learned.labels[-2:]]
+    stream.sorter.clear()
+    assert stream.sorter.replaced_waveform_uv(kept[0]) is None
 
 
 def test_training_is_repeatable_and_ends_when_told(recording: SimulatedRecording, learned: TrainedUnits) -> None:

@@ -196,3 +196,11 @@ def test_the_board_of_spikes_that_are_alone(tmp_path: Path) -> None:
         ds = videre.link_data_file(path)
         (neuron,) = videre.get_spike_sorter_dashboard(ds.id, ["neuron_stats"]).neurons
         assert (neuron.spike_label, neuron.num_spikes) == ("3", 2)
+
+
+def test_the_board_counts_whole_bins_as_presence_does(tmp_path: Path) -> None:
+    samples = [int(sec * FS) for sec in (0, 5, 25, 39)]  # three bins of 10 s, and one that has only begun
+    path = write_store(tmp_path / "one", StoreInfo(FS), {"sample_index": samples, "unit": [3] * 4, "site": [2] * 4})
+    with VidereClient(progress=False) as videre:
+        (neuron,) = videre.get_spike_sorter_dashboard(videre.link_data_file(path).id, ["neuron_stats"]).neurons
+    assert neuron.presence_ratio == pytest.approx(2 / 3)

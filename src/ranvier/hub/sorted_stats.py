@@ -15,6 +15,7 @@ from ranvier.models.spikesorter import SpikeSorterCriterionLevel
 from ranvier.recordings import ChannelTable
 from ranvier.sorting.criteria import ISI_SEC, PRESENCE_SEC, UnitEvidence, isi_ratio, verdict
 from ranvier.spikes import UnitRecord
+from ranvier.spikes.quality import presence_ratio
 
 
 def neuron_stats(spikes: SpikeSet, units: dict[int, UnitRecord], *, templates: bool = False) -> list[SorterNeuronStats]:
@@ -25,8 +26,8 @@ def neuron_stats(spikes: SpikeSet, units: dict[int, UnitRecord], *, templates: b
 
 def _neuron(spikes: SpikeSet, unit: UnitRecord, start: int, stop: int, templates: bool) -> SorterNeuronStats:
     samples = spikes.store.unit_samples(unit.unit, start, stop)
-    seconds, bin_ = spikes.recorded_sec(start, stop), PRESENCE_SEC * spikes.fs
-    present = np.unique((spikes.without_gaps(samples) - spikes.without_gaps(start)) // bin_)
+    seconds = spikes.recorded_sec(start, stop)
+    first, last = (int(c) for c in spikes.without_gaps([start, stop]))
     waveform = _template(spikes, unit)
     known = UnitEvidence(
         waveform_uv=waveform,
@@ -36,7 +37,7 @@ def _neuron(spikes: SpikeSet, unit: UnitRecord, start: int, stop: int, templates
         seconds=seconds,
         snr=math.nan if unit.snr is None else unit.snr,
         amplitude_uv=math.nan if unit.mean_abs_peak_uv is None else unit.mean_abs_peak_uv,
-        presence=len(present) / max(1, math.ceil(seconds / PRESENCE_SEC)),
+        presence=presence_ratio(spikes.without_gaps(samples), first, last, spikes.fs, bin_sec=PRESENCE_SEC),
     )
     quality, reason = verdict(known, SpikeSorterCriterionLevel.BALANCED)
     return SorterNeuronStats(

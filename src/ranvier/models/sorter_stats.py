@@ -52,7 +52,7 @@ class SorterNeuronStats(Model):
     quality, reason
         ``good``, ``mua``, ``noise``, ``pending`` at the level of the task ``sort``, and the measure that decided.
     isi_violations_ratio, presence_ratio
-        As for spikes of recordings, presence in bins of 10 s; NaN where nothing is known.
+        As for spikes of recordings, presence in whole bins of 10 s; NaN where nothing is known.
     template_uv
         On its site, for the panel; empty otherwise.
     position_um

@@ -10,8 +10,7 @@ import numpy as np
 from ranvier.models.sorter_stats import SorterNeuronStats, SorterSiteStats
 from ranvier.models.spikesorter import SorterDynamics, SorterTask
 from ranvier.rig.sorting import Sorting
-from ranvier.sorting.criteria import PRESENCE_SEC, UnitEvidence, isi_ratio, verdict
-from ranvier.sorting.online import OnlineSorter
+from ranvier.sorting.criteria import UnitEvidence, isi_ratio, verdict
 
 
 def neuron_stats(sorting: Sorting, *, templates: bool = False) -> list[SorterNeuronStats]:
@@ -19,15 +18,18 @@ def neuron_stats(sorting: Sorting, *, templates: bool = False) -> list[SorterNeu
     engine = sorting.engine
     if engine is None:
         return []
-    level, seconds = sorting.settings.dynamics.level["sort"], labelled_sec(engine)
-    trained, ntv = engine.trained, engine.sites.ntv
+    level, seconds = sorting.settings.dynamics.level["sort"], engine.labelled_sec
+    ntv, found = engine.sites.ntv, []
+    units = engine.units.numbers(engine.next)
+    trained = engine.trained  # behind the numbers: whoever has spikes is here, or was replaced
     rows = {} if trained is None else {int(label): row for row, label in enumerate(trained.labels)}
-    found = []
-    for unit in engine.units.numbers():
+    for unit in units:
         noise = float(engine.finder.noise.sd_uv[unit.site])
-        waveform = np.zeros(0, np.float32)
         if trained is not None and unit.label in rows:
             waveform = trained.waveforms_uv[rows[unit.label], :, unit.site]
+        else:
+            replaced = engine.replaced_waveform_uv(unit.label)
+            waveform = np.zeros(0, np.float32) if replaced is None else replaced
         known = UnitEvidence(
             waveform_uv=waveform,
             fs_hz=float(engine.sites.fs),
@@ -36,7 +38,7 @@ def neuron_stats(sorting: Sorting, *, templates: bool = False) -> list[SorterNeu
             seconds=seconds,
             snr=unit.mean_abs_peak_uv / noise if noise > 0 else math.nan,
             amplitude_uv=unit.mean_abs_peak_uv,
-            presence=min(1.0, unit.bins / max(1, math.ceil(seconds / PRESENCE_SEC))),
+            presence=unit.presence,
         )
         quality, reason = verdict(known, level)
         found.append(
@@ -94,12 +96,6 @@ def dynamics_of(sorting: Sorting) -> SorterDynamics:
         tasks={task: SorterTask(**state) for task, state in tasks.items()},
         log=list(sorting.log),
     )
-
-
-def labelled_sec(engine: OnlineSorter) -> float:
-    """Return how long spikes have been given to units."""
-    since, now = engine.labelled_from, engine.next
-    return 0.0 if since is None or now is None else max(0.0, float((now - since) / engine.sites.fs))
 
 
 def _number(value: float) -> float | None:

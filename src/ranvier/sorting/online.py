@@ -34,6 +34,7 @@ from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.unit_statistics import UnitStatistics
 from ranvier.sorting.unit_tables import UnitTables
 
+F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -43,6 +44,8 @@ TAIL_SEC = 0.25
 CAPACITY = 1_000_000
 #: A threshold event this near to a labelled spike, on the same or a neighbouring site, is that spike.
 SAME_SEC = 0.4e-3
+#: Units of earlier rounds whose waveforms are remembered.
+REPLACED = 4096
 #: An event of which labelled spikes explain this share is a part of them.
 EXPLAINED_SHARE = 0.5
 
@@ -111,6 +114,7 @@ class OnlineSorter:
         self.finder = EventFinder(settings, float(sites.fs), len(sites.columns))
         self._ring = SpikeRing(capacity, len(sites.columns))
         self._units = UnitStatistics(float(sites.fs))
+        self._replaced: dict[int, F32] = {}  # by label, the latest last
         self._new: list[SpikeTable] = []  # told, but not in either yet
         self._new_count = 0
         self._storing = threading.Lock()
@@ -167,6 +171,13 @@ class OnlineSorter:
         """Whether spikes are given to units."""
         return self._matcher is not None or (self.labeller is not None and self.labeller.units is not None)
 
+    @property
+    def labelled_sec(self) -> float:
+        """How much signal came, without gaps, since spikes are given to units."""
+        if self.labelled_from is None or self.next is None:
+            return 0.0
+        return float(self._units.recorded(self.next) / self.sites.fs)
+
     def describe_filters(self) -> list[dict[str, Any]]:
         """Return the filters in front as plain data."""
         return [] if self.chain is None else self.chain.describe_stages()
@@ -198,6 +209,8 @@ class OnlineSorter:
         """
         tables = self.prepare(units) if isinstance(units, TrainedUnits) else units
         before = self._matcher
+        if before is not None:  # before they are replaced: who asks finds a unit here or there
+            self._remember(before.trained, tables)
         if tables is None:
             self._matcher = None
             if before is not None:
@@ -206,9 +219,16 @@ class OnlineSorter:
         elif before is not None:
             self._matcher = exchanged(before, tables, follow=follow)
         else:
-            self.labelled_from = self.next
+            self._label_from(self.next)
             self._matcher = StreamMatcher(tables, follow=follow)
         self._settling.use(tables)
+
+    def replaced_waveform_uv(self, label: int) -> F32 | None:
+        """Return the waveform, on its main site, of a unit that others replaced; any thread may ask.
+
+        None where there was none, or it was too long ago: so many are remembered (``REPLACED``), until a clear.
+        """
+        return self._replaced.get(label)
 
     def process(self, block: Block) -> SpikeTable:
         """Take the next block of the stream and return the spikes that can be told now, in order.
@@ -228,10 +248,12 @@ class OnlineSorter:
             self.gaps += block.start > self.next
             if block.start < self.next:
                 self.clear()
+            else:
+                self.units.skip(block.start - self.next)
         if self.first is None:
             self.first = block.start
         if self.labelled_from is None and self.knows_units:
-            self.labelled_from = block.start
+            self._label_from(block.start)
         self.next = block.stop
         told, self._ready = self._ready, []
         for filtered in self._filtered(block):
@@ -266,11 +288,27 @@ class OnlineSorter:
         """Forget the spikes; units stay. In mid-stream the next ones lie behind what was told already."""
         self.ring.clear()
         self.units.clear()
+        self._replaced = {}
         running = self.first is not None and self._told_before != _NEVER
         self.first = max(self.first or 0, self._told_before) if running else None
         self.labelled_from = None
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _label_from(self, counter: int | None) -> None:
+        self.labelled_from = counter
+        if counter is not None:
+            self.units.begin(counter)
+
+    def _remember(self, old: TrainedUnits, units: UnitTables | None) -> None:
+        """Keep the waveforms of units that go: their spikes stay, and are still judged by them."""
+        stay = set() if units is None else set(units.labels.tolist())
+        for row, label in enumerate(old.labels.tolist()):
+            if label not in stay:
+                self._replaced.pop(label, None)
+                self._replaced[label] = old.waveforms_uv[row, :, old.sites[row]].copy()
+        while len(self._replaced) > REPLACED:
+            del self._replaced[next(iter(self._replaced))]
 
     def _filtered(self, block: Block) -> list[Block]:
         """Return the sorted columns behind the filters, contiguous."""

@@ -68,8 +68,8 @@ def middle_values(sample: F32, rows: int, guess: F32, out: F32) -> None:
 
 
 def count_spikes_reference(
-    counters: I64, labels: I32, sites: I32, peaks: F32, x: F32, y: F32, isi: int, period: int, counts: I64,
-    last_sites: I32, sums: F64, last: I64, violations: I64, bins: I64,
+    counters: I64, labels: I32, sites: I32, peaks: F32, x: F32, y: F32, isi: int, period: int, origin: int,
+    counts: I64, last_sites: I32, sums: F64, last: I64, violations: I64, bins: I64, last_bin: I64,
 ) -> None:  # fmt: skip
     """Define :func:`count_spikes`."""
     for label in np.unique(labels[labels > 0]):
@@ -84,18 +84,20 @@ def count_spikes_reference(
             y[own].sum(dtype=np.float64),
         )
         violations[label] += int((np.diff(known)[int(first) :] < isi).sum())
-        bins[label] += int(first) + int((np.diff(known[int(first) :] // period) != 0).sum())
+        seen = np.unique(np.concatenate([last_bin[label : label + 1], (counters[own] - origin) // period]))
+        bins[label] += int((seen > max(last_bin[label], -1)).sum())
+        last_bin[label] = seen[-1]
         last[label] = known[-1]
 
 
 @kernel(
-    "void(int64[::1], int32[::1], int32[::1], float32[::1], float32[::1], float32[::1], int64, int64, int64[::1],"
-    " int32[::1], float64[:,::1], int64[::1], int64[::1], int64[::1])",
+    "void(int64[::1], int32[::1], int32[::1], float32[::1], float32[::1], float32[::1], int64, int64, int64,"
+    " int64[::1], int32[::1], float64[:,::1], int64[::1], int64[::1], int64[::1], int64[::1])",
     reference=count_spikes_reference,
 )
 def count_spikes(
-    counters: I64, labels: I32, sites: I32, peaks: F32, x: F32, y: F32, isi: int, period: int, counts: I64,
-    last_sites: I32, sums: F64, last: I64, violations: I64, bins: I64,
+    counters: I64, labels: I32, sites: I32, peaks: F32, x: F32, y: F32, isi: int, period: int, origin: int,
+    counts: I64, last_sites: I32, sums: F64, last: I64, violations: I64, bins: I64, last_bin: I64,
 ) -> None:  # fmt: skip
     """Count labelled spikes into the numbers of their units.
 
@@ -103,11 +105,11 @@ def count_spikes(
     ----------
     counters, labels, sites, peaks, x, y
         ``(spikes,)``; those of one unit in order.
-    isi, period
-        Shorter intervals are violations; bins are so many samples long.
-    counts, last_sites, sums, last, violations, bins
+    isi, period, origin
+        Shorter intervals are violations; bins are so many samples long, from ``origin`` on.
+    counts, last_sites, sums, last, violations, bins, last_bin
         By label, added to: spikes; site of the last one; sums of absolute peaks, x and y, ``(labels, 3)``; counter of
-        the last one (the least int64: none yet); violations; bins with a spike.
+        the last one (the least int64: none yet); violations; bins with a spike, and the last of them (-1: none yet).
     """
     for k in range(len(counters)):
         u = labels[k]
@@ -119,9 +121,10 @@ def count_spikes(
         sums[u, 1] += float(x[k])
         sums[u, 2] += float(y[k])
         before = last[u]
-        if before == _NEVER:
-            bins[u] += 1
-        else:
+        if before != _NEVER:
             violations[u] += counters[k] - before < isi
-            bins[u] += counters[k] // period != before // period
         last[u] = counters[k]
+        in_bin = (counters[k] - origin) // period
+        if in_bin > last_bin[u]:
+            bins[u] += 1
+            last_bin[u] = in_bin

@@ -31,8 +31,8 @@ class UnitNumbers:
         Mean position.
     violations
         Spikes within ``ISI_SEC`` of the one before.
-    bins
-        Bins of ``PRESENCE_SEC`` of the stream that have a spike.
+    presence
+        Share of whole bins of ``PRESENCE_SEC`` with a spike, as :func:`ranvier.spikes.quality.presence_ratio`.
     """
 
     label: int
@@ -42,7 +42,7 @@ class UnitNumbers:
     x_um: float
     y_um: float
     violations: int
-    bins: int
+    presence: float
 
 
 class UnitStatistics:
@@ -62,6 +62,22 @@ class UnitStatistics:
             self._last = np.full(64, _NEVER, np.int64)  # counter of the last spike
             self._violations = np.zeros(64, np.int64)
             self._bins = np.zeros(64, np.int64)
+            self._last_bin = np.full(64, -1, np.int64)
+            self._origin = 0
+
+    def begin(self, counter: int) -> None:
+        """Count bins of time from here on."""
+        with self._lock:
+            self._origin = counter
+
+    def skip(self, samples: int) -> None:
+        """Let time stand still in a gap, once all spikes before it were added."""
+        with self._lock:
+            self._origin += samples
+
+    def recorded(self, stop: int) -> int:
+        """Return how many samples came from the beginning to ``stop``, without gaps."""
+        return max(0, stop - self._origin)
 
     def add(self, spikes: SpikeTable) -> None:
         """Count labelled spikes."""
@@ -78,19 +94,23 @@ class UnitStatistics:
                 spikes.y_um,
                 self._isi,
                 self._bin,
+                self._origin,
                 self._counts,
                 self._sites,
                 self._sums,
                 self._last,
                 self._violations,
                 self._bins,
+                self._last_bin,
             )
 
-    def numbers(self) -> list[UnitNumbers]:
-        """Return the units with spikes, by label."""
+    def numbers(self, stop: int | None = None) -> list[UnitNumbers]:
+        """Return the units with spikes, by label; ``stop``: where the stream is, None: in the first bin."""
         with self._lock:
             counts, sites, sums = self._counts.copy(), self._sites.copy(), self._sums.copy()
-            violations, bins = self._violations.copy(), self._bins.copy()
+            violations = self._violations.copy()
+            whole = 0 if stop is None else self.recorded(stop) // self._bin
+            bins = self._bins - (self._last_bin >= whole)  # not the one that has only begun
         means = sums / np.maximum(counts, 1)[:, None]
         return [
             UnitNumbers(
@@ -101,7 +121,7 @@ class UnitStatistics:
                 x_um=float(means[u, 1]),
                 y_um=float(means[u, 2]),
                 violations=int(violations[u]),
-                bins=int(bins[u]),
+                presence=min(1.0, int(bins[u]) / whole) if whole else 1.0,
             )
             for u in np.flatnonzero(counts)
         ]
@@ -111,6 +131,7 @@ class UnitStatistics:
             self._last = np.concatenate([self._last, np.full_like(self._last, _NEVER)])
             self._violations = np.concatenate([self._violations, np.zeros_like(self._violations)])
             self._bins = np.concatenate([self._bins, np.zeros_like(self._bins)])
+            self._last_bin = np.concatenate([self._last_bin, np.full_like(self._last_bin, -1)])
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
             self._sites = np.concatenate([self._sites, np.zeros_like(self._sites)])
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
