@@ -15,6 +15,7 @@ import numpy as np
 from ranvier.kernels.lanes import STRIP
 from ranvier.kernels.strips import nothing, plus_product, summed
 from ranvier.sorting.early_reference import (
+    BEATEN,
     CLOSE_EARLY,
     EARLY,
     GATE_EARLY_SD,
@@ -108,16 +109,44 @@ def _least_margin(white, flat, per_unit, front, length, sites, rivals, norms, pr
 @numba.njit
 def _is_noise(white, waveforms, sites, front, length, u, phase, q, a, norm):  # type: ignore[no-untyped-def]
     """Return whether what a spike leaves on its sites is as small as noise."""
-    rest, free = 0.0, 0
+    whole, free = length - length % STRIP, 0
+    energy, product, own = nothing(), nothing(), nothing()
+    rest = 0.0
+    flat = waveforms[u, phase]
     for k in range(sites.shape[1]):
-        if sites[u, k] < 0:
+        site = sites[u, k]
+        if site < 0:
             break
-        x, w = white[sites[u, k]], waveforms[u, phase, k]
-        for s in range(length):
-            left = float(x[q + s]) - float(a) * float(w[front + s])
+        for s in range(0, whole, STRIP):
+            energy = plus_product(energy, white, site, q + s, white, site, q + s)
+            product = plus_product(product, white, site, q + s, flat, k, front + s)
+            own = plus_product(own, flat, k, front + s, flat, k, front + s)
+        for s in range(whole, length):
+            left = float(white[site, q + s]) - float(a) * float(flat[k, front + s])
             rest += left * left
         free += length
+    rest += float(summed(energy)) - 2.0 * float(a) * float(summed(product)) + float(a) * float(a) * float(summed(own))
     return rest <= free + REST_SD * np.sqrt(2.0 * free) + REST_SHARE * norm
+
+
+@numba.njit
+def _hope(white, flat, per_unit, front, length, before, sites, norms, lows, prior, work, number, hopes):  # type: ignore[no-untyped-def]
+    """Write what units explain at troughs, 0 where that is too little to be looked at more closely."""
+    for n in range(number):
+        u = work[n, 1]
+        product = project(white, flat, front, length, sites, sites.shape[1], u * per_unit, u, work[n, 0] - before)
+        hopes[n] = 0.0
+        if product > CLOSE_EARLY * lows[u]:
+            hopes[n] = max((product + prior) * (product + prior) / (norms[u] + prior) - prior, 0.0)
+
+
+@numba.njit
+def _hopeless(n, work, number, hopes, share):  # type: ignore[no-untyped-def]
+    """Return whether a unit with a site in common explains far more than the one at a trough does."""
+    beaten = not hopes[n] > 0.0
+    for m in range(number):
+        beaten = beaten or (BEATEN * hopes[m] > hopes[n] and share[work[n, 1], work[m, 1]])
+    return beaten
 
 
 @numba.njit
@@ -158,7 +187,11 @@ def foretell(  # type: ignore[no-untyped-def]
             max(begin + 1, highest - seen + before + 1), highest + before + 1, begin, np.float32(GATE_EARLY_SD),
             np.float32(leasts[u]), work, number,
         )  # fmt: skip
+    hopes = np.empty(number)
+    _hope(white, flat, per_unit, front, length, before, sites, norms, lows, prior, work, number, hopes)
     for n in range(number):
+        if _hopeless(n, work, number, hopes, share):
+            continue
         u = work[n, 1]
         r = _fit(
             white, flat, per_unit, front, length, sites, norms, lows[u], prior, u, work[n, 0] - before, begin, highest,

@@ -31,6 +31,9 @@ PARDONED, ONE_IN = 3, 200
 CLOSE, STEPS = 0.6, 3
 #: The same of a beginning.
 CLOSE_EARLY = 0.8
+#: A unit that explains less than this share of what another with a site in common does, each at its trough, is not
+#: told.
+BEATEN = 0.8
 #: Kinds of what is told: decided, told early, and decided after it was told early.
 DECIDED, EARLY, CONFIRMED = 0, 1, 2
 
@@ -55,12 +58,17 @@ def foretell_reference(
         x = white[sites[u][sites[u] >= 0], r : r + length].astype(np.float64)
         return explained(u, part(u, r, slice(None))) - float((x**2).sum())
 
-    def climbed(u: int, t: int) -> tuple[float, int, int] | None:
-        r, every, x = t - before, slice(None), white[sites[u, 0]]
+    def hope(u: int, t: int) -> float:
+        r, x = t - before, white[sites[u, 0]]
         if not (x[t] < GATE_EARLY_SD and x[t] <= x[t - 1] and x[t] < x[t + 1]) or r - 1 < begin:
-            return None
-        if not part(u, r, slice(0, 1)) > leasts[u] or not part(u, r, every) > CLOSE_EARLY * lows[u]:
-            return None
+            return 0.0
+        product = part(u, r, slice(None))
+        if not part(u, r, slice(0, 1)) > leasts[u] or not product > CLOSE_EARLY * lows[u]:
+            return 0.0
+        return max(explained(u, product), 0.0)
+
+    def climbed(u: int, t: int) -> tuple[float, int, int] | None:
+        r, every = t - before, slice(None)
         for _ in range(STEPS + 1):
             before_it, here, behind = (left(u, r + d) for d in (-1, 0, 1))
             if here > before_it and here >= behind:
@@ -79,14 +87,17 @@ def foretell_reference(
             ((own[:, 1] == u) & (np.abs(counter - own[:, 0]) <= guard)).any()
         )
 
-    candidates = []
+    hopes, candidates = [], []
     for u in range(len(norms)):
         if trust[u, 1] > PARDONED + trust[u, 0] // ONE_IN:
             continue
-        for t in range(max(begin + 1, highest - seen + before + 1), highest + before + 1):
-            one = climbed(u, t)
-            if one is not None and not fires(u, -one[1] - back + origin):
-                candidates.append(one)
+        hopes += [(hope(u, t), u, t) for t in range(max(begin + 1, highest - seen + before + 1), highest + before + 1)]
+    for value, u, t in hopes:
+        if not value > 0 or any(BEATEN * other > value and share[u, v] for other, v, _ in hopes):
+            continue
+        one = climbed(u, t)
+        if one is not None and not fires(u, -one[1] - back + origin):
+            candidates.append(one)
     for n, (gain, minus_r, minus_u) in enumerate(candidates):
         r, u = -minus_r, -minus_u
         if any(share[u, -c[2]] and c > (gain, minus_r, minus_u) for k, c in enumerate(candidates) if k != n):

@@ -22,6 +22,8 @@ BEFORE_SEC, AFTER_SEC = 0.27e-3, 0.77e-3
 BEYOND = (0.01, 0.08)
 #: The beginning of a waveform, by which spikes that are sure are told early.
 EARLY_BEFORE_SEC, EARLY_AFTER_SEC = 0.1e-3, 0.4e-3
+#: Rivals for that beginning: how large spikes are, and how much noise may help, in SD.
+RIVAL_AMPLITUDE, RIVAL_NOISE_SD = 1.5, 2.0
 #: Length of a step: short where few sites are sorted, as it adds to the time until a spike is told.
 STEP_SEC, LONG_STEP_SEC, MANY_SITES = 0.13e-3, 0.27e-3, 512
 #: Units this alike (cosine) are rivals for a spike.
@@ -152,9 +154,31 @@ def _beginnings(
     by_gain = np.sqrt((2.0 * SURE * np.sqrt(norms) + prior) * (norms + prior)) - prior
     lows = np.maximum(by_gain, SIZES[0] * (norms + prior) - prior)
     leasts = MAIN_EARLY * (part[:, 0] ** 2).sum(axis=1)
+    most = products
+    for d in (-1, 1):  # rivals are tried a row before and behind
+        whole = trained.templates.basis.components[:, max(0, front + d) : front + d + length].astype(np.float64)
+        turned = trained.templates.weights @ (whole @ components[:, -whole.shape[1] :].T).astype(np.float32)
+        most = np.maximum(most, np.asarray(turned.reshape(flat.shape) @ flat.T, np.float64))
+    rivals = _rivals(products, most, norms, lows, prior)
+    return front, length, before, _lists(rivals), norms, np.ascontiguousarray(products), lows, leasts
+
+
+def _rivals(products: F64, most: F64, norms: F64, lows: F64, prior: float) -> npt.NDArray[np.bool_]:
+    """Return which units alike may be taken for one another by their beginnings, ``(units, units)``.
+
+    Those whose largest spike may look like the unit's, and those that may explain its smallest spike nearly as well,
+    with ``RIVAL_NOISE_SD`` of noise. ``most`` are the inner products where they are largest within a sample.
+    """
     alike = products > ALIKE * np.sqrt(np.outer(norms, norms))
-    np.fill_diagonal(alike, False)
-    return front, length, before, _lists(alike), norms, np.ascontiguousarray(products), lows, leasts
+    mimics = RIVAL_AMPLITUDE * most + RIVAL_NOISE_SD * np.sqrt(norms)[:, None] > lows[:, None]
+    least = (SIZES[0] * (norms + prior) - prior) / np.maximum(norms, 1e-9)
+    raised = least[:, None] * most + RIVAL_NOISE_SD * np.sqrt(norms) + prior
+    share = raised / (norms + prior)
+    apart = np.sqrt(np.maximum(norms[:, None] + share**2 * norms - 2.0 * share * products, 1e-9))
+    margin = ((SIZES[0] ** 2 * (norms + prior))[:, None] - raised * share) / (2.0 * apart)
+    rivals = alike & (mimics | (margin < SURE))
+    np.fill_diagonal(rivals, False)
+    return rivals
 
 
 def _sharing(sites: I32, count: int) -> tuple[npt.NDArray[np.uint8], I32]:
