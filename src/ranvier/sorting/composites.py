@@ -23,7 +23,7 @@ _LEAST_SHARE = 0.08
 #: What may be left of a sum, as a share of its energy.
 LEFT = 0.12
 #: How far the parts of a sum may be from their own size: units that are none are made up of others at any size.
-OFF_SIZE = 0.125
+OFF_SIZE = 0.2
 _MOST_PARTS = 3
 #: A part fires alone at least this often, as a share of how often the sum is there.
 _RARER = 1.0

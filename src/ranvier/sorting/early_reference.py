@@ -28,7 +28,7 @@ REST_SD, REST_SHARE = 4.0, 0.1
 PARDONED, ONE_IN = 3, 200
 #: A projection below this share of what is asked for is not looked at more closely; so far from a trough's place, in
 #: samples, the best one is looked for.
-CLOSE, STEPS = 0.6, 3
+CLOSE, STEPS = 0.6, 6
 #: The same of a beginning.
 CLOSE_EARLY = 0.8
 #: A unit that explains less than this share of what another with a site in common does, each at its trough, is not
