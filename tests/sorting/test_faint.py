@@ -13,11 +13,12 @@ from ranvier.recordings.channels import Site, plain_channels
 from ranvier.recordings.memory import ArrayRecording
 from ranvier.sorting.basis import Basis, learn_basis, quiet_products
 from ranvier.sorting.count_kernels import STEP_SD
-from ranvier.sorting.faint import beyond_noise, members_of, stands_out
+from ranvier.sorting.faint import beyond_noise, stands_out
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.reservoir import members_of
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.trained import TrainedUnits, load_units
 from ranvier.sorting.whitening import Whitening

@@ -16,6 +16,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _NEVER = frozenset({"kernels", "kernels.registry"})
 
 
+@cache
 def stamp(file: Path, package: Path = _PACKAGE) -> str:
     """Return a digest of the sources of the kernels in ``file``, which lies in ``package``."""
     digest = hashlib.sha256()

@@ -28,9 +28,15 @@ MAIN_SD = 4.5
 NEARLY = 0.85
 
 
-def least_projections(templates: Templates, parameters: SorterParameters) -> F64:
-    """Return what the projection on each template must be to be more than noise, ``(units,)``."""
-    return parameters.match_noise_sd * templates.noise_sd * np.sqrt(templates.norms)
+def least_projections(noise_sd: F64, norms: F64, parameters: SorterParameters) -> F64:
+    """Return what the projection on each waveform must be to be more than noise, ``(units,)``.
+
+    Parameters
+    ----------
+    noise_sd, norms
+        ``(units,)``: SD of noise along the waveform (of unit norm), and the energy of what is compared of it.
+    """
+    return np.asarray(parameters.match_noise_sd * noise_sd * np.sqrt(norms), np.float64)
 
 
 def beyond_noise(members: Sequence[I64], beyond: F32, parameters: SorterParameters) -> Flags:
@@ -45,13 +51,6 @@ def beyond_noise(members: Sequence[I64], beyond: F32, parameters: SorterParamete
     """
     least = parameters.min_excess_sd
     return np.array([len(own) > 0 and float(beyond[own].mean(dtype=np.float64)) >= least for own in members], np.bool_)
-
-
-def members_of(unit: I32, units: int) -> list[I64]:
-    """Return which spikes each unit has."""
-    order = np.argsort(unit, kind="stable")
-    bounds = np.searchsorted(unit[order], np.arange(units + 1))
-    return [order[bounds[u] : bounds[u + 1]] for u in range(units)]
 
 
 def stands_out(templates: Templates, snr: F64, parameters: SorterParameters) -> Flags:

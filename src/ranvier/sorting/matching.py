@@ -119,7 +119,8 @@ class Matcher:
     def thresholds(self) -> F64:
         """Gain that a spike of each unit must have, ``(units,)``: half its template's, and more than noise gives."""
         norms, prior = self.templates.norms, self._prior
-        of_noise = (least_projections(self.templates, self.parameters) + prior) ** 2 / (norms + prior) - prior
+        least = least_projections(self.templates.noise_sd, norms, self.parameters)
+        of_noise = (least + prior) ** 2 / (norms + prior) - prior
         return np.maximum(np.clip(0.5 * norms, *self.parameters.match_threshold), of_noise)
 
     def beyond(self, unit: I32, amplitude: F32) -> F32:

@@ -21,7 +21,7 @@ from ranvier.recordings.recording import Recording
 from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew, crew
 from ranvier.sorting.drift import Drift
-from ranvier.sorting.faint import beyond_noise, members_of, stands_out
+from ranvier.sorting.faint import beyond_noise, stands_out
 from ranvier.sorting.following import Follower, MovingTemplates
 from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.learning import learn_templates
@@ -29,7 +29,7 @@ from ranvier.sorting.motion import Motion
 from ranvier.sorting.pair_kernels import add_waveforms
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.refining import Block, Still, follow, match_block, measure_residues
-from ranvier.sorting.reservoir import thin_indices
+from ranvier.sorting.reservoir import members_of, thin_indices
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, join_units
@@ -57,8 +57,8 @@ _FOLLOWING = (SpikeSorterPhase.TRAINING, 0.7, 0.1)
 _BLOCKS_AT_HAND = 7
 #: Mean waveforms are taken from as many blocks.
 _WAVEFORM_BLOCKS = 40
-#: Of one unit in one block at most: the sums of all blocks then fit 32 bits.
-_WAVEFORMS_OF_A_BLOCK = 1000
+#: Of one unit in all blocks at most: their sums then fit 32 bits.
+_WAVEFORMS_OF_A_UNIT = 40_000
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,7 @@ def average_waveforms(
     at_home = np.ones((source.blocks, shanks), np.bool_) if drift is None else np.abs(drift.steps) <= 1
     at_home &= np.isin(np.arange(source.blocks), source.seen)[:, None]
     chosen = {int(k) for shank in at_home.T for k in np.flatnonzero(shank)[spread(int(shank.sum()), _WAVEFORM_BLOCKS)]}
+    most = max(1, _WAVEFORMS_OF_A_UNIT // max(1, len(chosen)))
 
     sums, lock = np.zeros((source.channels, units, window.samples), np.int32), Lock()
 
@@ -267,7 +268,7 @@ def average_waveforms(
         first, last = source.bounds(block)
         low, high = np.searchsorted(sample, [first, last])
         here = np.flatnonzero(at_home[block][group[unit[low:high]]]) + low
-        here = here[thin_indices(unit[here], _WAVEFORMS_OF_A_BLOCK, units)]
+        here = here[thin_indices(unit[here], most, units)]
         rows = sample[here] - first + source.margin - window.before
         counts = source.counts(block)
         with lock:
@@ -302,7 +303,7 @@ def _finish(
     beyond = np.concatenate([b.beyond for b in blocks]) if blocks else np.empty(0, np.float32)
     amplitude = np.concatenate([b.amplitude for b in blocks]) if blocks else np.empty(0, np.float32)
     energy = np.concatenate([b.gain for b in blocks]) if blocks else np.empty(0, np.float32)
-    trains = [np.sort(sample[unit == u]) for u in range(count)]
+    trains = [np.sort(sample[own]) for own in members_of(unit, count)]
     joined, kept_as, shift = join_units(templates, trains, p, float(source.fs)) if count else (templates, unit, unit)
     if count:
         sample, unit = sample + shift[unit], kept_as[unit].astype(np.int32)

@@ -22,7 +22,7 @@ from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.leftovers import Leftovers
 from ranvier.sorting.matching import Matcher
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import Pile, SpikePile, Spikes, thin
+from ranvier.sorting.reservoir import Pile, SpikePile, Spikes, members_of, thin
 from ranvier.sorting.residues import Residues, ResidueSums
 from ranvier.sorting.shadows import shadows
 from ranvier.sorting.source import SortSource, spread
@@ -271,12 +271,11 @@ def _averages(
     *,
     split: bool,
 ) -> Averages:
-    order = np.argsort(unit, kind="stable")
-    bounds = np.searchsorted(unit[order], np.arange(len(templates) + 1))
+    members = members_of(unit, len(templates))
     radius = parameters.neighbor_radius_um
 
     def one(u: int) -> list[Cluster]:
-        own = order[bounds[u] : bounds[u + 1]]
+        own = members[u]
         if not len(own):
             return []
         site = int(templates.sites[u])
@@ -289,9 +288,9 @@ def _averages(
             labels = cluster_site(flat, parameters, np.random.SeedSequence(seed, spawn_key=(3, u)))
         made = []
         for label in range(int(labels.max()) + 1):
-            members = own[labels == label]
-            if len(members) >= parameters.min_cluster or label == 0:
-                made.append(Cluster.of(site, features, members))
+            together = own[labels == label]
+            if len(together) >= parameters.min_cluster or label == 0:
+                made.append(Cluster.of(site, features, together))
         return made
 
     found: list[Cluster] = []

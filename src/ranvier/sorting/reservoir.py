@@ -103,12 +103,16 @@ def thin(spikes: Spikes, most: int, channels: int) -> Spikes:
 
 def thin_indices(site: I32, most: int, channels: int) -> I64:
     """Return which spikes to keep so that no site has more than ``most``, in order."""
-    order = np.argsort(site, kind="stable")
-    bounds = np.searchsorted(site[order], np.arange(channels + 1))
     kept = []
-    for c in range(channels):
-        own = order[bounds[c] : bounds[c + 1]]
+    for own in members_of(site, channels):
         if len(own) > most:
             own = own[np.linspace(0, len(own) - 1, most).astype(np.int64)]
         kept.append(own)
     return np.sort(np.concatenate(kept))
+
+
+def members_of(group: I32, groups: int) -> list[I64]:
+    """Return which spikes each of the groups 0, 1, ... has (sites, or units), in order."""
+    order = np.argsort(group, kind="stable")
+    bounds = np.searchsorted(group[order], np.arange(groups + 1))
+    return [order[bounds[k] : bounds[k + 1]] for k in range(groups)]

@@ -17,7 +17,7 @@ from ranvier.sorting.faint import stands_out
 from ranvier.sorting.leftovers import clear_of_larger
 from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.reservoir import SpikePile, Spikes, thin_indices
+from ranvier.sorting.reservoir import SpikePile, Spikes, members_of, thin_indices
 from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates, component_overlaps
@@ -142,11 +142,10 @@ def cluster_averages(
     near = source.geometry.nearest(parameters.template_radius_um, MOST_SITES)
     inner = source.geometry.distance_um[np.arange(source.channels)[:, None], near] <= parameters.neighbor_radius_um
     inner &= near >= 0
-    order = np.argsort(spikes.site, kind="stable")
-    bounds = np.searchsorted(spikes.site[order], np.arange(source.channels + 1))
+    members_at = members_of(spikes.site, source.channels)
 
     def one(site: int) -> list[Cluster]:
-        own = order[bounds[site] : bounds[site + 1]]
+        own = members_at[site]
         if len(own) < parameters.min_cluster:
             return []
         features = spikes.features[own]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.early_reference import ALIKE, MAIN_EARLY, SIZES, SURE
+from ranvier.sorting.faint import least_projections
 from ranvier.sorting.gated_reference import MAIN
 from ranvier.sorting.matching import AMPLITUDES
 from ranvier.sorting.templates import shifted_waveforms
@@ -78,7 +79,7 @@ class UnitTables:
         compared = self.waveforms[:, 0, :, self.front : self.front + self.length].astype(np.float64)
         self.norms = np.asarray((compared**2).sum(axis=(1, 2)), np.float64)
         self.prior = 1.0 / parameters.amplitude_sd**2
-        of_noise = parameters.match_noise_sd * trained.templates.noise_sd * np.sqrt(self.norms)
+        of_noise = least_projections(trained.templates.noise_sd, self.norms, parameters)
         self.lows = np.maximum(_least(self.norms, parameters.match_threshold, self.prior), of_noise)
         self.leasts = MAIN * (compared[:, 0] ** 2).sum(axis=1)
         self.share, self.sharing = _sharing(self.sites, self.site_count)
@@ -148,17 +149,15 @@ def _beginnings(
     part = waveforms[:, 0, :, front : front + length].astype(np.float64)
     norms = np.asarray((part**2).sum(axis=(1, 2)), np.float64)
     components = trained.templates.basis.components[:, front : front + length].astype(np.float64)
-    turned = trained.templates.weights @ (components @ components.T).astype(np.float32)
-    flat = trained.templates.weights.reshape(len(norms), trained.templates.weights.shape[1] * len(components))
-    products = np.asarray(turned.reshape(flat.shape) @ flat.T, np.float64)
+    products = _inner_products(trained.templates.weights, components, components)
     by_gain = np.sqrt((2.0 * SURE * np.sqrt(norms) + prior) * (norms + prior)) - prior
     lows = np.maximum(by_gain, SIZES[0] * (norms + prior) - prior)
     leasts = MAIN_EARLY * (part[:, 0] ** 2).sum(axis=1)
     most = products
     for d in (-1, 1):  # rivals are tried a row before and behind
         whole = trained.templates.basis.components[:, max(0, front + d) : front + d + length].astype(np.float64)
-        turned = trained.templates.weights @ (whole @ components[:, -whole.shape[1] :].T).astype(np.float32)
-        most = np.maximum(most, np.asarray(turned.reshape(flat.shape) @ flat.T, np.float64))
+        moved = _inner_products(trained.templates.weights, whole, components[:, -whole.shape[1] :])
+        most = np.maximum(most, moved)
     rivals = _rivals(products, most, norms, lows, prior)
     return front, length, before, _lists(rivals), norms, np.ascontiguousarray(products), lows, leasts
 
@@ -199,14 +198,19 @@ def _lists(related: npt.NDArray[np.bool_]) -> I32:
     return lists
 
 
+def _inner_products(weights: F32, first: F64, second: F64) -> F64:
+    """Return those of every two units, ``(units, units)``: one written in ``first``, one in ``second`` (components)."""
+    flat = weights.reshape(len(weights), weights.shape[1] * weights.shape[2])
+    turned = weights @ (first @ second.T).astype(np.float32)
+    return np.asarray(turned.reshape(flat.shape) @ flat.T, np.float64)
+
+
 def _distances(weights: F32, components: F64, norms: F64) -> F64:
     """Return how far apart what is compared of rivals is, ``(units, units)``; NaN for units that are none.
 
     ``components`` are ``(P, samples)`` of what is compared, ``weights`` those of the units on them.
     """
-    own = weights.reshape(len(weights), weights.shape[1] * weights.shape[2])
-    turned = (weights @ (components @ components.T).astype(np.float32)).reshape(own.shape)
-    products = np.asarray(turned @ own.T, np.float64)
+    products = _inner_products(weights, components, components)
     size = np.sqrt(np.outer(norms, norms))
     squared = np.maximum(norms[:, None] + norms[None] - 2 * products, 1e-9)
     rivals = (products > RIVAL_COSINE * size) & (size > 0)
