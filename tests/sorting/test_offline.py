@@ -178,8 +178,8 @@ def test_matching_takes_the_same_spikes_as_its_definition() -> None:
     for t, u, a in [(50, 0, 1.0), (82, 1, 0.9), (300, 1, 1.2), (325, 0, 1.0), (600, 0, 0.8)]:
         x[t : t + 40] += np.float32(a) * (weights[u] @ components)
     counts = np.rint(x[None] / STEP_SD).astype(np.int16)
-    projected = projections(counts, STEP_SD, components, 1)[:, :, 0]
-    projection = np.ascontiguousarray(np.einsum("up,tp->ut", weights, projected), np.float32)
+    projected, step = projections(counts, STEP_SD, components, 1)
+    projection = np.ascontiguousarray(step * np.einsum("up,tp->ut", weights, projected[:, :, 0]), np.float32)
     norms = (weights.astype(np.float64) ** 2).sum(axis=1)
     first, other = np.array([0, 2, 4]), np.array([0, 1, 0, 1], np.int32)
     results = []

@@ -94,3 +94,73 @@ def store_scaled(typing: Any, array: Any, row: Any, column: Any, sums: Any, scal
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, PAIRS, types.float32), generate
+
+
+def _rounded(builder: Any, sums: Any, shift: Any) -> Any:
+    """Return sums divided by ``2 ** shift``, halves rounded up, within -32767 to 32767."""
+    half = builder.shl(ir.Constant(_INT32, 1), builder.sub(shift, ir.Constant(_INT32, 1)))
+    made = builder.ashr(builder.add(sums, _spread(builder, half, SUMS)), _spread(builder, shift, SUMS))
+    most, least = (ir.Constant(_WHOLE, [end] * SUMS) for end in (32767, -32767))
+    made = builder.select(builder.icmp_signed("<", made, most), made, most)
+    return builder.select(builder.icmp_signed(">", made, least), made, least)
+
+
+def _joined(builder: Any, low: Any, high: Any) -> Any:
+    """Return two int16 values in each int32."""
+    low = builder.and_(low, ir.Constant(_WHOLE, [0xFFFF] * SUMS))
+    return builder.or_(low, builder.shl(high, ir.Constant(_WHOLE, [16] * SUMS)))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_pairs(typing: Any, array: Any, row: Any, column: Any, one: Any, two: Any, shift: Any) -> Any:
+    """``array[row, column : column + SUMS]``: pairs of sums, each divided by ``2 ** shift``, rounded, and an int16.
+
+    Halves are rounded up; what does not fit becomes the number nearest to it, -32767 at the least. ``shift`` is 1 to
+    31, and sums are at most ``2 ** 31 - 2 ** (shift - 1)``.
+    """
+    if not isinstance(array, types.Array) or array.ndim != 2 or array.dtype != types.int32 or shift != types.int32:
+        return None
+    if one != PAIRS or two != PAIRS:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        *where, one, two, shift = values
+        made = _joined(builder, _rounded(builder, one, shift), _rounded(builder, two, shift))
+        builder.store(made, _place_of(context, builder, signature.args[0], where, _WHOLE), align=_ALIGN)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, PAIRS, PAIRS, types.int32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_second(typing: Any, array: Any, row: Any, column: Any, two: Any, shift: Any) -> Any:
+    """As :func:`store_pairs`, the second of each pair only; the first stays."""
+    if not isinstance(array, types.Array) or array.ndim != 2 or array.dtype != types.int32 or shift != types.int32:
+        return None
+    if two != PAIRS:
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        *where, two, shift = values
+        place = _place_of(context, builder, signature.args[0], where, _WHOLE)
+        made = _joined(builder, builder.load(place, align=_ALIGN), _rounded(builder, two, shift))
+        builder.store(made, place, align=_ALIGN)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, PAIRS, types.int32), generate
+
+
+def _both(join: Any) -> Any:
+    """Return an operation on two variables of sums, place by place."""
+
+    def typed(typing: Any, one: Any, two: Any) -> Any:
+        if one != PAIRS or two != PAIRS:
+            return None
+        return PAIRS(PAIRS, PAIRS), lambda context, builder, signature, values: join(builder, *values)
+
+    return intrinsic(typed)
+
+
+#: Sums added up, and the greater of two.
+plus_sums = _both(lambda builder, one, two: builder.add(one, two))
+greater_sums = _both(lambda builder, one, two: builder.select(builder.icmp_signed(">", one, two), one, two))

@@ -93,12 +93,16 @@ def _is_largest(score, near, half, t, c):  # type: ignore[no-untyped-def]
     value, samples = score[t, c], score.shape[0]
     if (t > 0 and score[t - 1, c] >= value) or (t + 1 < samples and score[t + 1, c] > value):
         return False
-    for k in range(near.shape[0]):
-        d = near[k]
-        if d < 0:
-            break
-        for s in range(max(0, t - half), min(samples, t + half + 1)):
-            other = score[s, d]
-            if other > value or (other == value and (s < t or (s == t and d < c))):
-                return False
+    few = 0
+    while few < near.shape[0] and near[few] >= 0:
+        few += 1
+    for k in range(few):  # most that are not the largest fail here, in one line of memory
+        if score[t, near[k]] > value or (score[t, near[k]] == value and near[k] < c):
+            return False
+    for s in range(max(0, t - half), min(samples, t + half + 1)):
+        if s != t:
+            for k in range(few):
+                other = score[s, near[k]]
+                if other > value or (other == value and s < t):
+                    return False
     return True
