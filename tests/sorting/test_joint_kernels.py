@@ -40,6 +40,7 @@ def _explained(
     correlated = component_overlaps(components)[:, :, 0, 0]
     alike = SIZES @ SIZES.T
     value = np.ascontiguousarray(alike.reshape(9, 1, 1) * correlated, np.float32).reshape(9, PHASES, -1)
+    value = np.ascontiguousarray(value.swapaxes(0, 1))
     rows, units = np.empty(60, np.int64), np.empty(60, np.int32)
     scale, fraction, gain = np.empty((3, 60), np.float32)
     told = (alike.diagonal().copy(), THRESHOLDS, PRIOR, AMPLITUDES)

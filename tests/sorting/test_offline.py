@@ -173,7 +173,7 @@ def test_matching_takes_the_same_spikes_as_its_definition() -> None:
     components = np.linalg.qr(waves.T)[0].T.astype(np.float32)
     weights = waves @ components.T * 12.0
     correlated = component_overlaps(np.ascontiguousarray(components))
-    value = np.einsum("up,flpq,vq->uvfl", weights, correlated, weights).reshape(4, PHASES, -1).astype(np.float32)
+    value = np.einsum("up,flpq,vq->fuvl", weights, correlated, weights).reshape(PHASES, 4, -1).astype(np.float32)
     x = random.standard_normal(800).astype(np.float32)
     for t, u, a in [(50, 0, 1.0), (82, 1, 0.9), (300, 1, 1.2), (325, 0, 1.0), (600, 0, 0.8)]:
         x[t : t + 40] += np.float32(a) * (weights[u] @ components)

@@ -140,8 +140,8 @@ def test_overlaps_with_residues_are_projections_of_whole_spikes(fraction: float)
                 at = SAMPLES + lag
                 wanted = float((rest[at : at + SAMPLES] * templates.waveforms[v]).sum())
                 if len(same) and abs(lag) < SAMPLES:
-                    wanted += plain.value[plain.first[u] + same[0], phase, SAMPLES - 1 + lag]
-                assert whole.value[k, phase, behind + SAMPLES - 1 + lag] == pytest.approx(wanted, abs=1e-2)
+                    wanted += plain.value[phase, plain.first[u] + same[0], SAMPLES - 1 + lag]
+                assert whole.value[phase, k, behind + SAMPLES - 1 + lag] == pytest.approx(wanted, abs=1e-2)
 
 
 def test_features_have_their_own_spike_whole_and_nothing_of_those_that_overlap_it() -> None:

@@ -45,7 +45,7 @@ def composites(templates: Templates, counts: I64, amplitude_sd: float) -> npt.ND
         able = (near != u) & (counts[near] > _RARER * counts[u]) & (norms[near] < norms[u]) & ~found[near]
         if np.count_nonzero(able) < 2:
             continue
-        values = overlaps.value[overlaps.first[u] : overlaps.first[u + 1], 0][able]
+        values = overlaps.value[0, overlaps.first[u] : overlaps.first[u + 1]][able]
         explained, shares = _explain(values, templates, near[able], prior, float(norms[u]))
         whole = len(shares) >= 2 and bool((np.abs(shares - 1.0) <= OFF_SIZE).all())
         found[u] = whole and explained >= (1.0 - LEFT) * norms[u]
@@ -73,7 +73,7 @@ def _explain(
         pairs = slice(part.first[unit[i]], part.first[unit[i] + 1])
         lag = int(row[j] - row[i])
         if abs(lag) <= reach:
-            held[i, j] = part.value[pairs][part.other[pairs] == unit[j], 0, reach + lag].sum()
+            held[i, j] = part.value[0, pairs][part.other[pairs] == unit[j], reach + lag].sum()
     seen = values[unit[:count], row[:count]].astype(np.float64)
     shares = np.asarray(np.linalg.lstsq(held, seen)[0], np.float64)
     return float(seen @ shares), shares

@@ -29,11 +29,11 @@ I64 = npt.NDArray[np.int64]
 @numba.njit
 def _put_back(line, value, k, row, a, shift, begin):  # type: ignore[no-untyped-def]
     """Add to a line, which begins at a row, what the pair ``k`` says that it holds of a spike."""
-    phases, lags = value.shape[1], value.shape[2]
+    phases, lags = value.shape[0], value.shape[2]
     step = math.floor(shift * phases + 0.5)
     to_lag = begin - (row + step // phases) + (lags - 1) // 2
     for w in range(max(0, -to_lag), min(line.shape[0], lags - to_lag)):
-        line[w] += a * value[k, step % phases, w + to_lag]
+        line[w] += a * value[step % phases, k, w + to_lag]
 
 
 @numba.njit
@@ -166,7 +166,7 @@ def explain_again(
                     if forth < 0 or back < 0:
                         continue
                     at_u, at_v, a_u, a_v = _on_grid(
-                        lines[p], lines[q], norms[u], norms[v], prior, amplitudes, value[forth, 0], reach
+                        lines[p], lines[q], norms[u], norms[v], prior, amplitudes, value[0, forth], reach
                     )
                     if a_u == 0.0:
                         continue

@@ -34,7 +34,7 @@ def explain_again_reference(
     value: F32, guard: int, far: int, found: int, rows: I64, units: I32, scale: F32, fraction: F32, gain: F32,
 ) -> int:  # fmt: skip
     """Define :func:`ranvier.sorting.joint_kernels.explain_again`."""
-    samples, phases, reach = projection.shape[1], value.shape[1], (value.shape[2] - 1) // 2
+    samples, phases, reach = projection.shape[1], value.shape[0], (value.shape[2] - 1) // 2
     order, alive, total, width = (
         np.argsort(rows[:found], kind="stable"),
         np.ones(len(rows), np.bool_),
@@ -48,7 +48,7 @@ def explain_again_reference(
         step = math.floor(shift * phases + 0.5)
         lag = np.arange(length) + begin - (row + step // phases) + reach
         held = (lag >= 0) & (lag <= 2 * reach) & (pair[u, v] >= 0)
-        out[held] = a * value[pair[u, v], step % phases, lag[held]].astype(np.float64)
+        out[held] = a * value[step % phases, pair[u, v], lag[held]].astype(np.float64)
         return out
 
     def add(s: int, sign: float) -> None:
@@ -65,7 +65,7 @@ def explain_again_reference(
                 if x[p] < SEEN * norms[u]:
                     continue
                 matrix = np.array([[norms[u] + prior, 0.0], [0.0, norms[v] + prior]])
-                matrix[0, 1] = matrix[1, 0] = value[pair[u, v], 0, r - p + reach]
+                matrix[0, 1] = matrix[1, 0] = value[0, pair[u, v], r - p + reach]
                 told = np.array([x[p], y[r]]) + prior
                 if np.linalg.det(matrix) <= 1e-9:
                     continue

@@ -53,7 +53,7 @@ def pursue_reference(
 ) -> int:
     """Define :func:`pursue`: look for the largest gain of all again and again."""
     samples = projection.shape[1]
-    phases, lags = value.shape[1], value.shape[2]
+    phases, lags = value.shape[0], value.shape[2]
     reach = (lags - 1) // 2
     blocked = np.zeros(projection.shape, np.bool_)
     found = 0
@@ -84,7 +84,7 @@ def pursue_reference(
         blocked[u, max(0, t - guard) : t + guard + 1] = True
         for k in range(first[u], first[u + 1]):
             low, high = max(0, at - reach), min(samples, at + reach + 1)
-            projection[other[k], low:high] -= np.float32(a) * value[k, phase, low - at + reach : high - at + reach]
+            projection[other[k], low:high] -= np.float32(a) * value[phase, k, low - at + reach : high - at + reach]
     return found
 
 
@@ -159,7 +159,7 @@ def pursue(
         Number of spikes, at most ``len(rows)``.
     """
     count, samples = projection.shape
-    phases = value.shape[1]
+    phases = value.shape[0]
     reach = (value.shape[2] - 1) // 2
     blocked = np.zeros((count, samples), np.bool_)
     heap: Any = [(0.0, 0, 0)]
@@ -203,7 +203,7 @@ def pursue(
         for k in range(first[u], first[u + 1]):
             v = np.int64(other[k])
             least = _CLOSE * low[v]
-            line, spike = projection[v, begin_row:end_row], value[k, phase, begin_row - at + reach :]
+            line, spike = projection[v, begin_row:end_row], value[phase, k, begin_row - at + reach :]
             for s in range(line.shape[0]):
                 line[s] -= a32 * spike[s]
             begin, end = max(1, begin_row - 1), min(samples - 1, end_row + 1)

@@ -114,26 +114,26 @@ def whole_overlaps(templates: Templates, residues: Residues) -> Overlaps:
     Lags reach as far behind as residues do. Units whose gain a residue changes by little are no neighbours for it.
     """
     plain = templates.overlaps
-    phases, lags = plain.value.shape[1:]
+    phases, _, lags = plain.value.shape
     behind = residues.length - templates.basis.samples
     norms, held = np.maximum(templates.norms, 1e-9), (templates.weights != 0).any(axis=2)
-    first, other, values = [0], [np.empty(0, np.int32)], [np.empty((0, phases, lags + 2 * behind), np.float32)]
+    first, other, values = [0], [np.empty(0, np.int32)], [np.empty((phases, 0, lags + 2 * behind), np.float32)]
     for u in range(len(templates)):
         pairs = slice(plain.first[u], plain.first[u + 1])
         sharing, seen = residues.on_templates(u, templates, held)
         there = (seen.astype(np.float64) ** 2).max(axis=1, initial=0.0) / norms[sharing] >= _LEAST_GAIN
         near = np.union1d(sharing[there], plain.other[pairs])
         _, of_near, of_sharing = np.intersect1d(near, sharing, return_indices=True)
-        value = np.zeros((len(near), phases, lags + 2 * behind), np.float32)
-        value[np.searchsorted(near, plain.other[pairs]), :, behind : behind + lags] = plain.value[pairs]
+        value = np.zeros((phases, len(near), lags + 2 * behind), np.float32)
+        value[:, np.searchsorted(near, plain.other[pairs]), behind : behind + lags] = plain.value[:, pairs]
         for f in range(phases):
             begin = behind + int(f / phases + 0.5)  # spikes nearer to the next sample: a sample later
             stop = min(value.shape[2], begin + seen.shape[1])
-            value[of_near, f, begin:stop] += seen[of_sharing, : stop - begin]
+            value[f, of_near, begin:stop] += seen[of_sharing, : stop - begin]
         first.append(first[-1] + len(near))
         other.append(near.astype(np.int32))
         values.append(value)
-    return Overlaps(np.array(first, np.int64), np.concatenate(other), np.concatenate(values))
+    return Overlaps(np.array(first, np.int64), np.concatenate(other), np.concatenate(values, axis=1))
 
 
 class ResidueSums:

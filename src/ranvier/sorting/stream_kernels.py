@@ -153,7 +153,8 @@ def add_residuals(
         for k in range(sites.shape[1]):
             if sites[u, k] < 0:
                 break
+            line, seen = sums[u, k], x[sites[u, k], row : row + length]
             for s in range(length):
-                sums[u, k, s] += a * float(x[sites[u, k], row + s])
+                line[s] += a * float(seen[s])
         energy[u] += a * a
         counts[u] += 1

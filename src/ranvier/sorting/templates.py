@@ -127,7 +127,7 @@ class Overlaps:
     other
         ``(pairs,)``: the neighbours, the unit itself among them.
     value
-        ``(pairs, PHASES, lags)``: at ``[k, f, samples - 1 + d]`` what the projection on template ``other[k]`` at time
+        ``(PHASES, pairs, lags)``: at ``[f, k, samples - 1 + d]`` what the projection on template ``other[k]`` at time
         ``t + d`` holds of a spike of the unit at ``t + f / PHASES``.
     """
 
@@ -143,20 +143,20 @@ class Overlaps:
         kept = [pairs[number[self.other[pairs]] >= 0] for pairs in own]
         first = np.concatenate([[0], np.cumsum([len(pairs) for pairs in kept])]).astype(np.int64)
         chosen = np.concatenate(kept)
-        return Overlaps(first, number[self.other[chosen]], np.ascontiguousarray(self.value[chosen]))
+        return Overlaps(first, number[self.other[chosen]], np.ascontiguousarray(self.value[:, chosen]))
 
     def at_one_shift_in(self, every: int) -> Overlaps:
         """Return the same for projections on one shift in ``every``: lags and phases in units of those shifts."""
         if every == 1:
             return self
-        phases, lags = self.value.shape[1:]
+        phases, pairs, lags = self.value.shape
         most = lags // 2
         reach = -(-(most + every - 1) // every)
-        value = np.zeros((len(self.other), every * phases, 2 * reach + 1), np.float32)
+        value = np.zeros((every * phases, pairs, 2 * reach + 1), np.float32)
         for whole in range(every):
             lag = every * np.arange(-reach, reach + 1) - whole
             held = np.abs(lag) <= most
-            value[:, whole * phases : (whole + 1) * phases, held] = self.value[:, :, most + lag[held]]
+            value[whole * phases : (whole + 1) * phases, :, held] = self.value[:, :, most + lag[held]]
         return Overlaps(self.first, self.other, value)
 
 
@@ -169,14 +169,14 @@ def overlaps_of(templates: Templates) -> Overlaps:
     other = np.nonzero(shared)[1].astype(np.int32)
     correlated = component_overlaps(templates.basis.components)
     phases, lags, p, _ = correlated.shape
-    table = np.ascontiguousarray(correlated.transpose(2, 3, 0, 1)).reshape(p * p, phases * lags)
-    value = np.empty((len(other), phases, lags), np.float32)
+    table = np.ascontiguousarray(correlated.transpose(0, 2, 3, 1)).reshape(phases, p * p, lags)
+    value = np.empty((phases, len(other), lags), np.float32)
     for u in range(len(templates)):
         neighbours = other[first[u] : first[u + 1]]
         sites = np.flatnonzero(seen[u] > 0)
         own = templates.weights[u][sites]
         products = np.einsum("cp,vcq->vpq", own, templates.weights[neighbours][:, sites]).reshape(-1, p * p)
-        value[first[u] : first[u + 1]] = (products @ table).reshape(-1, phases, lags)
+        value[:, first[u] : first[u + 1]] = products @ table
     return Overlaps(first, other, value)
 
 
