@@ -66,10 +66,10 @@ def test_the_signal_is_the_same_with_and_without_room(folder: str, monkeypatch: 
     source = SortSource(ArrayRecording(noise, 30_000), SorterParameters(), margin=100)
     with crew(2, lambda: None) as team:
         source.learn_noise(team)
-        plain = [source.white(k) for k in range(source.blocks)]
+        plain = [source.counts(k) for k in range(source.blocks)]
         with source.keeping():
             for block in (0, 2, 1, 0, 1, 2):
-                np.testing.assert_array_equal(source.white(block), plain[block])
+                np.testing.assert_array_equal(source.counts(block), plain[block])
             assert source._kept is not None
             assert len(source._kept._places) == 3
         if folder == "full":
@@ -78,6 +78,6 @@ def test_the_signal_is_the_same_with_and_without_room(folder: str, monkeypatch: 
             monkeypatch.setattr(tempfile, "gettempdir", lambda: "/nowhere/at/all")
         with source.keeping():
             for block in (1, 1):
-                np.testing.assert_array_equal(source.white(block), plain[block])
+                np.testing.assert_array_equal(source.counts(block), plain[block])
             assert source._kept is not None
             assert not source._kept._places

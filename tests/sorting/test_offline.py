@@ -16,7 +16,12 @@ from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.match_kernels import pursue, pursue_reference
 from ranvier.sorting.offline import SortedUnits, sort_recording
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.peak_kernels import exclusive_peaks, exclusive_peaks_reference
+from ranvier.sorting.peak_kernels import (
+    exclusive_peaks,
+    exclusive_peaks_reference,
+    exclusive_troughs_reference,
+    troughs_of,
+)
 from ranvier.sorting.residual_kernels import (
     features_at,
     features_at_reference,
@@ -165,6 +170,20 @@ def test_peaks_are_those_of_the_definition() -> None:
     assert found == exclusive_peaks_reference(score, near, threshold, 5, 10, 390, *wanted) > 20
     np.testing.assert_array_equal(got[0][:found], wanted[0][:found])
     np.testing.assert_array_equal(got[1][:found], wanted[1][:found])
+
+
+def test_troughs_are_those_of_the_definition() -> None:
+    random = np.random.default_rng(4)
+    counts = np.round(8 * random.standard_normal((6, 400))).astype(np.int16)
+    near = np.array([[0, 1, -1], [1, 0, 2], [2, 1, 3], [3, 2, 4], [4, 3, 5], [5, 4, -1]], np.int32)
+    wanted = (np.empty(300, np.int64), np.empty(300, np.int32))
+    for last in (390, 395):  # the second within the last whole vector, and behind it
+        found = exclusive_troughs_reference(counts, near, -9, 5, 10, last, *wanted)
+        rows, columns = troughs_of(counts, near, -9, 5, 10, last)
+        assert len(rows) == found > 20
+        np.testing.assert_array_equal(rows, wanted[0][:found])
+        np.testing.assert_array_equal(columns, wanted[1][:found])
+    assert (counts[columns, rows] <= -9).all()
 
 
 def test_matching_takes_the_same_spikes_as_its_definition() -> None:

@@ -46,7 +46,9 @@ def test_the_largest_signal_does_not_leave_the_whole_numbers(parts: int) -> None
     )
     np.testing.assert_allclose(out, 40 * parts * most, rtol=1e-3)
     signal *= -1
-    on_templates(signal, STEP, shape, 1, np.array([0, 1]), np.array([2], np.int32), np.ones((1, parts), np.float32), out)
+    on_templates(
+        signal, STEP, shape, 1, np.array([0, 1]), np.array([2], np.int32), np.ones((1, parts), np.float32), out
+    )
     np.testing.assert_allclose(out, -parts * most, rtol=1e-3)
     signal, best = np.full((9, 200), 32767, np.int16), np.empty((140, 9), np.float32)
     spread = np.arange(10, dtype=np.int64) * 9, np.tile(np.arange(9, dtype=np.int32), 9), np.full(81, 1 / 3, np.float32)
@@ -91,5 +93,14 @@ def test_sums_over_samples_are_exact(length: int, parts: int, every: int) -> Non
     assert 100 < unit * np.abs(wanted).max() < 512
     alone = np.empty((11 * parts, len(wanted)), np.float32)  # a unit on one site and component each
     weights = np.tile(np.eye(parts, dtype=np.float32), (11, 1))
-    on_templates(x, STEP, shapes, every, np.arange(11 * parts + 1), np.repeat(np.arange(11, dtype=np.int32), parts), weights, alone)
+    on_templates(
+        x,
+        STEP,
+        shapes,
+        every,
+        np.arange(11 * parts + 1),
+        np.repeat(np.arange(11, dtype=np.int32), parts),
+        weights,
+        alone,
+    )
     np.testing.assert_allclose(alone, unit * wanted.transpose(2, 1, 0).reshape(11 * parts, -1), rtol=1e-4)

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.vq import kmeans2
 
+from ranvier.sorting.count_kernels import STEP_SD, sd_of
 from ranvier.sorting.geometry import Geometry
-from ranvier.sorting.peak_kernels import exclusive_peaks
+from ranvier.sorting.peak_kernels import troughs_of
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -59,19 +61,21 @@ class Basis:
         return int(self.components.shape[1])
 
 
-def clear_spikes(white: F32, geometry: Geometry, before: int, after: int, half: int) -> F32:
-    """Return single-channel waveforms of clear negative spikes, ``(spikes, before + after + 1)``.
+def clear_spikes(counts: I16, geometry: Geometry, before: int, after: int, half: int) -> F32:
+    """Return single-channel waveforms of clear negative spikes in SD, ``(spikes, before + after + 1)``.
 
-    The block ``white`` is not the same afterwards: its sign is turned.
+    ``counts`` are ``(channels, samples)``.
     """
     near = geometry.nearest(_CLEAR_UM, 32)
-    rows, columns = np.empty(100_000, np.int64), np.empty(100_000, np.int32)
-    threshold = np.full(white.shape[1], _CLEAR_SD, np.float32)
-    np.negative(white, out=white)
-    found = exclusive_peaks(white, near, threshold, half, before, len(white) - after, rows, columns)
-    found = min(found, len(rows))
-    taken = rows[:found, None] + np.arange(-before, after + 1)[None]
-    return np.asarray(-white[taken, columns[:found, None]], np.float32)
+    limit = -int(_CLEAR_SD / STEP_SD) - 1
+    rows, columns = troughs_of(counts, near, limit, half, before, counts.shape[1] - after)
+    taken = rows[:, None] + np.arange(-before, after + 1)[None]
+    return np.asarray(counts[columns[:, None], taken] * np.float32(STEP_SD), np.float32)
+
+
+def some_sites(counts: I16) -> F32:
+    """Return the signal of the few sites that :func:`quiet_products` looks at, ``(samples, sites)``, in SD."""
+    return sd_of(np.ascontiguousarray(counts[:: 1 + (len(counts) - 1) // _QUIET_CHANNELS]))
 
 
 def quiet_products(white: F32, samples: int) -> tuple[F64, int]:

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.basis import Basis
-from ranvier.sorting.count_kernels import sd_of
+from ranvier.sorting.count_kernels import STEP_SD
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.motion import Motion, MotionParameters, estimate_motion
 from ranvier.sorting.moving import Mover, can_move
 from ranvier.sorting.parameters import SorterParameters
-from ranvier.sorting.peak_kernels import exclusive_peaks
+from ranvier.sorting.peak_kernels import troughs_of
 from ranvier.sorting.reservoir import Spikes
 from ranvier.sorting.residual_kernels import features_of
 from ranvier.sorting.source import SortSource
@@ -168,14 +168,11 @@ def motions_of(seen: Sightings, source: SortSource, parameters: SorterParameters
 def look(source: SortSource, basis: Basis, near: I32, block: int) -> Sightings:
     """Return where the clear spikes of a block are."""
     counts = source.counts(block)
-    white = sd_of(counts)
     first, last = source.bounds(block)
-    rows, sites = np.empty(100_000, np.int64), np.empty(100_000, np.int32)
-    threshold = np.full(white.shape[1], _LOOK_SD, np.float32)
     begin, half = source.margin, max(1, source.margin // 4)
     close = source.geometry.nearest(_LOOK_UM, 64)
-    found = exclusive_peaks(-white, close, threshold, half, begin, begin + last - first, rows, sites)
-    rows, sites = rows[: min(found, len(rows))], sites[: min(found, len(sites))]
+    limit = -int(_LOOK_SD / STEP_SD) - 1
+    rows, sites = troughs_of(counts, close, limit, half, begin, begin + last - first)
     features = features_of(counts, rows - basis.before, near[sites][:, :_PLACING_SITES], basis.components)
     return placed(Spikes(rows - begin + first, sites, features), source.geometry, near)
 

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.kernels import kernel
-from ranvier.kernels.lanes import STRIP, lowest_bit, reaching
+from ranvier.kernels.lanes import BITS, STRIP, at_most, lowest_bit, reaching
 
 F32 = npt.NDArray[np.float32]
+I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
@@ -106,3 +107,77 @@ def _is_largest(score, near, half, t, c):  # type: ignore[no-untyped-def]
                 if other > value or (other == value and s < t):
                     return False
     return True
+
+
+def exclusive_troughs_reference(
+    counts: I16, near: I32, limit: int, half: int, first: int, last: int, rows: I64, columns: I32
+) -> int:
+    """Define :func:`exclusive_troughs`, but for the order."""
+    depth = np.ascontiguousarray(-counts.T, np.float32)
+    threshold = np.full(len(counts), -limit - 1, np.float32)
+    return exclusive_peaks_reference(depth, near, threshold, half, first, last, rows, columns)
+
+
+@kernel(
+    "int64(Array(int16, 2, 'C', readonly=True), Array(int32, 2, 'C', readonly=True), int64, int64, int64, int64,"
+    " int64[::1], int32[::1])",
+    reference=exclusive_troughs_reference,
+)
+def exclusive_troughs(
+    counts: I16, near: I32, limit: int, half: int, first: int, last: int, rows: I64, columns: I32
+) -> int:
+    """Find values no larger than ``limit`` that are the least within a time window over a site's neighbours.
+
+    As :func:`exclusive_peaks`, the sign turned, for ``(channels, samples)`` in counts; found site by site.
+    """
+    found, bound = 0, np.int16(limit)
+    for c in range(counts.shape[0]):
+        t = first
+        while t < last:
+            bits, many = np.uint64(0), min(BITS, last - t)
+            if t + BITS <= counts.shape[1]:
+                bits = at_most(counts, c, t, bound)
+                if many < BITS:
+                    bits &= np.uint64((1 << many) - 1)
+            else:
+                for k in range(many):
+                    bits |= np.uint64(counts[c, t + k] <= bound) << np.uint64(k)
+            while bits != 0:
+                at = t + lowest_bit(bits)
+                bits &= bits - np.uint64(1)
+                if _is_least(counts, near[c], half, at, c):
+                    if found < rows.shape[0]:
+                        rows[found] = at
+                        columns[found] = c
+                    found += 1
+            t += BITS
+    return found
+
+
+@numba.njit
+def _is_least(counts, near, half, t, c):  # type: ignore[no-untyped-def]
+    """Tell whether a value is the least within ``half`` samples and its site's neighbours; the first of equal ones."""
+    value, samples = counts[c, t], counts.shape[1]
+    if (t > 0 and counts[c, t - 1] <= value) or (t + 1 < samples and counts[c, t + 1] < value):
+        return False
+    for k in range(near.shape[0]):
+        d = near[k]
+        if d < 0:
+            break
+        for s in range(max(0, t - half), min(samples, t + half + 1)):
+            other = counts[d, s]
+            if other < value or (other == value and (s < t or (s == t and d < c))):
+                return False
+    return True
+
+
+def troughs_of(counts: I16, near: I32, limit: int, half: int, first: int, last: int) -> tuple[I64, I32]:
+    """Return what :func:`exclusive_troughs` finds, in the order of samples, then sites."""
+    most = 1000
+    while True:
+        rows, columns = np.empty(most, np.int64), np.empty(most, np.int32)
+        found = exclusive_troughs(counts, near, limit, half, first, last, rows, columns)
+        if found <= most:
+            order = np.lexsort((columns[:found], rows[:found]))
+            return rows[order], columns[order]
+        most = found

@@ -169,7 +169,7 @@ def _lay_out(counts, first, every, strip):  # type: ignore[no-untyped-def]
 
 @numba.njit
 def _walk(every, r):  # type: ignore[no-untyped-def]
-    """Return which pair of samples of shapes row ``r`` of a site begins with, and where in it, and the steps from there.
+    """Return which pair of samples of shapes row ``r`` of a site begins with, where in it, and the steps from there.
 
     Divisions in the innermost loop would take longer than its products.
     """
@@ -314,7 +314,7 @@ def on_templates(
     out
         ``(units, shifts)``, written: all shifts at which templates lie within the signal.
     """
-    channels, units, shifts = counts.shape[0], out.shape[0], out.shape[1]
+    channels, shifts = counts.shape[0], out.shape[1]
     per_one = _steps_per_one(shapes)
     shift = np.int32(_halvings(per_one))
     six = shapes.shape[0] % 6 == 0
@@ -350,7 +350,7 @@ def on_templates(
 
 @numba.njit
 def _whole_weights(first, weights, half, unit):  # type: ignore[no-untyped-def]
-    """Return weights ``(entries, P)`` in whole steps, two components in one int32, and what a step of a unit's sums is."""
+    """Return weights ``(entries, P)`` in whole steps, two components in one int32, and what a unit's sums are in."""
     shares, scales = np.zeros((weights.shape[0], half), np.int32), np.empty(first.shape[0] - 1, np.float32)
     for u in range(scales.shape[0]):
         square, largest = 0.0, 0.0

@@ -24,7 +24,7 @@ from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
 from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.recording import Recording
-from ranvier.sorting.count_kernels import sd_of, to_counts
+from ranvier.sorting.count_kernels import to_counts
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry, geometry_of
 from ranvier.sorting.kept import KeptBlocks
@@ -173,7 +173,7 @@ class SortSource:
             yield at - low, np.zeros((high - at, self._columns), np.float32)
 
     def learn_noise(self, crew: Crew) -> Whitening:
-        """Measure the noise on blocks spread over the range; must come before :meth:`white`."""
+        """Measure the noise on blocks spread over the range; must come before :meth:`counts`."""
         whole = np.flatnonzero(self._stored == np.diff(self._edges)).tolist() or self.seen
         chosen = [whole[k] for k in spread(len(whole), _NOISE_BLOCKS)]  # the zeros of a gap are no noise
         self.whitening = measure_noise(crew.map(self.some, chosen), self.geometry, crew.map)
@@ -186,17 +186,13 @@ class SortSource:
             raise ConfigurationError("the noise must be measured first")
         return self.whitening
 
-    def white(self, block: int) -> F32:
-        """Return a block with margins in units of the noise (in steps), ``(rows + 2 margins, channels)``."""
-        return sd_of(self.counts(block))
-
     @cached_property
     def _product(self) -> LocalProduct:
         """What turns columns of the recording into units of the noise."""
         return LocalProduct(self.noise.matrix, self.columns)
 
     def counts(self, block: int) -> I16:
-        """Return the same site by site along time, in counts of ``STEP_SD``: ``(channels, rows + 2 margins)``."""
+        """Return a block with margins, whitened, in counts of ``STEP_SD``: ``(channels, rows + 2 margins)``."""
         first, last = self.bounds(block)
         counts = aligned_empty((self.channels, last - first + 2 * self.margin), np.int16)
         if self._kept is not None and self._kept.read(block, counts):

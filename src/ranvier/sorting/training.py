@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.averages import Averages, Cluster, StillClouds, averages_of
-from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, quiet_products
+from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, quiet_products, some_sites
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
@@ -45,9 +45,9 @@ def learn_shapes(source: SortSource, parameters: SorterParameters, window: Windo
     """Return the basis of the recording's own spikes."""
 
     def one(block: int) -> tuple[F64, int, F32]:
-        white = source.white(block)
-        quiet = quiet_products(white, window.samples)
-        return *quiet, clear_spikes(white, source.geometry, window.before, window.after, window.half)
+        counts = source.counts(block)
+        quiet = quiet_products(some_sites(counts), window.samples)
+        return *quiet, clear_spikes(counts, source.geometry, window.before, window.after, window.half)
 
     blocks = [source.seen[k] for k in spread(len(source.seen), _BASIS_BLOCKS)]
     found = list(crew.map(one, blocks))
