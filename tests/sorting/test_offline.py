@@ -28,7 +28,7 @@ from ranvier.sorting.residual_kernels import (
     features_of,
 )
 from ranvier.sorting.shadows import locked_share, shadows
-from ranvier.sorting.shape_kernels import projections
+from ranvier.sorting.shape_strips import projections
 from ranvier.sorting.templates import PHASES, component_overlaps, fractional_shift
 
 F32 = npt.NDArray[np.float32]

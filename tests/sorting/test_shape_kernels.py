@@ -8,11 +8,10 @@ import pytest
 from ranvier.sorting.shape_kernels import (
     on_templates,
     on_templates_reference,
-    projections,
     spread_scores,
     spread_scores_reference,
-    steps_per_one,
 )
+from ranvier.sorting.shape_strips import projections, steps_per_one
 
 STEP = 1.0 / 128.0
 
