@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -46,8 +47,9 @@ TAPE_SHARE, TAPE_BYTES = 0.03, 512 << 20
 #: A sorter that adapts learns from so much of the past: long enough for units that fire seldom, short enough that the
 #: tissue has not moved by more than templates bear.
 RECENT_SEC = 120.0
-#: So often a sorter that adapts looks where the tissue is: spikes of all units tell it, a few seconds are enough.
-MOVE_SEC = 5.0
+#: So often a sorter that adapts looks where the tissue is (spikes of all units tell it, few are enough), if that takes
+#: no more than this share of a core.
+MOVE_SEC, MOVE_SHARE = 2.0, 0.05
 #: Units are learned anew before it is time, but not sooner than so, where this share of them may not follow any more.
 SOON_SEC, LEFT_BEHIND = 60.0, 0.2
 #: And waveforms of threshold events at most so much.
@@ -92,6 +94,7 @@ class Sorting:
         self._later = Rounds()
         self._tissue: Tissue | None = None
         self._looked_sec = 0.0
+        self._looking_cost_sec = 0.0
         self._moved_on = False
         self._next_label = 1
         self._shed_before = 0
@@ -342,7 +345,8 @@ class Sorting:
         if engine.follower is None or self._tissue is None:
             return
         settle = self.schedule.due("sort", dynamics, now)
-        if self._following is None and (settle or not 0.0 <= now - self._looked_sec < MOVE_SEC):
+        wait = max(MOVE_SEC, self._looking_cost_sec / MOVE_SHARE)
+        if self._following is None and (settle or not 0.0 <= now - self._looked_sec < wait):
             self._looked_sec = now
             self._following = self._beside("following", self._follow_guarded, engine, settle)
             self._following.start()
@@ -354,12 +358,14 @@ class Sorting:
 
     def _follow_guarded(self, engine: OnlineSorter, settle: bool) -> None:
         """Let templates follow their spikes; what goes wrong is told, and sorting goes on."""
+        began = time.thread_time()
         try:
             self._follow(engine, settle)
         except Exception as error:  # noqa: BLE001  # sorting goes on; the notes say it
             self.notes.append(f"templates could not follow their spikes: {type(error).__name__}: {error}")
             self._did("sort", engine, 0)
         finally:
+            self._looking_cost_sec = time.thread_time() - began
             self._following = None
 
     def _follow(self, engine: OnlineSorter, settle: bool) -> None:

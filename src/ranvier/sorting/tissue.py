@@ -27,8 +27,8 @@ I64 = npt.NDArray[np.int64]
 STEP_UM, MOST_STEPS = 2.0, 20
 #: Templates are moved from this displacement on.
 LEAST_UM = 0.5
-#: A displacement is believed where it explains so much more than none (squares of SD), and half of that without the unit
-#: that speaks for it most: one alone may be another neuron, or one that changed.
+#: A displacement is believed where it explains so much more than none (squares of SD), and half of that without the
+#: unit that speaks for it most: one alone may be another neuron, or one that changed.
 LEAST_GAIN = 6.0
 #: Squared angle by which a moved template is off that of its neuron, however many spikes there are: bounds the weight
 #: of units that are much larger than others.
