@@ -11,11 +11,13 @@ import pytest
 
 from ranvier.dsp.chain import Chain
 from ranvier.exceptions import DataProcessingError, DatasetError, JobCancelledError
+from ranvier.kernels import registry
 from ranvier.metrics.event_levels import changed_params
 from ranvier.models.signals import SignalType
 from ranvier.models.simulation import SimulationSpec
 from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.recordings.block import Block
+from ranvier.rig.core import warm
 from ranvier.rig.sorter_board import neuron_stats
 from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.simulation import SimulatedRecording
@@ -165,6 +167,27 @@ def test_what_was_told_is_subtracted(learned: TrainedUnits) -> None:
         final = left.sure_before - left.units.before - left.units.front - signal.origin
         decided = signal.white[:, signal.start - signal.origin : max(0, final)]
         assert np.abs(decided).max(initial=0.0) < 3.0
+
+
+def test_no_kernel_is_loaded_while_spikes_are_labelled(
+    recording: SimulatedRecording, learned: TrainedUnits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for item in registry.all_kernels():
+        monkeypatch.setattr(item, "_compiled", None)  # as in a new process
+    warm()
+    late: list[str] = []
+    load = registry._compile
+
+    def noted(item: registry.Kernel[..., object]) -> object:
+        late.append(item.name)
+        return load(item)
+
+    monkeypatch.setattr(registry, "_compile", noted)
+    stream = Stream(recording, tape=False)
+    stream.sorter.use(stream.sorter.prepare(learned), follow=True)
+    told = stream.play(recording.start, recording.start + 60_000, 150)
+    assert (told.label > 0).sum() > 20
+    assert not late
 
 
 def test_labels_stay_and_units_are_saved(learned: TrainedUnits, tmp_path: Path) -> None:

@@ -24,15 +24,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from ranvier.exceptions import CapabilityError, ConfigurationError, DataProcessingError, DatasetError, StoreError
 from ranvier.hub.budget import Budget, Need, change_settings, settings_of
 from ranvier.hub.job import SHOW_INTERVAL_SEC, Job, JobContext, ProgressCallback, Retries
+from ranvier.hub.job_records import mark_lost, truth
 from ranvier.models.jobs import JobInfo, JobProgress, JobSettings, JobState
-from ranvier.recordings.files import remove_left_behind
 from ranvier.store import JobRecord, Store
 from ranvier.store.data import storable, utc_now
 from ranvier.store.jobs import UNFINISHED
@@ -236,7 +235,7 @@ class JobManager:
         info = self.get(job_id)
         if info.state in (*UNFINISHED, JobState.DONE):
             raise ConfigurationError(f"job {job_id} is {info.state.value}: there is nothing to do again")
-        self._mark_lost()
+        mark_lost(self._store)
         with self._lock:
             again = self._again.get(job_id)
         record = self._store.jobs.get(job_id)
@@ -254,7 +253,7 @@ class JobManager:
 
     def list(self) -> JobInfos:
         """Return all jobs of all processes, newest first; those whose process died are LOST."""
-        self._mark_lost()
+        mark_lost(self._store)
         return [self._truth(record).info for record in self._store.jobs.all()]
 
     def get(self, job_id: str) -> JobInfo:
@@ -290,7 +289,7 @@ class JobManager:
 
     def clear(self, ids: Iterable[str] | None = None) -> int:
         """Forget finished jobs, all or some; return how many. Unfinished ones stay."""
-        self._mark_lost()
+        mark_lost(self._store)
         return self._store.jobs.clear() if ids is None else self._store.jobs.remove(ids)
 
     def is_busy(self) -> bool:
@@ -328,27 +327,7 @@ class JobManager:
             mine = self._jobs.get(record.info.id)
         if mine is not None:
             return JobRecord(mine.info, record.owner, record.pid, record.host, record.heartbeat_unix)
-        if not record.is_finished and not self._is_alive(record):
-            # it may have ended properly between the two looks
-            again = self._store.jobs.get(record.info.id) or record
-            return again if again.is_finished else again.as_lost()
-        return record
-
-    def _is_alive(self, record: JobRecord) -> bool:
-        return self._store.owners.is_alive(record.owner, record.heartbeat_unix)
-
-    def _mark_lost(self) -> None:
-        """Write down which jobs are lost, where the store can be written, and clean up behind them."""
-        if self._store.database.is_writable:
-            for record in self._store.jobs.mark_lost(self._is_alive):
-                folders = {Path(path).parent for path in record.info.outputs}
-                removed = remove_left_behind(folders, record.staged)
-                if removed:
-                    names = ", ".join(path.name for path in removed)
-                    self._store.jobs.note_error(
-                        record.info.id, f"{record.info.error} (what it had begun was cleaned up: {names})"
-                    )
-            self._store.owners.sweep()
+        return truth(self._store, record)
 
     def _start_threads(self) -> None:
         """Start the oldest jobs that wait, as long as the budget has room (the caller holds the lock)."""

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError, SortStalledError
+from ranvier.exceptions import ConfigurationError, DatasetError, RadiensError
 from ranvier.hub.datasets import Datasets
+from ranvier.hub.detect_settings import DetectSettings
 from ranvier.hub.dsp import DspGroups
-from ranvier.hub.job import Job, JobContext, ProgressCallback
+from ranvier.hub.job import Job, JobContext
 from ranvier.hub.jobs import JobManager
 from ranvier.hub.linked import Linked
 from ranvier.hub.sidecars import holds_spikes
-from ranvier.hub.sort_events import EventsPlan, EventsRun, are_events, plan_events
-from ranvier.hub.sort_plan import SortPlan, plan_sort
-from ranvier.hub.sort_run import SortRun, need_of
+from ranvier.hub.sort_events import EventsPlan, are_events, plan_events
+from ranvier.hub.sort_plan import plan_sort
+from ranvier.hub.sort_run import need_of
 from ranvier.hub.sorted_board import board_of_events, board_of_file, board_of_plan
 from ranvier.hub.sorted_stats import neuron_stats, planned_sites, site_stats
+from ranvier.hub.sorter import Ids, Plan, Sorter, StallWatch, off_state, run_of
 from ranvier.hub.spike_sets import SpikeSets
-from ranvier.metrics.event_levels import changed_params
 from ranvier.models.dataset import RadiensFileType
-from ranvier.models.jobs import JobProgress, JobState
-from ranvier.models.signals import SignalType
 from ranvier.models.sorter_stats import SorterNeuronStats
 from ranvier.models.sorting import SortOptions
 from ranvier.models.spikesorter import (
@@ -37,58 +34,26 @@ from ranvier.models.spikesorter import (
     SpikeSorterLaunchResult,
     SpikeSorterPhase,
     SpikeSorterState,
-    SpikeSorterStateSystem,
     SpikeSorterSubCommand,
-    SpikeSorterType,
 )
 from ranvier.services.progress import Progress
-from ranvier.sorting.event_finder import default_detect_params
 from ranvier.sorting.port_stats import port_stats
 from ranvier.spikes.writer import SUFFIX
 from ranvier.store import Store
 from ranvier.store.data import real_path
 from ranvier.store.datasets import dataset_id as id_of
 
-_KEY = "sorter:"
 _OF_SITES = {DashElement.SITE_STATS, DashElement.SITE_PANEL, DashElement.PORT_STATS}
 _OF_NEURONS = {DashElement.NEURON_STATS, DashElement.NEURON_PANEL, DashElement.PORT_STATS}
-#: How long a cancel waits for what runs to clean up.
-_CLEAN_UP_SEC = 30.0
-
-Ids = list[str]
-
-
-#: Of recordings, or of spikes that were detected before.
-Plan = SortPlan | EventsPlan
-Run = SortRun | EventsRun
-
-
-@dataclass
-class _Sorter:
-    """One sorter of this hub: what it was asked, what it will do, and the job that does it."""
-
-    id: str
-    dataset_ids: tuple[str, ...]
-    launched: SpikeSorterLaunchParams
-    params: SpikeSorterLaunchParams
-    options: SortOptions
-    plan: Plan
-    run: Run
-    job: Job[Ids] | None = None
-    lock: threading.RLock = field(default_factory=threading.RLock)
-
-    @property
-    def is_on(self) -> bool:
-        """Whether its job runs or waits."""
-        return self.job is not None and not self.job.is_finished
 
 
 class Sorters:
     """Service ``HubSorters``."""
 
     def __init__(self, datasets: Datasets, dsp: DspGroups, jobs: JobManager, store: Store, sets: SpikeSets) -> None:
-        self._datasets, self._dsp, self._jobs, self._store, self._sets = datasets, dsp, jobs, store, sets
-        self._sorters: dict[str, _Sorter] = {}
+        self._datasets, self._dsp, self._jobs, self._sets = datasets, dsp, jobs, sets
+        self._detect = DetectSettings(store)
+        self._sorters: dict[str, Sorter] = {}
         self._lock = threading.RLock()
 
     # --- beginning ------------------------------------------------------------------------------------------------
@@ -101,7 +66,7 @@ class Sorters:
         if params.is_auto_on:
             self._begin(sorter)
         return SpikeSorterLaunchResult(
-            spike_sorter_id=sorter.id, sorter_type=_type_of(sorter.plan), msg="; ".join(sorter.run.notes)
+            spike_sorter_id=sorter.id, sorter_type=sorter.type, msg="; ".join(sorter.run.notes)
         )
 
     def sort(
@@ -118,11 +83,11 @@ class Sorters:
             raise ConfigurationError(f"stall_sec={stall_sec}: how long to wait without progress, in seconds")
         sorter = self._made(dataset_ids, params, options or SortOptions())
         job = self._begin(sorter)
-        watch = _Watch(job, stall_sec, progress)
+        watch = StallWatch(job, stall_sec, progress)
         try:
             return job.result(watch)
         except BaseException:
-            self._end(sorter)
+            sorter.end()
             self._forget(sorter)
             raise
 
@@ -141,7 +106,7 @@ class Sorters:
         sorter = self._mine(sorter_id)
         with sorter.lock:
             if command == SpikeSorterCommand.OFF:
-                self._end(sorter)
+                sorter.end()
                 self._forget(sorter)
                 return
             if command == SpikeSorterCommand.ON and sorter.is_on:
@@ -160,10 +125,10 @@ class Sorters:
             plan = self._plan(sorter.dataset_ids, params, sorter.options, {} if fresh else None)
             if not fresh:
                 plan.check_outputs()  # what is refused leaves the sorter as it was
-            self._end(sorter)
+            sorter.end()
             if fresh:
-                self._store.settings.set(_KEY + sorter.dataset_ids[0], [])
-            sorter.params, sorter.plan, sorter.run, sorter.job = params, plan, _run_of(plan), None
+                self._detect.forget(sorter.dataset_ids[0])
+            sorter.params, sorter.plan, sorter.run, sorter.job = params, plan, run_of(plan), None
             if not fresh:
                 self._begin(sorter)
 
@@ -173,7 +138,7 @@ class Sorters:
             sorter = self._sorters.get(sorter_id)
         if sorter is not None:
             with sorter.lock:
-                self._end(sorter)
+                sorter.end()
                 self._forget(sorter)
 
     # --- what is --------------------------------------------------------------------------------------------------
@@ -192,26 +157,9 @@ class Sorters:
             sorter = self._sorters.get(sorter_id)
         if sorter is None:
             linked = self._written(sorter_id)
-            said = (linked.session.provenance or {}).get("notes", ())
-            return _state(SpikeSorterPhase.COMPLETE, 1.0, msg=str(linked.canonical), warn_msg="; ".join(map(str, said)))
-        job, run = sorter.job, sorter.run
-        warnings = "; ".join(run.notes)
-        if job is None:
-            return _state(msg="waits for ON", warn_msg=warnings)
-        info = job.info
-        if info.state in (JobState.QUEUED, JobState.RUNNING):
-            waits = info.state == JobState.QUEUED
-            return SpikeSorterState(
-                sys=SpikeSorterStateSystem.ON,
-                is_on=True,
-                phase=run.phase,
-                frac_complete=run.fraction,
-                msg="waits for other jobs" if waits else _doing(run.phase),
-                warn_msg=warnings,
-            )
-        if info.state == JobState.DONE:
-            return _state(SpikeSorterPhase.COMPLETE, 1.0, msg="; ".join(info.outputs), warn_msg=warnings)
-        return _state(run.phase, run.fraction, error_msg=info.error or info.state.value, warn_msg=warnings)
+            said = "; ".join(map(str, (linked.session.provenance or {}).get("notes", ())))
+            return off_state(SpikeSorterPhase.COMPLETE, 1.0, msg=str(linked.canonical), warn_msg=said)
+        return sorter.state()
 
     def dashboard(self, sorter_id: str, elements: Sequence[DashElement]) -> SpikeSorterDashboard:
         """Return the elements that are asked for; see the Protocol."""
@@ -247,29 +195,23 @@ class Sorters:
 
     def params(self, sorter_id: str) -> list[SpikeDetectParams]:
         """Return how events are detected; see the Protocol."""
-        linked = self._dataset(sorter_id)
-        return self._changed(linked, [SpikeDetectParams()])
+        return self._detect.with_changes(self._dataset(sorter_id), [SpikeDetectParams()])
 
     def set_params(self, sorter_id: str, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
         """Change how events are detected; see the Protocol."""
         linked = self._dataset(sorter_id)
         with self._lock:
-            result = self._changed(linked, changes)
-            touched = {c.ntv_chan_idx for c in changes}
-            changed = [p for p in result if None in touched or p.ntv_chan_idx in touched]
-            kept = {**self._detect(linked.id), **{p.ntv_chan_idx: p for p in changed if p.ntv_chan_idx is not None}}
-            self._store.settings.set(_KEY + linked.id, [p.model_dump(mode="json") for p in kept.values()])
-        return changed
+            return self._detect.change(linked, changes)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _made(self, dataset_ids: Sequence[str], params: SpikeSorterLaunchParams, options: SortOptions) -> _Sorter:
+    def _made(self, dataset_ids: Sequence[str], params: SpikeSorterLaunchParams, options: SortOptions) -> Sorter:
         plan = self._plan(dataset_ids, params, options)
         path = plan.targets[0].path
         name = path.name.removesuffix(SUFFIX)
         sorter_id = id_of(name, real_path(path), RadiensFileType.SPIKES)
         ids = tuple(target.linked.id for target in plan.targets)
-        sorter = _Sorter(sorter_id, ids, params, params, options, plan, _run_of(plan))
+        sorter = Sorter(sorter_id, ids, params, params, options, plan, run_of(plan))
         with self._lock:
             old = self._sorters.get(sorter_id)
             if old is not None and old.is_on:
@@ -290,12 +232,12 @@ class Sorters:
         if are_events(self._datasets, dataset_ids):
             return plan_events(self._datasets, dataset_ids, params, options)
         first = next(iter(dataset_ids), None)
-        known = self._detect(first) if detect is None and first is not None else detect or {}
+        known = self._detect.kept(first) if detect is None and first is not None else detect or {}
         return plan_sort(self._datasets, self._dsp, dataset_ids, params, options, known)
 
-    def _begin(self, sorter: _Sorter) -> Job[Ids]:
+    def _begin(self, sorter: Sorter) -> Job[Ids]:
         sorter.plan.check_outputs()
-        run = sorter.run = _run_of(sorter.plan)
+        run = sorter.run = run_of(sorter.plan)
         names = ", ".join(target.linked.base_name for target in sorter.plan.targets)
 
         def work(job: JobContext) -> Ids:
@@ -310,18 +252,12 @@ class Sorters:
         )
         return sorter.job
 
-    def _end(self, sorter: _Sorter) -> None:
-        """Cancel what runs, and wait until it has cleaned up."""
-        if sorter.job is not None and not sorter.job.is_finished:
-            sorter.job.cancel()
-            sorter.job.wait(_CLEAN_UP_SEC)
-
-    def _forget(self, sorter: _Sorter) -> None:
+    def _forget(self, sorter: Sorter) -> None:
         with self._lock:
             if self._sorters.get(sorter.id) is sorter:
                 del self._sorters[sorter.id]
 
-    def _mine(self, sorter_id: str) -> _Sorter:
+    def _mine(self, sorter_id: str) -> Sorter:
         with self._lock:
             sorter = self._sorters.get(sorter_id)
             known = ", ".join(self._sorters) or "none"
@@ -360,65 +296,3 @@ class Sorters:
                 raise DatasetError(f"the recording of the spikes {some_id!r} is not linked; link it first")
             return owner
         return linked
-
-    def _detect(self, dataset_id: str) -> dict[int, SpikeDetectParams]:
-        saved = self._store.settings.get(_KEY + dataset_id) or []
-        made = [SpikeDetectParams.model_validate(p) for p in saved]
-        return {p.ntv_chan_idx: p for p in made if p.ntv_chan_idx is not None}
-
-    def _changed(self, linked: Linked, changes: Sequence[SpikeDetectParams]) -> list[SpikeDetectParams]:
-        ntv = [linked.channels[int(c)].ntv for c in linked.channels.columns_of(SignalType.AMP)]
-        fs = float(linked.recording.fs)
-        found = changed_params(self._detect(linked.id), changes, ntv, fs, default=default_detect_params, widths=True)
-        return [found[i] for i in ntv]
-
-
-def _run_of(plan: Plan) -> Run:
-    return EventsRun(plan) if isinstance(plan, EventsPlan) else SortRun(plan)
-
-
-def _type_of(plan: Plan) -> SpikeSorterType:
-    return SpikeSorterType.SPIKES_FILE if isinstance(plan, EventsPlan) else SpikeSorterType.VEX_FILE
-
-
-def _doing(phase: SpikeSorterPhase) -> str:
-    return "begins" if phase == SpikeSorterPhase.UNSPECIFIED else phase.name.lower()
-
-
-class _Watch:
-    """Passes progress on, and gives up where none comes."""
-
-    def __init__(self, job: Job[Ids], stall_sec: float, then: ProgressCallback | None) -> None:
-        self._job, self._stall_sec, self._then = job, stall_sec, then
-        self._last, self._since = -1.0, time.monotonic()
-
-    def __call__(self, progress: JobProgress) -> None:
-        now = time.monotonic()
-        if progress.fraction != self._last or self._job.info.state != JobState.RUNNING:
-            self._last, self._since = progress.fraction, now
-        if now - self._since > self._stall_sec:
-            raise SortStalledError(
-                f"{progress.label}: no progress for {self._stall_sec:g} s (at {progress.fraction:.0%}, "
-                f"{progress.phase}); it was cancelled and nothing was written. stall_sec says how long to wait"
-            )
-        if self._then is not None:
-            self._then(progress)
-
-
-def _state(
-    phase: SpikeSorterPhase = SpikeSorterPhase.UNSPECIFIED,
-    fraction: float = 0.0,
-    *,
-    msg: str = "",
-    error_msg: str = "",
-    warn_msg: str = "",
-) -> SpikeSorterState:
-    """Return the state of a sorter that is not at work."""
-    return SpikeSorterState(
-        sys=SpikeSorterStateSystem.OFF,
-        phase=phase,
-        frac_complete=fraction,
-        msg=msg,
-        error_msg=error_msg,
-        warn_msg=warn_msg,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import asdict
 
 import numpy as np
 
@@ -95,6 +96,7 @@ def dynamics_of(sorting: Sorting) -> SorterDynamics:
         config=dynamics.config(),
         tasks={task: SorterTask(**state) for task, state in tasks.items()},
         log=list(sorting.log),
+        not_spikes={} if sorting.engine is None else asdict(sorting.engine.finder.counts),
     )
 
 
