@@ -190,6 +190,37 @@ def test_no_kernel_is_loaded_while_spikes_are_labelled(
     assert not late
 
 
+def test_what_was_told_stays_though_memory_is_used_again(recording: SimulatedRecording, learned: TrainedUnits) -> None:
+    stream = Stream(recording, tape=False)
+    matcher = StreamMatcher(UnitTables(learned, 30_000.0))
+    x = recording.read(recording.start, recording.start + 30_000, stream.columns).samples
+    (filtered,) = stream.chain.process(Block(x, 0), stream.chain.start())
+    told, as_told = [], []
+    decided: list[tuple[np.ndarray, np.ndarray]] = []
+    for at in range(0, 30_000, 150):
+        told.append(matcher.process(Block(filtered.samples[at : at + 150].copy(), at)))
+        as_told.append([getattr(told[-1], name).copy() for name in SpikeTable.__slots__])
+        decided += [(group.rows, group.rows.copy()) for group in matcher._recent[-1:]]
+    assert sum(map(len, told)) > 20
+    for rows, as_decided in decided:
+        np.testing.assert_array_equal(rows, as_decided)
+    for table, columns in zip(told, as_told, strict=True):
+        for name, column in zip(SpikeTable.__slots__, columns, strict=True):
+            np.testing.assert_array_equal(getattr(table, name), column)
+
+
+def test_columns_of_an_empty_table_are_apart() -> None:
+    table = SpikeTable.empty(3)
+    kinds = [np.int64, np.int32, np.int32, *[np.float32] * 5, np.uint8]
+    assert [getattr(table, name).dtype for name in SpikeTable.__slots__] == kinds
+    for name in ("scale", "margin", "x_um", "y_um"):
+        assert np.isnan(getattr(table, name)).all()
+    for value, name in enumerate(SpikeTable.__slots__):
+        assert getattr(table, name).flags.c_contiguous
+        getattr(table, name)[:] = value
+    assert [getattr(table, name).tolist() for name in SpikeTable.__slots__] == [[v] * 3 for v in range(9)]
+
+
 def test_labels_stay_and_units_are_saved(learned: TrainedUnits, tmp_path: Path) -> None:
     order = np.arange(len(learned))[::-1]
     turned = TrainedUnits(
