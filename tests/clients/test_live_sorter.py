@@ -238,6 +238,9 @@ def test_spikes_are_recorded_beside_the_samples(allego: AllegoClient, tmp_path: 
             linked = videre.link_data_file(metadata)
             assert len(linked.associated_spikes_ids) == 1
             start, stop = linked.time_range.timestamp
+            (refused,) = (e for e in videre.get_spike_sorter_log(linked) if e["event"] == "not_spikes")
+            assert refused["by_neighbour"] > 20  # spikes are seen on several sites
+            assert refused["artifacts"] == 0
         found = store.select(columns=("amplitude_uv",))
         samples = found.samples
         assert len(samples) > 10
@@ -366,6 +369,7 @@ def test_adapting_and_the_board(allego: AllegoClient) -> None:
     allego.set_spike_sorter_dynamics(sorter, off)
     assert allego.get_detect_params(sorter, [0])[0].thr_sd == [-6.0, 6.0]
     rounds = allego.get_spike_sorter_dynamics(sorter).tasks["detect"].rounds
+    assert allego.get_spike_sorter_dynamics(sorter).not_spikes["by_neighbour"] > 0
     time.sleep(1.3)
     assert allego.get_spike_sorter_dynamics(sorter).tasks["detect"].rounds == rounds
 

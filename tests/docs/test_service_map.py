@@ -133,6 +133,7 @@ def test_each_local_method_is_known_as_such(contract: Any) -> None:
         "hub.spikes.label",
         "hub.spikes.undo",
         "hub.spikes.log",
+        "hub.spikes.sorter_log",
         "hub.spikes.export",
         "rig.control.details",
         "rig.control.ground_truth",

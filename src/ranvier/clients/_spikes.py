@@ -228,6 +228,17 @@ class SpikesClient(SignalsClient):
         """Return every change of units that was ever made (an addition)."""
         return self._hub.spikes.log(self._id(dataset), spikes_id=spikes_id)
 
+    def get_spike_sorter_log(self, dataset: FlexDataset, *, spikes_id: str | None = None) -> list[dict[str, Any]]:
+        """Return what the sorter of some spikes did by itself (an addition).
+
+        One dict of JSON data each, oldest first; ``event`` says what: units ``learned`` or ``learned_again``, templates
+        that ``followed`` their spikes, ``noise`` measured anew, and with ``not_spikes`` what was refused, by reason:
+        events that a near site has larger (``by_neighbour``), ``artifacts`` beyond the limits, and what is kept but
+        flagged as noise (``common`` on a port, ``afterwaves``, ``wrong_width``). ``in_force_from_sample`` counts as
+        the recording does. Empty where spikes came from another program. DatasetError where there are no such spikes.
+        """
+        return self._hub.spikes.sorter_log(self._id(dataset), spikes_id=spikes_id)
+
     def convert_spikes(
         self,
         dataset: FlexDataset,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -210,6 +211,10 @@ class SpikesOf:
     def undo(self, dataset_id: str, *, by: str = "", spikes_id: str | None = None) -> int:
         """Take back the latest change; see the Protocol."""
         return curation.undo(self._file(dataset_id, spikes_id), by=by)
+
+    def sorter_log(self, dataset_id: str, *, spikes_id: str | None = None) -> list[dict[str, Any]]:
+        """Return what the sorter did by itself; see the Protocol."""
+        return self.sets.get(dataset_id, spikes_id).store.sorter_log
 
     def log(self, dataset_id: str, *, spikes_id: str | None = None) -> list[CurationEntry]:
         """Return every change ever made; see the Protocol."""

@@ -317,11 +317,16 @@ class SorterDynamics(Model):
         ``detect``, ``train`` and ``sort``.
     log
         What the sorter did by itself, oldest first, JSON data.
+    not_spikes
+        Events refused or flagged as noise since the sorter began, by reason: ``by_neighbour`` (a near site has it
+        larger), ``artifacts`` (beyond the limits), ``wrong_width``, ``common`` (on much of a port at once),
+        ``afterwaves`` (of a larger one just before).
     """
 
     config: SpikeSorterDynamicConfig
     tasks: dict[str, SorterTask]
     log: list[dict[str, Any]] = Field(default_factory=list)
+    not_spikes: dict[str, int] = Field(default_factory=dict)
 
 
 class SpikeSorterDashboardGeneral(Model):

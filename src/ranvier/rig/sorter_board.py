@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +114,7 @@ def dynamics_of(sorting: Sorting) -> SorterDynamics:
         config=dynamics.config(),
         tasks={task: SorterTask(**state) for task, state in tasks.items()},
         log=list(sorting.log),
+        not_spikes={} if sorting.engine is None else asdict(sorting.engine.finder.counts),
     )
 
 

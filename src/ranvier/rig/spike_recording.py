@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -180,6 +180,7 @@ class SpikeRecording:
         for entry in log:
             at = entry.get("in_force_from_sample")
             self._writer.log(**(entry if at is None else {**entry, "in_force_from_sample": at - offset}))
+        self._writer.log(event="not_spikes", since="the sorter began", **asdict(engine.finder.counts))
 
     def _identified(self, engine: OnlineSorter | None) -> StoreInfo:
         """Return the description with the identity of the finished recording, and noise and thresholds at its end."""

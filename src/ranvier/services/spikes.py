@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -162,6 +162,10 @@ class HubSpikes(Protocol):
 
     def log(self, dataset_id: str, *, spikes_id: str | None = None) -> list[CurationEntry]:
         """Return every change ever made."""
+        ...
+
+    def sorter_log(self, dataset_id: str, *, spikes_id: str | None = None) -> list[dict[str, Any]]:
+        """Return what the sorter did by itself, oldest first: JSON data with ``event``."""
         ...
 
     def convert(
