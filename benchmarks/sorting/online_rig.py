@@ -5,9 +5,10 @@
 
 Packets go through :class:`ranvier.rig.sorting.Sorting` as the rig's thread hands them over: rounds of learning in their
 own process at 10, 30, 60 and 120 s, with ``--adapt`` templates that follow their spikes every 30 s and new rounds every
-300 s. In real time where that is asked for; else as fast as they are taken, and learning takes no time (packets wait
-for it). The labels of the last ``--score-sec`` are scored, and so are those of the offline sorter of the last 120 s;
-the SNR of a unit is that of the scored stretch, as units of a recording that drifts are elsewhere by then.
+300 s. In real time where that is asked for; else as fast as they are taken, and learning and following take no time
+(packets wait for them). The labels of the last ``--score-sec`` are scored, and so are those of the offline sorter of
+the last 120 s; the SNR of a unit is that of the scored stretch, as units of a recording that drifts are elsewhere by
+then.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def feed(sorting: Sorting, packets: Iterator[Block], fs: float, real_time: bool)
             if wait > 0:
                 time.sleep(wait)
         sorting._work(block)
-        while not real_time and sorting.progress is not None:
+        while not real_time and (sorting.progress is not None or sorting._following is not None):
             time.sleep(0.01)
     return time.thread_time() - busy, late
 

@@ -31,7 +31,8 @@ from ranvier.sorting.stream_kernels import (
 )
 from ranvier.sorting.stream_matcher import StreamMatcher
 from ranvier.sorting.templates import Templates
-from ranvier.sorting.tracking import Follower, followed
+from ranvier.sorting.tissue import Tissue
+from ranvier.sorting.tracking import Follower
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.training import Window
 from ranvier.sorting.unit_statistics import UnitStatistics
@@ -75,7 +76,7 @@ def cosine(a: F32, b: F32) -> float:
 def test_templates_follow_a_neuron_that_drifts() -> None:
     random = np.random.default_rng(4)
     learned = units_at(60.0, 140.0)
-    anchor, now = learned.templates, learned
+    tissue = Tissue(learned)
     matcher = StreamMatcher(UnitTables(learned, FS), follow=True)
     static = StreamMatcher(UnitTables(learned, FS))
     found, size = 0, {"followed": np.empty(0), "static": np.empty(0)}
@@ -86,17 +87,19 @@ def test_templates_follow_a_neuron_that_drifts() -> None:
         size = dict.fromkeys(size, np.empty(0))  # of the last step
         for at in range(0, len(x), 150):
             block = Block(np.ascontiguousarray(x[at : at + 150]), start + at)
-            told, plain = matcher.process(block), static.process(block)
-            found += len(told)
+            spikes, plain = matcher.process(block), static.process(block)
+            found += len(spikes)
             size = {
-                "followed": np.append(size["followed"], told.scale),
+                "followed": np.append(size["followed"], spikes.scale),
                 "static": np.append(size["static"], plain.scale),
             }
         start += len(x)
         assert matcher.follower is not None
-        now, changes = followed(now, anchor, matcher.follower)
-        assert set(changes.changed) == {1, 2}, changes
-        matcher = exchanged(matcher, UnitTables(now, FS), follow=True)
+        told = tissue.follow(matcher.follower, settle=step % 3 == 0)
+        assert told.moved_um[0] == pytest.approx(3.0, abs=1.0)
+        assert set(told.changed) == ({1, 2} if step % 3 == 0 else set())
+        matcher = exchanged(matcher, UnitTables(tissue.now, FS), follow=True)
+    now = tissue.now
     end = units_at(81.0, 161.0).templates.weights
     for u in (0, 1):
         assert cosine(now.templates.weights[u], end[u]) > 0.98
@@ -112,18 +115,19 @@ def test_the_leash_holds_and_nobody_is_captured() -> None:
     far = units_at(115.0, 100.0)
     follower = Follower(UnitTables(learned, FS).sites, WINDOW.samples)
     _teach(follower, learned, far, 0, 200)
-    kept, told = followed(learned, learned.templates, follower)
+    tissue = Tissue(learned)
+    told, kept = tissue.follow(follower, settle=True), tissue.now
     assert told.changed == {}
     assert "unlike" in told.refused[1]
     np.testing.assert_array_equal(kept.templates.weights, learned.templates.weights)
     twin = units_at(60.0, 80.0)
     follower = Follower(UnitTables(twin, FS).sites, WINDOW.samples)
     _teach(follower, twin, units_at(78.0, 80.0), 0, 400)
-    _, told = followed(twin, twin.templates, follower)
+    told = Tissue(twin).follow(follower, settle=True)
     assert "unit 2" in told.refused[1]
     few = Follower(UnitTables(learned, FS).sites, WINDOW.samples)
     _teach(few, learned, units_at(63.0, 100.0), 0, 9)
-    _, told = followed(learned, learned.templates, few)
+    told = Tissue(learned).follow(few, settle=True)
     assert (told.changed, told.refused) == ({}, {})
 
 

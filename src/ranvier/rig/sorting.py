@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -34,8 +35,8 @@ from ranvier.sorting.source import done_in_front, filters
 from ranvier.sorting.spike_table import SpikeTable
 from ranvier.sorting.stream_training import digest_of, stop_when
 from ranvier.sorting.tape import TrainingTape
-from ranvier.sorting.templates import Templates
-from ranvier.sorting.tracking import TOO_UNLIKE, followed
+from ranvier.sorting.tissue import Tissue
+from ranvier.sorting.tracking import TOO_UNLIKE
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.unit_tables import UnitTables
 
@@ -46,6 +47,9 @@ TAPE_SHARE, TAPE_BYTES = 0.03, 512 << 20
 #: A sorter that adapts learns from so much of the past: long enough for units that fire seldom, short enough that the
 #: tissue has not moved by more than templates bear.
 RECENT_SEC = 120.0
+#: So often a sorter that adapts looks where the tissue is (spikes of all units tell it, few are enough), if that takes
+#: no more than this share of a core.
+MOVE_SEC, MOVE_SHARE = 2.0, 0.05
 #: Units are learned anew before it is time, but not sooner than so, where this share of them may not follow any more.
 SOON_SEC, LEFT_BEHIND = 60.0, 0.2
 #: And waveforms of threshold events at most so much.
@@ -88,7 +92,9 @@ class Sorting:
         self._stop_training = threading.Event()
         self._rounds = 0
         self._later = Rounds()
-        self._anchor: Templates | None = None
+        self._tissue: Tissue | None = None
+        self._looked_sec = 0.0
+        self._looking_cost_sec = 0.0
         self._moved_on = False
         self._next_label = 1
         self._shed_before = 0
@@ -336,10 +342,13 @@ class Sorting:
             largest = engine.finder.follow_noise()
             self._did("detect", engine, int(largest > 0))
             self.log.append({"event": "noise", "largest_change": largest, "in_force_from_sample": engine.next})
-        if engine.follower is None or self._anchor is None:
+        if engine.follower is None or self._tissue is None:
             return
-        if self._following is None and self.schedule.due("sort", dynamics, now):
-            self._following = self._beside("following", self._follow_guarded, engine)
+        settle = self.schedule.due("sort", dynamics, now)
+        wait = max(MOVE_SEC, self._looking_cost_sec / MOVE_SHARE)
+        if self._following is None and (settle or not 0.0 <= now - self._looked_sec < wait):
+            self._looked_sec = now
+            self._following = self._beside("following", self._follow_guarded, engine, settle)
             self._following.start()
         due = self.schedule.due("train", dynamics, now)
         soon = self._moved_on and self.schedule.since("train", now) >= SOON_SEC
@@ -347,35 +356,38 @@ class Sorting:
             self._moved_on = False
             self._begin_training(engine, again=True)
 
-    def _follow_guarded(self, engine: OnlineSorter) -> None:
+    def _follow_guarded(self, engine: OnlineSorter, settle: bool) -> None:
         """Let templates follow their spikes; what goes wrong is told, and sorting goes on."""
+        began = time.thread_time()
         try:
-            self._follow(engine)
+            self._follow(engine, settle)
         except Exception as error:  # noqa: BLE001  # sorting goes on; the notes say it
             self.notes.append(f"templates could not follow their spikes: {type(error).__name__}: {error}")
             self._did("sort", engine, 0)
         finally:
+            self._looking_cost_sec = time.thread_time() - began
             self._following = None
 
-    def _follow(self, engine: OnlineSorter) -> None:
+    def _follow(self, engine: OnlineSorter, settle: bool) -> None:
         with self._lock:
-            trained, anchor, follower = engine.trained, self._anchor, engine.take_follower()
-        if trained is None or anchor is None or follower is None:
-            return
-        moved, told = followed(trained, anchor, follower)
-        tables = engine.prepare(moved) if told.changed else None
+            tissue, follower = self._tissue, engine.take_follower()
+            if tissue is None or follower is None or engine.trained is not tissue.now:
+                return
+        told = tissue.follow(follower, settle=settle)
+        tables = engine.prepare(tissue.now) if told.is_new else None
         with self._lock:
-            if self._engine is not engine or engine.trained is not trained:  # others were learned meanwhile
+            if self._engine is not engine or self._tissue is not tissue:  # others were learned meanwhile
                 return
             if tables is not None:
                 engine.use(tables, follow=self.settings.dynamics.is_enabled)
-            if engine.follower is not None:
-                engine.follower.inherit(follower)
+            if not settle:
+                return
             unlike = sum(why == TOO_UNLIKE for why in told.refused.values())
             self._moved_on |= unlike > LEFT_BEHIND * (len(told.changed) + len(told.refused))
             self._did("sort", engine, len(told.changed), len(told.refused))
             self.log.append({"event": "followed", "changed": {str(u): v for u, v in told.changed.items()},
                              "refused": {str(u): why for u, why in told.refused.items()},
+                             "displaced_um": [round(float(v), 1) for v in tissue.shift_um],
                              "in_force_from_sample": engine.next})  # fmt: skip
 
     def _now(self, engine: OnlineSorter) -> float:
@@ -394,8 +406,8 @@ class Sorting:
 
     def _use(self, engine: OnlineSorter, units: UnitTables) -> None:
         """Give spikes to these units; they are followed where the sorter adapts."""
-        if engine.trained is not units.trained:
-            self._anchor = units.trained.templates
+        if self._tissue is None or self._tissue.now is not units.trained:
+            self._tissue = Tissue(units.trained)
         engine.use(units, follow=self.settings.dynamics.is_enabled)
 
     def _begin_training(self, engine: OnlineSorter, *, again: bool = False) -> None:
@@ -452,7 +464,9 @@ class Sorting:
         """Learn from the signal that was kept."""
         if engine.tape is None:
             return
-        known = engine.trained
+        with self._lock:
+            known, tissue = engine.trained, self._tissue
+            began_um = None if tissue is None else tissue.shift_um.copy()
         trained, next_label = train_apart(
             engine.tape.snapshot(),
             self._filters(engine),
@@ -471,9 +485,13 @@ class Sorting:
             entry |= {"event": "learned_again", "new": settled.new, "dropped": settled.dropped}
             entry |= {"missed": settled.missed, "pending": settled.pending}
             self._did("train", engine, len(trained) - len(settled.missed), settled.pending)
-        tables = engine.prepare(trained)
+        fresh = Tissue(trained)
+        if tissue is not None and tissue is self._tissue and began_um is not None:
+            fresh.move(tissue.shift_um - began_um)  # meanwhile
+        tables = engine.prepare(fresh.now)
         with self._lock:
             if self._engine is engine and not stopping.is_set():
+                self._tissue = fresh
                 self._use(engine, tables)
                 self._next_label = next_label
                 if self._rounds >= len(TRAIN_AT_SEC) and not self.settings.dynamics.is_enabled:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.sorting.stream_kernels import add_residuals
-from ranvier.sorting.templates import Templates
 from ranvier.sorting.trained import TrainedUnits
 
 F32 = npt.NDArray[np.float32]
@@ -27,22 +24,6 @@ TOO_UNLIKE = "too unlike what was learned"
 CAPTURE = 0.95
 
 
-@dataclass
-class Followed:
-    """What became of the units of one update.
-
-    Attributes
-    ----------
-    changed
-        Labels of units that were changed, and by how much (share of the template's size).
-    refused
-        Labels of units that were not, and why.
-    """
-
-    changed: dict[int, float] = field(default_factory=dict)
-    refused: dict[int, str] = field(default_factory=dict)
-
-
 class Follower:
     """Collects what the spikes of a stream leave behind; takes the residual in order, once it is final.
 
@@ -58,7 +39,7 @@ class Follower:
         units, most = sites.shape
         self.sites = sites
         self._sums = np.zeros((max(1, units), most, length))
-        self._energy = np.zeros(max(1, units))
+        self.energy = np.zeros(max(1, units))
         self.counts = np.zeros(max(1, units), np.int64)
         self._rows = np.zeros((1, 0), np.float32)  # (sites, samples)
         self._start = 0
@@ -67,19 +48,11 @@ class Follower:
     @property
     def change(self) -> F64:
         """By how much units differ from their templates, ``(units, K, length)``."""
-        return np.asarray(self._sums / np.maximum(self._energy, 1e-9)[:, None, None], np.float64)
+        return np.asarray(self._sums / np.maximum(self.energy, 1e-9)[:, None, None], np.float64)
 
     def restart(self) -> None:
         """Forget the rows, behind a gap; the sums stay."""
         self._rows, self._waiting = self._rows[:, :0], []
-
-    def inherit(self, before: Follower) -> None:
-        """Take over what was collected of units that had too few spikes to be changed, which are still the same."""
-        few = np.flatnonzero(before.counts < FEWEST)
-        most = min(self._sums.shape[1], before._sums.shape[1])
-        self._sums[few, :most] += before._sums[few, :most]
-        self._energy[few] += before._energy[few]
-        self.counts[few] += before.counts[few]
 
     def take(self, residual: F32, start: int, begins: I64, units: I32, amplitudes: F32) -> None:
         """Take the next samples of the residual, ``(sites, n)``, and the spikes that begin in or behind them."""
@@ -99,7 +72,7 @@ class Follower:
             np.ascontiguousarray(size[whole]),
             self.sites,
             self._sums,
-            self._energy,
+            self.energy,
             self.counts,
         )
         later = at + length > stop
@@ -109,40 +82,7 @@ class Follower:
         self._start = max(self._start, first)
 
 
-def followed(trained: TrainedUnits, anchor: Templates, follower: Follower) -> tuple[TrainedUnits, Followed]:
-    """Return units whose templates follow the spikes that were collected.
-
-    Parameters
-    ----------
-    anchor
-        The templates as they were learned: what the leash is fixed to.
-    """
-    told = Followed()
-    weights = trained.templates.weights.copy()
-    change, components = follower.change, trained.templates.basis.components
-    norms = np.linalg.norm(weights.reshape(len(weights), -1), axis=1)
-    for u, label in enumerate(trained.labels):
-        n = int(follower.counts[u])
-        if n < FEWEST:
-            continue
-        sites = follower.sites[u][follower.sites[u] >= 0]
-        step = np.einsum("ks,ps->kp", change[u][: len(sites)], components) * (n / (n + HALF_AT))
-        moved = weights[u].copy()
-        moved[sites] += step
-        why = _refusal(moved, u, anchor.weights[u], weights, norms, trained)
-        if why:
-            told.refused[int(label)] = why
-            continue
-        told.changed[int(label)] = float(np.linalg.norm(step) / np.linalg.norm(weights[u]))
-        weights[u] = moved
-        norms[u] = np.linalg.norm(moved)
-    templates = Templates(weights, trained.templates.basis, trained.templates.geometry)
-    shifted = templates.positions_um - trained.templates.positions_um
-    places = np.asarray(trained.positions_um + shifted, np.float32)
-    return replace(trained, templates=templates, positions_um=places), told
-
-
-def _refusal(moved: F32, u: int, anchor: F32, others: F32, norms: F32, trained: TrainedUnits) -> str:
+def refusal(moved: F32, u: int, anchor: F32, others: F32, norms: F32, trained: TrainedUnits) -> str:
     """Return why a unit must not look like ``moved``; "" where it may."""
     if float((moved.astype(np.float64) ** 2).sum()) < trained.parameters.min_energy:
         return "too small to be told from noise"
