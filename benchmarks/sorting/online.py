@@ -14,6 +14,7 @@ are those of the truth, handed back as soon as their samples are there: the harn
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import threading
 import time
@@ -30,13 +31,13 @@ from benchmarks.sorting.recording import open_recording
 from benchmarks.sorting.score import scores
 from benchmarks.sorting.truth import Truth
 
-from ranvier import _platform
 from ranvier.recordings import Block, Recording
 from ranvier.recordings.memory import ArrayRecording
 from ranvier.rig.cache import SignalCache
 from ranvier.rig.clock import RealClock
 from ranvier.rig.consumer import BackPressure
 from ranvier.rig.consumers import QueueConsumer
+from ranvier.rig.process import keep_what_is_loaded, take_short_turns
 from ranvier.rig.pump import Pump
 from ranvier.rig.sources.replay import ReplaySource
 
@@ -45,6 +46,8 @@ F64 = npt.NDArray[np.float64]
 
 #: Samples after the trough that a label needs (ms).
 POST_MS = 0.5
+#: For how long the cache remembers.
+_KEPT_SEC = 2.0
 PERCENTILES = (50.0, 95.0, 99.0, 99.9, 100.0)
 
 #: Takes the next packet; returns the labels that are known now: samples, units (0, 1, ...; -1: none).
@@ -61,8 +64,14 @@ class Replayed:
         Labels, in the order of their publication.
     published_sec, needed_sec, taken_sec
         For each label: when it was there, when the last sample that it needs had arrived, when its trough was sampled.
-    late_sec
-        For each packet: how much after its time the source released it (the simulator's own jitter).
+    arrived_sec, late_sec
+        For each packet: when it arrived, and how long after its time (the simulator's own jitter).
+    handed_sec, begun_sec, done_sec
+        For each packet that was worked on: when it arrived, when the labeller began with it and when it was done.
+    collections_sec
+        How long each full collection of Python's garbage held up all threads.
+    preferred
+        Whether the scheduler preferred the pump's thread.
     shed_samples
         Samples that the labeller had no time for.
     busy_fraction
@@ -76,7 +85,13 @@ class Replayed:
     published_sec: F64
     needed_sec: F64
     taken_sec: F64
+    arrived_sec: F64
     late_sec: F64
+    handed_sec: F64
+    begun_sec: F64
+    done_sec: F64
+    collections_sec: list[float]
+    preferred: bool
     shed_samples: int
     busy_fraction: float
     stop: int
@@ -85,9 +100,13 @@ class Replayed:
         """Return percentiles (ms) of the labels from a counter on, and how late the source was."""
         mine = self.sample_index >= first
         return {
-            "L_sw_ms": _percentiles((self.published_sec - self.needed_sec)[mine]),
-            "L_label_ms": _percentiles((self.published_sec - self.taken_sec)[mine]),
-            "source_late_ms": _percentiles(self.late_sec),
+            "L_sw_ms": percentiles((self.published_sec - self.needed_sec)[mine]),
+            "L_label_ms": percentiles((self.published_sec - self.taken_sec)[mine]),
+            "source_late_ms": percentiles(self.late_sec),
+            "until_begun_ms": percentiles(self.begun_sec - self.handed_sec),
+            "at_work_ms": percentiles(self.done_sec - self.begun_sec),
+            "full_collections_ms": [round(1000 * sec, 2) for sec in self.collections_sec],
+            "pump_preferred": self.preferred,
         }
 
     def report(self, truth: Truth, from_sec: float = 0.0) -> dict[str, Any]:
@@ -122,14 +141,26 @@ def replay(
 
 
 def replay_recording(
-    recording: Recording, labeller: Labeller, *, seconds: float, block_ms: float = 1.0, loop: bool = False
+    recording: Recording,
+    labeller: Labeller,
+    *,
+    seconds: float,
+    block_ms: float = 1.0,
+    loop: bool = False,
+    as_rig: bool = True,
 ) -> Replayed:
-    """Replay a recording in real time to a labeller that runs in a thread of its own."""
-    return _Run(recording, labeller, seconds, block_ms, loop).go()
+    """Replay a recording in real time to a labeller that runs in a thread of its own.
+
+    With ``as_rig`` this process is prepared as that of a rig is: short turns of threads, a collector of garbage that
+    leaves alone what is loaded, a pump that the scheduler prefers where it may, and a cache whose memory was touched.
+    """
+    return _Run(recording, labeller, seconds, block_ms, loop, as_rig).go()
 
 
 class _Run:
-    def __init__(self, recording: Recording, labeller: Labeller, seconds: float, block_ms: float, loop: bool) -> None:
+    def __init__(
+        self, recording: Recording, labeller: Labeller, seconds: float, block_ms: float, loop: bool, as_rig: bool
+    ) -> None:
         self._labeller = labeller
         self._fs = float(recording.fs)
         self._source = ReplaySource(recording, loop=loop, block_sec=block_ms / 1000)
@@ -137,6 +168,10 @@ class _Run:
         self._seconds = seconds
         self._arrivals: list[tuple[int, float, float]] = []
         self._labels: list[tuple[I64, I64, float]] = []
+        self._worked: list[tuple[int, float, float]] = []
+        self._collections: list[float] = []
+        self._collecting_since = 0.0
+        self._as_rig = as_rig
         self._over = threading.Event()
         self._failed = ""
 
@@ -153,9 +188,19 @@ class _Run:
             self._over.set()
 
     def _work(self, block: Block) -> None:
+        begun = time.monotonic()
         sample, unit = self._labeller(block)
+        done = time.monotonic()
+        self._worked.append((block.stop, begun, done))
         if len(sample):
-            self._labels.append((np.asarray(sample, np.int64), np.asarray(unit, np.int64), time.monotonic()))
+            self._labels.append((np.asarray(sample, np.int64), np.asarray(unit, np.int64), done))
+
+    def _collects(self, phase: str, told: dict[str, int]) -> None:
+        """Note how long a full collection takes: every thread waits for it."""
+        if phase == "start":
+            self._collecting_since = time.monotonic()
+        elif told["generation"] == 2:
+            self._collections.append(time.monotonic() - self._collecting_since)
 
     def _fail(self, why: str) -> None:
         if "over" not in why:
@@ -167,10 +212,16 @@ class _Run:
             SignalCache(),
             RealClock(),
             acquisition=lambda: None,
-            persistence_sec=lambda: 2.0,
+            persistence_sec=lambda: _KEPT_SEC,
             failed=self._fail,
         )
-        _platform.take_short_turns()  # as a rig's process does
+        if self._as_rig:
+            take_short_turns()
+            pump.in_a_hurry = True
+            source = self._source
+            pump.cache.prepare(source.channels, source.fs, _KEPT_SEC, counts=source.recording.stores_counts)
+            keep_what_is_loaded()
+        gc.callbacks.append(self._collects)
         consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=1024)
         pump.add_hook(self)
         pump.add_consumer(consumer)
@@ -182,11 +233,12 @@ class _Run:
             pump.stop()
             consumer.close(60.0)
             self._source.close()
+            gc.callbacks.remove(self._collects)
         if self._failed or consumer.failure:
             raise RuntimeError(self._failed or consumer.failure)
-        return self._result(consumer)
+        return self._result(consumer, pump.is_preferred)
 
-    def _result(self, consumer: QueueConsumer) -> Replayed:
+    def _result(self, consumer: QueueConsumer, preferred: bool) -> Replayed:
         stops, arrivals, due = (np.array(column) for column in zip(*self._arrivals, strict=True))
         nothing: list[I64] = [np.empty(0, np.int64)]
         sample = np.concatenate([s for s, _, _ in self._labels] or nothing)
@@ -194,13 +246,20 @@ class _Run:
         packet = np.minimum(np.searchsorted(stops, needed_stop), len(stops) - 1)
         begin = due[0] - stops[0] / self._fs
         status = consumer.status()
+        worked, begun, ended = (np.array(column) for column in zip(*self._worked, strict=True))
         return Replayed(
             sample_index=sample,
             unit=np.concatenate([u for _, u, _ in self._labels] or nothing),
             published_sec=np.concatenate([np.full(len(s), t) for s, _, t in self._labels] or [np.empty(0)]),
             needed_sec=arrivals[packet],
             taken_sec=begin + (sample + 1) / self._fs,
+            arrived_sec=arrivals,
             late_sec=arrivals - due,
+            handed_sec=arrivals[np.searchsorted(stops, worked)],
+            begun_sec=begun,
+            done_sec=ended,
+            collections_sec=self._collections,
+            preferred=preferred,
             shed_samples=int(status.shed_samples),
             busy_fraction=float(status.busy_fraction),
             stop=int(stops[-1]),
@@ -222,7 +281,8 @@ def oracle(truth: Truth) -> Labeller:
     return label
 
 
-def _percentiles(sec: F64) -> dict[str, float]:
+def percentiles(sec: F64) -> dict[str, float]:
+    """Return percentiles in ms."""
     if not len(sec):
         return {}
     values = np.percentile(sec * 1000, PERCENTILES)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,14 @@ from benchmarks.sorting.online import POST_MS, oracle, replay
 from benchmarks.sorting.truth import Truth
 
 from ranvier.recordings import Block
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(interval)
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -30,6 +41,9 @@ def test_every_label_is_timed_after_its_samples(truth: Truth) -> None:
     assert (done.published_sec >= done.needed_sec).all()
     assert (done.needed_sec - done.taken_sec >= POST_MS / 1000).all()
     assert done.shed_samples == 0
+    assert (done.begun_sec >= done.handed_sec).all()
+    assert (done.done_sec > done.begun_sec).all()
+    assert set(done.handed_sec) <= set(done.arrived_sec)
     told = done.report(truth)
     assert told["scores"]["recall"] > 0.9 * np.mean(np.bincount(truth.unit[: len(expected)], minlength=8) > 0)
     assert told["L_label_ms"]["p50"] > told["L_sw_ms"]["p50"]
@@ -46,6 +60,19 @@ def test_a_slow_sorter_shows_as_latency_since_the_source_never_waits(truth: Trut
     lag = done.published_sec - done.needed_sec
     assert lag[-1] > 0.25
     assert lag[-1] > lag[0] + 0.2
+
+
+def test_a_full_collection_of_garbage_is_told(truth: Truth) -> None:
+    know = oracle(truth)
+
+    def untidy(block: Block) -> tuple[object, object]:
+        gc.collect()
+        return know(block)
+
+    done = replay(truth, untidy, seconds=0.3, block_ms=50.0)  # type: ignore[arg-type]
+    told = done.report(truth)
+    assert len(told["full_collections_ms"]) >= len(done.begun_sec)
+    assert sum(told["full_collections_ms"]) / 1000 <= (done.done_sec - done.begun_sec).sum() + 0.01
 
 
 def test_a_sorter_that_fails_is_an_error(truth: Truth) -> None:

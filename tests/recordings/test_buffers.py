@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ranvier.dsp.parallel import Team
-from ranvier.recordings.buffers import _SHELF, ALIGNMENT, SHELF_BYTES, aligned_empty, roomy
+from ranvier.recordings.buffers import _SHELF, ALIGNMENT, SHELF_BYTES, address, aligned_empty, roomy
 
 
 def test_memory_is_aligned_and_used_again() -> None:
@@ -109,6 +109,16 @@ def test_input_that_is_not_aligned_is_filtered_alike_from_aligned_memory() -> No
     shifted = raw[skip : skip + aligned.nbytes].view(np.float32).reshape(500, 16)
     shifted[:] = aligned
     assert stage_input(Block(aligned, 0), channels) is aligned
+    assert address(aligned) == aligned.ctypes.data
+    locked = aligned.copy()
+    locked.flags.writeable = False
+    for other in (locked, np.asfortranarray(aligned), aligned.astype(np.float64)):
+        taken = stage_input(Block(other, 0), channels)
+        assert taken is not other
+        assert taken.dtype == np.float32
+        assert taken.flags.c_contiguous
+        assert taken.flags.writeable
+        np.testing.assert_array_equal(taken, aligned)
     assert stage_input(Block(shifted, 0), channels).ctypes.data % VECTOR_BYTES == 0
     stage = BandPass(300, 6000).bind(Fraction(30000), channels)
     one, two = (stage.process(Block(x, 0), stage.start())[0].samples for x in (aligned, shifted))

@@ -11,11 +11,13 @@ import pytest
 
 from ranvier.dsp.chain import Chain
 from ranvier.exceptions import DataProcessingError, DatasetError, JobCancelledError
+from ranvier.kernels import registry
 from ranvier.metrics.event_levels import changed_params
 from ranvier.models.signals import SignalType
 from ranvier.models.simulation import SimulationSpec
 from ranvier.models.spikesorter import SpikeDetectParams
 from ranvier.recordings.block import Block
+from ranvier.rig.core import warm
 from ranvier.rig.sorter_board import neuron_stats
 from ranvier.rig.sorter_settings import SorterSettings
 from ranvier.simulation import SimulatedRecording
@@ -165,6 +167,58 @@ def test_what_was_told_is_subtracted(learned: TrainedUnits) -> None:
         final = left.sure_before - left.units.before - left.units.front - signal.origin
         decided = signal.white[:, signal.start - signal.origin : max(0, final)]
         assert np.abs(decided).max(initial=0.0) < 3.0
+
+
+def test_no_kernel_is_loaded_while_spikes_are_labelled(
+    recording: SimulatedRecording, learned: TrainedUnits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for item in registry.all_kernels():
+        monkeypatch.setattr(item, "_compiled", None)  # as in a new process
+    warm()
+    late: list[str] = []
+    load = registry._compile
+
+    def noted(item: registry.Kernel[..., object]) -> object:
+        late.append(item.name)
+        return load(item)
+
+    monkeypatch.setattr(registry, "_compile", noted)
+    stream = Stream(recording, tape=False)
+    stream.sorter.use(stream.sorter.prepare(learned), follow=True)
+    told = stream.play(recording.start, recording.start + 60_000, 150)
+    assert (told.label > 0).sum() > 20
+    assert not late
+
+
+def test_what_was_told_stays_though_memory_is_used_again(recording: SimulatedRecording, learned: TrainedUnits) -> None:
+    stream = Stream(recording, tape=False)
+    matcher = StreamMatcher(UnitTables(learned, 30_000.0))
+    x = recording.read(recording.start, recording.start + 30_000, stream.columns).samples
+    (filtered,) = stream.chain.process(Block(x, 0), stream.chain.start())
+    told, as_told = [], []
+    decided: list[tuple[np.ndarray, np.ndarray]] = []
+    for at in range(0, 30_000, 150):
+        told.append(matcher.process(Block(filtered.samples[at : at + 150].copy(), at)))
+        as_told.append([getattr(told[-1], name).copy() for name in SpikeTable.__slots__])
+        decided += [(group.rows, group.rows.copy()) for group in matcher._recent[-1:]]
+    assert sum(map(len, told)) > 20
+    for rows, as_decided in decided:
+        np.testing.assert_array_equal(rows, as_decided)
+    for table, columns in zip(told, as_told, strict=True):
+        for name, column in zip(SpikeTable.__slots__, columns, strict=True):
+            np.testing.assert_array_equal(getattr(table, name), column)
+
+
+def test_columns_of_an_empty_table_are_apart() -> None:
+    table = SpikeTable.empty(3)
+    kinds = [np.int64, np.int32, np.int32, *[np.float32] * 5, np.uint8]
+    assert [getattr(table, name).dtype for name in SpikeTable.__slots__] == kinds
+    for name in ("scale", "margin", "x_um", "y_um"):
+        assert np.isnan(getattr(table, name)).all()
+    for value, name in enumerate(SpikeTable.__slots__):
+        assert getattr(table, name).flags.c_contiguous
+        getattr(table, name)[:] = value
+    assert [getattr(table, name).tolist() for name in SpikeTable.__slots__] == [[v] * 3 for v in range(9)]
 
 
 def test_labels_stay_and_units_are_saved(learned: TrainedUnits, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ranvier.dsp.parallel import ALONE, Team
 from ranvier.exceptions import ConfigurationError
 from ranvier.recordings.block import Block
-from ranvier.recordings.buffers import aligned_empty
+from ranvier.recordings.buffers import address, aligned_empty
 from ranvier.recordings.channels import ChannelTable
 
 #: Channels that kernels load at once (:mod:`ranvier.kernels.lanes`), and their bytes.
@@ -105,12 +105,14 @@ def stage_input(block: Block, channels: ChannelTable) -> npt.NDArray[np.float32]
     Memory that came from elsewhere and is not aligned is copied: kernels that load WIDTH channels at once would take
     twice as long where every second load crosses a line of the cache.
     """
-    samples = np.require(block.physical(), dtype=np.float32, requirements=("C", "W"))  # W: kernels know no read-only
+    samples = block.physical()
+    if samples.dtype != np.float32 or not samples.flags.carray:  # aligned, C order, may be written: see kernels
+        samples = np.require(samples, dtype=np.float32, requirements=("C", "W"))  # W: kernels know no read-only
     if samples.ndim != 2 or samples.shape[1] != len(channels):
         raise ConfigurationError(
             f"a block of shape {samples.shape} does not fit a stage that was bound to {len(channels)} channels"
         )
-    if samples.shape[1] % WIDTH == 0 and samples.ctypes.data % VECTOR_BYTES:
+    if samples.shape[1] % WIDTH == 0 and address(samples) % VECTOR_BYTES:
         aligned = aligned_empty(samples.shape)
         aligned[...] = samples
         return aligned

@@ -37,6 +37,9 @@ MEMORY_SHARE = 0.15
 KERNELS = (
     "ranvier.recordings.kernels",
     "ranvier.dsp.kernels",
+    "ranvier.dsp.reference_kernels",
+    "ranvier.simulation.kernels",
+    "ranvier.simulation.live_kernels",
     "ranvier.detect.kernels",
     "ranvier.metrics.packet_kernels",
     "ranvier.metrics.fold_kernels",

@@ -65,6 +65,8 @@ class Pump:
     ----------
     in_a_hurry
         Whether the thread asks the scheduler to be preferred: for a rig in a process of its own, on real time.
+    is_preferred
+        Whether it is.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Pump:
         self.cache = cache
         self.counts = Counts()
         self.in_a_hurry = False
+        self.is_preferred = False
         self.clock_log = ClockLog()
         self.warnings: dict[str, str] = {}
         self._clock = clock
@@ -169,8 +172,7 @@ class Pump:
     def _run(
         self, source: Source, started: list[Exception | None], ready: threading.Event, stopping: threading.Event
     ) -> None:
-        if self.in_a_hurry:
-            _platform.prefer_thread()
+        self.is_preferred = self.in_a_hurry and _platform.prefer_thread()
         try:
             source.start()
         except Exception as error:  # noqa: BLE001  # handed to whoever called start()

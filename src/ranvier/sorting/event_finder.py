@@ -173,7 +173,7 @@ class EventFinder:
         self._hold, self._widths = self.settings.hold, bool(self.settings.width_samples.any())
         self._state: DetectorState | None = None
         self._detector: ThresholdDetector | None = None
-        self._bound: tuple[object, ...] = ()
+        self._bound: tuple[object, object] = (None, None)
         self._limits: tuple[F32, F32] = self._levels(1)
         self.low_uv, self.high_uv = self._levels(0)
         self._waiting = _Waiting()
@@ -254,15 +254,15 @@ class EventFinder:
 
     def bind(self) -> ThresholdDetector:
         """Return the detector of the settings and noise in force."""
-        bound = (self.settings, self.sd_uv)
-        if self._detector is None or any(a is not b for a, b in zip(bound, self._bound, strict=True)):
+        detector, (settings, sd_uv) = self._detector, self._bound
+        if detector is None or settings is not self.settings or sd_uv is not self.sd_uv:
             self.low_uv, self.high_uv = self._levels(0)
             self._limits = self._levels(1)
             self._hold, self._widths = self.settings.hold, bool(self.settings.width_samples.any())
             shadow = self.settings.levels.wings[:, 2]
-            self._detector = ThresholdDetector(self.low_uv, self.high_uv, shadow, self.settings.peak)
-            self._bound = bound
-        return self._detector
+            detector = self._detector = ThresholdDetector(self.low_uv, self.high_uv, shadow, self.settings.peak)
+            self._bound = (self.settings, self.sd_uv)
+        return detector
 
     def _levels(self, pair: int) -> tuple[F32, F32]:
         """Return thresholds (0) or artifact levels (1) in uV; infinite where off or where the noise is not known."""

@@ -63,17 +63,12 @@ class SpikeTable:
     @classmethod
     def empty(cls, size: int = 0) -> SpikeTable:
         """Return a table of ``size`` rows of zeros and NaN."""
-        return cls(
-            np.zeros(size, np.int64),
-            np.zeros(size, np.int32),
-            np.zeros(size, np.int32),
-            np.zeros(size, np.float32),
-            np.full(size, np.nan, np.float32),
-            np.full(size, np.nan, np.float32),
-            np.full(size, np.nan, np.float32),
-            np.full(size, np.nan, np.float32),
-            np.zeros(size, np.uint8),
-        )
+        site, label = np.zeros((2, size), np.int32)
+        unknown = np.empty((4, size), np.float32)
+        unknown.fill(np.nan)  # a stream makes such tables for every packet: few arrays are sooner made than many
+        scale, margin, x_um, y_um = unknown
+        counter, amplitude_uv, flags = np.zeros(size, np.int64), np.zeros(size, np.float32), np.zeros(size, np.uint8)
+        return cls(counter, site, label, amplitude_uv, scale, margin, x_um, y_um, flags)
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> SpikeTable:
         """Return some rows."""

@@ -198,10 +198,7 @@ class StreamMatcher:
     ) -> SpikeTable:
         """Work on the steps that see the samples before the counters ``first`` to ``last``."""
         signal, state, units = self.signal, self._state, self.units
-        row = np.empty(_MOST, np.int64)
-        unit = np.empty(_MOST, np.int32)
-        scale, fraction, gain, margin = np.empty((4, _MOST), np.float32)
-        kind = np.empty(_MOST, np.uint8)
+        row, unit, scale, fraction, gain, margin, kind = state.room
         origin = signal.origin
         found = gated_steps(
             signal.white,
@@ -255,18 +252,20 @@ class StreamMatcher:
             return SpikeTable.empty()
         while self._recent and self._recent[0].rows[-1] + 2 * self.kept < signal.start:
             self._recent.pop(0)
-        whole = _Told(row[:found], unit[:found], scale[:found], fraction[:found], margin[:found], kind[:found])
+        whole = _Told(*(column[:found].copy() for column in (row, unit, scale, fraction, margin, kind)))
         self._recent.append(whole)
         if self.follower is not None:
             placed = whole.placed(units.front, ~(whole.margins < SURE_SD))
             self._decided.append((placed.begins, placed.units, placed.scales))
-        new = np.flatnonzero(whole.kinds != CONFIRMED)
-        return self._table(row[new], unit[new], scale[new], fraction[new], margin[new])
+        return self._table(whole)
 
-    def _table(self, row: I64, unit: I32, scale: F32, fraction: F32, margin: F32) -> SpikeTable:
+    def _table(self, whole: _Told) -> SpikeTable:
+        """Return the spikes that were not told before."""
         units, signal = self.units, self.signal
-        peak = row + units.before
-        peak[fraction >= 0.5] += 1
+        new = np.flatnonzero(whole.kinds != CONFIRMED)
+        unit, scale, margin = whole.units[new], whole.scales[new], whole.margins[new]
+        peak = whole.rows[new] + units.before
+        peak += whole.fractions[new] >= 0.5
         site = units.main_sites[unit]
         return SpikeTable(
             counter=peak,
@@ -277,7 +276,7 @@ class StreamMatcher:
             margin=margin,
             x_um=units.x_um[unit],
             y_um=units.y_um[unit],
-            flags=np.zeros(len(row), np.uint8),
+            flags=np.zeros(len(new), np.uint8),
         )
 
     def _follow(self, follower: Follower, stop: int) -> None:
@@ -302,6 +301,13 @@ class _State:
         self.later = np.empty((_KEPT, 2), np.int64)
         self.tails, self.tail_scales = np.empty((_KEPT, 3), np.int64), np.empty(_KEPT, np.float32)
         self.foretold, self.sizes = np.empty((_KEPT, 3), np.int64), np.empty(_KEPT, np.float32)
+        # what a call writes its spikes to: row, unit, scale, fraction, gain, margin, kind.
+        self.room = (
+            np.empty(_MOST, np.int64),
+            np.empty(_MOST, np.int32),
+            *np.empty((4, _MOST), np.float32),
+            np.empty(_MOST, np.uint8),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +370,9 @@ class Held:
     def __init__(self, sites: int, kept: int) -> None:
         self._kept = kept
         self._room = 16 * ((kept + 2 * _PIECE + SLACK) // 16 | 1)  # rows of memory that do not share lines of a cache
-        self.raw, self.white = np.zeros((2, sites, self._room), np.float32)
+        memory = np.empty((2, sites, self._room), np.float32)  # not zeros(): for them NumPy asks for no large pages
+        memory.fill(0.0)
+        self.raw, self.white = memory
         self.begin(0)
 
     def begin(self, counter: int) -> None:
