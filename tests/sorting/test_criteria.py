@@ -1,4 +1,4 @@
-"""Which waveforms are a spike's, behind the filters of the sorter: those of neurons are, artifacts and ringing are not."""
+"""Which waveforms are a spike's, behind the sorter's filters: those of neurons are, artifacts and ringing are not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ F64 = npt.NDArray[np.float64]
 def filtered(signal: F64, fs_hz: float = FS) -> F64:
     p = SorterParameters()
     assert p.band_hz is not None
-    return np.asarray(sosfilt(butter(p.filter_order, p.band_hz, "bandpass", fs=fs_hz, output="sos"), signal), np.float64)
+    design = butter(p.filter_order, p.band_hz, "bandpass", fs=fs_hz, output="sos")
+    return np.asarray(sosfilt(design, signal), np.float64)
 
 
 def behind_filter(shape: Callable[[F64], F64], fs_hz: float = FS) -> npt.NDArray[np.float32]:
