@@ -476,8 +476,10 @@ def test_detected_spikes_are_a_sorter_of_their_own(allego: AllegoClient, tmp_pat
         return general.sorter_type
 
     assert kind(signal) == SpikeSorterType.VEX_STREAM
+    assert kind(events) == SpikeSorterType.SPIKES_STREAM
     allego.spike_sorter_command(events, "on")
     assert kind(events) == SpikeSorterType.SPIKES_STREAM
+    assert kind(signal) == SpikeSorterType.VEX_STREAM
     assert allego.get_spike_sorter_state(events).is_on
     other = allego.get_spike_sorter_state(signal)
     assert (other.is_on, events in other.msg) == (False, True)
@@ -489,6 +491,43 @@ def test_detected_spikes_are_a_sorter_of_their_own(allego: AllegoClient, tmp_pat
     assert kind(signal) == SpikeSorterType.VEX_STREAM
     assert allego.get_spike_sorter_state(signal).is_on
     assert not allego.get_spike_sorter_state(events).is_on
+
+
+def test_the_board_of_the_sorter_that_does_not_run_has_nothing_of_the_other(allego: AllegoClient) -> None:
+    signal, events = allego.get_spike_sorter_ids()
+
+    def total(sorter: str) -> int:
+        general = allego.get_spike_sorter_dashboard(sorter, [DashElement.GENERAL]).general
+        assert general is not None
+        return general.num_spikes_processed
+
+    for runs, idles in ((signal, events), (events, signal)):
+        allego.spike_sorter_command(runs, "on")
+        allego.start_streaming()
+        wait_for(lambda sorter=runs: total(sorter) >= 10)  # type: ignore[misc]
+        busy, idle = (allego.get_spike_sorter_dashboard(one, list(DashElement)) for one in (runs, idles))
+        assert busy.general is not None
+        assert idle.general is not None
+        assert (busy.general.sorter_id, idle.general.sorter_id) == (runs, idles)
+        assert busy.general.num_spikes_processed >= 10
+        assert busy.general.state is not None
+        assert busy.general.state.is_on
+        assert busy.general.time_range[1] > 0
+        assert len(busy.sites) == 32
+        assert sum(s.num_spikes for s in busy.sites) >= 10
+        assert busy.ports[0].num_spikes >= 10
+
+        assert idle.general.state is not None
+        assert not idle.general.state.is_on
+        assert (idle.general.num_spikes_processed, idle.general.num_active_sites) == (0, 0)
+        assert idle.general.time_range == (0, 0)
+        assert (idle.general.num_total_sites, idle.general.num_enabled_sites) == (32, 32)
+        assert (idle.ports, idle.sites, idle.neurons) == ([], [], [])
+        assert idle.enabled_ports == busy.enabled_ports
+        assert idle.dynamics is not None
+        assert idle.dynamics.log == []
+        allego.spike_sorter_command(runs, "off")
+        allego.stop_streaming()
 
 
 @pytest.mark.slow
@@ -506,3 +545,9 @@ def test_detected_spikes_get_labels_live(allego: AllegoClient) -> None:
     for channel, own in neurons.items():
         assert all(n.site_ntv_chan_idx == channel and n.spike_count > 0 for n in own)
     assert "units" in allego.get_spike_sorter_state(events).msg
+    board = allego.get_spike_sorter_dashboard(events, [DashElement.NEURON_PANEL])
+    shown = {n.spike_label: n for n in board.neurons}
+    for neuron in (n for own in neurons.values() for n in own):
+        template = np.array(shown[neuron.spike_label].template_uv)
+        assert template.argmin() == pytest.approx(15, abs=4)  # half a millisecond before its end lies the trough
+        assert -template.min() == pytest.approx(neuron.mean_abs_peak_wfm, rel=0.4)

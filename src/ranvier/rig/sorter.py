@@ -110,25 +110,23 @@ class LiveSorter:
     def dashboard(self, sorter_id: str, elements: Sequence[DashElement]) -> SpikeSorterDashboard:
         """Return the elements that are asked for; see the Protocol."""
         self._check(sorter_id)
+        sorting = self._of(sorter_id)
         ports = sorted({c.port for c in self._enabled() if c.port is not None})
         sites = DashElement.SITE_STATS in elements or DashElement.SITE_PANEL in elements
         units = DashElement.NEURON_STATS in elements or DashElement.NEURON_PANEL in elements
         return SpikeSorterDashboard(
             enabled_ports=list(ports) if DashElement.ENABLED_PORTS in elements else [],
-            general=self._general() if DashElement.GENERAL in elements else None,
-            ports=self._port_stats() if DashElement.PORT_STATS in elements else [],
-            sites=board.site_stats(self._sorting, labels=DashElement.SITE_PANEL in elements) if sites else [],
-            neurons=board.neuron_stats(self._sorting, templates=DashElement.NEURON_PANEL in elements) if units else [],
-            dynamics=board.dynamics_of(self._sorting) if DashElement.AI in elements else None,
+            general=self._general(sorter_id, sorting) if DashElement.GENERAL in elements else None,
+            ports=_port_stats(sorting) if DashElement.PORT_STATS in elements else [],
+            sites=board.site_stats(sorting, labels=DashElement.SITE_PANEL in elements) if sites else [],
+            neurons=board.neuron_stats(sorting, templates=DashElement.NEURON_PANEL in elements) if units else [],
+            dynamics=board.dynamics_of(sorting) if DashElement.AI in elements else None,
         )
-
-    def _port_stats(self) -> list[SorterPortStats]:
-        return port_stats(board.site_stats(self._sorting), board.neuron_stats(self._sorting))
 
     def dynamics(self, sorter_id: str) -> SorterDynamics:
         """Return how it adapts; see the Protocol."""
         self._check(sorter_id)
-        return board.dynamics_of(self._sorting)
+        return board.dynamics_of(self._of(sorter_id))
 
     def set_dynamics(self, sorter_id: str, config: SpikeSorterDynamicConfig) -> SorterDynamics:
         """Change how it adapts; see the Protocol."""
@@ -137,7 +135,7 @@ class LiveSorter:
             settings = replace(self._settings, dynamics=self._settings.dynamics.take(config))
             self._use(settings)
             self._sorting.change(settings)
-        return board.dynamics_of(self._sorting)
+        return board.dynamics_of(self._of(sorter_id))
 
     def neurons(self) -> NeuronsResult:
         """Return the units with spikes; see the Protocol."""
@@ -332,6 +330,10 @@ class LiveSorter:
         """Whether the rig sorts as this one (signal or detected spikes); there is one sorter at a time."""
         return sorter_id == self._current_id
 
+    def _of(self, sorter_id: str) -> Sorting:
+        """Return what a sorter has: nothing where the rig sorts as the other one, which begins anew."""
+        return self._sorting if self._is_current(sorter_id) else Sorting(self._core, self._settings)
+
     def _use(self, settings: SorterSettings) -> None:
         settings.save(self._core.store)
         self._settings = settings
@@ -365,8 +367,8 @@ class LiveSorter:
             return "waits for the stream" if self._sorting.is_on else ""
         return f"{engine.ring.total} spikes, {engine.unit_count} units"
 
-    def _general(self) -> SpikeSorterDashboardGeneral:
-        engine = self._sorting.engine
+    def _general(self, sorter_id: str, sorting: Sorting) -> SpikeSorterDashboardGeneral:
+        engine = sorting.engine
         enabled = len(self._enabled())
         neurons = [] if engine is None else engine.units.numbers()
         sites = len({n.site for n in neurons})
@@ -375,9 +377,9 @@ class LiveSorter:
         first = 0 if engine is None or engine.first is None else engine.first
         last = first if engine is None or engine.next is None else engine.next
         return SpikeSorterDashboardGeneral(
-            state=self.state(self._current_id),
-            sorter_type=SpikeSorterType.SPIKES_STREAM if self._settings.by_events else SpikeSorterType.VEX_STREAM,
-            sorter_id=self._current_id,
+            state=self.state(sorter_id),
+            sorter_type=SpikeSorterType.SPIKES_STREAM if sorter_id == EVENTS_ID else SpikeSorterType.VEX_STREAM,
+            sorter_id=sorter_id,
             datasource_id=LIVE_ID,
             time_range=(first / fs, last / fs),
             num_total_sites=len(amplifier_ntv(self._core.source.channels)),
@@ -415,6 +417,10 @@ class LiveSorter:
         inside = (rows >= 0) & (rows < len(block))
         values = block.samples[np.clip(rows, 0, len(block) - 1), table.site[:, None]]
         return np.where(inside, values, cut).astype(np.float32), before
+
+
+def _port_stats(sorting: Sorting) -> list[SorterPortStats]:
+    return port_stats(board.site_stats(sorting), board.neuron_stats(sorting))
 
 
 def _newest(sites: npt.NDArray[np.int32], most: int) -> npt.NDArray[np.int64]:

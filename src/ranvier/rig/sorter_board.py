@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
+import numpy.typing as npt
 
 from ranvier.models.sorter_stats import SorterNeuronStats, SorterSiteStats
 from ranvier.models.spikesorter import SorterDynamics, SorterTask
 from ranvier.rig.sorting import Sorting
 from ranvier.sorting.criteria import UnitEvidence, isi_ratio, verdict
+from ranvier.sorting.online import OnlineSorter
+
+F32 = npt.NDArray[np.float32]
 
 
 def neuron_stats(sorting: Sorting, *, templates: bool = False) -> list[SorterNeuronStats]:
@@ -22,15 +27,10 @@ def neuron_stats(sorting: Sorting, *, templates: bool = False) -> list[SorterNeu
     level, seconds = sorting.settings.dynamics.level["sort"], engine.labelled_sec
     ntv, found = engine.sites.ntv, []
     units = engine.units.numbers(engine.next)
-    trained = engine.trained  # behind the numbers: whoever has spikes is here, or was replaced
-    rows = {} if trained is None else {int(label): row for row, label in enumerate(trained.labels)}
+    waveform_of = _waveforms(engine)  # behind the numbers: whoever has spikes is here, or was replaced
     for unit in units:
         noise = float(engine.finder.noise.sd_uv[unit.site])
-        if trained is not None and unit.label in rows:
-            waveform = trained.waveforms_uv[rows[unit.label], :, unit.site]
-        else:
-            replaced = engine.replaced_waveform_uv(unit.label)
-            waveform = np.zeros(0, np.float32) if replaced is None else replaced
+        waveform = waveform_of(unit.site, unit.label)
         known = UnitEvidence(
             waveform_uv=waveform,
             fs_hz=float(engine.sites.fs),
@@ -59,6 +59,24 @@ def neuron_stats(sorting: Sorting, *, templates: bool = False) -> list[SorterNeu
             )
         )
     return found
+
+
+def _waveforms(engine: OnlineSorter) -> Callable[[int, int], F32]:
+    """Return what gives the mean waveform of a unit by its site and label, on that site; empty where none is known."""
+    trained, labeller = engine.trained, engine.labeller
+    by_events = None if labeller is None else labeller.units
+    rows = {} if trained is None else {int(label): row for row, label in enumerate(trained.labels)}
+
+    def waveform(site: int, label: int) -> F32:
+        if by_events is not None:
+            return by_events.template_uv(site, label)
+        if trained is not None and label in rows:
+            learned: F32 = trained.waveforms_uv[rows[label], :, site]
+            return learned
+        replaced = engine.replaced_waveform_uv(label)
+        return np.zeros(0, np.float32) if replaced is None else replaced
+
+    return waveform
 
 
 def site_stats(sorting: Sorting, *, labels: bool = False) -> list[SorterSiteStats]:

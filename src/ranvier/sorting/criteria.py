@@ -23,8 +23,10 @@ F64 = npt.NDArray[np.float64]
 ISI_SEC = 1.5e-3
 HALF_WIDTH_MS = (0.07, 0.35)
 TROUGH_TO_PEAK_MS = (0.10, 1.15)
-#: A bump of a waveform counts from this share of its largest value on.
+#: A bump of a waveform counts from this share of its largest value on, in height and above what is around it.
 _BUMP = 0.2
+#: A trough behind the spike's that is so many times as wide is the slow way back to rest.
+_SLOW = 2.0
 #: Presence is counted in bins of so many seconds.
 PRESENCE_SEC = 10.0
 
@@ -145,21 +147,31 @@ def contamination_bound(unit: UnitEvidence) -> float:
 
 
 def odd_shape(waveform_uv: F32, fs_hz: float) -> str:
-    """Return why a waveform is no spike's; "" where it is: one trough, at most two peaks, widths of a spike."""
+    """Return why a waveform is no spike's; "" where it is: one trough, at most two peaks, widths of a spike.
+
+    A bump counts where it is told from its neighbourhood, not for its ripples. Behind a peak a causal filter, and some
+    neurons, leave a slow undershoot, more than half of the trough behind 300 Hz: a trough of twice the spike's width is
+    that, and no second spike.
+    """
+    from scipy.signal import find_peaks
+
     x = np.asarray(waveform_uv, np.float64)
     trough = int(np.argmin(x))
     depth = -x[trough]
     if not depth > 0:
         return "the waveform has no trough"
-    inner, left, right = x[1:-1], x[:-2], x[2:]
-    peaks = int(np.count_nonzero((inner > left) & (inner >= right) & (inner > _BUMP * np.abs(x).max())))
-    troughs = int(np.count_nonzero((inner < left) & (inner <= right) & (inner < -_BUMP * np.abs(x).max())))
+    least = _BUMP * np.abs(x).max()
+    half = _width_at(x, trough, -0.5 * depth)
+    peaks = len(find_peaks(x, least, prominence=least)[0])
+    others = [int(k) for k in find_peaks(-x, least, prominence=least)[0] if k != trough]
+    smooth = np.convolve(x, np.full(wide := max(1, round(half / 2)), 1 / wide), "same")  # ripples do not part a trough
+    narrow = _SLOW * _width_at(smooth, trough, 0.5 * smooth[trough])
+    troughs = 1 + sum(k < trough or _width_at(smooth, k, 0.5 * smooth[k]) < narrow for k in others)
     if peaks > 2 or troughs > 1:
         return f"the waveform has {peaks} peaks and {troughs} troughs"
     ms = 1e3 / fs_hz
-    half = _width_at(x, trough, -0.5 * depth) * ms
-    if not HALF_WIDTH_MS[0] <= half <= HALF_WIDTH_MS[1]:
-        return f"its width at half the trough is {half:.2f} ms"
+    if not HALF_WIDTH_MS[0] <= half * ms <= HALF_WIDTH_MS[1]:
+        return f"its width at half the trough is {half * ms:.2f} ms"
     behind = (int(np.argmax(x[trough:]))) * ms
     if not TROUGH_TO_PEAK_MS[0] <= behind <= TROUGH_TO_PEAK_MS[1]:
         return f"its peak comes {behind:.2f} ms behind the trough"

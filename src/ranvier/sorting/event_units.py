@@ -89,6 +89,14 @@ class EventUnits:
                 labels[own] = known.label(waveforms_uv[own])
         return labels
 
+    def template_uv(self, site: int, label: int) -> F32:
+        """Return the mean waveform of a unit, that of its clusters where it has several; empty where it is unknown."""
+        known = self.sites.get(site)
+        if known is None or not (own := known.labels == label).any():
+            return np.zeros(0, np.float32)
+        mean: F32 = known.templates_uv[own].mean(axis=0, dtype=np.float32)
+        return mean
+
 
 def learn_events(
     samples: I64,

@@ -123,6 +123,13 @@ class Matcher:
         of_noise = (least + prior) ** 2 / (norms + prior) - prior
         return np.maximum(np.clip(0.5 * norms, *self.parameters.match_threshold), of_noise)
 
+    @cached_property
+    def least_sizes(self) -> F64:
+        """What the thresholds ask for of the projection on each template, in SD of noise along it, ``(units,)``."""
+        norms, prior = self.templates.norms, self._prior
+        least = np.sqrt((self.thresholds + prior) * (norms + prior)) - prior
+        return np.asarray(least / np.maximum(np.sqrt(norms) * self.templates.noise_sd, 1e-12), np.float64)
+
     def beyond(self, unit: I32, amplitude: F32) -> F32:
         """Return how far above its unit's threshold each spike is, in SD of noise along the template."""
         norms, prior = self.templates.norms, self._prior

@@ -25,11 +25,13 @@ from ranvier.sorting.faint import beyond_noise, stands_out
 from ranvier.sorting.following import Follower, MovingTemplates
 from ranvier.sorting.kept import KeptBlocks
 from ranvier.sorting.learning import learn_templates
+from ranvier.sorting.matching import Matcher
 from ranvier.sorting.motion import Motion
 from ranvier.sorting.pair_kernels import add_waveforms
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.refining import Block, Still, follow, match_block, measure_residues
 from ranvier.sorting.reservoir import members_of, thin_indices
+from ranvier.sorting.sizes import best_least
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, join_units
@@ -286,6 +288,18 @@ def average_waveforms(
     return out
 
 
+def _sure(templates: Templates, unit: I32, beyond: F32, p: SorterParameters, window: Window) -> npt.NDArray[np.bool_]:
+    """Return which spikes are large enough to be their unit's rather than noise, by how large all of them are."""
+    matcher = Matcher(templates, p, window)
+    expected = np.sqrt(templates.norms) / templates.noise_sd
+    kept = np.ones(len(unit), np.bool_)
+    for u, own in enumerate(members_of(unit, len(templates))):
+        least = float(matcher.least_sizes[u])
+        sizes = np.maximum(beyond[own].astype(np.float64), 0.0) + least
+        kept[own] = sizes >= best_least(sizes, least, float(expected[u]))
+    return kept
+
+
 def _finish(
     learned: Templates | MovingTemplates,
     blocks: list[Block],
@@ -304,6 +318,7 @@ def _finish(
     amplitude = np.concatenate([b.amplitude for b in blocks]) if blocks else np.empty(0, np.float32)
     energy = np.concatenate([b.gain for b in blocks]) if blocks else np.empty(0, np.float32)
     trains = [np.sort(sample[own]) for own in members_of(unit, count)]
+    sure = _sure(templates, unit, beyond, p, window)
     joined, kept_as, shift = join_units(templates, trains, p, float(source.fs)) if count else (templates, unit, unit)
     if count:
         sample, unit = sample + shift[unit], kept_as[unit].astype(np.int32)
@@ -312,7 +327,7 @@ def _finish(
     order = order[real[order]]
     number = np.full(len(joined), -1, np.int32)
     number[order] = np.arange(len(order))
-    unit = number[unit]
+    unit = np.where(sure, number[unit], -1).astype(np.int32)
     by_time = np.lexsort((unit, sample))
     by_time = by_time[unit[by_time] >= 0]
     final = joined.take(order)
