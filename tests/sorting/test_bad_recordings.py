@@ -121,6 +121,29 @@ def test_nothing_but_artifacts(videre: VidereClient, tmp_path: Path) -> None:
     assert "blank_artifacts" in refused(videre, path, "artifacts on most channels at once")
 
 
+def test_a_few_samples_out_of_range_cost_no_unit(videre: VidereClient, tmp_path: Path) -> None:
+    """Single samples of a broken cable: once, they took the place of every unit in what is learned."""
+    x = with_spikes(with_spikes(noise(20.0), 3), 7, every=1300)
+    clean = _sizes(videre, written(x, tmp_path / "clean"))
+    assert len(clean) == 2
+    random = np.random.default_rng(5)
+    x[random.integers(0, len(x), 30), random.integers(0, CHANNELS, 30)] = 30_000.0
+    path = written(x, tmp_path / "broken")
+    found = _sizes(videre, path)
+    assert len(found) == 2
+    for few, all_of_them in zip(found, clean, strict=True):
+        assert 0.95 * all_of_them <= few <= all_of_them + 1
+    (sorter,) = videre.get_spike_sorter_ids(videre.link_data_file(path))
+    told = videre.get_spike_sorter_state(sorter).warn_msg
+    assert "no spikes are looked for there" in told
+    assert 30 * 3 < float(told.split()[0]) < 30 * 6  # ms
+
+
+def _sizes(videre: VidereClient, path: Path) -> list[int]:
+    """Spikes of each unit, by depth."""
+    return [unit.spike_count for unit in videre.get_units(path, spikes_id=videre.spike_sort(path))]
+
+
 def test_noise_that_no_electrode_has(videre: VidereClient, tmp_path: Path) -> None:
     path = written(noise(3.0, sd_uv=2500.0), tmp_path)
     refused(videre, path, "noise beyond what electrodes have")

@@ -130,6 +130,12 @@ class SortRun(SortState):
         )
         if not len(found):
             self.notes.append("no units were found: nothing in the recording can be told from noise")
+        if found.blanked:
+            left_out_ms = 1000 * found.blanked / float(view.signal.fs)
+            self.notes.append(
+                f"{left_out_ms:.1f} ms around artifacts (beyond {plan.parameters.artifact_uv / 1000:g} mV behind the "
+                f"filters) were left out: no spikes are looked for there"
+            )
         for number, (writer, target) in enumerate(zip(writers, plan.targets, strict=True)):
             done = number / len(writers)
             self._at(job, SpikeSorterPhase.FINALIZING, done, _SORTING_SHARE + (1 - _SORTING_SHARE) * done)

@@ -97,6 +97,8 @@ class SortedUnits:
         How the tissue moved, by shank (in the order in which the columns meet them), against the reference: a
         displacement near its median. Positions, templates and SNR are those at the reference. Empty where no shank
         moved enough to matter: then templates stood still.
+    blanked
+        Samples that were left out around artifacts (``SorterParameters.artifact_uv``).
     """
 
     sample_index: I64
@@ -114,6 +116,7 @@ class SortedUnits:
     seed: int
     filters: tuple[dict[str, object], ...] = field(default=())
     motion: tuple[Motion, ...] = field(default=())
+    blanked: int = 0
 
     def __len__(self) -> int:
         return len(self.site)
@@ -363,4 +366,5 @@ def _finish(
         seed=seed,
         filters=tuple(operation.describe() for operation in source.operations),
         motion=() if drift is None else drift.motions,
+        blanked=source.blanked,
     )

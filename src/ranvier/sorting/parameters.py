@@ -25,6 +25,9 @@ class SorterParameters:
         Its order.
     reference
         Whether the mean over each port is subtracted where it has at least 16 channels.
+    artifact_uv
+        What is as large behind the filters is an artifact, and left out with what comes just before and behind it
+        (spikes outside of a cell in mammals are about 1 mV at most).
     before_ms, after_ms
         What a waveform spans around its peak.
     components
@@ -79,6 +82,7 @@ class SorterParameters:
     band_hz: tuple[float, float] | None = (300.0, 6000.0)
     filter_order: int = 3
     reference: bool = True
+    artifact_uv: float = 1500.0
     before_ms: float = 0.7
     after_ms: float = 1.3
     components: int = 6

@@ -45,6 +45,8 @@ REFERENCE_CHANNELS = 16
 _NOISE_BLOCKS = 20
 #: Rows that are filtered and whitened at a time.
 _STRIP_ROWS = 1024
+#: What comes so long before and behind an artifact is left out, too: the filters ring, and a reference spreads it.
+_BEFORE_SEC, _BEHIND_SEC = 0.001, 0.004
 
 
 class SortSource:
@@ -105,6 +107,12 @@ class SortSource:
         self._recording = recording if chain is None else FilteredRecording(recording, chain)
         self.whitening: Whitening | None = None
         self._kept: KeptBlocks | None = None
+        self._artifact_uv = parameters.artifact_uv
+        self._before = round(_BEFORE_SEC * float(self.fs))
+        self._behind = min(
+            margin, round(_BEHIND_SEC * float(self.fs))
+        )  # what is further in front of a block is not seen
+        self._blanked: dict[int, int] = {}
 
     @property
     def channels(self) -> int:
@@ -140,6 +148,11 @@ class SortSource:
     def duration_sec(self) -> float:
         """Length of the range."""
         return float((self.stop - self.start) / self.fs)
+
+    @property
+    def blanked(self) -> int:
+        """Samples around artifacts that :meth:`counts` left out, in the blocks it made so far."""
+        return sum(self._blanked.values())
 
     def bounds(self, block: int) -> tuple[int, int]:
         """Return the counters that a block is responsible for."""
@@ -192,20 +205,38 @@ class SortSource:
         return LocalProduct(self.noise.matrix, self.columns)
 
     def counts(self, block: int) -> I16:
-        """Return a block with margins, whitened, in counts of ``STEP_SD``: ``(channels, rows + 2 margins)``."""
+        """Return a block with margins, whitened, in counts of ``STEP_SD``: ``(channels, rows + 2 margins)``.
+
+        0 where samples miss, and around artifacts: one sample of a broken cable would be the largest spike of all, and
+        what is learned from it takes those of units nearby.
+        """
         first, last = self.bounds(block)
         counts = aligned_empty((self.channels, last - first + 2 * self.margin), np.int16)
         if self._kept is not None and self._kept.read(block, counts):
             return counts
+        artifacts: list[I64] = []
         for row, strip in self._strips(first - self.margin, last + self.margin):
+            if strip.max() >= self._artifact_uv or strip.min() <= -self._artifact_uv:
+                large = np.abs(strip.take(self.columns, axis=1, mode="clip")) >= self._artifact_uv
+                artifacts.append(row + np.flatnonzero(large.any(axis=1)))
             for part in range(0, len(strip), _STRIP_ROWS):  # more where samples miss
                 piece = strip[part : part + _STRIP_ROWS]
                 white = aligned_empty((self.channels, len(piece)))
                 self._product.into(piece, white)
                 to_counts(white, counts, row + part)
+        if artifacts:
+            self._blanked[block] = self._blank(counts, np.concatenate(artifacts))
         if self._kept is not None:
             self._kept.keep(block, counts)
         return counts
+
+    def _blank(self, counts: I16, artifacts: I64) -> int:
+        """Make counts 0 around rows with artifacts; return how many rows of the block itself (no margins) that were."""
+        gone = np.zeros(counts.shape[1], np.bool_)
+        for row in artifacts.tolist():
+            gone[max(0, row - self._before) : row + self._behind + 1] = True
+        counts[:, gone] = 0
+        return int(np.count_nonzero(gone[self.margin : len(gone) - self.margin]))
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
