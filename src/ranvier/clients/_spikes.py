@@ -237,7 +237,7 @@ class SpikesClient(SignalsClient):
         flagged as noise (``common`` on a port, ``afterwaves``, ``wrong_width``). ``in_force_from_sample`` counts as
         the recording does. Empty where spikes came from another program. DatasetError where there are no such spikes.
         """
-        return self._hub.spikes.sorter_log(self._id(dataset), spikes_id=spikes_id)
+        return self._hub.spikes.sorter_log(self._id(dataset), spikes_id=spikes_id).entries
 
     def convert_spikes(
         self,

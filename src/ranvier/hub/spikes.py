@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ from ranvier.models.spikes import (
     SpikesSiteSpec,
     SpikesSpec,
 )
+from ranvier.models.spikesorter import SorterLog
 from ranvier.models.units import CurationEntry, SpikeRaster, UnitCorrelograms, UnitQualityTable, UnitWaveforms
 from ranvier.spikes import SiteRecord, UnitRecord, curation, recover
 from ranvier.spikes.columns import SNIPPETS
@@ -212,9 +212,9 @@ class SpikesOf:
         """Take back the latest change; see the Protocol."""
         return curation.undo(self._file(dataset_id, spikes_id), by=by)
 
-    def sorter_log(self, dataset_id: str, *, spikes_id: str | None = None) -> list[dict[str, Any]]:
+    def sorter_log(self, dataset_id: str, *, spikes_id: str | None = None) -> SorterLog:
         """Return what the sorter did by itself; see the Protocol."""
-        return self.sets.get(dataset_id, spikes_id).store.sorter_log
+        return SorterLog(entries=self.sets.get(dataset_id, spikes_id).store.sorter_log)
 
     def log(self, dataset_id: str, *, spikes_id: str | None = None) -> list[CurationEntry]:
         """Return every change ever made; see the Protocol."""

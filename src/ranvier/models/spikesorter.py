@@ -329,6 +329,18 @@ class SorterDynamics(Model):
     not_spikes: dict[str, int] = Field(default_factory=dict)
 
 
+class SorterLog(Model):
+    """What the sorter of some spikes did by itself.
+
+    Attributes
+    ----------
+    entries
+        Oldest first, JSON data; ``event`` says what.
+    """
+
+    entries: list[dict[str, Any]] = Field(default_factory=list)
+
+
 class SpikeSorterDashboardGeneral(Model):
     """A sort at a glance.
 

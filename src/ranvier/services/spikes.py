@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ranvier.models.dataset import DatasetMetadata, TimeRangeSpec
 from ranvier.models.output_options import OutputOptions
 from ranvier.models.spikes import ChannelSpikeData, NeuronSpikeData, NeuronsResult, SpikesSpec
+from ranvier.models.spikesorter import SorterLog
 from ranvier.models.units import CurationEntry, SpikeRaster, UnitCorrelograms, UnitQualityTable, UnitWaveforms
 
 
@@ -164,8 +165,8 @@ class HubSpikes(Protocol):
         """Return every change ever made."""
         ...
 
-    def sorter_log(self, dataset_id: str, *, spikes_id: str | None = None) -> list[dict[str, Any]]:
-        """Return what the sorter did by itself, oldest first: JSON data with ``event``."""
+    def sorter_log(self, dataset_id: str, *, spikes_id: str | None = None) -> SorterLog:
+        """Return what the sorter did by itself."""
         ...
 
     def convert(
