@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +56,12 @@ def samples() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("no sample recordings")
     return Path(named)
+
+
+@pytest.fixture
+def process_as_before() -> Iterator[None]:
+    """Give the interpreter its turns of threads and its collector of garbage back: a rig's process changes both."""
+    interval = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(interval)
+    gc.unfreeze()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +15,7 @@ from benchmarks.sorting.truth import Truth
 
 from ranvier.recordings import Block
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    yield
-    sys.setswitchinterval(interval)
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("process_as_before")
 
 
 @pytest.fixture

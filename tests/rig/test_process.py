@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,7 @@ from ranvier.rig.core import warm
 from ranvier.rig.process import SWITCH_INTERVAL_SEC, keep_what_is_loaded, take_short_turns
 from ranvier.rig.rig import Rig
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    interval = sys.getswitchinterval()
-    yield
-    sys.setswitchinterval(interval)
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("process_as_before")
 
 
 def test_a_full_collection_looks_at_nothing_that_was_loaded_before() -> None:

@@ -64,6 +64,11 @@ class Matched:
         )
 
 
+def projection_of_gain(gain: F64, norms: F64, prior: float) -> F64:
+    """Return the projection on each template that explains ``gain``, with the prior that amplitudes are near 1."""
+    return np.asarray(np.sqrt((gain + prior) * (norms + prior)) - prior, np.float64)
+
+
 @dataclass(frozen=True)
 class Matcher:
     """Templates, ready to be looked for.
@@ -127,7 +132,7 @@ class Matcher:
     def least_sizes(self) -> F64:
         """What the thresholds ask for of the projection on each template, in SD of noise along it, ``(units,)``."""
         norms, prior = self.templates.norms, self._prior
-        least = np.sqrt((self.thresholds + prior) * (norms + prior)) - prior
+        least = projection_of_gain(self.thresholds, norms, prior)
         return np.asarray(least / np.maximum(np.sqrt(norms) * self.templates.noise_sd, 1e-12), np.float64)
 
     def beyond(self, unit: I32, amplitude: F32) -> F32:

@@ -109,9 +109,8 @@ class SortSource:
         self._kept: KeptBlocks | None = None
         self._artifact_uv = parameters.artifact_uv
         self._before = round(_BEFORE_SEC * float(self.fs))
-        self._behind = min(
-            margin, round(_BEHIND_SEC * float(self.fs))
-        )  # what is further in front of a block is not seen
+        # what lies further in front of a block than its margin is not seen
+        self._behind = min(margin, round(_BEHIND_SEC * float(self.fs)))
         self._blanked: dict[int, int] = {}
 
     @property

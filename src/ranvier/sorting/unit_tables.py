@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ranvier.sorting.early_reference import ALIKE, MAIN_EARLY, SIZES, SURE
 from ranvier.sorting.faint import least_projections
 from ranvier.sorting.gated_reference import MAIN
-from ranvier.sorting.matching import AMPLITUDES
+from ranvier.sorting.matching import AMPLITUDES, projection_of_gain
 from ranvier.sorting.templates import shifted_waveforms
 from ranvier.sorting.trained import TrainedUnits
 
@@ -136,7 +136,7 @@ def _compared(waveforms: F32, trough: int) -> tuple[int, int]:
 def _least(norms: F64, limits: tuple[float, float], prior: float) -> F64:
     """Return the projection that a spike of each unit must have: by its gain, and by the smallest amplitude."""
     gain = np.clip(0.5 * norms, *limits)
-    by_gain = np.sqrt((gain + prior) * (norms + prior)) - prior
+    by_gain = projection_of_gain(gain, norms, prior)
     return np.maximum(np.maximum(by_gain, AMPLITUDES[0] * (norms + prior) - prior), 0.0)
 
 
@@ -150,7 +150,7 @@ def _beginnings(
     norms = np.asarray((part**2).sum(axis=(1, 2)), np.float64)
     components = trained.templates.basis.components[:, front : front + length].astype(np.float64)
     products = _inner_products(trained.templates.weights, components, components)
-    by_gain = np.sqrt((2.0 * SURE * np.sqrt(norms) + prior) * (norms + prior)) - prior
+    by_gain = projection_of_gain(2.0 * SURE * np.sqrt(norms), norms, prior)
     lows = np.maximum(by_gain, SIZES[0] * (norms + prior) - prior)
     leasts = MAIN_EARLY * (part[:, 0] ** 2).sum(axis=1)
     most = products
