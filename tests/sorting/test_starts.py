@@ -54,8 +54,10 @@ def test_learning_begins_several_times_where_islands_and_all_sites_are_few() -> 
     def starts(sites: int, pitch_um: float) -> int:
         return starts_of(islands(line(sites, pitch_um), 120.0))
 
-    assert [starts(n, 25.0) for n in (1, 4, FEW_SITES, FEW_SITES + 1)] == [STARTS, STARTS, STARTS, 1]
-    assert [starts(n, 1000.0) for n in (16, 64, 128, 400)] == [STARTS, STARTS, 2, 1]
+    fewest, most = FEW_SITES
+    assert [starts(n, 25.0) for n in (fewest - 1, fewest, 4, most, most + 1)] == [1, STARTS, STARTS, STARTS, 1]
+    assert starts(16, 1000.0) == 1
+    assert [starts_of(np.arange(n, dtype=np.int32) // 4) for n in (16, 64, 128, 400)] == [STARTS, STARTS, 2, 1]
     assert seed_of(7, 0) == 7
     assert len({seed_of(7, start) for start in range(STARTS)}) == STARTS
 

@@ -3,7 +3,8 @@
 Clusters begin at points that are chosen by chance. On a tetrode two units that are near each other are found apart from
 one such beginning and as one from another, whatever the signal is kept in. So learning begins several times there, and
 each island of sites (none of whose units is seen on another one) keeps the units that explain most of what it sees.
-Learning on so few sites takes a second; where they are many a wrong cluster is one of many, and it begins once.
+Learning on so few sites takes a second. It begins once where sites are many, as a wrong cluster is one of many there,
+and where each stands alone, as the starts hardly differ.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ I64 = npt.NDArray[np.int64]
 
 #: Learning begins so often at most.
 STARTS = 5
-#: Once where an island has more sites.
-FEW_SITES = 8
+#: Once where the largest island has fewer sites, or more.
+FEW_SITES = (2, 8)
 #: And so often that no more sites than these are learned from in all.
 SITES_IN_ALL = 320
 #: What a spike must explain to count: less is what taking one for another gives by chance.
@@ -47,7 +48,7 @@ def islands(geometry: Geometry, radius_um: float) -> npt.NDArray[np.int32]:
 
 def starts_of(island: npt.NDArray[np.int32]) -> int:
     """Return how often learning begins."""
-    if int(np.bincount(island).max(initial=0)) > FEW_SITES:
+    if not FEW_SITES[0] <= int(np.bincount(island).max(initial=0)) <= FEW_SITES[1]:
         return 1
     return int(np.clip(SITES_IN_ALL // max(1, len(island)), 1, STARTS))
 
