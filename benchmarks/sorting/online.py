@@ -152,20 +152,30 @@ def replay_recording(
     block_ms: float = 1.0,
     loop: bool = False,
     as_rig: bool = True,
+    least_rows: int = 0,
 ) -> Replayed:
     """Replay a recording in real time to a labeller that runs in a thread of its own.
 
     With ``as_rig`` this process is prepared as that of a rig is: short turns of threads, a collector of garbage that
     leaves alone what is loaded, a pump that the scheduler prefers where it may, and a cache whose memory was touched.
+    ``least_rows``: what the labeller waits for (:attr:`ranvier.sorting.online.OnlineSorter.least_rows`).
     """
-    return _Run(recording, labeller, seconds, block_ms, loop, as_rig).go()
+    return _Run(recording, labeller, seconds, block_ms, loop, as_rig, least_rows).go()
 
 
 class _Run:
     def __init__(
-        self, recording: Recording, labeller: Labeller, seconds: float, block_ms: float, loop: bool, as_rig: bool
+        self,
+        recording: Recording,
+        labeller: Labeller,
+        seconds: float,
+        block_ms: float,
+        loop: bool,
+        as_rig: bool,
+        least_rows: int,
     ) -> None:
         self._labeller = labeller
+        self._least_rows = least_rows
         self._fs = float(recording.fs)
         self._source = ReplaySource(recording, loop=loop, block_sec=block_ms / 1000)
         self._stop = recording.start + int(seconds * self._fs)
@@ -229,6 +239,7 @@ class _Run:
         consumer = QueueConsumer(
             "sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=1024, together_rows=TOGETHER_ROWS
         )
+        consumer.least_rows = self._least_rows
         pump.add_hook(self)
         pump.add_consumer(consumer)
         pump.start(self._source)

@@ -96,6 +96,7 @@ def main() -> None:
         block_ms=asked.block_ms,
         loop=True,
         as_rig=not asked.unprepared,
+        least_rows=sorter.least_rows,
     )
     figures = done.latencies(2 * len(counts))
     print(

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.kernels.lanes import STRIP
 from ranvier.sorting.early_reference import ALIKE, EARLY, MAIN_EARLY
 from ranvier.sorting.gated_kernels import gated_steps
 from ranvier.sorting.gated_reference import MAIN, gated_steps_reference
@@ -31,10 +30,7 @@ def units(random: np.random.Generator, count: int, channels: int) -> tuple[np.nd
     return waveforms, sites
 
 
-def told(
-    function: Any, white: np.ndarray, waveforms: np.ndarray, sites: np.ndarray, packets: list[int], *,
-    anywhere: bool = False,
-) -> list[Any]:  # fmt: skip
+def told(function: Any, white: np.ndarray, waveforms: np.ndarray, sites: np.ndarray, packets: list[int]) -> list[Any]:
     """Return what a kernel tells of a signal that comes in packets, and what is left of it."""
     count, white = len(sites), white.copy()
     compared = waveforms[:, 0, :, FRONT : FRONT + COMPARED].astype(np.float64)
@@ -73,9 +69,6 @@ def told(
         0.8 * (products.diagonal() + prior) - prior, MAIN_EARLY * (beginning[:, 0] ** 2).sum(axis=1),
     )  # fmt: skip
     parts: list[Any] = []
-    deep = np.full((-(-white.shape[1] // STRIP), white.shape[0]), 0xFFFF if anywhere else 0, np.uint16)
-    for t in range(white.shape[1]):
-        deep[t // STRIP] |= (white[:, t] < -3.0).astype(np.uint16) << np.uint16(t % STRIP)
     filled, stop, origin = 0, HOP, 1000
     for packet in packets:
         fresh, filled = filled, filled + packet
@@ -83,7 +76,7 @@ def told(
             np.empty(100, np.int64), np.empty(100, np.int32), *np.empty((4, 100), np.float32), np.empty(100, np.uint8)
         )  # fmt: skip
         found = function(
-            white, deep, 0, fresh, filled, stop, filled, HOP, 3, 7, 12, 20, origin, waveforms, FRONT, COMPARED, BEFORE, sites,
+            white, 0, fresh, filled, stop, filled, HOP, 3, 7, 12, 20, origin, waveforms, FRONT, COMPARED, BEFORE, sites,
             near, share, norms, lows, MAIN * (compared[:, 0] ** 2).sum(axis=1), apart, prior, 2.5, -3.0, 10, HOP,
             *early, *state, *out,
         )  # fmt: skip
@@ -108,8 +101,6 @@ def test_the_kernel_is_its_reference(seed: int) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
     for a, b in zip(got, told(gated_steps, white, waveforms, sites, [7, 93, 120, 100]), strict=True):
         np.testing.assert_array_equal(a, b)  # packets do not matter, to the last bit
-    for a, b in zip(got, told(gated_steps, white, waveforms, sites, [30] * 10 + [20], anywhere=True), strict=True):
-        np.testing.assert_array_equal(a, b)  # what is known not to be below the gate only saves looking there
     rows = got[0] - 1000 - FRONT
     decided = got[6] != EARLY
     rows, who = rows[decided], got[1][decided]

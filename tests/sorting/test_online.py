@@ -363,16 +363,9 @@ def test_kernels_are_their_references() -> None:
     weights = random.standard_normal((8, 3)).astype(np.float32)
     x[7, 2] = np.nan
     out = np.full((2, 2, 8, 50 + 7 + SLACK), 9.0, np.float32)
-    deep = np.full((2, 6, 8), 0xFFFF, np.uint16)
-    whiten_near(x, near, weights, out[0, 0], out[0, 1], 7, -1.5, deep[0])
-    whiten_near_reference(x, near, weights, out[1, 0], out[1, 1], 7, -1.5, deep[1])
+    whiten_near(x, near, weights, out[0, 0], out[0, 1], 7)
+    whiten_near_reference(x, near, weights, out[1, 0], out[1, 1], 7)
     np.testing.assert_allclose(out[0, :, :, :57], out[1, :, :, :57], atol=1e-5)
-    np.testing.assert_array_equal(deep[0], deep[1])
-    assert (deep[0, 0] & 0x7F == 0x7F).all()  # what came before stays
-    assert (deep[0, 3] >> 9 == 0).all()  # nothing is said of what did not come yet
-    assert (deep[0, 4:] == 0xFFFF).all()
-    bits = (deep[0, :4, :, None] >> np.arange(16)) & 1
-    np.testing.assert_array_equal(bits.transpose(1, 0, 2).reshape(8, -1)[:, 7:57] == 1, out[0, 1, :, 7:57] < -1.5)
     x[7, 2] = 0.0
     rows = np.array([-3, 10, 45, 12], np.int64)
     units, phases = np.array([0, 1, 2, 1], np.int32), np.array([0, 3, 1, 2], np.int64)

@@ -12,6 +12,9 @@ from ranvier.recordings import Block
 from ranvier.recordings.block import joined
 from ranvier.rig.consumer import BackPressure, Consumer
 
+#: Longest wait for more rows.
+GATHER_SEC = 0.01
+
 
 class QueueConsumer(Consumer):
     """Hands blocks to ``work`` in a thread of its own; what it has no time for, it sheds as ``policy`` says, counted.
@@ -28,6 +31,8 @@ class QueueConsumer(Consumer):
 
     Attributes
     ----------
+    least_rows
+        Blocks are waited for until there are so many rows, but not for longer than ``GATHER_SEC``.
     failure
         Why it takes no more blocks, "" while it does. A KEEP_ALL consumer fails where its queue is full: nothing is
         lost without a word.
@@ -46,12 +51,14 @@ class QueueConsumer(Consumer):
         self.policy = policy
         self.failure = ""
         self._work = work
+        self.least_rows = 0
         self._together_rows = together_rows
         self._max_blocks = 1 if policy == BackPressure.NEWEST_ONLY else max_blocks
         self._queue: deque[Block] = deque()
         self._ready = threading.Condition()
         self._closing = False
-        self._blocks = self._shed = self._waiting = 0
+        self._blocks = self._shed = 0
+        self._queued = self._waiting = 0  # samples in the queue; and with those that are worked on
         self._busy_sec = 0.0
         self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"ranvier-{name}", daemon=True)
@@ -70,9 +77,12 @@ class QueueConsumer(Consumer):
                 old = self._queue.popleft()
                 self._shed += len(old)
                 self._waiting -= len(old)
+                self._queued -= len(old)
             self._queue.append(block)
             self._waiting += len(block)
-            self._ready.notify()
+            self._queued += len(block)
+            if len(self._queue) == 1 or self._is_enough():
+                self._ready.notify()
 
     def status(self) -> ConsumerStatus:
         elapsed = max(time.monotonic() - self._began, 1e-9)
@@ -98,6 +108,8 @@ class QueueConsumer(Consumer):
             with self._ready:
                 while not self._queue and not self._closing:
                     self._ready.wait()
+                if not self._is_enough():
+                    self._ready.wait_for(self._is_enough, GATHER_SEC)
                 if not self._queue:
                     return
                 blocks = self._take()
@@ -109,7 +121,7 @@ class QueueConsumer(Consumer):
                     self.failure = f"{self.name} failed: {type(error).__name__}: {error}"
                     self._shed += self._waiting
                     self._queue.clear()
-                    self._waiting = 0
+                    self._waiting = self._queued = 0
                 return
             finally:
                 self._busy_sec += time.thread_time() - began
@@ -126,4 +138,8 @@ class QueueConsumer(Consumer):
             if rows > self._together_rows:
                 break
             blocks.append(self._queue.popleft())
+        self._queued -= sum(map(len, blocks))
         return blocks
+
+    def _is_enough(self) -> bool:
+        return self._closing or self._queued >= self.least_rows

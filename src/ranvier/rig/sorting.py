@@ -289,6 +289,8 @@ class Sorting:
         self._rounds, self._later = 0, Rounds()
         self._stop_training.set()
         self._engine = self._made(core.source.channels, Fraction(core.source.fs), core.dsp.sorter)
+        if self._consumer is not None and self._engine is not None:
+            self._consumer.least_rows = self._engine.least_rows
 
     def _made(self, channels: ChannelTable, fs: Fraction, chain: Chain | None) -> OnlineSorter | None:
         columns = np.asarray(channels.columns_of(SignalType.AMP), np.int64)
@@ -303,8 +305,7 @@ class Sorting:
         finder = self.settings.finder(sites)
         labeller = self._labeller(finder, sites) if self.settings.by_events else None
         tape = None if labeller is not None else self._tape(fs, sites)
-        engine = OnlineSorter(sites, chain, finder, tape=tape, labeller=labeller, sink=self._told)
-        return engine
+        return OnlineSorter(sites, chain, finder, tape=tape, labeller=labeller, sink=self._told)
 
     def _labeller(self, finder: FinderSettings, sites: StreamSites) -> EventLabeller:
         wings = finder.levels.wings

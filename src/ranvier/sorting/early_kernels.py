@@ -27,7 +27,7 @@ from ranvier.sorting.early_reference import (
     STEPS,
     SURE,
 )
-from ranvier.sorting.gated_parts import ahead_of, is_shallow, project, troughs
+from ranvier.sorting.gated_parts import ahead_of, project, troughs
 
 
 @numba.njit
@@ -151,8 +151,8 @@ def _hopeless(n, work, number, hopes, share):  # type: ignore[no-untyped-def]
 
 @numba.njit
 def foretell(  # type: ignore[no-untyped-def]
-    white, deep, waveforms, sites, share, rivals, front, length, before, back, norms, products, lows, leasts, prior,
-    guard, last, foretold, sizes, held, trust, begin, stop, seen, origin, found, work, rows, units, scales, fractions,
+    white, waveforms, sites, share, rivals, front, length, before, back, norms, products, lows, leasts, prior, guard,
+    last, foretold, sizes, held, trust, begin, stop, seen, origin, found, work, rows, units, scales, fractions,
     gains, margins, kinds,
 ):  # fmt: skip
     """Tell the sure spikes of the newest rows; return how many spikes there are now.
@@ -180,14 +180,12 @@ def foretell(  # type: ignore[no-untyped-def]
     per_unit, highest, number, count = phases * waveforms.shape[2], stop - length - 1, 0, 0
     places, fits, three = np.empty((256, 2), np.int64), np.empty((256, 5)), np.empty(4)
     for u in range(len(norms)):
-        low = max(begin + 1, highest - seen + before + 1)
-        if is_shallow(deep, sites[u, 0], low, highest + before + 1):
-            continue
         if trust[u, 1] > PARDONED + trust[u, 0] // ONE_IN:
             continue
         number = troughs(
-            white, flat, u * per_unit, sites[u, 0], front, length, before, u, low, highest + before + 1, begin,
-            np.float32(GATE_EARLY_SD), np.float32(leasts[u]), work, number,
+            white, flat, u * per_unit, sites[u, 0], front, length, before, u,
+            max(begin + 1, highest - seen + before + 1), highest + before + 1, begin, np.float32(GATE_EARLY_SD),
+            np.float32(leasts[u]), work, number,
         )  # fmt: skip
     hopes = np.empty(number)
     _hope(white, flat, per_unit, front, length, before, sites, norms, lows, prior, work, number, hopes)

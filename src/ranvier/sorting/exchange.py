@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.kernels.lanes import STRIP
 from ranvier.sorting.stream_kernels import SLACK, whiten_near
-from ranvier.sorting.stream_matcher import GATE_SD, Carried, Placed, StreamMatcher
+from ranvier.sorting.stream_matcher import Carried, Placed, StreamMatcher
 from ranvier.sorting.unit_tables import UnitTables
 
 F32 = npt.NDArray[np.float32]
@@ -46,7 +45,6 @@ def exchanged(old: StreamMatcher, units: UnitTables, *, follow: bool) -> StreamM
         _whiten_again(old, new, first, count)
     told = [(old.recent(), old.units), *old.others]
     new.others = [(spikes, by) for spikes, by in told if (spikes.begins + by.waveforms.shape[3] > first).any()]
-    new.signal.forget_depth()
     new.resume()
     return new
 
@@ -81,8 +79,7 @@ def _whiten_again(old: StreamMatcher, new: StreamMatcher, first: int, count: int
         left -= _explained(spikes, by, first, total)
     left[:count] += new.signal.raw[:, :count].T
     raw, white = np.zeros((2, left.shape[1], total + SLACK), np.float32)
-    deep = np.zeros((-(-(total + SLACK) // STRIP), left.shape[1]), np.uint16)
-    whiten_near(left, new.units.near, new.units.weights, raw, white, 0, GATE_SD, deep)
+    whiten_near(left, new.units.near, new.units.weights, raw, white, 0)
     new.signal.white[:, :count] = white[:, :count]
     every = np.arange(left.shape[1], dtype=np.int32)
     new.carried = [Carried(first + count, every, np.ascontiguousarray(-white[:, count:total]))]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ranvier.kernels import kernel
 from ranvier.sorting.early_kernels import confirmed, expire, foretell
 from ranvier.sorting.early_reference import CONFIRMED, DECIDED, STEPS
-from ranvier.sorting.gated_parts import FOUND, LATER, ahead_of, fit, is_shallow, subtract, troughs
+from ranvier.sorting.gated_parts import FOUND, LATER, ahead_of, fit, subtract, troughs
 from ranvier.sorting.gated_reference import ORDINARY, RIVAL_REACH, gated_steps_reference
 
 F32 = npt.NDArray[np.float32]
@@ -23,7 +23,6 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
-U16 = npt.NDArray[np.uint16]
 
 
 @numba.njit(forceinline=True)
@@ -129,7 +128,7 @@ def _drop(places, fits, later, held, share, u, oldest):  # type: ignore[no-untyp
 
 
 @kernel(
-    "int64(float32[:,::1], uint16[:,::1], int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64,"
+    "int64(float32[:,::1], int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64,"
     " float32[:,:,:,::1], int64, int64, int64, int32[:,::1], int32[:,::1], uint8[:,::1], float64[::1], float64[::1],"
     " float64[::1], float64[:,::1], float64, float64, float64, int64, int64, int64, int64, int64, int32[:,::1],"
     " float64[::1], float64[:,::1], float64[::1], float64[::1], int64[:,::1], int64[::1], int64[:,::1], float64[:,::1],"
@@ -138,7 +137,7 @@ def _drop(places, fits, later, held, share, u, oldest):  # type: ignore[no-untyp
     reference=gated_steps_reference,
 )
 def gated_steps(
-    white: F32, deep: U16, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
+    white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
     patience: int, reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32,
     near: I32, share: U8, norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float,
     gate: float, guard: int, seen: int, early_front: int, early_length: int, early_before: int, rivals: I32,
@@ -158,9 +157,6 @@ def gated_steps(
     white
         ``(sites, rows)``; spikes are subtracted in place. The stream has the rows ``[begin, filled)``; those from
         ``fresh`` on came since the last call.
-    deep
-        ``(rows / STRIP, sites)``: bit by bit, where ``white`` may be below ``gate`` (see ``whiten_near``); where spikes
-        are subtracted all bits are set.
     stop, last_stop, hop
         Of the first step, the last one at most, and between two.
     origin
@@ -207,7 +203,7 @@ def gated_steps(
     kept = 0
     for k in range(held[2]):
         at, u = tails[k, 0] - origin, tails[k, 1]
-        subtract(white, deep, waveforms, sites, at, u, tails[k, 2], tail_scales[k], max(begin, fresh), filled)
+        subtract(white, waveforms, sites, at, u, tails[k, 2], tail_scales[k], max(begin, fresh), filled)
         if at + whole > filled:
             tails[kept, 0], tails[kept, 1], tails[kept, 2] = tails[k, 0], u, tails[k, 2]
             tail_scales[kept] = tail_scales[k]
@@ -228,8 +224,6 @@ def gated_steps(
                 u = i if changed < 0 else near[changed, i]
                 if u < 0:
                     break
-                if is_shallow(deep, sites[u, 0], max(begin + 1, first_row), highest + before + 1):
-                    continue
                 number = troughs(
                     white, flat, u * per_unit, sites[u, 0], front, length, before, u, max(begin + 1, first_row),
                     highest + before + 1, begin, deeper, np.float32(leasts[u]), work, number,
@@ -259,7 +253,7 @@ def gated_steps(
             found += 1
             last[u, 0], last[u, 1] = max(last[u, 0], r + origin), min(last[u, 0], r + origin)
             at = r + step // phases - front
-            subtract(white, deep, waveforms, sites, at, u, step % phases, a, begin, filled)
+            subtract(white, waveforms, sites, at, u, step % phases, a, begin, filled)
             if at + whole > filled and held[2] < len(tails):
                 tails[held[2], 0], tails[held[2], 1], tails[held[2], 2] = at + origin, u, step % phases
                 tail_scales[held[2]] = a
@@ -275,7 +269,7 @@ def gated_steps(
         expire(lowest + origin, guard, foretold, sizes, held, trust)
         if seen:
             found = foretell(
-                white, deep, waveforms, sites, share, rivals, early_front, early_length, early_before,
+                white, waveforms, sites, share, rivals, early_front, early_length, early_before,
                 before - early_before, early_norms, early_products, early_lows, early_leasts, prior, guard, last,
                 foretold, sizes, held, trust, begin, stop, seen, origin, found, work, rows, units, scales, fractions,
                 gains, margins, kinds,

@@ -62,17 +62,6 @@ def fit(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(forceinline=True)
-def is_shallow(deep, main, low, stop):  # type: ignore[no-untyped-def]
-    """Return whether a site is known to be nowhere below the gate in rows ``[low, stop)``; few rows can be told."""
-    g = low // STRIP
-    if stop - low > STRIP or g + 1 >= len(deep):
-        return stop <= low
-    bits = np.uint64(deep[g, main]) | (np.uint64(deep[g + 1, main]) << np.uint64(STRIP))
-    bits >>= np.uint64(low % STRIP)
-    return bits & ((np.uint64(1) << np.uint64(max(stop - low, 0))) - np.uint64(1)) == 0
-
-
-@numba.njit(forceinline=True)
 def troughs(white, flat, first, main, front, length, before, u, low, stop, begin, gate, least, work, count):  # type: ignore[no-untyped-def]
     """Add the troughs of a site in rows ``[low, stop)`` that a unit's main waveform looks like; return how many."""
     for at in range(low, stop, STRIP):
@@ -98,19 +87,15 @@ def troughs(white, flat, first, main, front, length, before, u, low, stop, begin
 
 
 @numba.njit(forceinline=True)
-def subtract(white, deep, waveforms, sites, at, u, phase, a, first, stop):  # type: ignore[no-untyped-def]
-    """Subtract a spike whose waveform begins at row ``at`` from the rows ``[first, stop)``; what is deep there is open."""
+def subtract(white, waveforms, sites, at, u, phase, a, first, stop):  # type: ignore[no-untyped-def]
+    """Subtract a spike whose waveform begins at row ``at`` from the rows ``[first, stop)``."""
     low, high = max(first, at), min(stop, at + waveforms.shape[3])
-    if high <= low:
-        return
     for k in range(sites.shape[1]):
         if sites[u, k] < 0:
             break
         x, w = white[sites[u, k]], waveforms[u, phase, k]
         for s in range(low, high):
             x[s] -= a * w[s - at]
-        for g in range(low // STRIP, (high - 1) // STRIP + 1):
-            deep[g, sites[u, k]] = 0xFFFF
 
 
 @numba.njit(forceinline=True)

@@ -12,7 +12,6 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
-U16 = npt.NDArray[np.uint16]
 
 #: Amplitudes that raise no doubt.
 ORDINARY = (0.75, 1.35)
@@ -23,7 +22,7 @@ RIVAL_REACH = 1
 
 
 def gated_steps_reference(
-    white: F32, deep: U16, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
+    white: F32, begin: int, fresh: int, filled: int, stop: int, last_stop: int, hop: int, ahead: int, doubt: int,
     patience: int, reach: int, origin: int, waveforms: F32, front: int, length: int, before: int, sites: I32,
     near: I32, share: U8, norms: F64, lows: F64, leasts: F64, apart: F64, prior: float, most_scale: float,
     gate: float, guard: int, seen: int, early_front: int, early_length: int, early_before: int, rivals: I32,
@@ -31,7 +30,7 @@ def gated_steps_reference(
     fits: F64, later: I64, tails: I64, tail_scales: F32, foretold: I64, sizes: F32, trust: I64, rows: I64, units: I32,
     scales: F32, fractions: F32, gains: F32, margins: F32, kinds: U8,
 ) -> int:  # fmt: skip
-    """Define :func:`gated_steps`: look at all troughs again after every spike, and everywhere (``deep`` is not used)."""
+    """Define :func:`gated_steps`: look at all troughs again after every spike."""
     phases, whole = waveforms.shape[1], waveforms.shape[3]
     found = 0
 

@@ -30,8 +30,8 @@ class NoiseTracker:
     """Median of absolute values over pieces of ``period`` samples, averaged exponentially.
 
     Of hundreds of channels a piece takes as long to measure as several packets. So the first one is measured when it is
-    over, and every later one a few channels at a time during the first tenth of the next one; the estimate is new behind
-    that tenth, whatever the packets.
+    over, and every later one a few channels at a time during the first tenth of the next one; the estimate is new
+    behind that tenth, whatever the packets.
 
     Attributes
     ----------

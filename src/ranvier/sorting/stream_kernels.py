@@ -7,39 +7,32 @@ import numpy.typing as npt
 
 from ranvier.kernels import kernel
 from ranvier.kernels.lanes import STRIP, WIDTH, turn
-from ranvier.kernels.strips import below, nothing, plus_scaled, store_finite
+from ranvier.kernels.strips import nothing, plus_scaled, store_finite
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-U16 = npt.NDArray[np.uint16]
 
 #: Columns behind the last new one that :func:`whiten_near` may write to.
 SLACK = 2 * STRIP
 
 
-def whiten_near_reference(
-    x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int, gate: float, deep: U16
-) -> None:
+def whiten_near_reference(x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int) -> None:
     """Define :func:`whiten_near`."""
     raw[:, at : at + len(x)] = x.T
     for j in range(x.shape[1]):
         used = near[j] >= 0
         made = x[:, near[j][used]].astype(np.float64) @ weights[j][used]
         white[j, at : at + len(x)] = np.where(np.isfinite(made), made, 0.0)
-    deep[at // STRIP] &= np.uint16((1 << at % STRIP) - 1)
-    deep[at // STRIP + 1 : (at + len(x) - 1) // STRIP + 1] = 0
-    for t in range(at, at + len(x)):
-        deep[t // STRIP] |= (white[:, t] < np.float32(gate)).astype(np.uint16) << np.uint16(t % STRIP)
 
 
 @kernel(
-    "void(float32[:,::1], int32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], int64, float64, uint16[:,::1])",
+    "void(float32[:,::1], int32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], int64)",
     reference=whiten_near_reference,
 )
-def whiten_near(x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int, gate: float, deep: U16) -> None:
+def whiten_near(x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int) -> None:
     """Turn samples so that each site lies along time, and write weighted sums of near sites; 0 for what is not finite.
 
     Parameters
@@ -53,9 +46,6 @@ def whiten_near(x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int, 
     raw, white
         ``(sites, n)``, written from column ``at`` on; there are :data:`SLACK` more behind the last new one, to be
         overwritten.
-    gate, deep
-        ``(n / STRIP, sites)``: of STRIP columns each, bit by bit, which of ``white`` are below ``gate``; those of columns
-        before ``at`` stay.
     """
     samples, sites = x.shape
     rows, columns = samples - samples % WIDTH, sites - sites % WIDTH
@@ -68,15 +58,8 @@ def whiten_near(x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int, 
     for j in range(columns, sites):
         for t in range(samples):
             raw[j, at + t] = x[t, j]
-    limit, stop = np.float32(gate), at + samples
-    first, last, shift = at // STRIP, (stop - 1) // STRIP, np.uint64(at % STRIP)
-    keep = np.uint16((np.uint64(1) << shift) - np.uint64(1))
     for j in range(sites):
-        deep[first, j] &= keep
-    for g in range(first + 1, last + 1):
-        deep[g] = 0
-    for j in range(sites):
-        for t in range(at, stop, 2 * STRIP):
+        for t in range(at, at + samples, 2 * STRIP):
             one, two = nothing(), nothing()
             for k in range(near.shape[1]):
                 if near[j, k] < 0:
@@ -85,14 +68,6 @@ def whiten_near(x: F32, near: I32, weights: F32, raw: F32, white: F32, at: int, 
                 two = plus_scaled(two, raw, near[j, k], t + STRIP, weights[j, k])
             store_finite(white, j, t, one)
             store_finite(white, j, t + STRIP, two)
-            found = below(white, j, t, limit) | (below(white, j, t + STRIP, limit) << np.uint64(STRIP))
-            if stop - t < 2 * STRIP:
-                found &= (np.uint64(1) << np.uint64(stop - t)) - np.uint64(1)
-            found <<= shift
-            g = t // STRIP
-            deep[g, j] |= np.uint16(found & np.uint64(0xFFFF))  # three times without asking: cheaper than to know
-            deep[g + 1, j] |= np.uint16((found >> np.uint64(STRIP)) & np.uint64(0xFFFF))
-            deep[g + 2, j] |= np.uint16(found >> np.uint64(2 * STRIP))
 
 
 def subtract_spikes_reference(

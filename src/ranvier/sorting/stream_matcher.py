@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.recordings.block import Block
-from ranvier.kernels.lanes import STRIP
 from ranvier.sorting.early_reference import CONFIRMED, DECIDED, EARLY, STEPS
 from ranvier.sorting.gated_kernels import gated_steps
 from ranvier.sorting.matching import AMPLITUDES
@@ -159,7 +158,6 @@ class StreamMatcher:
         units, signal = self.units, self.signal
         begins = row + step // PHASES - units.front
         held = signal.white[:, signal.start - signal.origin : signal.stop - signal.origin]
-        signal.forget_depth()
         subtract_spikes(held, begins - signal.start, unit, step % PHASES, size, units.sites, units.waveforms)
         fraction, margin = (step / PHASES).astype(np.float32), np.full(len(row), np.nan, np.float32)
         self._recent.append(_Told(row, unit, size, fraction, margin, np.full(len(row), DECIDED, np.uint8)))
@@ -171,7 +169,7 @@ class StreamMatcher:
         signal, units = self.signal, self.units
         fresh = signal.stop
         at = signal.room_for(len(x))
-        whiten_near(np.ascontiguousarray(x), units.near, units.weights, signal.raw, signal.white, at, GATE_SD, signal.deep)
+        whiten_near(np.ascontiguousarray(x), units.near, units.weights, signal.raw, signal.white, at)
         signal.stop += len(x)
         if self.carried:
             self.carried = [c for c in self.carried if c.subtract(signal, fresh)]
@@ -204,7 +202,6 @@ class StreamMatcher:
         origin = signal.origin
         found = gated_steps(
             signal.white,
-            signal.deep,
             signal.start - origin,
             fresh - origin,
             signal.stop - origin,
@@ -357,7 +354,6 @@ class Carried:
         low, high = max(self.begin, fresh), min(signal.stop, self.begin + self.values.shape[1])
         if high > low:
             rows = slice(low - signal.origin, high - signal.origin)
-            signal.forget_depth()
             signal.white[self.sites, rows] -= self.values[:, low - self.begin : high - self.begin]
         return bool(self.begin + self.values.shape[1] > signal.stop)
 
@@ -367,38 +363,28 @@ class Held:
 
     Attributes
     ----------
-    deep
-        Where ``white`` may be below the gate: see :func:`~ranvier.sorting.stream_kernels.whiten_near`.
     start, stop
         Counters of the first sample and behind the last.
     """
 
     def __init__(self, sites: int, kept: int) -> None:
         self._kept = kept
-        self._room = STRIP * ((kept + 2 * _PIECE + STRIP + SLACK) // STRIP | 1)  # rows of memory that do not share lines of a cache
+        self._room = 16 * ((kept + 2 * _PIECE + SLACK) // 16 | 1)  # rows of memory that do not share lines of a cache
         memory = np.empty((2, sites, self._room), np.float32)  # not zeros(): for them NumPy asks for no large pages
         memory.fill(0.0)
         self.raw, self.white = memory
-        self.deep = np.zeros((self._room // STRIP, sites), np.uint16)
         self.begin(0)
 
     def begin(self, counter: int) -> None:
         """Forget all; the next sample is that of a counter."""
         self.start = self.stop = self.origin = counter
 
-    def forget_depth(self) -> None:
-        """What is there changes: it may be below the gate anywhere."""
-        self.deep[:] = 0xFFFF
-
     def room_for(self, count: int) -> int:
         """Return the column that new samples go to; the oldest ones are forgotten where there is no room."""
         at = self.stop - self.origin
         if at + count + SLACK > self._room:
             first = max(self.start, self.stop - self._kept)
-            first -= (first - self.origin) % STRIP
             old = slice(first - self.origin, at)
-            left = self.deep[old.start // STRIP : -(-at // STRIP)]
-            self.deep[: len(left)] = left
             for memory in (self.raw, self.white):
                 memory[:, : self.stop - first] = memory[:, old]
             self.start = self.origin = first
