@@ -307,7 +307,7 @@ def test_a_consumer_waits_for_enough_rows_but_not_for_ever() -> None:
     consumer.offer(Block(samples[50:60], 50))
     consumer.close()
     assert sum(map(len, taken)) == 60
-    assert [b.start for b in taken][0] == 0
+    assert taken[0].start == 0
     assert taken[-1].stop == 60
 
 
