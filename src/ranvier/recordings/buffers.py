@@ -24,8 +24,6 @@ PAGE = 4096
 
 #: What may lie unused, in bytes, and the size from which arrays are kept at all.
 SHELF_BYTES = 96 * 2**20
-#: It is counted when so many bytes have come back, so they may be more by that.
-COUNTED_BYTES = SHELF_BYTES // 8
 SMALLEST_BYTES = 64 * 2**10
 _LARGE_BYTES = 4 * 2**20
 
@@ -37,7 +35,6 @@ class _Shelf:
         self.free: deque[npt.NDArray[np.uint8]] = deque()
         self.in_use: dict[int, tuple[weakref.ref[Any], npt.NDArray[np.uint8]]] = {}
         self.more: list[int] = []  # bytes that may lie unused for somebody's sake for a while
-        self._come_back = 0  # bytes since they were counted; two threads at once may lose some, which does no harm
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         most = 2 * size if size < _LARGE_BYTES else size + size // 8  # a large one is left to those who need all of it
@@ -57,14 +54,11 @@ class _Shelf:
         def back(_: object) -> None:
             self.in_use.pop(key, None)
             self.free.append(raw)
-            self._come_back += raw.size
-            if self._come_back > COUNTED_BYTES:  # counting takes as long as there are arrays
-                self.tidy()
+            self.tidy()
 
         self.in_use[key] = (weakref.ref(array, back), raw)
 
     def tidy(self) -> None:
-        self._come_back = 0
         while sum(r.size for r in tuple(self.free)) > max([SHELF_BYTES, *self.more]):
             try:
                 self.free.popleft()
