@@ -14,6 +14,7 @@ from ranvier.sorting import learning
 from ranvier.sorting.basis import Basis
 from ranvier.sorting.geometry import Geometry
 from ranvier.sorting.offline import sort_recording
+from ranvier.sorting.refining import refine
 from ranvier.sorting.starts import FEW_SITES, STARTS, best_of, islands, seed_of, starts_of
 from ranvier.sorting.templates import Templates
 
@@ -81,16 +82,14 @@ def test_each_island_keeps_the_units_that_explain_most() -> None:
 
 
 def test_a_unit_that_one_start_misses_is_kept_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, refine = sort_recording(tetrode(), seed=4), learning.refine
-    assert len(whole) == 3
+    assert len(sort_recording(tetrode(), seed=4)) == 3
 
     def one_less(templates: Templates, *rest: Any, **asked: Any) -> Templates:
         found = refine(templates, *rest, **asked)
         return found.take(np.arange(len(found) - 1)) if rest[4] == 4 else found  # the seed of the first start
 
     monkeypatch.setattr(learning, "refine", one_less)
-    missed = sort_recording(tetrode(), seed=4)
-    assert len(missed) == 3
+    assert len(sort_recording(tetrode(), seed=4)) == 3
     monkeypatch.setattr(learning, "starts_of", lambda island: 1)
     assert len(sort_recording(tetrode(), seed=4)) == 1  # one less in each of two rounds
 
