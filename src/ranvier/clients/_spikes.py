@@ -311,8 +311,9 @@ class SpikesClient(SignalsClient):
         """Return units as a SpikeInterface sorting, and the recording they are of (an addition).
 
         The sorting has the properties ``quality`` (what units are called, else ``unsorted``), ``snr``,
-        ``main_channel_id`` and ``location``; units labelled noise, bad or delete are left out, as are spikes without a unit. The recording (uV) is read here, so that its files must be on
-        this machine; None for spikes that are alone. CapabilityError where SpikeInterface is not installed.
+        ``main_channel_id`` and ``location``; units labelled noise, bad or delete are left out, as are spikes without a
+        unit. The recording (uV) is read here, so that its files must be on this machine; None for spikes that are
+        alone. CapabilityError where SpikeInterface is not installed.
         """
         from ranvier.interop import spikeinterface as interop
 
