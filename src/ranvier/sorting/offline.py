@@ -284,7 +284,7 @@ def average_waveforms(
     for counts in team.map(one, sorted(chosen)):
         number += counts
     out = np.empty((units, window.samples, source.channels), np.float32)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         for u in range(units):
             white = sums[:, u].T * (STEP_SD / np.float64(number[u]))
             out[u] = source.noise.in_microvolts(white.astype(np.float32))
