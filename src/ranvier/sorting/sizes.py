@@ -27,6 +27,8 @@ _FAR, _STEP = 1.5, 0.1
 _HIGHEST = 7.0
 #: Where even the usual threshold is above this, nothing of noise is among the spikes.
 CLEAR_SD = 6.0
+#: Spikes are asked for as little in the last pass.
+LEAST_SD = 3.4
 _ROUNDS = 30
 #: Fewer spikes tell no mixture.
 _FEWEST = 30
@@ -93,14 +95,16 @@ def mixture_of(sizes: F64, least: float, expected: float) -> Mixture:
     return Mixture(mean, spread, of_own, total * (1.0 - part), least)
 
 
-def best_least(sizes: F64, least: float, expected: float) -> float:
+def best_least(sizes: F64, least: float, expected: float, usual: float) -> float:
     """Return the size that spikes should have for the best accuracy that can be expected, ``least`` or more.
 
-    Parameters as of :func:`mixture_of`; there may be no spikes.
+    Parameters as of :func:`mixture_of`; there may be no spikes. ``usual`` is the threshold where none is better.
     """
     if len(sizes) < _FEWEST or least >= CLEAR_SD:
-        return least
+        return usual
     thresholds = np.arange(least, _HIGHEST, _BIN)
-    accuracy = mixture_of(sizes, least, expected).accuracy(thresholds)
+    mixture = mixture_of(sizes, least, expected)
+    accuracy = mixture.accuracy(thresholds)
     best = int(accuracy.argmax())
-    return float(thresholds[best]) if accuracy[best] > accuracy[0] + _WORTH else least
+    worth = accuracy[best] > float(mixture.accuracy(np.array([usual]))[0]) + _WORTH
+    return float(thresholds[best]) if worth else usual
