@@ -23,11 +23,13 @@ CORE_EXCESS_SD = 0.8
 _FURTHEST = 3.0
 #: Clusters whose mean is larger have little noise among them.
 _FAINT_SD = 6.0
+#: Where more of the spikes are in the core, noise does little harm; the mean of all is that of the unit.
+_MOST = 0.6
 _ROUNDS = 4
 
 
 def core_of(features: F32, noise: F64 | None, fewest: int) -> Flags | None:
-    """Return which spikes are the core of a faint cluster; None where it is not faint, or has none.
+    """Return which spikes are the core of a faint cluster; None where it is not faint, has none, or consists of it.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def core_of(features: F32, noise: F64 | None, fewest: int) -> Flags | None:
         if core.sum() < fewest:
             return None
     beyond = np.minimum(sizes[core] - CORE_SD, _FURTHEST)
-    return core if float(beyond.mean()) >= CORE_EXCESS_SD else None
+    return core if float(beyond.mean()) >= CORE_EXCESS_SD and core.sum() < _MOST * len(core) else None
 
 
 def _sizes(features: F32, mean: F64, noise: F64 | None) -> F64:

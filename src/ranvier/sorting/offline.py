@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 
 import numpy as np
@@ -31,7 +31,7 @@ from ranvier.sorting.pair_kernels import add_waveforms
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.refining import Block, Still, follow, match_block, measure_residues
 from ranvier.sorting.reservoir import members_of, thin_indices
-from ranvier.sorting.sizes import LEAST_SD, best_least
+from ranvier.sorting.sizes import best_least
 from ranvier.sorting.source import SortSource, spread
 from ranvier.sorting.templates import Templates
 from ranvier.sorting.training import MOST_SITES, join_units
@@ -224,7 +224,7 @@ def _match_all(
         report(1.0)
         return []
     view: Still | Follower = (
-        Still(learned, _generous(p), window) if isinstance(learned, Templates) else Follower(learned, _generous(p), window)
+        Still(learned, p, window) if isinstance(learned, Templates) else Follower(learned, p, window)
     )
     near = source.geometry.nearest(p.template_radius_um, MOST_SITES)
     blocks, done = source.seen, []
@@ -291,26 +291,16 @@ def average_waveforms(
     return out
 
 
-def _sure(
-    templates: Templates, unit: I32, beyond: F32, p: SorterParameters, window: Window
-) -> tuple[npt.NDArray[np.bool_], F32]:
-    """Return which spikes are large enough to be their unit's rather than noise, by how large all of them are, and how
-    far each is above its unit's usual threshold.
-    """
-    taken = Matcher(templates, _generous(p), window).least_sizes
-    usual = Matcher(templates, p, window).least_sizes
+def _sure(templates: Templates, unit: I32, beyond: F32, p: SorterParameters, window: Window) -> npt.NDArray[np.bool_]:
+    """Return which spikes are large enough to be their unit's rather than noise, by how large all of them are."""
+    matcher = Matcher(templates, p, window)
     expected = np.sqrt(templates.norms) / templates.noise_sd
     kept = np.ones(len(unit), np.bool_)
     for u, own in enumerate(members_of(unit, len(templates))):
-        least = float(taken[u])
+        least = float(matcher.least_sizes[u])
         sizes = np.maximum(beyond[own].astype(np.float64), 0.0) + least
-        kept[own] = sizes >= best_least(sizes, least, float(expected[u]), float(usual[u]))
-    return kept, np.asarray(beyond + (taken - usual)[unit], np.float32)
-
-
-def _generous(p: SorterParameters) -> SorterParameters:
-    """Return parameters that take smaller spikes, for the last pass: which of them to keep is told by their sizes."""
-    return replace(p, match_noise_sd=min(p.match_noise_sd, LEAST_SD))
+        kept[own] = sizes >= best_least(sizes, least, float(expected[u]))
+    return kept
 
 
 def _finish(
@@ -331,12 +321,11 @@ def _finish(
     amplitude = np.concatenate([b.amplitude for b in blocks]) if blocks else np.empty(0, np.float32)
     energy = np.concatenate([b.gain for b in blocks]) if blocks else np.empty(0, np.float32)
     trains = [np.sort(sample[own]) for own in members_of(unit, count)]
-    sure, beyond = _sure(templates, unit, beyond, p, window)
+    sure = _sure(templates, unit, beyond, p, window)
     joined, kept_as, shift = join_units(templates, trains, p, float(source.fs)) if count else (templates, unit, unit)
     if count:
         sample, unit = sample + shift[unit], kept_as[unit].astype(np.int32)
-    usual = np.flatnonzero(beyond >= 0)
-    real = beyond_noise([usual[own] for own in members_of(unit[usual], len(joined))], beyond, p)
+    real = beyond_noise(members_of(unit, len(joined)), beyond, p)
     order = np.lexsort((joined.positions_um[:, 0], joined.positions_um[:, 1]))
     order = order[real[order]]
     number = np.full(len(joined), -1, np.int32)

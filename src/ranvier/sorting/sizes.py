@@ -27,8 +27,6 @@ _FAR, _STEP = 1.5, 0.1
 _HIGHEST = 7.0
 #: Where even the usual threshold is above this, nothing of noise is among the spikes.
 CLEAR_SD = 6.0
-#: Spikes are asked for as little in the last pass.
-LEAST_SD = 3.4
 _ROUNDS = 30
 #: Fewer spikes tell no mixture.
 _FEWEST = 30
@@ -95,16 +93,14 @@ def mixture_of(sizes: F64, least: float, expected: float) -> Mixture:
     return Mixture(mean, spread, of_own, total * (1.0 - part), least)
 
 
-def best_least(sizes: F64, least: float, expected: float, usual: float) -> float:
+def best_least(sizes: F64, least: float, expected: float) -> float:
     """Return the size that spikes should have for the best accuracy that can be expected, ``least`` or more.
 
-    Parameters as of :func:`mixture_of`; there may be no spikes. ``usual`` is the threshold where none is better.
+    Parameters as of :func:`mixture_of`; there may be no spikes.
     """
     if len(sizes) < _FEWEST or least >= CLEAR_SD:
-        return usual
+        return least
     thresholds = np.arange(least, _HIGHEST, _BIN)
-    mixture = mixture_of(sizes, least, expected)
-    accuracy = mixture.accuracy(thresholds)
+    accuracy = mixture_of(sizes, least, expected).accuracy(thresholds)
     best = int(accuracy.argmax())
-    worth = accuracy[best] > float(mixture.accuracy(np.array([usual]))[0]) + _WORTH
-    return float(thresholds[best]) if worth else usual
+    return float(thresholds[best]) if accuracy[best] > accuracy[0] + _WORTH else least
