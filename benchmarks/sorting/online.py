@@ -39,6 +39,7 @@ from ranvier.rig.consumer import BackPressure
 from ranvier.rig.consumers import QueueConsumer
 from ranvier.rig.process import keep_what_is_loaded, take_short_turns
 from ranvier.rig.pump import Pump
+from ranvier.rig.sorting import TOGETHER_ROWS
 from ranvier.rig.sources.replay import ReplaySource
 
 I64 = npt.NDArray[np.int64]
@@ -66,8 +67,9 @@ class Replayed:
         For each label: when it was there, when the last sample that it needs had arrived, when its trough was sampled.
     arrived_sec, late_sec
         For each packet: when it arrived, and how long after its time (the simulator's own jitter).
-    handed_sec, begun_sec, done_sec
-        For each packet that was worked on: when it arrived, when the labeller began with it and when it was done.
+    handed_sec, begun_sec, done_sec, cpu_sec
+        For each time that the labeller worked: when the (first) packet arrived, when the labeller began and when it
+        was done, and its CPU time. Packets that wait are worked on together.
     collections_sec
         How long each full collection of Python's garbage held up all threads.
     preferred
@@ -90,6 +92,7 @@ class Replayed:
     handed_sec: F64
     begun_sec: F64
     done_sec: F64
+    cpu_sec: F64
     collections_sec: list[float]
     preferred: bool
     shed_samples: int
@@ -105,6 +108,7 @@ class Replayed:
             "source_late_ms": percentiles(self.late_sec),
             "until_begun_ms": percentiles(self.begun_sec - self.handed_sec),
             "at_work_ms": percentiles(self.done_sec - self.begun_sec),
+            "at_work_cpu_ms": percentiles(self.cpu_sec),
             "full_collections_ms": [round(1000 * sec, 2) for sec in self.collections_sec],
             "pump_preferred": self.preferred,
         }
@@ -148,27 +152,37 @@ def replay_recording(
     block_ms: float = 1.0,
     loop: bool = False,
     as_rig: bool = True,
+    least_rows: int = 0,
 ) -> Replayed:
     """Replay a recording in real time to a labeller that runs in a thread of its own.
 
     With ``as_rig`` this process is prepared as that of a rig is: short turns of threads, a collector of garbage that
     leaves alone what is loaded, a pump that the scheduler prefers where it may, and a cache whose memory was touched.
+    ``least_rows``: what the labeller waits for (:attr:`ranvier.sorting.online.OnlineSorter.least_rows`).
     """
-    return _Run(recording, labeller, seconds, block_ms, loop, as_rig).go()
+    return _Run(recording, labeller, seconds, block_ms, loop, as_rig, least_rows).go()
 
 
 class _Run:
     def __init__(
-        self, recording: Recording, labeller: Labeller, seconds: float, block_ms: float, loop: bool, as_rig: bool
+        self,
+        recording: Recording,
+        labeller: Labeller,
+        seconds: float,
+        block_ms: float,
+        loop: bool,
+        as_rig: bool,
+        least_rows: int,
     ) -> None:
         self._labeller = labeller
+        self._least_rows = least_rows
         self._fs = float(recording.fs)
         self._source = ReplaySource(recording, loop=loop, block_sec=block_ms / 1000)
         self._stop = recording.start + int(seconds * self._fs)
         self._seconds = seconds
         self._arrivals: list[tuple[int, float, float]] = []
         self._labels: list[tuple[I64, I64, float]] = []
-        self._worked: list[tuple[int, float, float]] = []
+        self._worked: list[tuple[int, float, float, float]] = []
         self._collections: list[float] = []
         self._collecting_since = 0.0
         self._as_rig = as_rig
@@ -188,10 +202,10 @@ class _Run:
             self._over.set()
 
     def _work(self, block: Block) -> None:
-        begun = time.monotonic()
+        begun, cpu = time.monotonic(), time.thread_time()
         sample, unit = self._labeller(block)
         done = time.monotonic()
-        self._worked.append((block.stop, begun, done))
+        self._worked.append((block.start, begun, done, time.thread_time() - cpu))
         if len(sample):
             self._labels.append((np.asarray(sample, np.int64), np.asarray(unit, np.int64), done))
 
@@ -222,7 +236,10 @@ class _Run:
             pump.cache.prepare(source.channels, source.fs, _KEPT_SEC, counts=source.recording.stores_counts)
             keep_what_is_loaded()
         gc.callbacks.append(self._collects)
-        consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=1024)
+        consumer = QueueConsumer(
+            "sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=1024, together_rows=TOGETHER_ROWS
+        )
+        consumer.least_rows = self._least_rows
         pump.add_hook(self)
         pump.add_consumer(consumer)
         pump.start(self._source)
@@ -246,7 +263,7 @@ class _Run:
         packet = np.minimum(np.searchsorted(stops, needed_stop), len(stops) - 1)
         begin = due[0] - stops[0] / self._fs
         status = consumer.status()
-        worked, begun, ended = (np.array(column) for column in zip(*self._worked, strict=True))
+        worked, begun, ended, cpu = (np.array(column) for column in zip(*self._worked, strict=True))
         return Replayed(
             sample_index=sample,
             unit=np.concatenate([u for _, u, _ in self._labels] or nothing),
@@ -255,9 +272,10 @@ class _Run:
             taken_sec=begin + (sample + 1) / self._fs,
             arrived_sec=arrivals,
             late_sec=arrivals - due,
-            handed_sec=arrivals[np.searchsorted(stops, worked)],
+            handed_sec=arrivals[np.searchsorted(stops, worked, side="right")],
             begun_sec=begun,
             done_sec=ended,
+            cpu_sec=cpu,
             collections_sec=self._collections,
             preferred=preferred,
             shed_samples=int(status.shed_samples),

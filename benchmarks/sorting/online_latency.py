@@ -64,6 +64,7 @@ def slowest(done: Replayed, number: int) -> list[dict[str, Any]]:
                 "source_late_ms": round(1000 * late[float(handed[i])], 3),
                 "until_begun_ms": round(1000 * float(begun[i] - handed[i]), 3),
                 "at_work_ms": round(1000 * float(ended[i] - begun[i]), 3),
+                "at_work_cpu_ms": round(1000 * float(done.cpu_sec[i]), 3),
                 "behind_another": bool(i > 0 and ended[i - 1] > handed[i]),
             }
         )
@@ -95,6 +96,7 @@ def main() -> None:
         block_ms=asked.block_ms,
         loop=True,
         as_rig=not asked.unprepared,
+        least_rows=sorter.least_rows,
     )
     figures = done.latencies(2 * len(counts))
     print(

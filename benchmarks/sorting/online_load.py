@@ -1,9 +1,12 @@
 """What sorting a stream costs: known units that fire at a given rate on a grid, packets as fast as they are taken.
 
-    python -m benchmarks.sorting.online_load [--channels 1024] [--rate 10] [--seconds 3] [--block-ms 1] [--runs 5]
+    python -m benchmarks.sorting.online_load [--channels 1024] [--rate 10] [--seconds 3] [--block-ms 1] [--runs 5] \
+        [--each]
 
 One unit per site, seen on the sites within 60 um, in Gaussian noise of 8 uV (simulated). The sorter is given the
-units as they were made: what is measured is all that a packet of int16 counts goes through in the sorter's thread.
+units as they were made: what is measured is all that a packet of int16 counts goes through in the sorter's thread. As
+there, packets are joined until there are as many rows as the sorter waits for (2 ms above 512 sites); ``--each``: every
+packet by itself.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from benchmarks.sorting.online_sorter import PARAMETERS, live_sorter
 from benchmarks.sorting.recipes import FS, GAIN_UV
 
 from ranvier.recordings import Block, ChannelTable, Site, plain_channels
+from ranvier.recordings.block import joined
 from ranvier.sorting.basis import learn_basis
 from ranvier.sorting.geometry import geometry_of
 from ranvier.sorting.online import OnlineSorter
@@ -100,12 +104,18 @@ def told(table: ChannelTable, x: F32, trains: list[I64]) -> OnlineSorter:
     return sorter
 
 
-def run(sorter: OnlineSorter, counts: I16, first: int, block: int) -> tuple[float, int]:
-    """Return the CPU seconds of a thread for the packets of a signal, and the labelled spikes it told."""
+def run(sorter: OnlineSorter, counts: I16, first: int, block: int, least_rows: int = 0) -> tuple[float, int]:
+    """Return the CPU seconds of a thread for the packets of a signal, and the labelled spikes it told.
+
+    Packets are joined until there are ``least_rows``.
+    """
     gain, offset = np.full(counts.shape[1], GAIN_UV), np.zeros(counts.shape[1])
     labelled, began = 0, time.thread_time()
-    for at in range(0, len(counts), block):
-        for told in sorter.take(Block(counts[at : at + block], first + at, gain, offset)):
+    together = max(1, -(-least_rows // block)) * block
+    for at in range(0, len(counts), together):
+        stop = min(at + together, len(counts))
+        packets = [Block(counts[t : t + block], first + t, gain, offset) for t in range(at, stop, block)]
+        for told in sorter.take(packets[0] if len(packets) == 1 else joined(packets)):
             labelled += int(np.count_nonzero(told.label))
     return time.thread_time() - began, labelled
 
@@ -117,18 +127,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--block-ms", type=float, default=1.0)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--each", action="store_true")
     asked = parser.parse_args()
     table = grid(asked.channels)
     x, trains = stream(table, asked.rate, asked.seconds)
     sorter, block = told(table, x, trains), max(1, round(asked.block_ms * FS / 1000))
     counts = np.round(x / np.float32(GAIN_UV)).astype(np.int16)
+    least_rows = 0 if asked.each else sorter.least_rows
     run(sorter, counts, 0, block)  # kernels, thresholds
-    done = [run(sorter, counts, (k + 1) * len(x), block) for k in range(asked.runs)]
+    done = [run(sorter, counts, (k + 1) * len(x), block, least_rows) for k in range(asked.runs)]
     shares = [cpu / asked.seconds for cpu, _ in done]
     print(
         json.dumps(
             {
                 "channels": asked.channels,
+                "rows_at_least": max(block, least_rows),
                 "spikes_per_sec_per_channel": round(sum(map(len, trains)) / asked.seconds / asked.channels, 2),
                 "labelled_share": round(done[-1][1] / sum(map(len, trains)), 3),
                 "core_share": {"median": round(statistics.median(shares), 3), "all": [round(s, 3) for s in shares]},

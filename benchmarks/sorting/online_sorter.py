@@ -12,7 +12,6 @@ import numpy.typing as npt
 from ranvier.dsp.chain import Chain
 from ranvier.recordings import Block, ChannelTable, Recording
 from ranvier.rig.sorter_settings import SorterSettings
-from ranvier.sorting.event_finder import SETTLED
 from ranvier.sorting.online import OnlineSorter, StreamSites
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.source import filters
@@ -32,7 +31,6 @@ def live_sorter(fs: Fraction, channels: ChannelTable, tape: TrainingTape | None 
     chain = Chain.bind(filters(PARAMETERS, float(fs), len(channels)), fs, channels)
     sites = StreamSites(fs, channels, np.arange(len(channels)))
     sorter = OnlineSorter(sites, chain, SorterSettings().finder(sites), tape=tape)
-    sorter.finder.noise.in_parts_after = SETTLED  # as in a rig
     return sorter, chain
 
 

@@ -259,6 +259,58 @@ def test_a_slow_consumer_sheds_its_own_work_counted(policy: BackPressure, expect
     assert status.behind_samples == 0
 
 
+def test_blocks_that_wait_and_follow_one_another_are_handed_over_together() -> None:
+    taken: list[Block] = []
+    entered, go = threading.Event(), threading.Event()
+
+    def work(block: Block) -> None:
+        taken.append(block)
+        entered.set()
+        assert go.wait(10)
+
+    consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, work, max_blocks=100, together_rows=35)
+    samples = np.arange(2000, dtype=np.float32).reshape(1000, 2)
+    consumer.offer(Block(samples[:10], 0))
+    assert entered.wait(10)
+    edges = [10, 20, 30, 40, 50, 60, 200, 210, 220]  # behind 60 there is a gap
+    for start in [at for at in edges if at != 60]:
+        consumer.offer(Block(samples[start : start + 10], start))
+    counts, gain = np.zeros((10, 2), np.int16), np.ones(2)
+    consumer.offer(Block(counts, 230, gain, gain))  # of another kind
+    consumer.offer(Block(counts, 240, 2 * gain, gain))  # and with another gain
+    go.set()
+    consumer.close()
+    assert [(b.start, len(b)) for b in taken] == [(0, 10), (10, 30), (40, 20), (200, 30), (230, 10), (240, 10)]
+    for b in taken[:4]:
+        np.testing.assert_array_equal(b.samples, samples[b.start : b.stop])
+    status = consumer.status()
+    assert (status.blocks, status.behind_samples, status.shed_samples) == (11, 0, 0)
+
+
+def test_a_consumer_waits_for_enough_rows_but_not_for_ever() -> None:
+    taken: list[Block] = []
+    told = threading.Event()
+
+    def work(block: Block) -> None:
+        taken.append(block)
+        told.set()
+
+    consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, work, together_rows=100)
+    consumer.least_rows = 40
+    samples = np.zeros((1000, 2), np.float32)
+    for start in (0, 10, 20, 30):
+        consumer.offer(Block(samples[start : start + 10], start))
+    assert told.wait(10)
+    told.clear()
+    consumer.offer(Block(samples[40:50], 40))
+    assert told.wait(10)  # no more come
+    consumer.offer(Block(samples[50:60], 50))
+    consumer.close()
+    assert sum(map(len, taken)) == 60
+    assert taken[0].start == 0
+    assert taken[-1].stop == 60
+
+
 def test_keep_all_fails_loudly_when_full() -> None:
     consumer, seen, entered, go = _held(BackPressure.KEEP_ALL, 3)
     consumer.offer(block(0))

@@ -316,18 +316,20 @@ def test_parameters_out_of_range(change: SpikeDetectParams, words: str) -> None:
 
 
 @pytest.mark.parametrize("packet", [30, 7, 1000])
-def test_noise_that_is_measured_in_parts_is_the_same(packet: int) -> None:
+def test_noise_is_measured_in_parts_and_in_force_at_the_same_samples_whatever_the_packets(packet: int) -> None:
     random = np.random.default_rng(1)
     x = random.standard_normal((6000, 37)).astype(np.float32) * np.linspace(1, 2, 6000, dtype=np.float32)[:, None]
-    whole, parts = NoiseTracker(37, 1000), NoiseTracker(37, 1000, in_parts_after=2)
-    for tracker in (whole, parts):
-        at, told = 0, []
-        while at < len(x):
-            n = min(packet, tracker.left, len(x) - at)
-            told.append(tracker.add(x[at : at + n]))
-            at += n
-        assert sum(told) == (6 if tracker is whole else 2)
-    assert parts.pieces == 5  # the last one is over, and not measured yet
-    parts.add(x[:100])
-    assert parts.pieces == whole.pieces == 6
-    np.testing.assert_array_equal(parts.sd_uv, whole.sd_uv)
+    tracker, at, told = NoiseTracker(37, 1000), 0, {}
+    while at < len(x):
+        n = min(packet, tracker.left, len(x) - at)
+        new = tracker.add(x[at : at + n])
+        at += n
+        if new:
+            told[at] = tracker.sd_uv.copy()
+    assert list(told) == [1000, 2100, 3100, 4100, 5100]  # the last piece is over, and not measured yet
+    expected = np.full(37, np.nan)
+    for piece, sd_uv in enumerate(told.values()):
+        level = np.median(np.abs(x[1000 * piece : 1000 * piece + 1000 : 16]), axis=0) / 0.6744897501960817
+        bounded = level if piece == 0 else np.clip(level, 0.8 * expected, 1.2 * expected)
+        expected = level if piece == 0 else expected + (bounded - expected) / (piece + 1)
+        np.testing.assert_allclose(sd_uv, expected, rtol=1e-5)

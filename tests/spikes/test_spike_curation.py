@@ -114,6 +114,9 @@ def test_bad_changes_are_refused_and_leave_the_file(path: Path, spikes: Given) -
         split(path, 1, np.zeros(n, int))
     with pytest.raises(DatasetError, match="no unit 0"):
         label(path, [0], "x")
+    for by in ("a\nb", "x" * 101, None):
+        with pytest.raises(ConfigurationError, match="by names who changes units in a line of at most 100 letters"):
+            merge(path, [1, 2], by=by)  # type: ignore[arg-type]
     assert path.read_bytes() == before
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ranvier._platform import kernel_cache
 from ranvier._version import __version__
-from ranvier.kernels.sources import stamp
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -143,8 +141,10 @@ def warm() -> int:
 def _compile(item: Kernel[P, R]) -> Callable[P, R]:
     import numba
 
+    from ranvier.kernels.cache import attach
+
     dispatcher = numba.njit(nogil=True, error_model=item.error_model, fastmath=False)(item.function)
-    _attach_cache(dispatcher)
+    attach(dispatcher, kernel_cache() / __version__)
     item.was_cached = _is_cached(dispatcher, item)
     if not item.was_cached:
         kernels = list(all_kernels())
@@ -156,41 +156,6 @@ def _compile(item: Kernel[P, R]) -> Callable[P, R]:
         dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher  # type: ignore[no-any-return]
-
-
-def _attach_cache(dispatcher: Any) -> None:
-    """Give a dispatcher a file cache in Ranvier's own folder, keyed by version; without one if it cannot be written."""
-    import os
-
-    from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
-
-    folder = kernel_cache() / __version__
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return
-    if not os.access(folder, os.W_OK):
-        return
-
-    class Locator(UserProvidedCacheLocator):  # type: ignore[misc]
-        def __init__(self, py_func: Any, py_file: str) -> None:
-            super().__init__(py_func, py_file)
-            self._cache_path = os.path.join(str(folder), self.get_suitable_cache_subpath(py_file))
-
-        @classmethod
-        def from_function(cls, py_func: Any, py_file: str) -> Any:
-            return cls(py_func, py_file)
-
-        def get_source_stamp(self) -> str:
-            return stamp(Path(self._py_file))
-
-    class Impl(CompileResultCacheImpl):  # type: ignore[misc]
-        _locator_classes = [Locator]  # noqa: RUF012 - as Numba has it
-
-    class Cache(FunctionCache):  # type: ignore[misc]
-        _impl_class = Impl
-
-    dispatcher._cache = Cache(dispatcher.py_func)
 
 
 def _is_cached(dispatcher: Any, item: Kernel[P, R]) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The decorator and what is below it: nothing of it is compiled into a kernel.
-_NEVER = frozenset({"kernels", "kernels.registry"})
+_NEVER = frozenset({"kernels", "kernels.registry", "kernels.cache"})
 
 
 @cache

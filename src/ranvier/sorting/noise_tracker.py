@@ -20,12 +20,18 @@ LEAST_WEIGHT = 0.1
 LARGEST_STEP = 0.2
 #: Channels that are measured at a time.
 PART = 16
+#: A piece is measured during this part of the next one.
+_DURING = 0.1
 _TO_SD = 1.0 / 0.6744897501960817
 
 
 @dataclass
 class NoiseTracker:
     """Median of absolute values over pieces of ``period`` samples, averaged exponentially.
+
+    Of hundreds of channels a piece takes as long to measure as several packets. So the first one is measured when it is
+    over, and every later one a few channels at a time during the first tenth of the next one; the estimate is new
+    behind that tenth, whatever the packets.
 
     Attributes
     ----------
@@ -35,9 +41,6 @@ class NoiseTracker:
         How many pieces were measured.
     frozen
         While True pieces are not used: stimulation or saturation would pass for noise.
-    in_parts_after
-        Once so many pieces were measured, each is measured during the first tenth of the next one, a few channels at a
-        time: of many channels at once it takes as long as several packets. None: always at once.
     """
 
     channels: int
@@ -45,21 +48,23 @@ class NoiseTracker:
     sd_uv: F64 = field(init=False)
     pieces: int = 0
     frozen: bool = False
-    in_parts_after: int | None = None
 
     def __post_init__(self) -> None:
         self.sd_uv = np.full(self.channels, np.nan)
         self._sample = np.zeros((-(-self.period // EVERY), self.channels), np.float32)
         self._held = 0
         self._seen = 0
-        self._waiting: F32 | None = None  # the piece that is measured in parts
+        self._over = np.empty_like(self._sample)  # the piece that is measured in parts: its first _waiting rows
+        self._waiting = 0
+        self._within = max(1, round(_DURING * self.period))
         self._middle = np.empty(self.channels, np.float32)
         self._measured = 0  # channels of it
+        self._is_first = True
 
     @property
     def left(self) -> int:
-        """Samples until the next estimate: blocks must be split there."""
-        return self.period - self._seen
+        """Samples until the next estimate or the end of a piece: blocks must be split there."""
+        return (self._within if self._waiting else self.period) - self._seen
 
     def add(self, x: F32) -> bool:
         """Take at most ``left`` samples ``(n, channels)``; return whether the estimate is new."""
@@ -68,20 +73,21 @@ class NoiseTracker:
         self._sample[self._held : self._held + len(taken)] = taken
         self._held += len(taken)
         self._seen += len(x)
-        if self._waiting is not None:
-            self._go_on(self._waiting, -(-self.channels * 10 * self._seen // self.period))
+        if self._waiting:
+            return self._go_on(-(-self.channels * self._seen // self._within))
         if self._seen < self.period:
             return False
         held, self._held, self._seen = self._held, 0, 0
         if self.frozen:
             return False
-        if self.in_parts_after is not None and self.pieces >= self.in_parts_after:
-            self._waiting, self._measured = self._sample[:held], 0
-            self._sample = np.empty_like(self._sample)
-            return False
-        middle_values(self._sample, held, self._guess(), self._middle)
-        self._take()
-        return True
+        if self._is_first:
+            middle_values(self._sample, held, self._guess(), self._middle)
+            self._take()
+            self._is_first = False
+            return True
+        self._sample, self._over = self._over, self._sample
+        self._waiting, self._measured = held, 0
+        return False
 
     def restart(self) -> None:
         """Begin the piece anew, behind a gap; the estimate stays."""
@@ -90,17 +96,19 @@ class NoiseTracker:
     def _guess(self) -> F32:
         return (self.sd_uv / _TO_SD).astype(np.float32)
 
-    def _go_on(self, sample: F32, channels: int) -> None:
-        """Measure a piece that is over, up to so many channels."""
+    def _go_on(self, channels: int) -> bool:
+        """Measure so many channels, those before among them, of the piece that is over; return whether it is done."""
         guess = self._guess()
         while self._measured < min(channels, self.channels):
             some = slice(self._measured, self._measured + PART)
-            part = np.ascontiguousarray(sample[:, some])
+            part = np.ascontiguousarray(self._over[: self._waiting, some])
             middle_values(part, len(part), guess[some], self._middle[some])
             self._measured += part.shape[1]
-        if self._measured == self.channels:
-            self._waiting = None
-            self._take()
+        if self._seen < self._within:
+            return False
+        self._waiting = 0
+        self._take()
+        return True
 
     def _take(self) -> None:
         """Move the estimate by what was measured."""

@@ -32,7 +32,7 @@ from ranvier.sorting.tape import TrainingTape
 from ranvier.sorting.tracking import Follower
 from ranvier.sorting.trained import TrainedUnits
 from ranvier.sorting.unit_statistics import UnitStatistics
-from ranvier.sorting.unit_tables import UnitTables
+from ranvier.sorting.unit_tables import MANY_SITES, UnitTables
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -40,6 +40,9 @@ I64 = npt.NDArray[np.int64]
 
 #: So far behind a packet waveforms can be had: spikes come late, and a recording that begins asks for past ones.
 TAIL_SEC = 0.25
+#: With many sites it pays to wait until so much has come: a third of what a packet of 1 ms costs does not depend on
+#: its length.
+GATHER_SEC = 2e-3
 #: Spikes that are remembered.
 CAPACITY = 1_000_000
 #: A threshold event this near to a labelled spike, on the same or a neighbouring site, is that spike.
@@ -136,6 +139,11 @@ class OnlineSorter:
         self._settling = _Settling()
         self._ready: list[SpikeTable] = []
         self._told_before = _NEVER
+
+    @property
+    def least_rows(self) -> int:
+        """Rows that a call of :meth:`take` had better bring; fewer give the same spikes for more work."""
+        return round(GATHER_SEC * float(self.sites.fs)) if len(self.sites.columns) > MANY_SITES else 0
 
     @property
     def told_before(self) -> int:

@@ -241,6 +241,10 @@ def _append(
 
 
 def _entry(file: SpikesFile, action: str, by: str, arrays: container.Arrays | None = None, **text: Any) -> bytes:
+    if not isinstance(by, str) or not by.isprintable() or len(by) > MOST_LETTERS:
+        raise ConfigurationError(
+            f"by names who changes units in a line of at most {MOST_LETTERS} letters; not {by!r:.100}"
+        )
     at = datetime.now(UTC).isoformat(timespec="seconds")
     return container.encode(
         CURATION, {"number": len(file.edits) + 1, "action": action, "utc": at, "by": by, **text}, arrays

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -70,17 +71,21 @@ class SpikeWriter:
         self._notes: list[str] = []
         self._flushed = time.monotonic()
         self._closed = False
+        self._staged = StagedFiles()
         self._lock = WriterLock(self.path)
+        self._held = ExitStack()
+        self._held.callback(self._lock.release)
+        self._held.callback(self._staged.abort)
         try:
             if self.path.exists() and not force:
                 raise OutputExistsError(f"{self.path} exists already; force=True replaces it")
-            self._staged = StagedFiles()
             self._segments, self._handle = self._open()
+            self._held.callback(_close, self._handle)
+            self._cleanup = weakref.finalize(self, _let_go, self._lock, self._handle)
             self._put(container.file_head() + container.encode(META, {"info": info.to_json()}))
         except BaseException:
-            self._lock.release()
+            self._held.close()
             raise
-        self._cleanup = weakref.finalize(self, _let_go, self._lock, self._handle)
         self._cleanup.atexit = False  # a rig that records finishes its files at exit, later than finalizers run
 
     @property
@@ -163,26 +168,21 @@ class SpikeWriter:
         """
         if self._closed:
             return self.path
-        self.flush()
-        self._closed = True
-        try:
+        with self._held:
+            try:
+                self.flush()
+            finally:
+                self._closed = True
             with writing(self.path):
                 self._handle.close()
             consolidate(self._segments, self.path, info or self.info, notes=self._notes, staged=self._staged)
-        except BaseException:
-            self._staged.abort()
-            raise
-        finally:
-            self._lock.release()
         return self.path
 
     def abort(self) -> None:
         """Stop: a live file stays with what was flushed, of another one nothing is left."""
         if not self._closed:
             self._closed = True
-            self._handle.close()
-            self._staged.abort()
-            self._lock.release()
+            self._held.close()
 
     def __enter__(self) -> SpikeWriter:
         return self
@@ -245,14 +245,24 @@ def append_chunk(path: Path, make: Callable[[SpikesFile], bytes]) -> None:
             raise RecordingError(f"{path} is not finished; only finished spikes can be curated")
         data = make(file)
         end = file.end
-        with writing(path), open(path, "r+b") as handle:
+        with writing(path), open(path, "r+b", buffering=0) as handle:
             handle.truncate(end)
-            handle.seek(end)
-            handle.write(data)
-            handle.flush()
-            _platform.flush_handle(handle.fileno())
+            try:
+                handle.seek(end)
+                left = memoryview(data)
+                while left:
+                    left = left[handle.write(left) :]
+                _platform.flush_handle(handle.fileno())
+            except BaseException:
+                handle.truncate(end)
+                raise
+
+
+def _close(handle: BinaryIO) -> None:
+    with suppress(OSError):  # the last bytes, which a full disk refuses again
+        handle.close()
 
 
 def _let_go(lock: WriterLock, handle: BinaryIO) -> None:
-    handle.close()
+    _close(handle)
     lock.release()
