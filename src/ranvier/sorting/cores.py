@@ -11,8 +11,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.sorting.basis import Basis
+from ranvier.sorting.parameters import SorterParameters
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 #: Size (projection on the mean) that the spikes of a core have, in SD of noise along it.
@@ -26,6 +30,15 @@ _FAINT_SD = 6.0
 #: Where more of the spikes are in the core, noise does little harm; the mean of all is that of the unit.
 _MOST = 0.6
 _ROUNDS = 4
+
+
+def without_noise(members: I64, features: F32, basis: Basis, parameters: SorterParameters) -> I64:
+    """Return the spikes of a cluster, those of its core where it is a faint and rare unit's (``rare_units``).
+
+    ``features (n, K, P)`` are those of all spikes.
+    """
+    core = core_of(features[members], basis.noise, parameters.min_cluster) if parameters.rare_units else None
+    return members if core is None else members[core]
 
 
 def core_of(features: F32, noise: F64 | None, fewest: int) -> Flags | None:

@@ -42,7 +42,7 @@ def least_projections(noise_sd: F64, norms: F64, parameters: SorterParameters) -
 
 
 def beyond_noise(members: Sequence[I64], beyond: F32, parameters: SorterParameters) -> Flags:
-    """Return which sets of spikes are more than the tail of noise: all of them, or those somewhat above the threshold.
+    """Return which sets of spikes are more than the tail of noise: all of one, or those somewhat above the threshold.
 
     Parameters
     ----------
@@ -55,9 +55,8 @@ def beyond_noise(members: Sequence[I64], beyond: F32, parameters: SorterParamete
     for k, own in enumerate(members):
         above = beyond[own].astype(np.float64)
         core = above[above >= ABOVE_SD] - ABOVE_SD
-        real[k] = (len(own) > 0 and above.mean() >= least) or (
-            len(core) >= parameters.min_cluster and core.mean() >= least
-        )
+        real[k] = len(own) > 0 and above.mean() >= least
+        real[k] |= parameters.rare_units and len(core) >= parameters.min_cluster and core.mean() >= least
     return real
 
 

@@ -12,7 +12,7 @@ from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, quiet_produc
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
-from ranvier.sorting.cores import core_of
+from ranvier.sorting.cores import without_noise
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.faint import stands_out
 from ranvier.sorting.leftovers import clear_of_larger
@@ -156,8 +156,8 @@ def cluster_averages(
         for label in range(int(labels.max()) + 1):
             members = own[labels == label]
             if len(members) >= parameters.min_cluster:
-                core = core_of(spikes.features[members], basis.noise, parameters.min_cluster)
-                made.append(Cluster.of(site, spikes.features, members if core is None else members[core]))
+                kept = without_noise(members, spikes.features, basis, parameters)
+                made.append(Cluster.of(site, spikes.features, kept))
         return made
 
     found: list[Cluster] = []
