@@ -106,6 +106,42 @@ def test_samples_that_are_no_numbers_are_told() -> None:
         suitable(recording(x), recording(x), columns, 0, len(x))
 
 
+def test_channels_that_miss_samples_all_over_are_left_out(videre: VidereClient, tmp_path: Path) -> None:
+    """Filters begin anew behind every one: units of what lies between would be none."""
+    x = with_spikes(with_spikes(noise(6.0), 1), 6, every=1300)
+    random = np.random.default_rng(6)
+    for channel in (4, 8):
+        x[random.random(len(x)) < 0.08, channel] = np.nan
+    made = recording(x)
+    found = suitable(made, made, np.arange(CHANNELS, dtype=np.int64), 0, len(x))
+    assert found.columns.tolist() == [0, 1, 2, 3, 5, 6, 7, 9]
+    assert found.notes == ("2 channels are left out (samples that miss (NaN) all over them): 4, 8",)
+    x[random.random(x.shape) < 0.08] = np.nan
+    with pytest.raises(DataProcessingError, match=r"no channel can be sorted; 10 channels are left out \(samples that"):
+        suitable(recording(x), recording(x), np.arange(CHANNELS, dtype=np.int64), 0, len(x))
+
+
+def test_a_channel_far_louder_than_the_others_is_left_out(videre: VidereClient, tmp_path: Path) -> None:
+    x = with_spikes(noise(6.0), 2)
+    x[:, 7] += np.random.default_rng(7).normal(0.0, 300.0, len(x)).astype(np.float32)
+    path = written(x, tmp_path)
+    sorter = videre.spike_sort(path)
+    told = videre.get_spike_sorter_state(sorter).warn_msg
+    assert told == "1 channels are left out (noise far above that of the others): 7"
+    (unit,) = videre.get_units(path, spikes_id=sorter)
+    assert unit.site_ntv_chan_idx == 2
+
+
+def test_channels_that_are_one_are_named(videre: VidereClient, tmp_path: Path) -> None:
+    x = with_spikes(noise(6.0), 2)
+    x[:, 7] = x[:, 6]
+    path = written(x, tmp_path)
+    sorter = videre.spike_sort(path)
+    assert "one and the same signal: 6 and 7; do their wires touch?" in videre.get_spike_sorter_state(sorter).warn_msg
+    (unit,) = videre.get_units(path, spikes_id=sorter)
+    assert unit.site_ntv_chan_idx == 2
+
+
 def test_a_saturated_recording(videre: VidereClient, tmp_path: Path) -> None:
     x = np.where(np.arange(3 * RATE)[:, None] // 700 % 2, 3000.0, -3000.0) + noise(3.0)
     path = written(np.clip(x, -3000.0, 3000.0).astype(np.float32), tmp_path)

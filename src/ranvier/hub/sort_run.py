@@ -134,7 +134,7 @@ class SortRun(SortState):
             left_out_ms = 1000 * found.blanked / float(view.signal.fs)
             self.notes.append(
                 f"{left_out_ms:.1f} ms around artifacts (beyond {plan.parameters.artifact_uv / 1000:g} mV behind the "
-                f"filters) were left out: no spikes are looked for there"
+                f"filters, or on most sites at once) were left out: no spikes are looked for there"
             )
         for number, (writer, target) in enumerate(zip(writers, plan.targets, strict=True)):
             done = number / len(writers)

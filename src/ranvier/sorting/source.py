@@ -24,6 +24,7 @@ from ranvier.models.ports import Port
 from ranvier.models.signals import SignalType
 from ranvier.recordings.buffers import aligned_empty
 from ranvier.recordings.recording import Recording
+from ranvier.sorting.common_artifacts import CommonArtifacts
 from ranvier.sorting.count_kernels import to_counts
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.geometry import Geometry, geometry_of
@@ -108,6 +109,7 @@ class SortSource:
         self.whitening: Whitening | None = None
         self._kept: KeptBlocks | None = None
         self._artifact_uv = parameters.artifact_uv
+        self._is_referenced = not parameters.reference  # as far as is known here
         self._before = round(_BEFORE_SEC * float(self.fs))
         # what lies further in front of a block than its margin is not seen
         self._behind = min(margin, round(_BEHIND_SEC * float(self.fs)))
@@ -203,6 +205,12 @@ class SortSource:
         """What turns columns of the recording into units of the noise."""
         return LocalProduct(self.noise.matrix, self.columns)
 
+    @cached_property
+    def _common(self) -> CommonArtifacts:
+        """What finds artifacts on most sites at once."""
+        referenced = self._is_referenced or any(isinstance(one, CommonAverageReference) for one in self.operations)
+        return CommonArtifacts(self.geometry, self.noise.noise_uv, self.columns, referenced=referenced)
+
     def counts(self, block: int) -> I16:
         """Return a block with margins, whitened, in counts of ``STEP_SD``: ``(channels, rows + 2 margins)``.
 
@@ -218,6 +226,8 @@ class SortSource:
             if strip.max() >= self._artifact_uv or strip.min() <= -self._artifact_uv:
                 large = np.abs(strip.take(self.columns, axis=1, mode="clip")) >= self._artifact_uv
                 artifacts.append(row + np.flatnonzero(large.any(axis=1)))
+            if len(shared := self._common.rows(strip)):
+                artifacts.append(row + shared)
             for part in range(0, len(strip), _STRIP_ROWS):  # more where samples miss
                 piece = strip[part : part + _STRIP_ROWS]
                 white = aligned_empty((self.channels, len(piece)))

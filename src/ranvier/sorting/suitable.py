@@ -17,6 +17,7 @@ from ranvier.metrics.statistics import ChannelMeter
 from ranvier.recordings.channels import Channel, ChannelTable
 from ranvier.recordings.recording import Recording
 from ranvier.sorting.geometry import geometry_of
+from ranvier.sorting.odd_channels import bridged, louder, scattered
 from ranvier.sorting.source import spread
 
 F32 = npt.NDArray[np.float32]
@@ -101,16 +102,19 @@ def suitable(
         missing.append(~there)
         behind = np.nan_to_num(behind[there.any(axis=1)], copy=False)  # what misses is no noise
         sizes.append(_sizes(behind, float(recording.fs)))
-        sample.append(np.abs(behind[::_EVERY]))
+        sample.append(behind[::_EVERY].copy())
     if not len(seen):
         raise DataProcessingError(f"{recording.path.name}: nearly all samples of the range are missing; name another")
     stats = meter.finish()
     heard = np.concatenate(sample)
-    noise = np.median(heard, axis=0) / 0.6745 if len(heard) else np.zeros(len(columns))
+    noise = np.median(np.abs(heard), axis=0) / 0.6745 if len(heard) else np.zeros(len(columns))
+    gone = np.concatenate(missing)
     reasons = {
         "saturated": stats.saturated_fraction >= SATURATED_SHARE,
         "silent": (stats.n == 0) | (stats.flat_fraction >= FLAT_FRACTION) | ~(noise > 0),
+        "samples that miss (NaN) all over them": scattered(gone, len(missing)),
         "noise beyond what electrodes have": noise >= LOUD_UV,
+        "noise far above that of the others": louder(noise),
     }
     left_out = np.zeros(len(columns), np.bool_)
     notes = []
@@ -134,7 +138,9 @@ def suitable(
         )
     if silent.mean() >= FEW_SILENT:
         notes.append(f"{silent.mean():.0%} of the time most channels are silent")
-    notes += _missing(np.concatenate(missing)[:, ~left_out], len(missing))
+    notes += _missing(gone[:, ~left_out], len(missing))
+    pairs = bridged(heard[:, ~left_out], geometry_of(recording.channels, columns[~left_out]))
+    notes += _bridged([recording.channels[int(c)].ntv for c in columns[~left_out]], pairs)
     share = artifact_share(of_windows[:, ~silent])
     if share >= ARTIFACT_SHARE:
         raise DataProcessingError(
@@ -164,6 +170,16 @@ def _missing(where: npt.NDArray[np.bool_], seconds: int) -> list[str]:
     return [
         f"{share:.2%} of the samples are missing (NaN), in {pieces:.3g} pieces a second and channel; filters begin "
         f"anew behind each, and spikes near them are lost, or false"
+    ]
+
+
+def _bridged(ntv: list[int], pairs: list[tuple[int, int]]) -> list[str]:
+    """Return in words which channels carry one signal."""
+    if not pairs:
+        return []
+    named = ", ".join(f"{ntv[a]} and {ntv[b]}" for a, b in pairs[:6]) + (" ..." if len(pairs) > 6 else "")
+    return [
+        f"channels with one and the same signal: {named}; do their wires touch? Units there are placed between them"
     ]
 
 
