@@ -17,7 +17,7 @@ from ranvier.sorting.parameters import SorterParameters
 F32 = npt.NDArray[np.float32]
 FEWEST = 30
 #: Depth of the rare unit's trough, in noise of SD 8 uV, and its rate.
-RARE_UV, RARE_HZ = 33.0, 1.5
+RARE_UV, RARE_HZ = 32.0, 1.5
 #: Covariance of noise over components, and what a spike looks like in them.
 NOISE = np.diag([3.4, 2.8, 2.0, 1.5, 1.2, 1.0])
 SHAPE = np.array([0.9, -0.4, 0.1, 0.1, 0.0, 0.0])
@@ -69,7 +69,7 @@ def test_noise_has_no_core_and_what_is_hardly_noise_is_left_alone() -> None:
     assert core_of(spikes(3.0, 300, random), None, FEWEST) is None
 
 
-def recording_with_a_rare_unit(seconds: float = 120.0) -> tuple[ArrayRecording, npt.NDArray[np.int64]]:
+def recording_with_a_rare_unit(seconds: float = 200.0) -> tuple[ArrayRecording, npt.NDArray[np.int64]]:
     """Return two sites far from each other, in coloured noise: a large unit, and a rare faint one."""
     rate, rows = 30_000, int(seconds * 30_000)
     random = np.random.default_rng(11)

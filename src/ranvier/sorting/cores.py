@@ -37,7 +37,7 @@ def without_noise(members: I64, features: F32, basis: Basis, parameters: SorterP
 
     ``features (n, K, P)`` are those of all spikes.
     """
-    core = core_of(features[members], basis.noise, parameters.min_cluster) if parameters.rare_units else None
+    core = core_of(features[members], basis.noise, parameters.min_rare) if parameters.rare_units else None
     return members if core is None else members[core]
 
 

@@ -56,7 +56,7 @@ def beyond_noise(members: Sequence[I64], beyond: F32, parameters: SorterParamete
         above = beyond[own].astype(np.float64)
         core = above[above >= ABOVE_SD] - ABOVE_SD
         real[k] = len(own) > 0 and above.mean() >= least
-        real[k] |= parameters.rare_units and len(core) >= parameters.min_cluster and core.mean() >= least
+        real[k] |= parameters.rare_units and len(core) >= parameters.min_rare and core.mean() >= least
     return real
 
 

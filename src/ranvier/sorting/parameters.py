@@ -9,6 +9,8 @@ from ranvier.exceptions import ConfigurationError
 
 #: Features that tell clusters apart: the waveform, or waveform and position.
 CLUSTERERS = ("isosplit", "dbscan", "disabled")
+#: A rare unit must have so many times the spikes of another cluster: of few, noise may be the larger part.
+_RARE_CLUSTERS = 3
 #: Spikes that all sites together are trained with at least, where there are so many.
 LEAST_EVENTS = 16_000
 
@@ -121,6 +123,11 @@ class SorterParameters:
         A few sites see all of their units at once: two that are near each other are told apart by more spikes.
         """
         return max(self.events_per_site, LEAST_EVENTS // max(sites, 1))
+
+    @property
+    def min_rare(self) -> int:
+        """Spikes that a unit has at least which is told from noise by its largest ones (``rare_units``)."""
+        return _RARE_CLUSTERS * self.min_cluster
 
     def __post_init__(self) -> None:
         other = {"band_hz", "reference", "clusterer", "match_threshold", "rare_units", "motion"}
