@@ -5,7 +5,7 @@
 
 One unit per site, seen on the sites within 60 um, in Gaussian noise of 8 uV (simulated). The sorter is given the
 units as they were made: what is measured is all that a packet of int16 counts goes through in the sorter's thread. As
-there, packets are joined until there are as many rows as the sorter waits for (2 ms above 512 sites); ``--each``: every
+there, packets are joined until there are as many rows as the sorter waits for (3 ms above 512 sites); ``--each``: every
 packet by itself.
 """
 

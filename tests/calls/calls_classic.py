@@ -410,8 +410,11 @@ def sorter_of_the_stream(e: Engine) -> None:
     assert (board["ports"], board["num_sites_total"]) == (["A"], count)
     state = sorter.get_state()["value"]
     assert (state["mode"], state["is_on"], state["kernel_err_message"]) == ("ON", True, "")
-    sorter.clear_spikes()
-    sorter.rebase()
+    for forgets in (sorter.clear_spikes, sorter.rebase):
+        wait_until(lambda: _processed(sorter) > 100)
+        seen = _processed(sorter)
+        forgets()
+        assert _processed(sorter) < seen
     sorter.set_sorting("off")
     assert sorter.get_state()["value"]["mode"] == "OFF"
     client.set_streaming("off")
@@ -444,5 +447,12 @@ def sorter_of_a_dataset(e: Engine) -> None:
     assert stats.loc[("neuron_yield", "A"), "mean"] == board["num_units"] / board["num_sites_enabled"]
     assert stats.loc[("snr", "A"), "N"] == board["num_units"]
     sorter.rebase()
+    assert sorter.get_state()["value"]["phase"] != "COMPLETE"  # it begins anew
     sorter.set_sorting("off")
+    assert not sorter.get_state()["value"]["is_on"]
+    assert sorter.get_dashboard()["value"]["num_units"] == board["num_units"]  # of the file, which stays
     assert (e.folder / "rec_SIMULATED.spikes").is_file()
+
+
+def _processed(sorter: Any) -> int:
+    return int(sorter.get_dashboard()["value"]["num_spikes_processed"])

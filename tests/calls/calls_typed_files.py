@@ -293,6 +293,8 @@ def sorting(e: Engine) -> None:
     assert (general.num_total_sites, general.num_enabled_sites) == (16, 15)
     assert general.num_neurons == len(client.get_units(ds, spikes_id=spikes))
     client.spike_sorter_delete(spikes)
+    with pytest.raises(DatasetError, match="no sorter"):
+        client.spike_sorter_command(spikes, "rebase")
     assert (e.folder / "long.spikes").is_file()
 
 

@@ -261,14 +261,20 @@ def sorter(e: Engine) -> None:
     assert (params[2].thr, params[2].shadow_pts, params[3].shadow_pts) == ([-60.0, 60.0], 60, 30)
     client.spike_sorter_command(cmd="on", sub_cmd="detect_only")
     client.start_streaming()
-    wait_until(lambda: e.allego().get_spike_sorter_dashboard(sorter_id).general.num_spikes_processed > 5)
+    wait_until(lambda: e.allego().get_spike_sorter_dashboard(sorter_id).general.num_spikes_processed > 100)
     board = client.get_spike_sorter_dashboard(sorter_id, ["general", 1])
     assert isinstance(board, m.SpikeSorterDashboard)
     assert board.general.num_spikes_labeled == 0
     assert board.enabled_ports
     assert client.get_spike_sorter_state(sorter_id).phase == m.SpikeSorterPhase.DETECTING
+    seen = board.general.num_spikes_processed
+    client.spike_sorter_command(sorter_id, "clear_sort")
+    assert client.get_spike_sorter_dashboard(sorter_id, ["general"]).general.num_spikes_processed < seen
     client.spike_sorter_command(sorter_id, "off")
     assert not client.get_spike_sorter_state(sorter_id).is_on
+    client.spike_sorter_command(sorter_id, "init")
+    params = client.get_detect_params(sorter_id, [2])
+    assert (params[2].thr_sd[0], params[2].shadow_pts) == (-4.5, 30)  # the defaults again
 
 
 @typed("AllegoClient", "load_all_mosi", "transmit_mosi", "read_wire_out", "get_sinaps_status_registers",

@@ -43,6 +43,7 @@ from ranvier.models import (
     SpikeSorterType,
 )
 from ranvier.models.jobs import JobProgress
+from ranvier.recordings.formats.xdat import XdatRecording
 from ranvier.spikes import SpikeStore
 
 SPEC = SimulationSpec(
@@ -200,6 +201,15 @@ def test_filters_of_stage_2_come_first_and_are_not_done_twice(videre: VidereClie
         assert [f["kind"] for f in store.info.filters] == ["highpass", "car"]
         assert store.info.parameters["band_hz"] is None
     assert len(videre.get_units(ds, spikes_id=spikes)) >= 3
+
+
+def test_a_recording_that_is_being_written_is_sorted_up_to_where_it_is(
+    videre: VidereClient, ds: DatasetMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(XdatRecording, "is_being_written", lambda self: True)
+    sorter = videre.spike_sorter_launch(SpikeSorterLaunchParams(dsource_id=ds.id, is_auto_on=False))
+    assert sorter.msg == "rec_SIMULATED is still being written: sorted up to 9 s"
+    assert videre.get_spike_sorter_state(sorter.spike_sorter_id).warn_msg == sorter.msg
 
 
 def test_sorted_jointly_units_have_one_number_in_all_recordings(

@@ -69,7 +69,7 @@ def test_phy_and_back(curated: Curated) -> None:
     own, again = store_of(curated), SpikeStore.open(curated.folder / "back.spikes")
     for unit in (3, 4, 5, curated.merged):
         assert again.unit_samples(unit).tolist() == own.unit_samples(unit).tolist()
-        assert again.units[unit].label == (own.units[unit].label or "unsorted")
+        assert again.units[unit].label == own.units[unit].label
         amplitude = again.select(units=[unit], columns=("amplitude_uv",)).columns["amplitude_uv"]
         assert -400 < amplitude.mean() < -20
     ours = curated.videre.get_unit_waveforms(curated.recording, 5, list(range(16)), most=200).mean_uv

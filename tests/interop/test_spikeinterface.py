@@ -46,7 +46,8 @@ print(json.dumps(dict(
     units=[int(u) for u in sorting.unit_ids], file=[int(u) for u in file.unit_ids],
     trains={{int(u): sorting.get_unit_spike_train(u).tolist() for u in sorting.unit_ids}},
     same=all((sorting.get_unit_spike_train(u) == file.get_unit_spike_train(u)).all() for u in sorting.unit_ids),
-    quality=file.get_property("quality").tolist(), location=sorting.get_property("location").tolist(),
+    quality=file.get_property("quality").tolist(), called=sorting.get_property("quality").tolist(),
+    location=sorting.get_property("location").tolist(),
     fs=recording.get_sampling_frequency(), n=recording.get_num_samples(), t=float(recording.get_times()[0]),
     places=recording.get_channel_locations().tolist(), traces=recording.get_traces(0, 1000, 1010).tolist(),
     again=again.get_traces(0, 1000, 1010).tolist(), channels=recording.channel_ids.tolist(),
@@ -59,7 +60,7 @@ print(json.dumps(dict(
     assert found["same"]
     for unit in units:
         assert found["trains"][str(unit)] == (store.unit_samples(unit) - 60_000).tolist()
-    assert found["quality"] == ["good", "unsorted", "unsorted"]
+    assert found["quality"] == found["called"] == ["good", "unsorted", "unsorted"]
     assert (found["fs"], found["n"], found["t"]) == (30_000, 240_000, 2.0)
     known = curated.videre.get_neurons(curated.recording).neurons_by_channel
     place = next(n.pos_probe for some in known.values() for n in some if n.spike_label == "5")

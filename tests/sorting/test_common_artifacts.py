@@ -10,8 +10,12 @@ import numpy.typing as npt
 from ranvier.recordings.channels import Site, plain_channels
 from ranvier.recordings.memory import ArrayRecording
 from ranvier.sorting.common_artifacts import BEYOND_SD, FAR_UM, SHARE, CommonArtifacts
+from ranvier.sorting.crew import crew
 from ranvier.sorting.geometry import Geometry
-from ranvier.sorting.offline import SortedUnits, sort_recording
+from ranvier.sorting.offline import SortedUnits, average_waveforms, sort_recording
+from ranvier.sorting.parameters import SorterParameters
+from ranvier.sorting.source import SortSource
+from ranvier.sorting.window import Window
 
 FS = 30_000
 F32 = npt.NDArray[np.float32]
@@ -76,6 +80,19 @@ def test_artifacts_cost_no_units_and_make_none() -> None:
     assert found.blanked > 60 * 120
     assert _hits(found, times) > 0.95 * _hits(sort_recording(clean, seed=1), times)
     assert len(found) == 2
+
+
+def test_a_unit_that_fired_in_no_block_that_is_looked_at_has_no_mean() -> None:
+    """Silently: warnings are errors here."""
+    made, _ = recording(0.0)
+    window = Window.of(SorterParameters(), float(FS))
+    source = SortSource(made, SorterParameters(), stop=3 * FS, margin=2 * window.samples)
+    nothing = np.empty(0, np.int64)
+    with crew(1, lambda: None) as team:
+        source.learn_noise(team)
+        mean = average_waveforms(source, window, nothing, nothing.astype(np.int32), np.zeros(1, np.int32), team)
+    assert mean.shape == (1, window.samples, 20)
+    assert np.isnan(mean).all()
 
 
 def recording(size_uv: float) -> tuple[ArrayRecording, npt.NDArray[np.int64]]:

@@ -53,11 +53,29 @@ def test_blocks_come_back_and_a_full_disk_loses_none() -> None:
 def test_a_file_that_lost_its_end_is_not_believed() -> None:
     held = KeptBlocks()
     held.keep(0, np.ones((10, 3), np.int16))
-    assert held._file is not None
-    held._file.truncate(20)
+    file, place = held._places[0]
+    assert place == 0
+    assert file._file is not None
+    file._file.truncate(20)
     out = np.empty((10, 3), np.int16)
     assert not held.read(0, out)
     held.close()
+
+
+def test_threads_keep_in_several_files_and_read_their_own_blocks() -> None:
+    held = KeptBlocks()
+    blocks = [np.full((40, 500), k, np.int16) for k in range(24)]
+
+    def one(k: int) -> bool:
+        held.keep(k, blocks[k])
+        out = np.empty_like(blocks[k])
+        return held.read(k, out) and bool((out == blocks[k]).all())
+
+    with crew(3, lambda: None) as team:
+        assert all(team.map(one, range(len(blocks))))
+    assert len({id(file) for file, _ in held._places.values()}) > 1
+    held.close()
+    assert not held.read(3, np.empty_like(blocks[3]))
 
 
 @pytest.mark.parametrize("folder", ["full", "missing"])

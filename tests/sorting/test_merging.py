@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ranvier.sorting.correlograms import auto_refractory, cross_refractory
+from ranvier.sorting.correlograms import cross_refractory
 from ranvier.sorting.merging import MergeLimits, merge_units, template_difference
 
 RATE = 30_000.0
@@ -62,8 +62,8 @@ def test_halves_of_one_neuron_are_refractory_and_two_neurons_are_not(seed: int) 
 
 
 def test_one_unit_is_refractory_and_a_mixture_is_not() -> None:
-    assert auto_refractory(train(1), RATE).ratio < 0.05
-    mixed = auto_refractory(np.sort(np.concatenate([train(1), train(2)])), RATE)
+    assert cross_refractory(*split(train(1)), RATE).ratio < 0.05
+    mixed = cross_refractory(*split(np.sort(np.concatenate([train(1), train(2)]))), RATE)
     assert 0.3 < mixed.ratio < 0.6  # half of all pairs are between the two
     assert mixed.is_independent(0.2)
 
@@ -73,7 +73,7 @@ def test_trains_without_pairs_cannot_be_judged() -> None:
     assert np.isnan(got.ratio)
     assert got.expected == 0.0
     assert not got.is_independent(0.25)
-    assert np.isnan(auto_refractory(np.empty(0, np.int64), RATE).ratio)
+    assert np.isnan(cross_refractory(np.empty(0, np.int64), train(1), RATE).ratio)
 
 
 def test_the_difference_of_templates_is_that_of_the_best_lag() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ranvier.exceptions import ConfigurationError
 from ranvier.sorting.motion import Motion, MotionParameters, estimate_motion
-from ranvier.sorting.moving import can_move, shift_matrix
+from ranvier.sorting.moving import Kriging, can_move
 
 F64 = npt.NDArray[np.float64]
 DURATION_SEC = 180.0
@@ -98,7 +98,7 @@ def field(positions: F64, depth: float) -> F64:
 @pytest.mark.parametrize("shift_um", [-20.0, -7.0, 3.0, 12.0, 20.0])
 def test_a_moved_field_is_the_field_of_the_moved_source(shift_um: float) -> None:
     positions = probe()
-    moved = field(positions, 350.0) @ shift_matrix(positions, shift_um).T
+    moved = field(positions, 350.0) @ Kriging(positions).moved(shift_um).T
     wanted = field(positions, 350.0 + shift_um)
     still = np.linalg.norm(field(positions, 350.0) - wanted)
     assert np.linalg.norm(moved - wanted) < 0.12 * np.linalg.norm(wanted)
@@ -107,7 +107,7 @@ def test_a_moved_field_is_the_field_of_the_moved_source(shift_um: float) -> None
 
 def test_no_shift_changes_next_to_nothing() -> None:
     values = field(probe(), 300.0)
-    np.testing.assert_allclose(values @ shift_matrix(probe(), 0.0).T, values, atol=1.5)
+    np.testing.assert_allclose(values @ Kriging(probe()).moved(0.0).T, values, atol=1.5)
 
 
 def test_sparse_sites_cannot_move() -> None:

@@ -27,7 +27,7 @@ from ranvier.sorting.residual_kernels import (
     features_at_reference,
     features_of,
 )
-from ranvier.sorting.shadows import locked_share, shadows
+from ranvier.sorting.shadows import shadows
 from ranvier.sorting.shape_strips import projections
 from ranvier.sorting.templates import PHASES, component_overlaps, fractional_shift
 
@@ -250,5 +250,4 @@ def test_a_train_that_follows_another_is_its_shadow_and_independent_ones_are_not
     assert not shadows([train, together], np.array([900.0, 300.0]), np.zeros((2, 2)), RATE).any()
     assert shadows([train, together], np.array([9000.0, 300.0]), np.zeros((2, 2)), RATE).tolist() == [False, True]
     assert shadows(trains[:2], np.array([9000.0, 100.0]), np.array([[0, 0], [0, 900.0]]), RATE).tolist() == [0, 1]
-    assert locked_share(other, train, RATE) < 0.05
-    assert locked_share(follower, np.array([10**9]), RATE) == 0.0
+    assert shadows([train, np.array([10**9])], np.array([9000.0, 300.0]), np.zeros((2, 2)), RATE).tolist() == [0, 0]

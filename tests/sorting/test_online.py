@@ -148,7 +148,7 @@ def test_neurons_are_told_in_packets_of_any_length(recording: SimulatedRecording
 
 def test_what_was_told_is_subtracted(learned: TrainedUnits) -> None:
     """A large spike that was told in one window must not pass for others in the next, nor hide them."""
-    unit = int(np.argmax(learned.peaks_uv))
+    unit = int(np.argmax(np.abs(learned.waveforms_uv).max(axis=(1, 2))))
     waveform = learned.waveforms_uv[unit]
     length = len(waveform)
     x = np.zeros((40 * 300, waveform.shape[1]), np.float32)

@@ -55,7 +55,10 @@ def test_the_largest_signal_does_not_leave_the_whole_numbers(parts: int) -> None
     np.testing.assert_allclose(best, 3 * most, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("samples", "channels", "parts", "every"), [(333, 5, 3, 1), (700, 16, 6, 2), (517, 19, 1, 3)])
+@pytest.mark.parametrize(
+    ("samples", "channels", "parts", "every"),
+    [(333, 5, 3, 1), (700, 16, 6, 2), (517, 19, 1, 3), (640, 5, 6, 3), (901, 6, 2, 4)],
+)
 def test_kernels_are_their_references(samples: int, channels: int, parts: int, every: int) -> None:
     random = np.random.default_rng(samples)
     x = random.integers(-900, 900, (channels, samples)).astype(np.int16)

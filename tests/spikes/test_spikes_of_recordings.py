@@ -261,6 +261,9 @@ def test_curation_is_seen_at_once(videre: VidereClient, ds: DatasetMetadata, tru
     assert made.id in videre.get_spikes_ids(ds)
     assert videre.merge_units(ds, [1, 2], spikes_id=made.id) == 7
     assert videre.merge_units(made, [3, 4]) == 8
+    videre.label_units(made, [8], "mua")
+    called = {n.spike_label: n.quality for some in videre.get_neurons(made).neurons_by_channel.values() for n in some}
+    assert called == {"5": "", "6": "", "7": "", "8": "mua"}
 
 
 def test_spikes_go_where_their_recording_goes(videre: VidereClient, ds: DatasetMetadata, copy: Path) -> None:

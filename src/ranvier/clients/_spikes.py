@@ -310,9 +310,10 @@ class SpikesClient(SignalsClient):
     def to_spikeinterface(self, dataset: FlexDataset, *, spikes_id: str | None = None) -> tuple[Any, Any]:
         """Return units as a SpikeInterface sorting, and the recording they are of (an addition).
 
-        The sorting has the properties ``snr``, ``main_channel_id`` and ``location``; units labelled noise, bad or
-        delete are left out, as are spikes without a unit. The recording (uV) is read here, so that its files must be on
-        this machine; None for spikes that are alone. CapabilityError where SpikeInterface is not installed.
+        The sorting has the properties ``quality`` (what units are called, else ``unsorted``), ``snr``,
+        ``main_channel_id`` and ``location``; units labelled noise, bad or delete are left out, as are spikes without a
+        unit. The recording (uV) is read here, so that its files must be on this machine; None for spikes that are
+        alone. CapabilityError where SpikeInterface is not installed.
         """
         from ranvier.interop import spikeinterface as interop
 
@@ -328,6 +329,7 @@ class SpikesClient(SignalsClient):
             raster.unit,
             fs,
             {
+                "quality": {unit: n.quality or "unsorted" for unit, n in known.items()},
                 "snr": {unit: n.snr for unit, n in known.items()},
                 "main_channel_id": {unit: str(n.site_ntv_chan_idx) for unit, n in known.items()},
                 "location": {unit: n.pos_probe[:2] for unit, n in known.items()},

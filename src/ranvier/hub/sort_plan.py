@@ -243,11 +243,22 @@ def plan_sort(
         event_radius_um=EVENT_RADIUS_UM if launch.neighbor_radius_um is None else launch.neighbor_radius_um,
         event_neighbors=EVENT_NEIGHBORS if launch.max_num_site_neighbors is None else launch.max_num_site_neighbors,
         force=options.force,
-        notes=tuple(notes),
+        notes=(*notes, *_growing(targets, stop)),
     )
     plan.view(columns)  # filters that cannot exist at this rate are told now
     plan.check_outputs()
     return plan
+
+
+def _growing(targets: Sequence[Target], stop: int) -> list[str]:
+    """Return in words which recordings may have more samples by the time they are sorted."""
+    notes = []
+    for target in targets:
+        recording = target.linked.recording
+        if recording.is_being_written():
+            until = float((min(stop, target.stop) + target.shift) / recording.fs)
+            notes.append(f"{target.linked.base_name} is still being written: sorted up to {until:.7g} s")
+    return notes
 
 
 def _recording(linked: Linked) -> Linked:

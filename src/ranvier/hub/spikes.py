@@ -328,6 +328,7 @@ def _neuron(spikes: SpikeSet, record: UnitRecord, count: int, seconds: float) ->
         snr=math.nan if record.snr is None else record.snr,
         pos_probe=probe,
         pos_tissue=list(record.tissue_um) if record.tissue_um is not None else _tissue(spikes, record, probe),
+        quality=record.label,
     )
 
 

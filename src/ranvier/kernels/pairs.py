@@ -81,6 +81,35 @@ def plus_pairs(typing: Any, total: Any, weights: Any, pairs: Any) -> Any:
     return PAIRS(PAIRS, types.int32, PAIRS), generate
 
 
+def _spaced(every: int) -> Any:
+    """Return an operation that lays out :data:`STRIP` pairs of neighbours, one at every so many values (4 at most)."""
+    seen = ir.VectorType(_INT16, 4 * STRIP)
+    picked = [every * (k // 2) + k % 2 for k in range(2 * STRIP)]
+
+    def typed(typing: Any, out: Any, row: Any, column: Any, array: Any, at: Any, begin: Any) -> Any:
+        if not isinstance(out, types.Array) or out.ndim != 2 or out.dtype != types.int32:
+            return None
+        if not isinstance(array, types.Array) or array.ndim != 2 or array.dtype != types.int16:
+            return None
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            place = _place_of(context, builder, signature.args[3], values[3:], seen)
+            chosen = ir.Constant(ir.VectorType(_INT32, 2 * STRIP), picked)
+            made = builder.shuffle_vector(builder.load(place, align=2), ir.Constant(seen, ir.Undefined), chosen)
+            made = builder.bitcast(made, ir.VectorType(_INT32, STRIP))
+            builder.store(made, _place_of(context, builder, signature.args[0], values[:3], made.type), align=_ALIGN)
+            return context.get_dummy_value()
+
+        return types.void(out, types.intp, types.intp, array, types.intp, types.intp), generate
+
+    return intrinsic(typed)
+
+
+#: ``out[row, column + k] = array[at, begin + every * k]`` and the value behind it, for ``STRIP`` pairs of a matrix of
+#: int16; ``4 * STRIP`` values from ``begin`` on are read.
+lay_one_in_three, lay_one_in_four = _spaced(3), _spaced(4)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def store_scaled(typing: Any, array: Any, row: Any, column: Any, sums: Any, scale: Any) -> Any:
     """``array[row, column : column + SUMS] = scale * sums``, in float32; the sums are rounded first."""

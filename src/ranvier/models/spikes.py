@@ -112,8 +112,8 @@ class NeuronInfo(Model):
     pos_probe, pos_tissue
         Estimated position ``[x, y, z]`` in um, in probe and in tissue coordinates.
     quality, quality_reason
-        Live: ``good``, ``mua``, ``noise`` or ``pending``, and the measure that decided; "" where nothing judged it (an
-        addition).
+        Live: ``good``, ``mua``, ``noise`` or ``pending``, and the measure that decided. Of files: what people (or the
+        program that sorted) called it. "" where nothing judged it (an addition).
     """
 
     neuron_id: str

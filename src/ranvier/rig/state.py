@@ -101,10 +101,6 @@ class StateMachine:
         """Whether samples stream (recording or not)."""
         return self._state in (STREAMING, RECORDING)
 
-    def allows(self, action: Action) -> bool:
-        """Whether an action is legal now."""
-        return self._state in TRANSITIONS[action]
-
     def require(self, action: Action) -> None:
         """Raise ConfigurationError, with the state and what to do, unless an action is legal now."""
         state = self._state

@@ -1,4 +1,4 @@
-"""Refractory periods in auto- and cross-correlograms: did one neuron fire these spikes?
+"""Refractory periods in cross-correlograms: did one neuron fire these spikes?
 
 A neuron cannot fire twice within its refractory period, so the auto-correlogram of one unit has a hole at its centre,
 and the cross-correlogram of two halves of one neuron has the same hole. The test follows the idea of Pachitariu,
@@ -65,16 +65,10 @@ def cross_refractory(
         Half width of the innermost window, which is left out.
     """
     inner = _pairs_within(times_a, times_b, censor_ms, sampling_rate_hz)
-    return _judge(times_a, times_b, sampling_rate_hz, censor_ms, inner, own=0)
+    return _judge(times_a, times_b, sampling_rate_hz, censor_ms, inner)
 
 
-def auto_refractory(times: I64, sampling_rate_hz: float, *, censor_ms: float = CENSOR_MS) -> Refractoriness:
-    """Test the auto-correlogram of a spike train; a spike is not paired with itself. See :func:`cross_refractory`."""
-    inner = _pairs_within(times, times, censor_ms, sampling_rate_hz) - len(times)
-    return _judge(times, times, sampling_rate_hz, censor_ms, inner, own=len(times))
-
-
-def _judge(a: I64, b: I64, rate: float, censor_ms: float, inner: int, own: int) -> Refractoriness:
+def _judge(a: I64, b: I64, rate: float, censor_ms: float, inner: int) -> Refractoriness:
     density = max(
         (_pairs_within(a, b, far, rate) - _pairs_within(a, b, near, rate)) / (2.0 * (far - near))
         for near, far in SHOULDERS_MS
@@ -86,7 +80,7 @@ def _judge(a: I64, b: I64, rate: float, censor_ms: float, inner: int, own: int) 
         if half <= censor_ms:
             continue
         expected = density * 2.0 * (half - censor_ms)
-        found = _pairs_within(a, b, half, rate) - own - inner
+        found = _pairs_within(a, b, half, rate) - inner
         # half a pair more than was found: an empty window of little expectation is no proof
         judged = Refractoriness((found + 0.5) / (expected + 0.5), float(pdtr(found, expected)), expected, found)
         if judged.ratio < best.ratio:

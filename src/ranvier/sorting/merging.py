@@ -26,6 +26,10 @@ I64 = npt.NDArray[np.int64]
 Part = tuple[int, int]
 #: ``one_cloud(parts_a, parts_b) -> bool``: whether the spikes of two groups of units form one cloud.
 OneCloud = Callable[[list[Part], list[Part]], bool]
+#: A pair of units, how much their templates differ, and at which lag.
+Alike = tuple[tuple[int, int], tuple[float, int]]
+#: ``spread(function, units)``: the results of a function, in order.
+Spread = Callable[[Callable[[int], list[Alike]], Iterable[int]], Iterable[list[Alike]]]
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ def merge_units(
     limits: MergeLimits | None = None,
     *,
     one_cloud: OneCloud | None = None,
+    spread: Spread = map,
 ) -> Merged:
     """Decide which units are parts of one neuron.
 
@@ -136,9 +141,11 @@ def merge_units(
     one_cloud
         Asked where a correlogram has too few pairs to judge, with the units that either side consists of; without it
         such units stay apart.
+    spread
+        Gives the comparison of templates to several threads.
     """
     state = _Merging(templates, trains, positions_um, sampling_rate_hz, limits or MergeLimits(), one_cloud)
-    state.run()
+    state.run(spread)
     return state.merged
 
 
@@ -168,18 +175,20 @@ class _Merging:
         self.merged = Merged(np.arange(count), np.zeros(count, np.int64))
         self.open: dict[tuple[int, int], tuple[float, int]] = {}
 
-    def run(self) -> None:
-        for u in range(len(self.trains)):
-            self._compare(u, range(u + 1, len(self.trains)))
+    def run(self, spread: Spread) -> None:
+        count = len(self.trains)
+        for found in spread(lambda u: self._alike(u, range(u + 1, count)), range(count)):
+            self.open.update(found)
         while self.open:
             pair = min(self.open, key=lambda ab: (self.open[ab][0], ab))
             difference, lag = self.open.pop(pair)
             self._judge(*pair, difference, lag)
 
-    def _compare(self, u: int, others: range | list[int]) -> None:
-        """Open the pairs of a unit that are near and alike."""
+    def _alike(self, u: int, others: range | list[int]) -> list[Alike]:
+        """Return the pairs of a unit that are near and alike."""
+        alike: list[Alike] = []
         if not len(self.trains[u]):
-            return
+            return alike
         apart = np.hypot(*(self.positions[u] - self.positions).T)
         for v in others:
             if v == u or apart[v] > self.limits.distance_um or not len(self.trains[v]):
@@ -190,7 +199,8 @@ class _Merging:
                 self._on(columns, a), self._on(columns, b), self.most_lag, self.limits.difference
             )
             if found[0] <= self.limits.difference:
-                self.open[(a, b)] = found
+                alike.append(((a, b), found))
+        return alike
 
     def _on(self, columns: I64, unit: int) -> F32:
         """Return a template on columns that hold its own."""
@@ -230,7 +240,7 @@ class _Merging:
         self.positions[kept] += share * (self.positions[absorbed] - self.positions[kept])
         self.weights[kept] += self.weights[absorbed]
         self.open = {pair: v for pair, v in self.open.items() if kept not in pair and absorbed not in pair}
-        self._compare(kept, [v for v in range(len(self.trains)) if len(self.trains[v])])
+        self.open.update(self._alike(kept, [v for v in range(len(self.trains)) if len(self.trains[v])]))
 
 
 def _shifted(template: F32, lag: int) -> F32:

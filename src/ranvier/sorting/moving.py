@@ -71,24 +71,6 @@ class Kriging:
         return self.matrix(self.positions_um - np.array([0.0, shift_um]))
 
 
-def shift_matrix(positions_um: F64, shift_um: float, *, sigma_um: float = SIGMA_UM, ridge: float = RIDGE) -> F32:
-    """Return the matrix that turns the values at sites into those after the tissue moved.
-
-    Parameters
-    ----------
-    positions_um
-        ``(channels, 2)``: x, y; the tissue moves along y.
-    shift_um
-        How far, towards larger y.
-
-    Returns
-    -------
-    matrix
-        ``(channels, channels)``, float32: ``moved = values @ matrix.T`` for values ``(..., channels)``.
-    """
-    return Kriging(positions_um, sigma_um=sigma_um, ridge=ridge).moved(shift_um)
-
-
 class Mover:
     """Moves what is written in whitened signals: back to microvolts, along the shank, and whitened again.
 

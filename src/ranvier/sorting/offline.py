@@ -284,22 +284,29 @@ def average_waveforms(
     for counts in team.map(one, sorted(chosen)):
         number += counts
     out = np.empty((units, window.samples, source.channels), np.float32)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         for u in range(units):
             white = sums[:, u].T * (STEP_SD / np.float64(number[u]))
             out[u] = source.noise.in_microvolts(white.astype(np.float32))
     return out
 
 
-def _sure(templates: Templates, unit: I32, beyond: F32, p: SorterParameters, window: Window) -> npt.NDArray[np.bool_]:
+def _sure(
+    templates: Templates, unit: I32, beyond: F32, p: SorterParameters, window: Window, team: Crew
+) -> npt.NDArray[np.bool_]:
     """Return which spikes are large enough to be their unit's rather than noise, by how large all of them are."""
     matcher = Matcher(templates, p, window)
-    expected = np.sqrt(templates.norms) / templates.noise_sd
+    expected, thresholds = np.sqrt(templates.norms) / templates.noise_sd, matcher.least_sizes
+    members = members_of(unit, len(templates))
+
+    def one(u: int) -> npt.NDArray[np.bool_]:
+        least = float(thresholds[u])
+        sizes = np.maximum(beyond[members[u]].astype(np.float64), 0.0) + least
+        return np.asarray(sizes >= best_least(sizes, least, float(expected[u])), np.bool_)
+
     kept = np.ones(len(unit), np.bool_)
-    for u, own in enumerate(members_of(unit, len(templates))):
-        least = float(matcher.least_sizes[u])
-        sizes = np.maximum(beyond[own].astype(np.float64), 0.0) + least
-        kept[own] = sizes >= best_least(sizes, least, float(expected[u]))
+    for own, large in zip(members, team.map(one, range(len(templates))), strict=True):
+        kept[own] = large
     return kept
 
 
@@ -321,9 +328,10 @@ def _finish(
     amplitude = np.concatenate([b.amplitude for b in blocks]) if blocks else np.empty(0, np.float32)
     energy = np.concatenate([b.gain for b in blocks]) if blocks else np.empty(0, np.float32)
     trains = [np.sort(sample[own]) for own in members_of(unit, count)]
-    sure = _sure(templates, unit, beyond, p, window)
-    joined, kept_as, shift = join_units(templates, trains, p, float(source.fs)) if count else (templates, unit, unit)
+    sure = _sure(templates, unit, beyond, p, window, team)
+    joined, kept_as, shift = templates, unit, unit
     if count:
+        joined, kept_as, shift = join_units(templates, trains, p, float(source.fs), spread=team.map)
         sample, unit = sample + shift[unit], kept_as[unit].astype(np.int32)
     real = beyond_noise(members_of(unit, len(joined)), beyond, p)
     order = np.lexsort((joined.positions_um[:, 0], joined.positions_um[:, 1]))

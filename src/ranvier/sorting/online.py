@@ -42,7 +42,7 @@ I64 = npt.NDArray[np.int64]
 TAIL_SEC = 0.25
 #: With many sites it pays to wait until so much has come: a third of what a packet of 1 ms costs does not depend on
 #: its length.
-GATHER_SEC = 2e-3
+GATHER_SEC = 3e-3
 #: Spikes that are remembered.
 CAPACITY = 1_000_000
 #: A threshold event this near to a labelled spike, on the same or a neighbouring site, is that spike.

@@ -221,7 +221,7 @@ def refine(
             shift_um = np.concatenate([shift_um, drift.shift_um(spikes.sample, spikes.site, source)])
         made = made.and_also(further)
     made = made.take(_real(made, source, parameters, len(blocks) * parameters.block_sec, crew))
-    joined, counts = join_averages(made, features, shift_um, source, parameters)
+    joined, counts = join_averages(made, features, shift_um, source, parameters, crew.map)
     return joined.take(~composites(joined, counts, parameters.amplitude_sd))
 
 

@@ -69,19 +69,11 @@ def shadows(
     return np.fromiter(spread(one, range(len(trains))), np.bool_, len(trains))
 
 
-def locked_share(train: I64, other: I64, fs_hz: float, apart_sec: float = 0.0) -> float:
+def _locked_shares(train: I64, joined: I64, first: I64, last: I64, apart_sec: F64, fs_hz: float) -> F64:
     """Return the largest share of a train's spikes at one lag from another's, beyond what chance gives.
 
-    Lags shorter than ``apart_sec`` are left out.
+    The others are stretches of ``joined`` that are not empty; lags shorter than ``apart_sec`` are left out.
     """
-    if not len(train) or not len(other):
-        return 0.0
-    ends = np.array([0, len(other)], np.int64)
-    return float(_locked_shares(train, other, ends[:1], ends[1:], np.array([apart_sec]), fs_hz)[0])
-
-
-def _locked_shares(train: I64, joined: I64, first: I64, last: I64, apart_sec: F64, fs_hz: float) -> F64:
-    """Return :func:`locked_share` with each of several trains, stretches of ``joined`` that are not empty."""
     reach, width = int(_REACH_SEC * fs_hz), max(1, int(_WIDTH_SEC * fs_hz))
     most = np.empty(len(first), np.int64)
     most_locked_of(train, joined, first, last, reach, width, apart_sec * fs_hz, most)

@@ -10,7 +10,17 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.kernels.pairs import SUMS, load_pairs, no_sums, plus_pairs, store_pairs, store_second
+from ranvier.kernels.lanes import STRIP
+from ranvier.kernels.pairs import (
+    SUMS,
+    lay_one_in_four,
+    lay_one_in_three,
+    load_pairs,
+    no_sums,
+    plus_pairs,
+    store_pairs,
+    store_second,
+)
 
 F32 = npt.NDArray[np.float32]
 I16 = npt.NDArray[np.int16]
@@ -134,6 +144,19 @@ def laid_out(counts, first, every, strip):  # type: ignore[no-untyped-def]
 
 
 @numba.njit
+def _lay_most(counts, c, begin, every, strip, row, many):  # type: ignore[no-untyped-def]
+    """Lay out as much of a row as whole vectors hold; return how many pairs that are (0 for most ``every``)."""
+    done = 0
+    while every == 3 and done + STRIP <= many and begin + 3 * done + 4 * STRIP <= counts.shape[1]:
+        lay_one_in_three(strip, row, done, counts, c, begin + 3 * done)
+        done += STRIP
+    while every == 4 and done + STRIP <= many and begin + 4 * done + 4 * STRIP <= counts.shape[1]:
+        lay_one_in_four(strip, row, done, counts, c, begin + 4 * done)
+        done += STRIP
+    return done
+
+
+@numba.njit
 def _lay_out(counts, first, every, strip):  # type: ignore[no-untyped-def]
     channels, samples = counts.shape
     gap = 2 - every % 2
@@ -143,7 +166,7 @@ def _lay_out(counts, first, every, strip):  # type: ignore[no-untyped-def]
             begin, row = every * first + gap * r, strip[c * each + r]
             seen = counts[c, begin:]
             many = min(row.shape[0], max(0, (samples - begin + every - 2) // every))  # with a sample behind
-            for k in range(many):
+            for k in range(_lay_most(counts, c, begin, every, strip, c * each + r, many), many):
                 t = every * k
                 row[k] = (np.int32(seen[t]) & np.int32(0xFFFF)) | (np.int32(seen[t + 1]) << np.int32(16))
             for k in range(many, row.shape[0]):

@@ -72,11 +72,6 @@ class TrainedUnits:
         return self.whitening.in_microvolts(self.templates.waveforms)
 
     @cached_property
-    def peaks_uv(self) -> F32:
-        """Largest absolute value of each template in uV, ``(units,)``."""
-        return np.asarray(np.abs(self.waveforms_uv).max(axis=(1, 2), initial=0.0), np.float32)
-
-    @cached_property
     def sites(self) -> I32:
         """Site with the largest peak in uV, ``(units,)``."""
         return np.asarray(np.abs(self.waveforms_uv).max(axis=1).argmax(axis=1), np.int32)

@@ -16,7 +16,7 @@ from ranvier.sorting.cores import without_noise
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.faint import stands_out
 from ranvier.sorting.leftovers import clear_of_larger
-from ranvier.sorting.merging import MergeLimits, OneCloud, Part, merge_units
+from ranvier.sorting.merging import MergeLimits, OneCloud, Part, Spread, merge_units
 from ranvier.sorting.parameters import SorterParameters
 from ranvier.sorting.reservoir import SpikePile, Spikes, members_of, thin_indices
 from ranvier.sorting.residual_kernels import features_of
@@ -127,7 +127,7 @@ def first_templates(
     first = np.random.SeedSequence(seed, spawn_key=(2,))
     found = cluster_averages(spikes, source, parameters, basis, first, crew, report)
     found = found.take(np.flatnonzero(is_unit(found.templates, source, parameters)))
-    return join_averages(found, spikes.features, shift_um, source, parameters)[0]
+    return join_averages(found, spikes.features, shift_um, source, parameters, crew.map)[0]
 
 
 def cluster_averages(
@@ -199,7 +199,12 @@ def in_microvolts(templates: Templates, noise: Whitening) -> tuple[F32, F64]:
 
 
 def join_averages(
-    averages: Averages, features: F32, shift_um: F64 | None, source: SortSource, parameters: SorterParameters
+    averages: Averages,
+    features: F32,
+    shift_um: F64 | None,
+    source: SortSource,
+    parameters: SorterParameters,
+    spread: Spread = map,
 ) -> tuple[Templates, I64]:
     """Merge the averages that are one neuron.
 
@@ -207,6 +212,8 @@ def join_averages(
     ----------
     features, shift_um
         Of the spikes that the averages' members are among; ``shift_um`` is None where the tissue stands still.
+    spread
+        As of :func:`merge_units`.
 
     Returns
     -------
@@ -227,7 +234,9 @@ def join_averages(
             return still.are_one(a, b) or moving.are_one(a, b)
 
         one_cloud = either
-    joined, kept_as, _ = join_units(averages.templates, averages.trains, parameters, float(source.fs), one_cloud)
+    joined, kept_as, _ = join_units(
+        averages.templates, averages.trains, parameters, float(source.fs), one_cloud, spread
+    )
     counts = np.array([len(train) for train in averages.trains], np.float64)
     return joined, np.bincount(kept_as, counts, minlength=len(joined)).astype(np.int64)
 
@@ -238,6 +247,7 @@ def join_units(
     parameters: SorterParameters,
     fs_hz: float,
     one_cloud: OneCloud | None = None,
+    spread: Spread = map,
 ) -> tuple[Templates, I64, I64]:
     """Merge the units that are one neuron.
 
@@ -257,6 +267,7 @@ def join_units(
         fs_hz,
         MergeLimits(difference=parameters.merge_difference),
         one_cloud=one_cloud,
+        spread=spread,
     )
     remaining = np.unique(merged.kept_as)
     counts = np.array([len(train) for train in trains], np.float64)

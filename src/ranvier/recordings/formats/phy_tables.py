@@ -53,13 +53,16 @@ def load_integers(path: Path, most: int = 2**62) -> npt.NDArray[np.int64]:
 
 
 def cluster_labels(folder: Path) -> dict[int, str]:
-    """Return the label of each cluster that has one: phy's groups, else Kilosort's own labels."""
+    """Return the label of each cluster that has one: phy's groups, else Kilosort's own labels.
+
+    ``unsorted`` is what phy calls a cluster that nobody has judged: no label.
+    """
     labels: dict[int, str] = {}
     for name, column in _LABELS:
         for row in _rows(folder / name):
             number = row.get("cluster_id") or row.get("id") or ""
             label = (row.get(column) or "").strip()
-            if number.strip().isdigit() and len(number) < 10 and label:
+            if number.strip().isdigit() and len(number) < 10 and label and label.lower() != "unsorted":
                 labels[int(number)] = label
     return labels
 
