@@ -30,7 +30,7 @@ RATE = 30_000
 PARAMETERS = SorterParameters()
 WINDOW = Window.of(PARAMETERS, float(RATE))
 #: Without the noise along the template: what the sorter was before.
-UNAWARE = SorterParameters(match_noise_sd=1e-6, min_excess_sd=1e-6)
+UNAWARE = SorterParameters(match_noise_sd=1e-6, min_excess_sd=1e-6, rare_units=False)
 
 
 def coloured(rows: int, columns: int, seed: int) -> F32:

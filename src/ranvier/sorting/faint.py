@@ -24,6 +24,8 @@ Flags = npt.NDArray[np.bool_]
 
 #: SD of noise along its waveform that a unit has on its main site where its trough alone is not quite large enough.
 MAIN_SD = 4.5
+#: Spikes of rare units are told from noise above the threshold, by as many SD: noise falls off quickly.
+ABOVE_SD = 0.3
 #: What is not quite: a share of the SNR that is asked for.
 NEARLY = 0.85
 
@@ -40,7 +42,7 @@ def least_projections(noise_sd: F64, norms: F64, parameters: SorterParameters) -
 
 
 def beyond_noise(members: Sequence[I64], beyond: F32, parameters: SorterParameters) -> Flags:
-    """Return which sets of spikes are more than the tail of noise.
+    """Return which sets of spikes are more than the tail of noise: all of one, or those somewhat above the threshold.
 
     Parameters
     ----------
@@ -49,8 +51,13 @@ def beyond_noise(members: Sequence[I64], beyond: F32, parameters: SorterParamete
     beyond
         ``(spikes,)``: how far each is above its unit's threshold, in SD of noise along the template.
     """
-    least = parameters.min_excess_sd
-    return np.array([len(own) > 0 and float(beyond[own].mean(dtype=np.float64)) >= least for own in members], np.bool_)
+    least, real = parameters.min_excess_sd, np.zeros(len(members), np.bool_)
+    for k, own in enumerate(members):
+        above = beyond[own].astype(np.float64)
+        core = above[above >= ABOVE_SD] - ABOVE_SD
+        real[k] = len(own) > 0 and above.mean() >= least
+        real[k] |= parameters.rare_units and len(core) >= parameters.min_rare and core.mean() >= least
+    return real
 
 
 def stands_out(templates: Templates, snr: F64, parameters: SorterParameters) -> Flags:

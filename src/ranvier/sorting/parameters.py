@@ -9,6 +9,8 @@ from ranvier.exceptions import ConfigurationError
 
 #: Features that tell clusters apart: the waveform, or waveform and position.
 CLUSTERERS = ("isosplit", "dbscan", "disabled")
+#: A rare unit must have so many times the spikes of another cluster: of few, noise may be the larger part.
+_RARE_CLUSTERS = 3
 #: Spikes that all sites together are trained with at least, where there are so many.
 LEAST_EVENTS = 16_000
 
@@ -65,6 +67,9 @@ class SorterParameters:
         And it must be larger than noise is along the template, by so many SD of it.
     min_excess_sd
         A unit whose spikes are above their threshold by less in the mean, in SD of that noise, is the tail of noise.
+    rare_units
+        Whether to look for faint units so rare that noise is as large as they are more often than they fire. Sorting a
+        recording finds for each how large its spikes must be; a stream does not, and does not look for them.
     amplitude_sd
         Spread of a unit's amplitude that is expected, as a share of it.
     merge_difference
@@ -104,6 +109,7 @@ class SorterParameters:
     match_threshold: tuple[float, float] = (30.0, 100.0)
     match_noise_sd: float = 4.0
     min_excess_sd: float = 0.8
+    rare_units: bool = True
     amplitude_sd: float = 0.15
     merge_difference: float = 0.40
     block_sec: float = 1.0
@@ -118,8 +124,13 @@ class SorterParameters:
         """
         return max(self.events_per_site, LEAST_EVENTS // max(sites, 1))
 
+    @property
+    def min_rare(self) -> int:
+        """Spikes that a unit has at least which is told from noise by its largest ones (``rare_units``)."""
+        return _RARE_CLUSTERS * self.min_cluster
+
     def __post_init__(self) -> None:
-        other = {"band_hz", "reference", "clusterer", "match_threshold", "motion"}
+        other = {"band_hz", "reference", "clusterer", "match_threshold", "rare_units", "motion"}
         positive = {f.name for f in fields(self)} - other
         for name in sorted(positive):
             if not 0 < getattr(self, name) < math.inf:

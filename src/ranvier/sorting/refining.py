@@ -14,6 +14,7 @@ from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import detrended
 from ranvier.sorting.clusters import cluster_site
 from ranvier.sorting.composites import composites
+from ranvier.sorting.cores import without_noise
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.drift import Drift, registered
 from ranvier.sorting.faint import beyond_noise
@@ -290,7 +291,8 @@ def _averages(
         for label in range(int(labels.max()) + 1):
             together = own[labels == label]
             if len(together) >= parameters.min_cluster or label == 0:
-                made.append(Cluster.of(site, features, together))
+                kept = without_noise(together, features, templates.basis, parameters)
+                made.append(Cluster.of(site, features, kept))
         return made
 
     found: list[Cluster] = []

@@ -52,7 +52,7 @@ def train_on_tape(
         Whether the pieces of the tape lie in order of time and units may move meanwhile: they are returned where they
         are at its end.
     """
-    plain = replace(parameters, band_hz=None, reference=False)
+    plain = replace(parameters, band_hz=None, reference=False, rare_units=False)
     fs = float(tape.fs)
     window = Window.of(plain, fs)
     source = SortSource(tape, plain, margin=2 * window.samples)

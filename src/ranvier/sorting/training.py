@@ -12,6 +12,7 @@ from ranvier.sorting.basis import Basis, clear_spikes, learn_basis, quiet_produc
 from ranvier.sorting.candidates import CandidateFinder
 from ranvier.sorting.clouds import Clouds
 from ranvier.sorting.clusters import cluster_site
+from ranvier.sorting.cores import without_noise
 from ranvier.sorting.crew import Crew
 from ranvier.sorting.faint import stands_out
 from ranvier.sorting.leftovers import clear_of_larger
@@ -153,9 +154,10 @@ def cluster_averages(
         labels = cluster_site(flat, parameters, np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, site)))
         made = []
         for label in range(int(labels.max()) + 1):
-            members = labels == label
-            if members.sum() >= parameters.min_cluster:
-                made.append(Cluster.of(site, spikes.features, own[members]))
+            members = own[labels == label]
+            if len(members) >= parameters.min_cluster:
+                kept = without_noise(members, spikes.features, basis, parameters)
+                made.append(Cluster.of(site, spikes.features, kept))
         return made
 
     found: list[Cluster] = []
