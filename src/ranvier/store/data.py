@@ -34,7 +34,7 @@ def parsing(what: str) -> Iterator[None]:
     """Turn what cannot be read from a stored row into SQLite's own error, which the database reports as damage."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # LookupError: a column has another name
         raise sqlite3.DatabaseError(f"{what} cannot be read: {error}") from error
 
 

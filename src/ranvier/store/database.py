@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ranvier._platform import flush_to_disk, is_network_path, replace
 from ranvier.exceptions import StoreError
+from ranvier.store.data import parsing
 from ranvier.store.schema import APPLICATION_ID, MIGRATIONS, Migration
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Database:
     def fetch(self, parse: Callable[[sqlite3.Row], T], sql: str, values: Sequence[Any] = ()) -> list[T]:
         """Return the rows of a query as records; a row that cannot be parsed is damage like any other."""
         rows = self.read(sql, values)
-        with self._translated():
+        with self._translated(), parsing("a row"):
             return [parse(row) for row in rows]
 
     @contextmanager
