@@ -49,7 +49,7 @@ def test_it_stays_while_someone_is_there_or_it_is_busy() -> None:
 def test_an_engine_that_cannot_tell_counts_as_busy() -> None:
     life = Lifetime(Leases(), lambda: 1 // 0 > 0, 0.0)
     threading.Timer(0.3, life.end).start()
-    assert ended_after(life) >= 0.3
+    assert ended_after(life) >= 0.2  # at once, if it did not; the timer began before the clock here
 
 
 def test_ending_on_request() -> None:
