@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_engine import Fake
+from fake_engine import Fake, FakeEngine
 
+from ranvier._version import __version__
 from ranvier.exceptions import CapabilityError, ConfigurationError, ServerCommunicationError, ServerDiscoveryError
 from ranvier.transport import (
     ProcessRecord,
@@ -25,6 +26,7 @@ from ranvier.transport import (
     end_process,
     find_process,
     join_process,
+    serve,
     start_process,
 )
 from ranvier.transport.registry import Place, token_for
@@ -212,6 +214,21 @@ def test_clients_come_and_go_while_the_process_wants_to_end(start: Starter) -> N
     assert len(pids) == 6
     for pid in set(pids):
         wait_for(lambda pid=pid: not is_running(pid))
+
+
+def test_who_joins_a_process_that_takes_no_more_clients_gets_another_one(start: Starter) -> None:
+    place = Place.of("rig", start.home)
+    with serve(FakeEngine(), Fake, token="secret") as server:  # it has decided to end, and is still registered
+        place.file("token").write_text("secret", encoding="utf-8")
+        token = str(place.file("token"))
+        place.write(ProcessRecord("rig", server.address, os.getpid(), token, "2026-11-29T00:00:00.000Z", __version__))
+        assert server.leases.close_if_unused()
+        threading.Timer(0.3, place.forget).start()
+        client: Fake = join_process(
+            "rig", "fake_engine:entry", Fake, start.home, linger_sec=0.0, environment=ENVIRONMENT
+        )
+        assert client.sleep(0.01) not in (0, os.getpid())
+        client.close()
 
 
 def test_an_engine_that_does_not_start_shows_its_log(start: Starter) -> None:

@@ -97,6 +97,10 @@ def _token(address: str, token: str | None) -> str:
 _NOBODY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
+class EndedEarlyError(ServerCommunicationError):
+    """The engine ended a call in an orderly way before its answer was complete: it is about to end itself."""
+
+
 class Connection:
     """One channel to one engine, shared by the proxies of its services; thread-safe."""
 
@@ -182,9 +186,7 @@ class Connection:
         try:
             return bytes(next(running))
         except StopIteration:
-            raise ServerCommunicationError(
-                f"the engine at {self.address} ended {what} before it was complete"
-            ) from None
+            raise EndedEarlyError(f"the engine at {self.address} ended {what} before it was complete") from None
         except grpc.RpcError as error:
             self._fail(error, what)
 

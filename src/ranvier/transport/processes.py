@@ -21,6 +21,8 @@ from ranvier.transport.registry import Place, ProcessRecord
 
 _LOG_BYTES = 1_000_000
 _ANSWER_SEC = 5.0
+#: A process that takes no more clients has taken its record away after so long.
+_GOES_SEC = 5.0
 
 
 def _never() -> bool:
@@ -155,8 +157,9 @@ def join_process(
 
     Where the process found decides to end at that very moment, another one is started.
     """
-    from ranvier.transport.client import connect
+    from ranvier.transport.client import EndedEarlyError, connect
 
+    place = Place.of(kind, home)
     for tries_left in reversed(range(5)):
         record = start_process(
             kind,
@@ -169,10 +172,21 @@ def join_process(
         )
         try:
             return connect(record.address, protocol, record.token)
-        except (ServerDiscoveryError, ServerCommunicationError):
-            if not tries_left or Place.of(kind, home).read() == record:  # it is there, and refuses
+        except (ServerDiscoveryError, ServerCommunicationError) as error:
+            ends = isinstance(error, EndedEarlyError) and _goes(place, record)
+            if not tries_left or (not ends and place.read() == record):  # it is there, and refuses
                 raise
     raise ServerDiscoveryError(f"no {kind} process stays")
+
+
+def _goes(place: Place, record: ProcessRecord) -> bool:
+    """Wait for a process that takes no more clients to take its record away; return whether it did."""
+    until = time.monotonic() + _GOES_SEC
+    while place.read() == record:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def end_process(kind: str, home: Path | None = None) -> bool:
