@@ -7,10 +7,11 @@ Stages S2b and S5. Components and prototypes are learned from clear spikes of th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.vq import kmeans2
+from scipy.cluster.vq import ClusterError, kmeans2
 
 from ranvier.sorting.count_kernels import STEP_SD, sd_of
 from ranvier.sorting.geometry import Geometry
@@ -113,14 +114,23 @@ def learn_basis(
     kept = np.ascontiguousarray(vectors[:, ::-1][:, : min(components, length)].T)
     kept *= np.sign(kept.sum(axis=1, keepdims=True) + 1e-12)
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,))))
-    centres, labels = kmeans2(unit @ kept.T, PROTOTYPES, iter=15, minit="++", rng=random)
-    used = np.unique(labels)
-    shapes = centres[used] @ kept
+    shapes = _centres(unit @ kept.T, random) @ kept
     shapes /= np.sqrt((shapes**2).sum(axis=1, keepdims=True))
     of_components = None if noise is None else np.asarray(kept @ noise @ kept.T, np.float64)
     return Basis(
         np.ascontiguousarray(kept, np.float32), np.ascontiguousarray(shapes, np.float32), before, of_components
     )
+
+
+def _centres(points: npt.NDArray[np.floating], random: np.random.Generator) -> npt.NDArray[np.floating]:
+    """Return centres of clusters: where one loses all its points, from another beginning, at last of fewer clusters."""
+    for count in (*[PROTOTYPES] * 3, PROTOTYPES // 2, 1):
+        try:
+            centres, _ = kmeans2(points, count, iter=15, minit="++", missing="raise", rng=random)
+        except ClusterError:
+            continue
+        break
+    return cast("npt.NDArray[np.floating]", centres)
 
 
 def textbook_shapes(before: int, after: int, fs_hz: float) -> F32:
