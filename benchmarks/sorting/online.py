@@ -237,9 +237,13 @@ class _Run:
             keep_what_is_loaded()
         gc.callbacks.append(self._collects)
         consumer = QueueConsumer(
-            "sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=1024, together_rows=TOGETHER_ROWS
+            "sorter",
+            BackPressure.SHED_OLDEST,
+            self._work,
+            max_blocks=1024,
+            together_rows=TOGETHER_ROWS,
+            least_rows=lambda: self._least_rows,
         )
-        consumer.least_rows = self._least_rows
         pump.add_hook(self)
         pump.add_consumer(consumer)
         pump.start(self._source)

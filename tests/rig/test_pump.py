@@ -295,8 +295,7 @@ def test_a_consumer_waits_for_enough_rows_but_not_for_ever() -> None:
         taken.append(block)
         told.set()
 
-    consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, work, together_rows=100)
-    consumer.least_rows = 40
+    consumer = QueueConsumer("sorter", BackPressure.SHED_OLDEST, work, together_rows=100, least_rows=lambda: 40)
     samples = np.zeros((1000, 2), np.float32)
     for start in (0, 10, 20, 30):
         consumer.offer(Block(samples[start : start + 10], start))

@@ -13,7 +13,11 @@ from ranvier.recordings.block import joined
 from ranvier.rig.consumer import BackPressure, Consumer
 
 #: Longest wait for more rows.
-GATHER_SEC = 0.01
+PATIENCE_SEC = 0.01
+
+
+def _none() -> int:
+    return 0
 
 
 class QueueConsumer(Consumer):
@@ -28,11 +32,12 @@ class QueueConsumer(Consumer):
     together_rows
         Where blocks wait that follow one another, they are handed over as one of at most so many rows: who pays for
         each call catches up faster. 0: each by itself.
+    least_rows
+        Asked with every block: until there are so many rows more are waited for, but not for longer than
+        ``PATIENCE_SEC``.
 
     Attributes
     ----------
-    least_rows
-        Blocks are waited for until there are so many rows, but not for longer than ``GATHER_SEC``.
     failure
         Why it takes no more blocks, "" while it does. A KEEP_ALL consumer fails where its queue is full: nothing is
         lost without a word.
@@ -46,12 +51,13 @@ class QueueConsumer(Consumer):
         *,
         max_blocks: int = 256,
         together_rows: int = 0,
+        least_rows: Callable[[], int] = _none,
     ) -> None:
         self.name = name
         self.policy = policy
         self.failure = ""
         self._work = work
-        self.least_rows = 0
+        self._least_rows = least_rows
         self._together_rows = together_rows
         self._max_blocks = 1 if policy == BackPressure.NEWEST_ONLY else max_blocks
         self._queue: deque[Block] = deque()
@@ -109,7 +115,7 @@ class QueueConsumer(Consumer):
                 while not self._queue and not self._closing:
                     self._ready.wait()
                 if not self._is_enough():
-                    self._ready.wait_for(self._is_enough, GATHER_SEC)
+                    self._ready.wait_for(self._is_enough, PATIENCE_SEC)
                 if not self._queue:
                     return
                 blocks = self._take()
@@ -142,4 +148,4 @@ class QueueConsumer(Consumer):
         return blocks
 
     def _is_enough(self) -> bool:
-        return self._closing or self._queued >= self.least_rows
+        return self._closing or self._queued >= self._least_rows()

@@ -144,7 +144,12 @@ class Sorting:
         if self._engine is not None:
             self._engine.finder.settle_again()
         self._consumer = QueueConsumer(
-            "sorter", BackPressure.SHED_OLDEST, self._work, max_blocks=QUEUE_BLOCKS, together_rows=TOGETHER_ROWS
+            "sorter",
+            BackPressure.SHED_OLDEST,
+            self._work,
+            max_blocks=QUEUE_BLOCKS,
+            together_rows=TOGETHER_ROWS,
+            least_rows=self._least_rows,
         )
         self._core.pump.add_consumer(self._consumer)
         if self.spike_file is not None and self._off_at is not None:
@@ -258,6 +263,10 @@ class Sorting:
         """Counter behind the newest sample of the stream; 0 before the first."""
         return self._core.cache.span().stop
 
+    def _least_rows(self) -> int:
+        engine = self._engine
+        return 0 if engine is None else engine.least_rows
+
     # --- the consumer's thread --------------------------------------------------------------------------------
 
     def _work(self, block: Block) -> None:
@@ -289,8 +298,6 @@ class Sorting:
         self._rounds, self._later = 0, Rounds()
         self._stop_training.set()
         self._engine = self._made(core.source.channels, Fraction(core.source.fs), core.dsp.sorter)
-        if self._consumer is not None and self._engine is not None:
-            self._consumer.least_rows = self._engine.least_rows
 
     def _made(self, channels: ChannelTable, fs: Fraction, chain: Chain | None) -> OnlineSorter | None:
         columns = np.asarray(channels.columns_of(SignalType.AMP), np.int64)

@@ -83,7 +83,8 @@ class StreamSites:
 class OnlineSorter:
     """Sorts one stream.
 
-    ``tail`` keeps the newest filtered samples, for whoever wants waveforms of spikes that are told.
+    ``tail`` keeps the newest filtered samples, for whoever wants waveforms of spikes that are told. ``least_rows`` are
+    rows that a call of :meth:`take` had better bring; fewer give the same spikes for more work.
 
     Parameters
     ----------
@@ -114,6 +115,7 @@ class OnlineSorter:
         sink: Callable[[SpikeTable], None] | None = None,
     ) -> None:
         self.sites = sites
+        self.least_rows = round(GATHER_SEC * float(sites.fs)) if len(sites.columns) > MANY_SITES else 0
         self.finder = EventFinder(settings, float(sites.fs), len(sites.columns))
         self._ring = SpikeRing(capacity, len(sites.columns))
         self._units = UnitStatistics(float(sites.fs))
@@ -139,11 +141,6 @@ class OnlineSorter:
         self._settling = _Settling()
         self._ready: list[SpikeTable] = []
         self._told_before = _NEVER
-
-    @property
-    def least_rows(self) -> int:
-        """Rows that a call of :meth:`take` had better bring; fewer give the same spikes for more work."""
-        return round(GATHER_SEC * float(self.sites.fs)) if len(self.sites.columns) > MANY_SITES else 0
 
     @property
     def told_before(self) -> int:

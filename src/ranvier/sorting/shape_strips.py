@@ -139,30 +139,19 @@ def laid_out(counts, first, every, strip):  # type: ignore[no-untyped-def]
     """
     if every == 2:  # what the compiler knows it does with many at a time
         _lay_out(counts, first, 2, strip)
-    elif every == 3:
-        _lay_out(counts, first, 3, strip)
-    elif every == 4:
-        _lay_out(counts, first, 4, strip)
     else:
         _lay_out(counts, first, every, strip)
 
 
 @numba.njit
-def _lay_threes(counts, c, begin, strip, row, many):  # type: ignore[no-untyped-def]
-    """Lay out as much of a row as whole vectors hold; return how many pairs that are."""
+def _lay_vectors(counts, c, begin, every, strip, row, many):  # type: ignore[no-untyped-def]
+    """Lay out as much of a row as whole vectors hold, one pair in three or four samples; return how many pairs."""
     done = 0
-    while done + STRIP <= many and begin + 3 * done + 4 * STRIP <= counts.shape[1]:
-        lay_one_in_three(strip, row, done, counts, c, begin + 3 * done)
-        done += STRIP
-    return done
-
-
-@numba.njit
-def _lay_fours(counts, c, begin, strip, row, many):  # type: ignore[no-untyped-def]
-    """As :func:`_lay_threes`, one pair in four samples."""
-    done = 0
-    while done + STRIP <= many and begin + 4 * done + 4 * STRIP <= counts.shape[1]:
-        lay_one_in_four(strip, row, done, counts, c, begin + 4 * done)
+    while done + STRIP <= many and begin + every * done + 4 * STRIP <= counts.shape[1]:
+        if every == 3:
+            lay_one_in_three(strip, row, done, counts, c, begin + every * done)
+        else:
+            lay_one_in_four(strip, row, done, counts, c, begin + every * done)
         done += STRIP
     return done
 
@@ -178,10 +167,8 @@ def _lay_out(counts, first, every, strip):  # type: ignore[no-untyped-def]
             seen = counts[c, begin:]
             many = min(row.shape[0], max(0, (samples - begin + every - 2) // every))  # with a sample behind
             done = 0
-            if every == 3:
-                done = _lay_threes(counts, c, begin, strip, c * each + r, many)
-            elif every == 4:
-                done = _lay_fours(counts, c, begin, strip, c * each + r, many)
+            if every == 3 or every == 4:
+                done = _lay_vectors(counts, c, begin, every, strip, c * each + r, many)
             for k in range(done, many):
                 t = every * k
                 row[k] = (np.int32(seen[t]) & np.int32(0xFFFF)) | (np.int32(seen[t + 1]) << np.int32(16))

@@ -22,7 +22,7 @@ from ranvier.transport.registry import Place, ProcessRecord
 _LOG_BYTES = 1_000_000
 _ANSWER_SEC = 5.0
 #: A process that takes no more clients has taken its record away after so long.
-_GOES_SEC = 5.0
+_GONE_SEC = 5.0
 
 
 def _never() -> bool:
@@ -173,20 +173,18 @@ def join_process(
         try:
             return connect(record.address, protocol, record.token)
         except (ServerDiscoveryError, ServerCommunicationError) as error:
-            ends = isinstance(error, EndedEarlyError) and _goes(place, record)
-            if not tries_left or (not ends and place.read() == record):  # it is there, and refuses
+            if isinstance(error, EndedEarlyError):
+                _wait_until_gone(place, record)
+            if not tries_left or place.read() == record:  # it is there, and refuses
                 raise
     raise ServerDiscoveryError(f"no {kind} process stays")
 
 
-def _goes(place: Place, record: ProcessRecord) -> bool:
-    """Wait for a process that takes no more clients to take its record away; return whether it did."""
-    until = time.monotonic() + _GOES_SEC
-    while place.read() == record:
-        if time.monotonic() > until:
-            return False
+def _wait_until_gone(place: Place, record: ProcessRecord) -> None:
+    """Wait for a process that takes no more clients to take its record away; not for ever."""
+    until = time.monotonic() + _GONE_SEC
+    while place.read() == record and time.monotonic() < until:
         time.sleep(0.02)
-    return True
 
 
 def end_process(kind: str, home: Path | None = None) -> bool:
